@@ -1,0 +1,51 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+int clinux_tun_attach(int fd, const char *name, short flags, char *attached) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  request.ifr_flags = flags;
+  if (ioctl(fd, TUNSETIFF, &request) < 0) return -errno;
+  memcpy(attached, request.ifr_name, IFNAMSIZ);
+  return 0;
+}
+
+int clinux_tun_set_offloads(int fd, unsigned int offloads) {
+  return ioctl(fd, TUNSETOFFLOAD, (unsigned long)offloads) < 0 ? -errno : 0;
+}
+
+int clinux_tun_set_header(int fd) {
+  int size = sizeof(struct virtio_net_hdr);
+  int little_endian = 1;
+  if (ioctl(fd, TUNSETVNETHDRSZ, &size) < 0) return -errno;
+  if (ioctl(fd, TUNSETVNETLE, &little_endian) < 0) return -errno;
+  return 0;
+}
+
+int clinux_accept(int fd, struct sockaddr *address, socklen_t *length) {
+  int result = accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  return result < 0 ? -errno : result;
+}
+
+int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group) {
+  struct ucred credentials;
+  socklen_t length = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
+  *process = credentials.pid;
+  *user = credentials.uid;
+  *group = credentials.gid;
+  return 0;
+}
+
+int clinux_name_thread(const char *name) {
+  char short_name[16];
+  strncpy(short_name, name, sizeof short_name - 1);
+  short_name[sizeof short_name - 1] = 0;
+  return -pthread_setname_np(pthread_self(), short_name);
+}

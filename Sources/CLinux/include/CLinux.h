@@ -1,0 +1,42 @@
+// The C that Swift cannot reach by itself: ioctl requests behind function-like macros, GNU extensions, and kernel
+// headers that the Glibc module does not carry. Every function returns a value of zero or more, or -errno.
+
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/// Attaches an open /dev/net/tun descriptor to the interface `name` (TUNSETIFF); the kernel's name for it is written
+/// to `attached`, IFNAMSIZ bytes.
+int clinux_tun_attach(int fd, const char *name, short flags, char *attached);
+
+/// Says which offloads the reader of this TUN takes (TUNSETOFFLOAD, TUN_F_* bits).
+int clinux_tun_set_offloads(int fd, unsigned int offloads);
+
+/// Makes the virtio headers of this TUN 10 bytes long and little-endian on every host (TUNSETVNETHDRSZ, TUNSETVNETLE).
+int clinux_tun_set_header(int fd);
+
+/// Accepts a connection, non-blocking and closed on exec (accept4); `address` and `length` may be null.
+int clinux_accept(int fd, struct sockaddr *address, socklen_t *length);
+
+/// Who connected a local socket (SO_PEERCRED).
+int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group);
+
+/// Names the calling thread; at most 15 bytes count.
+int clinux_name_thread(const char *name);
+
+#endif

@@ -1,0 +1,108 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// An open file descriptor with one owner, closed when the owner lets go of it.
+public struct Descriptor: ~Copyable, Sendable {
+  /// The number the kernel knows it by; valid as long as this value lives.
+  public let raw: CInt
+
+  /// Takes over `raw`, which nobody else may close from now on.
+  public init(owning raw: CInt) {
+    precondition(raw >= 0, "a descriptor is never negative")
+    self.raw = raw
+  }
+
+  deinit {
+    _ = Glibc.close(raw)
+  }
+
+  /// Gives the descriptor away without closing it.
+  public consuming func release() -> CInt {
+    let number = raw
+    discard self
+    return number
+  }
+}
+
+// Reading and writing. All of these are for non-blocking descriptors: `nil` says that the call would have blocked.
+extension Descriptor {
+  /// Reads what is there. Zero bytes mean the end of the stream.
+  public borrowing func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
+    try nonBlocking { Glibc.read(raw, buffer.baseAddress, buffer.count) }
+  }
+
+  /// Reads what is there into `first`, and into `second` once that is full. Zero bytes mean the end of the stream.
+  public borrowing func read(
+    into first: UnsafeMutableRawBufferPointer, then second: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int? {
+    var vectors = (
+      iovec(iov_base: first.baseAddress, iov_len: first.count),
+      iovec(iov_base: second.baseAddress, iov_len: second.count)
+    )
+    return try withUnsafeMutableBytes(of: &vectors) { bytes throws(Errno) in
+      let list = bytes.assumingMemoryBound(to: iovec.self).baseAddress!
+      return try nonBlocking { Glibc.readv(raw, list, 2) }
+    }
+  }
+
+  /// Writes as much of `bytes` as the kernel takes at once.
+  public borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int? {
+    try nonBlocking { Glibc.write(raw, bytes.baseAddress, bytes.count) }
+  }
+
+  /// Sends as much of `bytes` as the socket takes at once. A closed peer is `Errno.brokenPipe`, never a signal.
+  public borrowing func send(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int? {
+    try nonBlocking { Glibc.send(raw, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL)) }
+  }
+
+  /// Sends as much of the two pieces, one behind the other, as the socket takes at once.
+  public borrowing func send(
+    _ first: UnsafeRawBufferPointer, then second: UnsafeRawBufferPointer
+  ) throws(Errno) -> Int? {
+    var vectors = (
+      iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
+      iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+    )
+    return try withUnsafeMutableBytes(of: &vectors) { bytes throws(Errno) in
+      var message = msghdr()
+      message.msg_iov = bytes.assumingMemoryBound(to: iovec.self).baseAddress
+      message.msg_iovlen = 2
+      return try nonBlocking { Glibc.sendmsg(raw, &message, CInt(MSG_NOSIGNAL)) }
+    }
+  }
+}
+
+// MARK: - The one rule for errno
+
+/// Runs a system call that returns -1 and sets errno, again for as long as a signal interrupts it.
+///
+/// EBADF and EFAULT are bugs of ours and trap; every other error is thrown.
+@discardableResult
+func checked<Result: FixedWidthInteger>(_ call: () -> Result) throws(Errno) -> Result {
+  while true {
+    let result = call()
+    if result != -1 { return result }
+    let error = errno
+    if error == EINTR { continue }
+    precondition(error != EBADF && error != EFAULT, "a system call was given a bad descriptor or address")
+    throw Errno(rawValue: error)
+  }
+}
+
+/// As `checked`, with would-block as `nil`.
+func nonBlocking(_ call: () -> Int) throws(Errno) -> Int? {
+  do {
+    return try checked(call)
+  } catch {
+    if error == .wouldBlock || error == .resourceTemporarilyUnavailable { return nil }
+    throw error
+  }
+}
+
+/// Turns the result of a CLinux function, a value or -errno, into a value or a thrown error.
+@discardableResult
+func shim(_ result: CInt) throws(Errno) -> CInt {
+  if result < 0 { throw Errno(rawValue: -result) }
+  return result
+}

@@ -1,0 +1,203 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+public import SystemPackage
+
+/// What a descriptor is ready for, or what is wanted of it.
+public struct Events: OptionSet, Sendable {
+  public let rawValue: UInt8
+
+  public init(rawValue: UInt8) {
+    self.rawValue = rawValue
+  }
+
+  public static let readable = Events(rawValue: 1)
+  public static let writable = Events(rawValue: 2)
+  /// The peer is gone or the socket failed. Always reported, wanted or not; a read or `socketError` tells which.
+  public static let hangup = Events(rawValue: 4)
+}
+
+/// Who is called when a registered descriptor is ready. Called on the loop's thread.
+public protocol EventHandler: AnyObject {
+  func handle(_ events: Events)
+}
+
+/// A descriptor's place in a loop; a stale one (already removed) is recognised and ignored.
+public struct Registration: Sendable {
+  fileprivate let slot: UInt32
+  fileprivate let generation: UInt32
+
+  fileprivate var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+}
+
+/// One thread's epoll loop: descriptors (level-triggered), timers, and jobs posted by other threads.
+///
+/// `run` makes the calling thread the loop's own. Everything but `post`, `stop` and `setInterest` belongs to that thread,
+/// or to whoever sets the loop up before `run`.
+public final class EventLoop: @unchecked Sendable {
+  // Set once.
+  private let epoll: Descriptor
+  private let wakeup: Descriptor
+
+  // Owned by the loop's thread.
+  private var slots: [Slot] = []
+  private var freeSlots: [UInt32] = []
+  private var timers = TimerQueue()
+  private var running = true
+  private var thread: pthread_t?
+
+  // Guarded by their lock.
+  private let posted = Mutex<[@Sendable () -> Void]>([])
+
+  private struct Slot {
+    var generation: UInt32 = 0
+    var handler: (any EventHandler)?
+  }
+
+  private static let wakeupToken = UInt64.max
+
+  public init() throws(Errno) {
+    epoll = Descriptor(owning: try checked { epoll_create1(CInt(EPOLL_CLOEXEC)) })
+    wakeup = Descriptor(
+      owning: try checked { eventfd(0, CInt(EFD_NONBLOCK | EFD_CLOEXEC)) })
+    var event = epoll_event()
+    event.events = EPOLLIN.rawValue
+    event.data.u64 = Self.wakeupToken
+    try checked { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, wakeup.raw, &event) }
+  }
+
+  /// Whether the calling thread is the one that runs this loop, or the loop does not run yet.
+  public var isCurrent: Bool {
+    thread.map { pthread_equal($0, pthread_self()) != 0 } ?? true
+  }
+
+  /// Serves events until `stop`.
+  public func run() {
+    thread = pthread_self()
+    var ready = [epoll_event](repeating: epoll_event(), count: 64)
+    while running {
+      let timeout = timers.nextDeadline.map { deadline -> CInt in
+        let wait = deadline.since(.now()).nanoseconds
+        return CInt(clamping: (wait + 999_999) / 1_000_000)
+      }
+      let count = epoll_wait(epoll.raw, &ready, CInt(ready.count), timeout ?? -1)
+      precondition(count >= 0 || errno == EINTR, "epoll_wait failed")
+      for index in 0..<max(0, Int(count)) {
+        let event = ready[index]
+        if event.data.u64 == Self.wakeupToken {
+          runPosted()
+        } else {
+          dispatch(event)
+        }
+      }
+      fireTimers()
+    }
+  }
+
+  private func dispatch(_ event: epoll_event) {
+    let slot = Int(event.data.u64 & 0xFFFF_FFFF)
+    let generation = UInt32(event.data.u64 >> 32)
+    // A handler called earlier in this round may have removed this one.
+    guard slot < slots.count, slots[slot].generation == generation, let handler = slots[slot].handler else { return }
+    var events: Events = []
+    if event.events & EPOLLIN.rawValue != 0 { events.insert(.readable) }
+    if event.events & EPOLLOUT.rawValue != 0 { events.insert(.writable) }
+    if event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { events.insert(.hangup) }
+    handler.handle(events)
+  }
+
+  private func fireTimers() {
+    guard timers.nextDeadline != nil else { return }
+    let now = Instant.now()
+    while let body = timers.popDue(until: now) { body() }
+  }
+
+  private func runPosted() {
+    var count: UInt64 = 0
+    _ = Glibc.read(wakeup.raw, &count, 8)
+    let jobs = posted.withLock { jobs in
+      defer { jobs.removeAll() }
+      return jobs
+    }
+    for job in jobs { job() }
+  }
+
+  // MARK: From any thread
+
+  /// Runs `job` on the loop's thread, soon. From any thread; jobs of one thread run in order.
+  public func post(_ job: @escaping @Sendable () -> Void) {
+    let first = posted.withLock { jobs in
+      jobs.append(job)
+      return jobs.count == 1
+    }
+    guard first else { return }
+    var one: UInt64 = 1
+    _ = Glibc.write(wakeup.raw, &one, 8)
+  }
+
+  /// Ends `run` after the events in hand. From any thread.
+  public func stop() {
+    post { self.running = false }
+  }
+
+  /// Changes what is wanted of a registered descriptor. From any thread that knows the descriptor to be open and
+  /// registered.
+  public func setInterest(_ events: Events, of descriptor: borrowing Descriptor, _ registration: Registration) {
+    var event = Self.event(events, registration)
+    let result = epoll_ctl(epoll.raw, EPOLL_CTL_MOD, descriptor.raw, &event)
+    precondition(result == 0, "the descriptor is not registered with this loop")
+  }
+
+  // MARK: On the loop's thread
+
+  /// Calls `handler`, which the loop keeps, whenever `descriptor` is ready for one of `events`.
+  public func register(
+    _ descriptor: borrowing Descriptor, for events: Events, handler: any EventHandler
+  ) throws(Errno) -> Registration {
+    precondition(isCurrent)
+    let slot = freeSlots.popLast() ?? UInt32(slots.count)
+    if slot == slots.count { slots.append(Slot()) }
+    let registration = Registration(slot: slot, generation: slots[Int(slot)].generation)
+    var event = Self.event(events, registration)
+    do {
+      try checked { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, descriptor.raw, &event) }
+    } catch {
+      freeSlots.append(slot)
+      throw error
+    }
+    slots[Int(slot)].handler = handler
+    return registration
+  }
+
+  /// Forgets a descriptor; must come before it is closed. Removing twice does nothing.
+  public func deregister(_ descriptor: borrowing Descriptor, _ registration: Registration) {
+    precondition(isCurrent)
+    let slot = Int(registration.slot)
+    guard slots[slot].generation == registration.generation, slots[slot].handler != nil else { return }
+    slots[slot].handler = nil
+    slots[slot].generation &+= 1
+    freeSlots.append(registration.slot)
+    _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor.raw, nil)
+  }
+
+  /// Calls `body` once, on the loop's thread, when `delay` has passed (to the millisecond, never early).
+  @discardableResult
+  public func schedule(after delay: Duration, _ body: @escaping () -> Void) -> Timer {
+    precondition(isCurrent)
+    return timers.add(at: Instant.now().advanced(by: delay), body)
+  }
+
+  /// Cancels a timer; one that has fired already is ignored.
+  public func cancel(_ timer: Timer) {
+    precondition(isCurrent)
+    timers.cancel(timer)
+  }
+
+  private static func event(_ events: Events, _ registration: Registration) -> epoll_event {
+    var event = epoll_event()
+    if events.contains(.readable) { event.events |= EPOLLIN.rawValue }
+    if events.contains(.writable) { event.events |= EPOLLOUT.rawValue }
+    event.data.u64 = registration.token
+    return event
+  }
+}

@@ -1,0 +1,37 @@
+internal import Synchronization
+
+/// Looks names up on a thread of its own, so that no loop waits for DNS.
+///
+/// One look-up is out at a time: a second `resolve` for a resolver that still waits is answered by the first one's end.
+public final class Resolver: Sendable {
+  public typealias Answer = Result<[SocketAddress], ResolveError>
+
+  // Guarded by its lock: who waits for the look-up that is out.
+  private let waiting = Mutex<[@Sendable (Answer) -> Void]>([])
+
+  public init() {}
+
+  /// Calls `answer` on `loop` with the addresses of `host`, in the order to try them. The system's resolver bounds the
+  /// wait (`/etc/resolv.conf`, 5 s a try by default).
+  public func resolve(
+    _ host: String, port: UInt16, on loop: EventLoop, _ answer: @escaping @Sendable (Answer) -> Void
+  ) {
+    if let address = SocketAddress(numeric: host, port: port) {
+      loop.post { answer(.success([address])) }
+      return
+    }
+    let isFirst = waiting.withLock { waiting in
+      waiting.append { result in loop.post { answer(result) } }
+      return waiting.count == 1
+    }
+    guard isFirst else { return }
+    SystemThread.detach(name: "resolver") { [self] in
+      let result = lookUp(host, port: port, numericOnly: false)
+      let callbacks = waiting.withLock { waiting in
+        defer { waiting.removeAll() }
+        return waiting
+      }
+      for callback in callbacks { callback(result) }
+    }
+  }
+}

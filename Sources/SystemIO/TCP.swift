@@ -1,0 +1,116 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// A listening TCP socket.
+public struct TCPListener: ~Copyable, Sendable {
+  public let descriptor: Descriptor
+  /// Where it listens, with the port that the kernel chose if 0 was asked for.
+  public let address: SocketAddress
+
+  /// Listens on `address`. `[::]` takes IPv4 connections too.
+  public init(on address: SocketAddress, backlog: CInt = 1024) throws(Errno) {
+    let socket = try openSocket(family: address.isIPv6 ? AF_INET6 : AF_INET)
+    try setOption(socket, SOL_SOCKET, SO_REUSEADDR, 1)
+    if address.isIPv6 { try setOption(socket, CInt(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+    try checked { address.withSockaddr { bind(socket.raw, $0, address.length) } }
+    try checked { listen(socket.raw, backlog) }
+    let (result, bound) = SocketAddress.filled { getsockname(socket.raw, $0, $1) }
+    try checked { result }
+    self.descriptor = socket
+    self.address = bound
+  }
+
+  /// The next connection, or `nil` if none waits. Errors of one connection (it is gone already) are skipped;
+  /// running out of descriptors or memory is thrown.
+  public borrowing func accept() throws(Errno) -> TCPSocket? {
+    while true {
+      let (result, peer) = SocketAddress.filled { clinux_accept(descriptor.raw, $0, $1) }
+      if result >= 0 { return TCPSocket(descriptor: Descriptor(owning: result), peer: peer) }
+      switch -result {
+      case EAGAIN: return nil
+      case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH:
+        continue
+      default: throw Errno(rawValue: -result)
+      }
+    }
+  }
+}
+
+/// A TCP connection, non-blocking, and who is at its other end.
+public struct TCPSocket: ~Copyable, Sendable {
+  public let descriptor: Descriptor
+  public let peer: SocketAddress
+
+  init(descriptor: consuming Descriptor, peer: SocketAddress) {
+    self.descriptor = descriptor
+    self.peer = peer
+  }
+
+  /// Begins to connect; the descriptor becomes writable when that has ended, and `socketError` tells how.
+  public init(connectingTo peer: SocketAddress) throws(Errno) {
+    let socket = try openSocket(family: peer.isIPv6 ? AF_INET6 : AF_INET)
+    do {
+      try checked { peer.withSockaddr { connect(socket.raw, $0, peer.length) } }
+    } catch {
+      if error.rawValue != EINPROGRESS { throw error }
+    }
+    self.descriptor = socket
+    self.peer = peer
+  }
+
+  /// Gives up the wrapper for the bare descriptor.
+  public consuming func takeDescriptor() -> Descriptor { descriptor }
+}
+
+/// What a connection carrying frames asks of TCP.
+public struct TCPTuning: Sendable {
+  /// How many bytes the kernel may hold that it has not sent yet; the rest waits where it can still be dropped.
+  public var unsentLimit: CInt
+  /// How long data may stay unacknowledged before the connection counts as dead.
+  public var userTimeout: Duration
+
+  public init(unsentLimit: CInt, userTimeout: Duration) {
+    self.unsentLimit = unsentLimit
+    self.userTimeout = userTimeout
+  }
+}
+
+extension Descriptor {
+  /// Sends segments at once (TCP_NODELAY) and applies `tuning`. Sockets that are not TCP are left as they are.
+  public borrowing func tune(_ tuning: TCPTuning) throws(Errno) {
+    var domain: CInt = 0
+    var length = socklen_t(MemoryLayout<CInt>.size)
+    try checked { getsockopt(raw, SOL_SOCKET, SO_DOMAIN, &domain, &length) }
+    guard domain == AF_INET || domain == AF_INET6 else { return }
+    let tcp = CInt(IPPROTO_TCP)
+    try setOption(self, tcp, TCP_NODELAY, 1)
+    try setOption(self, tcp, TCP_NOTSENT_LOWAT, tuning.unsentLimit)
+    try setOption(self, tcp, TCP_USER_TIMEOUT, CInt(clamping: tuning.userTimeout.nanoseconds / 1_000_000))
+  }
+
+  /// The error that a connection attempt or a broken connection left, cleared by reading it; `nil` if there is none.
+  public borrowing func takeSocketError() -> Errno? {
+    var error: CInt = 0
+    var length = socklen_t(MemoryLayout<CInt>.size)
+    guard getsockopt(raw, SOL_SOCKET, SO_ERROR, &error, &length) == 0 else { return Errno(rawValue: errno) }
+    return error == 0 ? nil : Errno(rawValue: error)
+  }
+
+  /// Ends the connection in both directions while the descriptor stays open, so that its loop sees a hang-up.
+  public borrowing func shutDown() {
+    _ = Glibc.shutdown(raw, CInt(SHUT_RDWR))
+  }
+}
+
+private func openSocket(family: CInt) throws(Errno) -> Descriptor {
+  let type = CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+  return Descriptor(owning: try checked { socket(family, type, 0) })
+}
+
+private func setOption(
+  _ socket: borrowing Descriptor, _ level: CInt, _ name: CInt, _ value: CInt
+) throws(Errno) {
+  var value = value
+  try checked { setsockopt(socket.raw, level, name, &value, socklen_t(MemoryLayout<CInt>.size)) }
+}

@@ -1,0 +1,73 @@
+/// A timer's name in the loop that made it.
+public struct Timer: Hashable, Sendable {
+  fileprivate let number: UInt64
+}
+
+/// Timers in the order of their deadlines: a binary heap whose cancelled entries are dropped when they come up.
+struct TimerQueue {
+  private var heap: [(deadline: Instant, number: UInt64)] = []
+  private var bodies: [UInt64: () -> Void] = [:]
+  private var nextNumber: UInt64 = 0
+
+  /// When `popDue` has something to give next.
+  var nextDeadline: Instant? { heap.first?.deadline }
+
+  mutating func add(at deadline: Instant, _ body: @escaping () -> Void) -> Timer {
+    let number = nextNumber
+    nextNumber += 1
+    bodies[number] = body
+    heap.append((deadline, number))
+    siftUp(from: heap.count - 1)
+    return Timer(number: number)
+  }
+
+  mutating func cancel(_ timer: Timer) {
+    bodies[timer.number] = nil
+    // Many cancelled entries far in the future would otherwise pile up.
+    if heap.count > 64, heap.count > 4 * bodies.count {
+      heap.removeAll { bodies[$0.number] == nil }
+      for index in heap.indices.reversed() { siftDown(from: index) }
+    }
+    while let first = heap.first, bodies[first.number] == nil { removeFirst() }
+  }
+
+  /// Takes out the first timer whose deadline is not after `now`. The caller runs it, so that it may add and cancel
+  /// timers itself.
+  mutating func popDue(until now: Instant) -> (() -> Void)? {
+    while let first = heap.first, first.deadline <= now {
+      removeFirst()
+      if let body = bodies.removeValue(forKey: first.number) { return body }
+    }
+    return nil
+  }
+
+  private mutating func removeFirst() {
+    heap.swapAt(0, heap.count - 1)
+    heap.removeLast()
+    siftDown(from: 0)
+  }
+
+  private mutating func siftUp(from start: Int) {
+    var child = start
+    while child > 0 {
+      let parent = (child - 1) / 2
+      guard heap[child].deadline < heap[parent].deadline else { return }
+      heap.swapAt(child, parent)
+      child = parent
+    }
+  }
+
+  private mutating func siftDown(from start: Int) {
+    var parent = start
+    while true {
+      var least = parent
+      for child in [2 * parent + 1, 2 * parent + 2]
+      where child < heap.count && heap[child].deadline < heap[least].deadline {
+        least = child
+      }
+      guard least != parent else { return }
+      heap.swapAt(parent, least)
+      parent = least
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import Testing
+import Wire
+
+@Suite struct IPv4AddressTests {
+  @Test(arguments: ["0.0.0.0", "10.0.0.1", "255.255.255.255"])
+  func `an address reads back as it was written`(text: String) throws {
+    #expect(try #require(IPv4Address(text)).description == text)
+  }
+
+  @Test(arguments: [
+    "", "10", "10.0.0", "10.0.0.256", "10.0.0.01", "10.0.0.1.", "a.b.c.d", "10.0.0.-1", "10.0.0.1 ", "١.0.0.1",
+  ])
+  func `what is not an address is refused`(text: String) {
+    #expect(IPv4Address(text) == nil)
+  }
+
+  @Test func `a prefix knows its bounds`() throws {
+    let prefix = try #require(IPv4Prefix("10.0.0.0/24"))
+    #expect(prefix.broadcast == IPv4Address("10.0.0.255"))
+    #expect(prefix.count == 256)
+    #expect(prefix.contains(try #require(IPv4Address("10.0.0.77"))))
+    #expect(!prefix.contains(try #require(IPv4Address("10.0.1.0"))))
+  }
+
+  @Test(arguments: ["10.0.0.1/24", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0", "/24", "10.0.0.0/+8", "10.0.0.0/24/1"])
+  func `what is not a prefix is refused`(text: String) {
+    #expect(IPv4Prefix(text) == nil)
+  }
+
+  @Test func `the whole address space is a prefix too`() throws {
+    let all = try #require(IPv4Prefix("0.0.0.0/0"))
+    #expect(all.contains(.limitedBroadcast))
+    #expect(all.broadcast == .limitedBroadcast)
+  }
+}
