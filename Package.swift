@@ -17,6 +17,7 @@ let package = Package(
 
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
+    .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
   ]
 )
