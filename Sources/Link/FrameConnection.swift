@@ -212,7 +212,7 @@ public final class FrameConnection: @unchecked Sendable {
       }
       let now = Instant.now()
       var end = 0
-      run.forEach { frame, header in
+      run.visit { frame, header in
         let start = end
         end += frame.count
         if start >= sent {

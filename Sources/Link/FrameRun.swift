@@ -36,7 +36,7 @@ public struct FrameRun: @unchecked Sendable {
   }
 
   /// Calls `body` with every frame and its header, in order.
-  func forEach(_ body: (UnsafeRawBufferPointer, FrameHeader) -> Void) {
+  func visit(_ body: (UnsafeRawBufferPointer, FrameHeader) -> Void) {
     for piece in [first, second] {
       var offset = 0
       while offset < piece.count {

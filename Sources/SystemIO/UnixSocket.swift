@@ -104,8 +104,8 @@ extension Descriptor {
 
 /// Two local stream sockets, connected to each other.
 public struct SocketPair: ~Copyable {
-  public var first: Descriptor
-  public var second: Descriptor
+  public let first: Descriptor
+  public let second: Descriptor
 
   public init() throws(Errno) {
     var pair: [CInt] = [0, 0]
@@ -113,6 +113,12 @@ public struct SocketPair: ~Copyable {
     try checked { socketpair(AF_UNIX, type, 0, &pair) }
     first = Descriptor(owning: pair[0])
     second = Descriptor(owning: pair[1])
+  }
+
+  /// Gives the first away and returns the second.
+  public consuming func split(_ take: (consuming Descriptor) -> Void) -> Descriptor {
+    take(first)
+    return second
   }
 }
 

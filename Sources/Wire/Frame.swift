@@ -9,9 +9,9 @@
 
 /// What a frame carries. 4 is kept for the handshake between two devices.
 public enum FrameType: UInt8, Sendable {
-  /// The first frame each way: a `ControlMessage`, `join` or `joined`/`refused`, at most 8 KiB.
+  /// The device's first frame: a `ControlMessage`, `join`.
   case handshake = 1
-  /// A `ControlMessage` between device and relay.
+  /// A `ControlMessage` between device and relay, of which `welcome` or `refused` answers the handshake.
   case control = 2
   /// Packets between two devices (`PacketRecord`), which the relay does not look into.
   case data = 3
