@@ -18,6 +18,8 @@ let package = Package(
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
+    .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
+    .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 
