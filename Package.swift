@@ -20,6 +20,8 @@ let package = Package(
     .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
+    .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
+    .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 
