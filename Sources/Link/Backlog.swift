@@ -27,10 +27,12 @@ struct Backlog: ~Copyable {
   var isEmpty: Bool { committed.isEmpty && control.isEmpty && fair.isEmpty }
 
   var statistics: SendQueueStatistics {
-    SendQueueStatistics(
-      bytes: committed.bytes - committedSent + control.bytes + fair.bytes,
-      delay: .nanoseconds(Int64(clamping: fair.lastDelay)), lateDrops: fair.lateDrops,
-      overflowDrops: fair.overflowDrops)
+    var result = SendQueueStatistics()
+    result.bytes = committed.bytes - committedSent + control.bytes + fair.bytes
+    result.delay = .nanoseconds(Int64(clamping: fair.lastDelay))
+    result.lateDrops = fair.lateDrops
+    result.overflowDrops = fair.overflowDrops
+    return result
   }
 
   /// Adds a data frame; at the limit the longest flow loses its oldest frames.

@@ -76,4 +76,6 @@ public struct SendQueueStatistics: Sendable, Equatable {
   public var lateDrops = 0
   /// Data frames dropped because the queue was full.
   public var overflowDrops = 0
+
+  public init() {}
 }

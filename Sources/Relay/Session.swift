@@ -69,7 +69,7 @@ final class Session: EventHandler, @unchecked Sendable {
     case (.joined(let deviceID, _), .control):
       try obey(try ControlMessage.decode(payload(frame)), deviceID)
     case (.joined, .ping), (.waiting, .ping):
-      reply(to: payload(frame))
+      connection.send(pongFor: payload(frame))
     case (.joined, .pong):
       learn(from: payload(frame))
     default:
@@ -130,7 +130,7 @@ final class Session: EventHandler, @unchecked Sendable {
       guard case .joined = state else { return answer(false) }
       onProof.append(answer)
       guard onProof.count == 1 else { return }
-      ping()
+      connection.sendPing()
       loop.events.schedule(after: RelaySettings.proofTimeout) { self.prove(false) }
     }
   }
@@ -152,7 +152,7 @@ final class Session: EventHandler, @unchecked Sendable {
       if silence >= keepalive * 3 {
         end(Refusal(.silent, "no sign of life for \(Int(silence.seconds)) s"))
       } else if silence >= keepalive {
-        ping()
+        connection.sendPing()
       }
     case .joining:
       guard now.since(since) >= RelaySettings.handshakeTimeout else { return }
@@ -163,25 +163,8 @@ final class Session: EventHandler, @unchecked Sendable {
     }
   }
 
-  private func ping() {
-    var frame = [UInt8](repeating: 0, count: FrameHeader.size + 8)
-    frame.withUnsafeMutableBytes { frame in
-      FrameHeader(type: .ping, length: 8).write(to: frame)
-      frame.storeBytes(of: Instant.now().nanoseconds, toByteOffset: FrameHeader.size, as: UInt64.self)
-    }
-    connection.send(control: frame)
-  }
-
-  private func reply(to ping: UnsafeRawBufferPointer) {
-    var frame = [UInt8](repeating: 0, count: FrameHeader.size)
-    frame.withUnsafeMutableBytes { FrameHeader(type: .pong, length: ping.count).write(to: $0) }
-    connection.send(control: frame + ping)
-  }
-
   private func learn(from pong: UnsafeRawBufferPointer) {
-    guard pong.count == 8 else { return }
-    let sent = Instant(nanoseconds: pong.loadUnaligned(as: UInt64.self))
-    roundTrip = Instant.now().since(sent)
+    roundTrip = PingFrame.roundTrip(pong)
     prove(true)
   }
 
