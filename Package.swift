@@ -19,6 +19,7 @@ let package = Package(
     .target(name: "Wire"),
     .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
     .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
