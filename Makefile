@@ -1,0 +1,108 @@
+# MNEDC: build, try, check and install. `make` lists what there is.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SWIFT ?= swift
+PYTHON ?= $(shell python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3)
+
+# What is installed stands alone: the Swift runtime is inside the programs.
+RELEASE := --configuration release --static-swift-stdlib --explicit-target-dependency-import-check error
+DEBUG := --configuration debug --explicit-target-dependency-import-check error
+
+DAEMONS := mnedcd mnedc-join
+TOOLS := mnedc-peers mnedc-ctl
+PROGRAMS := $(DAEMONS) $(TOOLS)
+SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh Tests/requirements.sh Tests/no-foundation.sh
+
+bin = $(DESTDIR)$(PREFIX)/bin
+sbin = $(DESTDIR)$(PREFIX)/sbin
+man = $(DESTDIR)$(PREFIX)/share/man
+doc = $(DESTDIR)$(PREFIX)/share/doc/mnedc
+bash = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zsh = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fish = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo check lint unit integration bench fuzz format completions install uninstall clean
+
+help: ## this list
+	@echo "usage: make GOAL [PREFIX=$(PREFIX)] [DESTDIR=]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## the programs, optimised, with the Swift runtime inside: .build/release
+	@Tests/requirements.sh build
+	$(SWIFT) build $(RELEASE)
+
+demo: ## two levels of NAT on this machine, and devices that reach each other through them (root)
+	@Tests/requirements.sh demo
+	@examples/demo.sh
+
+check: ## everything that must hold before a commit: format, build, unit and integration tests (root)
+	@Tests/requirements.sh check
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory integration
+
+lint: ## format, scripts and man pages
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	shellcheck $(SCRIPTS)
+	@set -e; for page in $(wildcard man/*.[1-8]); do echo "mandoc -T lint -W warning $$page"; \
+	  mandoc -T lint -W warning "$$page"; done
+
+unit: ## the unit tests
+	$(SWIFT) build $(DEBUG) --build-tests
+	$(SWIFT) test $(DEBUG) --skip-build --parallel
+
+# With the debug programs, which the unit tests have built already: they also check who owns what.
+integration: ## the real programs in network namespaces (root)
+	$(SWIFT) build $(DEBUG)
+	Tests/no-foundation.sh .build/debug
+	BUILD=.build/debug $(PYTHON) -m pytest -q -p no:cacheprovider Tests/Integration
+
+bench: ## measure throughput, latency, CPU, memory and sizes beside a plain path and a plain TCP relay (root)
+	@Tests/requirements.sh bench
+	@$(PYTHON) Tests/Bench/bench.py
+
+fuzz: ## fuzz the parsers for FUZZ_SECONDS (60)
+	@Tests/requirements.sh build
+	@test -x Tests/Fuzz/run || { echo "make: there is no fuzz target yet" >&2; exit 1; }
+	@Tests/Fuzz/run $(or $(FUZZ_SECONDS),60)
+
+format: ## format the Swift sources in place
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
+
+completions: build ## write completions/ again from the programs' own options
+	@mkdir -p completions
+	@set -e; for program in $(PROGRAMS); do \
+	  .build/release/$$program --generate-completion-script bash >completions/$$program.bash; \
+	  .build/release/$$program --generate-completion-script zsh >completions/_$$program; \
+	  .build/release/$$program --generate-completion-script fish >completions/$$program.fish; \
+	done
+
+install: ## programs, man pages, completions and examples, below PREFIX; builds first if nothing is built
+	@test -x .build/release/mnedcd || $(MAKE) --no-print-directory build
+	install -d $(sbin) $(bin) $(doc)/examples $(bash) $(zsh) $(fish)
+	@set -e; \
+	put() { install -m "$$1" "$$2" "$$3"; echo "$$3"; }; \
+	for program in $(DAEMONS); do put 755 .build/release/$$program $(sbin)/$$program; done; \
+	for program in $(TOOLS); do put 755 .build/release/$$program $(bin)/$$program; done; \
+	for page in $(wildcard man/*.[1-8]); do \
+	  section=$(man)/man$${page##*.}; install -d "$$section"; put 644 "$$page" "$$section/$${page##*/}"; done; \
+	for program in $(PROGRAMS); do \
+	  test ! -e completions/$$program.bash || put 644 completions/$$program.bash $(bash)/$$program; \
+	  test ! -e completions/_$$program || put 644 completions/_$$program $(zsh)/_$$program; \
+	  test ! -e completions/$$program.fish || put 644 completions/$$program.fish $(fish)/$$program.fish; \
+	done; \
+	for example in $(wildcard examples/*.yaml); do put 644 "$$example" $(doc)/examples/$${example##*/}; done; \
+	put 755 examples/nat-lab.sh $(doc)/examples/nat-lab.sh
+
+uninstall: ## what install made
+	rm -f $(DAEMONS:%=$(sbin)/%) $(TOOLS:%=$(bin)/%)
+	rm -f $(PROGRAMS:%=$(bash)/%) $(PROGRAMS:%=$(zsh)/_%) $(PROGRAMS:%=$(fish)/%.fish)
+	@for page in $(notdir $(wildcard man/*.[1-8])); do rm -f $(man)/man$${page##*.}/$$page; done
+	rm -rf $(doc)
+
+clean: ## what was built
+	rm -rf .build .pytest_cache
+	find Tests -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,419 @@
+#!/bin/bash
+#
+# nat-lab.sh: devices under several levels of NAT, in network namespaces of this machine.
+#
+# Nothing appears outside the namespaces: every link is made inside them, and `down` takes it all away.
+
+set -euo pipefail
+
+prefix=${NAT_LAB_PREFIX:-mnedc-}
+state=/run/mnedc-lab
+here=$(cd "$(dirname "$0")" && pwd)
+nodes=(main relay top r1 mid r2 r3 deep)
+
+if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
+  bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' plain=$'\e[0m'
+else
+  bold='' dim='' green='' plain=''
+fi
+
+fail() {
+  echo "nat-lab: $1" >&2
+  exit "${2:-1}"
+}
+
+picture() {
+  cat <<END
+    main LAN 192.168.50.0/24, main router ${bold}main${plain} .1
+    ─┬─ ${bold}relay${plain}   192.168.50.10
+     ├─ ${bold}top${plain}     192.168.50.20
+     ├─ ${bold}r1${plain}      192.168.50.61  NAT ── 192.168.60.0/24 ── ${bold}mid${plain}  192.168.60.20
+     └─ ${bold}r2${plain}      192.168.50.71  NAT ── 192.168.70.0/24
+                                  └─ ${bold}r3${plain}  192.168.70.81  NAT ── 192.168.80.0/24 ── ${bold}deep${plain} 192.168.80.20
+END
+}
+
+usage() {
+  cat <<END
+usage: nat-lab.sh COMMAND
+
+$(picture)
+
+A router lets its own side out and drops what comes from above, as the one at home does.
+
+  up                  make it
+  down                end what runs in it and remove it; works on what is left of a half-made one
+  status              what is up, and what runs where (also: list)
+  shell NAME          a shell on NAME
+  exec NAME CMD…      run a command on NAME; CMD keeps this process's id
+  limit NAME RATE     limit the link above NAME both ways, such as 20mbit; 'off' lifts it
+  loss NAME PERCENT   lose packets at random on the link above NAME, both ways; 'off' ends it
+  publish NAME PORT   forward TCP and UDP PORT of the routers above NAME down to it
+  open                take NAT and filters away and add plain routes, to compare with
+  close               put NAT and filters back, forget what was published
+  help                this text
+
+On a node, /run/mnedc is the node's own, and .build/release (or \$BUILD) comes first in PATH, so this is a whole network:
+
+  nat-lab.sh up
+  nat-lab.sh exec relay mnedcd --device-id relay &
+  nat-lab.sh exec mid  mnedc-join --server 192.168.50.10:3334 --device-id mid --background
+  nat-lab.sh exec deep mnedc-join --server 192.168.50.10:3334 --device-id deep --background
+  nat-lab.sh exec deep mnedc-peers
+  nat-lab.sh down
+
+NAT_LAB_PREFIX (now '$prefix') starts the namespaces' names; with another one, several labs live side by side.
+END
+}
+
+# --- What a node is -----------------------------------------------------------------------------------------------
+
+is_node() {
+  local node
+  for node in "${nodes[@]}"; do [[ $node == "$1" ]] && return; done
+  return 1
+}
+
+need_node() {
+  [[ -n ${1:-} ]] || fail "which node? one of: ${nodes[*]}" 64
+  is_node "$1" || fail "no node '$1'; there are: ${nodes[*]}" 64
+  exists "$1" || fail "$1 is not there; 'nat-lab.sh up' makes the lab" 69
+}
+
+exists() { [[ -e /run/netns/$prefix$1 ]]; }
+
+# The node and interface at the upper end of the link above NAME.
+above() {
+  case $1 in
+    relay) echo main to-relay ;;
+    top) echo main to-top ;;
+    r1) echo main to-r1 ;;
+    r2) echo main to-r2 ;;
+    mid) echo r1 lan0 ;;
+    r3) echo r2 lan0 ;;
+    deep) echo r3 lan0 ;;
+    *) fail "there is no link above $1" 64 ;;
+  esac
+}
+
+# The interface at the lower end of the link above NAME.
+uplink() {
+  case $1 in r?) echo wan0 ;; *) echo eth0 ;; esac
+}
+
+address() {
+  case $1 in
+    main) echo 192.168.50.1 ;;
+    relay) echo 192.168.50.10 ;;
+    top) echo 192.168.50.20 ;;
+    r1) echo 192.168.50.61 ;;
+    mid) echo 192.168.60.20 ;;
+    r2) echo 192.168.50.71 ;;
+    r3) echo 192.168.70.81 ;;
+    deep) echo 192.168.80.20 ;;
+  esac
+}
+
+on() {
+  local node=$1
+  shift
+  ip netns exec "$prefix$node" "$@"
+}
+
+# --- Up -----------------------------------------------------------------------------------------------------------
+
+check_tools() {
+  [[ $(id -u) == 0 ]] || fail "making network namespaces needs root; try: sudo $0 $*" 77
+  local missing=()
+  command -v ip >/dev/null || missing+=(iproute2)
+  command -v nft >/dev/null || missing+=(nftables)
+  ((${#missing[@]} == 0)) || fail "missing tools; try: apt-get install ${missing[*]}" 69
+}
+
+# cable NODE ADDRESS/LENGTH: a cable from NODE up to what is above it, and the address of its lower end.
+cable() {
+  local node=$1 upper_node upper_end lower_end
+  read -r upper_node upper_end < <(above "$node")
+  lower_end=$(uplink "$node")
+  ip link add "$lower_end" netns "$prefix$node" type veth peer name "$upper_end" netns "$prefix$upper_node"
+  ip -n "$prefix$node" address add "$2" dev "$lower_end"
+  ip -n "$prefix$node" link set "$lower_end" up
+  ip -n "$prefix$upper_node" link set "$upper_end" up
+  if [[ $upper_node == main ]]; then
+    ip -n "${prefix}main" link set "$upper_end" master lan0
+  fi
+}
+
+# gateway NODE ADDRESS/LENGTH: NODE's own side and forwarding.
+gateway() {
+  ip -n "$prefix$1" address add "$2" dev lan0
+  on "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+}
+
+# The home router: its own side goes out behind its address, answers come back, the rest is dropped.
+nat() {
+  on "$1" nft -f - <<'END'
+table ip lab
+delete table ip lab
+table ip lab {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    ct status dnat accept
+    iifname "lan0" oifname "wan0" accept
+  }
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iifname { "lo", "lan0" } accept
+    ct state established,related accept
+  }
+  chain published {
+    type nat hook prerouting priority dstnat;
+  }
+  chain outgoing {
+    type nat hook postrouting priority srcnat;
+    oifname "wan0" masquerade
+  }
+}
+END
+}
+
+up() {
+  check_tools up
+  local node
+  for node in "${nodes[@]}"; do
+    ! exists "$node" || fail "there is a lab '$prefix' already; 'nat-lab.sh down' removes it" 73
+  done
+  trap 'echo "nat-lab: could not make the lab, removing it" >&2; remove' EXIT
+  trap 'exit 130' INT TERM HUP
+
+  for node in "${nodes[@]}"; do
+    ip netns add "$prefix$node"
+    ip -n "$prefix$node" link set lo up
+    # Pings from unprivileged users too, as on a usual host.
+    on "$node" sh -c 'echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range' 2>/dev/null || true
+  done
+  ip -n "${prefix}main" link add lan0 type bridge forward_delay 0 mcast_snooping 0
+  ip -n "${prefix}main" link set lan0 up
+  # A switch does not filter.
+  on main sh -c 'echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables' 2>/dev/null || true
+  gateway main 192.168.50.1/24
+
+  cable relay 192.168.50.10/24
+  cable top 192.168.50.20/24
+  cable r1 192.168.50.61/24
+  cable r2 192.168.50.71/24
+  cable mid 192.168.60.20/24
+  gateway r1 192.168.60.1/24
+  cable r3 192.168.70.81/24
+  gateway r2 192.168.70.1/24
+  cable deep 192.168.80.20/24
+  gateway r3 192.168.80.1/24
+
+  for node in relay top r1 r2; do ip -n "$prefix$node" route add default via 192.168.50.1; done
+  ip -n "${prefix}mid" route add default via 192.168.60.1
+  ip -n "${prefix}r3" route add default via 192.168.70.1
+  ip -n "${prefix}deep" route add default via 192.168.80.1
+  for node in r1 r2 r3; do nat "$node"; done
+  trap - EXIT INT TERM HUP
+}
+
+# --- Down ---------------------------------------------------------------------------------------------------------
+
+# The processes in the lab, but not this script nor whoever called it.
+processes() {
+  local node pid own=" " ancestor=$$
+  while ((ancestor > 1)); do
+    own+="$ancestor "
+    ancestor=$(awk '/^PPid:/ { print $2 }' "/proc/$ancestor/status" 2>/dev/null || echo 0)
+  done
+  for node in "${nodes[@]}"; do
+    exists "$node" || continue
+    for pid in $(ip netns pids "$prefix$node" 2>/dev/null); do
+      [[ $own == *" $pid "* ]] || echo "$pid"
+    done
+  done
+}
+
+remove() {
+  local node pids tries
+  pids=$(processes)
+  if [[ -n $pids ]]; then
+    # shellcheck disable=SC2086 # one word a process
+    kill -TERM $pids 2>/dev/null || true
+    # shellcheck disable=SC2086
+    kill -CONT $pids 2>/dev/null || true
+    for ((tries = 0; tries < 40; tries++)); do
+      pids=$(processes)
+      [[ -n $pids ]] || break
+      sleep 0.05
+    done
+    # shellcheck disable=SC2086
+    [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
+  fi
+  for node in "${nodes[@]}"; do
+    if exists "$node"; then ip netns delete "$prefix$node" 2>/dev/null || rm -f "/run/netns/$prefix$node"; fi
+    rm -rf "${state:?}/$prefix$node"
+  done
+  rmdir "$state" 2>/dev/null || true
+}
+
+# --- Looking and playing --------------------------------------------------------------------------------------------
+
+status() {
+  local node pid virtual any=false
+  for node in "${nodes[@]}"; do exists "$node" && any=true; done
+  if ! $any; then
+    echo "no lab '$prefix'; 'nat-lab.sh up' makes one"
+    return 3
+  fi
+  picture
+  echo
+  for node in "${nodes[@]}"; do
+    if ! exists "$node"; then
+      printf '  %-6s missing\n' "$node"
+      continue
+    fi
+    printf '  %s%-6s%s %-15s' "$bold" "$node" "$plain" "$(address "$node")"
+    virtual=$(ip -n "$prefix$node" -4 -brief address show 2>/dev/null |
+      awk '$1 !~ /^(lo|eth0|wan0|lan0|to-)/ { sub("/.*", "", $3); printf " %s %s", $1, $3 }')
+    printf '%s%s%s' "$green" "$virtual" "$plain"
+    for pid in $(ip netns pids "$prefix$node" 2>/dev/null); do
+      [[ $pid == "$$" ]] || printf ' %s%s[%s]%s' "$dim" "$(cat "/proc/$pid/comm" 2>/dev/null || echo gone)" "$pid" "$plain"
+    done
+    echo
+  done
+}
+
+# Runs a command on a node in this process: its own /run/mnedc, host name and programs.
+run_on() {
+  local node=$1 build
+  shift
+  build=${BUILD:-$here/../.build/release}
+  [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
+  mkdir -p /run/mnedc "$state/$prefix$node"
+  # shellcheck disable=SC2016 # for the inner shell
+  exec ip netns exec "$prefix$node" unshare --uts sh -c '
+    hostname "$1"; mount --bind "$2" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
+}
+
+limit() {
+  local node=$1 rate=$2 upper_node upper_end
+  above "$node" >/dev/null
+  read -r upper_node upper_end < <(above "$node")
+  if [[ $rate == off ]]; then
+    on "$node" tc qdisc delete dev "$(uplink "$node")" root 2>/dev/null || true
+    on "$upper_node" tc qdisc delete dev "$upper_end" root 2>/dev/null || true
+    return
+  fi
+  on "$node" tc qdisc replace dev "$(uplink "$node")" root tbf rate "$rate" burst 32kb latency 200ms
+  on "$upper_node" tc qdisc replace dev "$upper_end" root tbf rate "$rate" burst 32kb latency 200ms
+}
+
+loss() {
+  local node=$1 percent=$2 link which=
+  above "$node" >/dev/null
+  link=$(uplink "$node")
+  on "$node" nft delete table inet lab-loss 2>/dev/null || true
+  [[ $percent != off ]] || return 0
+  [[ $percent =~ ^([0-9]|[1-9][0-9]|100)$ ]] || fail "loss is a whole percentage, 0 to 100, or 'off'" 64
+  ((percent == 100)) || which="numgen random mod 100 < $percent"
+  on "$node" nft -f - <<END
+table inet lab-loss {
+  chain in {
+    type filter hook prerouting priority raw;
+    iifname "$link" $which counter drop
+  }
+  chain out {
+    type filter hook postrouting priority 300;
+    oifname "$link" $which counter drop
+  }
+}
+END
+}
+
+publish() {
+  local node=$1 port=$2 router target
+  [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || fail "a port is 1 to 65535" 64
+  read -r router _ < <(above "$node")
+  [[ $router != main ]] || fail "$node is in the main LAN; there is nothing to forward" 64
+  target=$node
+  while [[ $router != main ]]; do
+    for protocol in tcp udp; do
+      on "$router" nft add rule ip lab published iifname wan0 "$protocol" dport "$port" dnat to "$(address "$target")"
+    done
+    target=$router
+    read -r router _ < <(above "$router")
+  done
+  echo "$(address "$target"):$port is now $node's port $port"
+}
+
+open_up() {
+  local node
+  for node in r1 r2 r3; do on "$node" nft delete table ip lab 2>/dev/null || true; done
+  for node in main relay top; do
+    ip -n "$prefix$node" route replace 192.168.60.0/24 via 192.168.50.61
+    ip -n "$prefix$node" route replace 192.168.70.0/24 via 192.168.50.71
+    ip -n "$prefix$node" route replace 192.168.80.0/24 via 192.168.50.71
+  done
+  ip -n "${prefix}r1" route replace 192.168.70.0/24 via 192.168.50.71
+  ip -n "${prefix}r1" route replace 192.168.80.0/24 via 192.168.50.71
+  ip -n "${prefix}r2" route replace 192.168.60.0/24 via 192.168.50.61
+  ip -n "${prefix}r2" route replace 192.168.80.0/24 via 192.168.70.81
+}
+
+close_again() {
+  local node network
+  for network in 192.168.60.0/24 192.168.70.0/24 192.168.80.0/24; do
+    for node in main relay top r1 r2; do
+      ip -n "$prefix$node" route delete "$network" via 192.168.50.61 2>/dev/null || true
+      ip -n "$prefix$node" route delete "$network" via 192.168.50.71 2>/dev/null || true
+    done
+  done
+  ip -n "${prefix}r2" route delete 192.168.80.0/24 via 192.168.70.81 2>/dev/null || true
+  for node in r1 r2 r3; do nat "$node"; done
+}
+
+command=${1:-help}
+(($# == 0)) || shift
+case $command in
+  help | -h | --help) usage ;;
+  up)
+    up
+    picture
+    echo
+    echo "The lab is up. Next: nat-lab.sh shell deep, nat-lab.sh help, nat-lab.sh down"
+    ;;
+  down)
+    check_tools down
+    remove
+    ;;
+  status | list)
+    check_tools "$command"
+    status
+    ;;
+  shell)
+    check_tools shell
+    need_node "${1:-}"
+    export PS1="[$1] \\w \\\$ "
+    run_on "$1" bash --norc
+    ;;
+  exec)
+    check_tools exec
+    need_node "${1:-}"
+    (($# > 1)) || fail "which command? nat-lab.sh exec $1 CMD…" 64
+    run_on "$@"
+    ;;
+  limit | loss | publish)
+    check_tools "$command"
+    need_node "${1:-}"
+    (($# == 2)) || fail "$command needs a node and a value; see 'nat-lab.sh help'" 64
+    "$command" "$@"
+    ;;
+  open | close)
+    check_tools "$command"
+    for node in "${nodes[@]}"; do need_node "$node"; done
+    case $command in open) open_up ;; close) close_again ;; esac
+    ;;
+  *) fail "no command '$command'; see 'nat-lab.sh help'" 64 ;;
+esac
