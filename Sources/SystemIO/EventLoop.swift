@@ -77,8 +77,9 @@ public final class EventLoop: @unchecked Sendable {
     var ready = [epoll_event](repeating: epoll_event(), count: 64)
     while running {
       let timeout = timers.nextDeadline.map { deadline -> CInt in
-        let wait = deadline.since(.now()).nanoseconds
-        return CInt(clamping: (wait + 999_999) / 1_000_000)
+        // Rounded up, so that no timer is early.
+        let (milliseconds, rest) = deadline.since(.now()).nanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        return CInt(clamping: milliseconds + rest.signum())
       }
       let count = epoll_wait(epoll.raw, &ready, CInt(ready.count), timeout ?? -1)
       precondition(count >= 0 || errno == EINTR, "epoll_wait failed")
