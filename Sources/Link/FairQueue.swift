@@ -93,10 +93,10 @@ struct FairQueue: ~Copyable {
     }
   }
 
-  /// Drops the oldest frame of the flow that has most bytes waiting, to make room. False: nothing waits.
+  /// Drops the oldest frame of the flow that takes most memory, to make room. False: nothing waits.
   mutating func dropFromLongest(in store: inout CellStore) -> Bool {
     var longest = 0
-    for index in 1..<Self.flowCount where flows[index].frames.bytes > flows[longest].frames.bytes { longest = index }
+    for index in 1..<Self.flowCount where flows[index].frames.cells > flows[longest].frames.cells { longest = index }
     guard !flows[longest].frames.isEmpty else { return false }
     store.remove(pop(longest, in: store))
     overflowDrops += 1
