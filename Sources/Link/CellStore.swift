@@ -126,6 +126,8 @@ struct FrameList {
   private var last = CellStore.none
   /// The frames' lengths added up.
   private(set) var bytes = 0
+  /// The cells that they take.
+  private(set) var cells = 0
 
   var isEmpty: Bool { first == CellStore.none }
 
@@ -134,12 +136,14 @@ struct FrameList {
     if isEmpty { first = frame } else { store.setNext(of: last, to: frame) }
     last = frame
     bytes += store.length(of: frame)
+    cells += CellStore.cells(for: store.length(of: frame))
   }
 
   mutating func removeFirst(in store: borrowing CellStore) -> CellStore.Cell {
     let frame = first
     first = store.next(of: frame)
     bytes -= store.length(of: frame)
+    cells -= CellStore.cells(for: store.length(of: frame))
     return frame
   }
 }

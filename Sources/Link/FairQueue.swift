@@ -11,12 +11,16 @@ struct FairQueue: ~Copyable {
   /// How many bytes a flow may send before the next one's turn.
   static let quantum = 8 << 10
   static let flowCount = 256
+  /// CoDel leaves a flow alone whose frames fit one packet of an ordinary link.
+  private static let smallestMaximum = 1500
 
   private struct Flow {
     var frames = FrameList()
     var credit = 0
     var next: Int16 = -1
     var isListed = false
+    /// The longest frame since the flow was listed last, which a flow may always keep waiting.
+    var largestFrame = 0
     // CoDel's state, RFC 8289 section 5.3.
     var firstAbove: UInt64 = 0
     var dropNext: UInt64 = 0
@@ -34,7 +38,6 @@ struct FairQueue: ~Copyable {
   private let flows: UnsafeMutableBufferPointer<Flow>
   private var fresh = FlowList()
   private var seasoned = FlowList()
-  private var largestFrame = 0
   private(set) var bytes = 0
 
   /// Frames dropped since the start because they waited too long.
@@ -59,13 +62,14 @@ struct FairQueue: ~Copyable {
     let index = Int16(Int(flow) % Self.flowCount)
     let length = store.length(of: frame)
     bytes += length
-    largestFrame = max(largestFrame, length)
     flows[Int(index)].frames.append(frame, in: store)
     if !flows[Int(index)].isListed {
       flows[Int(index)].isListed = true
       flows[Int(index)].credit = Self.quantum
+      flows[Int(index)].largestFrame = Self.smallestMaximum
       Self.append(index, to: &fresh, flows)
     }
+    flows[Int(index)].largestFrame = max(flows[Int(index)].largestFrame, length)
   }
 
   /// The frame whose turn it is. It is in no list any more, but its cells are still taken.
@@ -81,7 +85,7 @@ struct FairQueue: ~Copyable {
       }
       if let frame = dequeue(from: Int(index), at: now.nanoseconds, in: &store) {
         flows[Int(index)].credit -= store.length(of: frame)
-        lastDelay = now.nanoseconds &- store.time(of: frame).nanoseconds
+        lastDelay = Self.age(of: frame, at: now.nanoseconds, in: store)
         return frame
       }
       // An empty fresh flow waits one round among the others, or it could come back fresh at once.
@@ -89,10 +93,10 @@ struct FairQueue: ~Copyable {
     }
   }
 
-  /// Drops the oldest frame of the flow that has most bytes waiting, to make room. False: nothing waits.
+  /// Drops the oldest frame of the flow that takes most memory, to make room. False: nothing waits.
   mutating func dropFromLongest(in store: inout CellStore) -> Bool {
     var longest = 0
-    for index in 1..<Self.flowCount where flows[index].frames.bytes > flows[longest].frames.bytes { longest = index }
+    for index in 1..<Self.flowCount where flows[index].frames.cells > flows[longest].frames.cells { longest = index }
     guard !flows[longest].frames.isEmpty else { return false }
     store.remove(pop(longest, in: store))
     overflowDrops += 1
@@ -128,7 +132,7 @@ struct FairQueue: ~Copyable {
       flows[flow].isDropping = true
       // Shortly after the last time, dropping goes on at nearly the rate that was enough then.
       let recent = flows[flow].dropCount - flows[flow].lastDropCount
-      let wasShortAgo = now &- flows[flow].dropNext < 16 * Self.interval
+      let wasShortAgo = now < flows[flow].dropNext + 16 * Self.interval
       flows[flow].dropCount = recent > 1 && wasShortAgo ? recent : 1
       flows[flow].dropNext = Self.nextDrop(after: now, count: flows[flow].dropCount)
       flows[flow].lastDropCount = flows[flow].dropCount
@@ -145,8 +149,9 @@ struct FairQueue: ~Copyable {
       return (nil, false)
     }
     let frame = pop(flow, in: store)
-    let waited = now &- store.time(of: frame).nanoseconds
-    if waited < Self.target || flows[flow].frames.bytes <= largestFrame {
+    if Self.age(of: frame, at: now, in: store) < Self.target
+      || flows[flow].frames.bytes <= flows[flow].largestFrame
+    {
       flows[flow].firstAbove = 0
     } else if flows[flow].firstAbove == 0 {
       flows[flow].firstAbove = now + Self.interval
@@ -165,6 +170,12 @@ struct FairQueue: ~Copyable {
   private mutating func drop(_ frame: CellStore.Cell, in store: inout CellStore) {
     store.remove(frame)
     lateDrops += 1
+  }
+
+  /// How long a frame has waited: nothing if `now` was taken before it came.
+  private static func age(of frame: CellStore.Cell, at now: UInt64, in store: borrowing CellStore) -> UInt64 {
+    let (age, isNegative) = now.subtractingReportingOverflow(store.time(of: frame).nanoseconds)
+    return isNegative ? 0 : age
   }
 
   private static func nextDrop(after time: UInt64, count: UInt32) -> UInt64 {

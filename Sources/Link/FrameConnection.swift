@@ -17,6 +17,7 @@ public final class FrameConnection: @unchecked Sendable {
 
   // Owned by the loop's thread.
   private var partial: PartialFrame?
+  private var isOpen = true
   /// When bytes last came.
   public private(set) var lastReceived = Instant.now()
   public private(set) var received = Traffic()
@@ -27,6 +28,8 @@ public final class FrameConnection: @unchecked Sendable {
   private struct Sending: ~Copyable {
     var queue: SendQueue
     var registration: Registration?
+    /// What the loop was last told to wait for.
+    var interest: Events = .readable
     var isClosed = false
     var sent = Traffic()
   }
@@ -53,7 +56,7 @@ public final class FrameConnection: @unchecked Sendable {
     let registration = try loop.register(descriptor, for: .readable, handler: handler)
     sending.withLock { sending in
       sending.registration = registration
-      if !sending.queue.isEmpty { setInterest([.readable, .writable], sending) }
+      if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
     }
   }
 
@@ -133,7 +136,7 @@ public final class FrameConnection: @unchecked Sendable {
     deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
   ) throws(WireError) {
     var offset = 0
-    while offset < bytes.count {
+    while isOpen, offset < bytes.count {
       switch try FrameScan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
       case .frame(let header):
         received.frames += 1
@@ -171,7 +174,7 @@ public final class FrameConnection: @unchecked Sendable {
       guard !sending.isClosed else { return }
       // An error shows on the reading side as well, where it is handled.
       sending.sent.bytes += (try? sending.queue.flush(to: descriptor, at: .now())) ?? 0
-      if sending.queue.isEmpty { setInterest(.readable, sending) }
+      if sending.queue.isEmpty { setInterest(.readable, &sending) }
     }
   }
 
@@ -180,15 +183,20 @@ public final class FrameConnection: @unchecked Sendable {
     sending.withLock { $0.queue.trim() }
   }
 
-  /// Ends the connection. What waits is dropped, but bytes that the kernel took still go out.
+  /// Ends the connection. What waits is dropped, but bytes that the kernel took still go out. Within `receive`, nothing more
+  /// is delivered.
   public func close() {
     precondition(loop.isCurrent)
-    sending.withLock { sending in
-      guard !sending.isClosed else { return }
+    guard isOpen else { return }
+    isOpen = false
+    let registration = sending.withLock { sending in
       sending.isClosed = true
-      if let registration = sending.registration { loop.deregister(descriptor, registration) }
-      descriptor.shutDown()
+      sending.queue.removeAll()
+      return sending.registration
     }
+    // Without the lock: this lets go of the handler, whose end may use this connection.
+    if let registration { loop.deregister(descriptor, registration) }
+    descriptor.shutDown()
   }
 
   // MARK: From any thread
@@ -212,7 +220,7 @@ public final class FrameConnection: @unchecked Sendable {
       }
       let now = Instant.now()
       var end = 0
-      run.visit { frame, header in
+      run.eachFrame { frame, header in
         let start = end
         end += frame.count
         if start >= sent {
@@ -221,7 +229,7 @@ public final class FrameConnection: @unchecked Sendable {
           sending.queue.addRest(UnsafeRawBufferPointer(rebasing: frame[(sent - start)...]), at: now)
         }
       }
-      setInterest([.readable, .writable], sending)
+      setInterest([.readable, .writable], &sending)
     }
   }
 
@@ -245,7 +253,7 @@ public final class FrameConnection: @unchecked Sendable {
           descriptor.shutDown()
           return
         }
-        setInterest([.readable, .writable], sending)
+        setInterest([.readable, .writable], &sending)
       }
     }
   }
@@ -264,7 +272,9 @@ public final class FrameConnection: @unchecked Sendable {
     }
   }
 
-  private func setInterest(_ events: Events, _ sending: borrowing Sending) {
-    if let registration = sending.registration { loop.setInterest(events, of: descriptor, registration) }
+  private func setInterest(_ events: Events, _ sending: inout Sending) {
+    guard let registration = sending.registration, sending.interest != events else { return }
+    sending.interest = events
+    loop.setInterest(events, of: descriptor, registration)
   }
 }

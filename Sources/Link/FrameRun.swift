@@ -36,16 +36,21 @@ public struct FrameRun: @unchecked Sendable {
   }
 
   /// Calls `body` with every frame and its header, in order.
-  func visit(_ body: (UnsafeRawBufferPointer, FrameHeader) -> Void) {
-    for piece in [first, second] {
-      var offset = 0
-      while offset < piece.count {
-        guard let header = try? FrameHeader(parsing: piece.bytes, at: offset) else {
-          preconditionFailure("a run holds whole frames that were read or written before")
-        }
-        body(UnsafeRawBufferPointer(rebasing: piece[offset..<offset + header.frameSize]), header)
-        offset += header.frameSize
+  func eachFrame(_ body: (UnsafeRawBufferPointer, FrameHeader) -> Void) {
+    Self.eachFrame(of: first, body)
+    Self.eachFrame(of: second, body)
+  }
+
+  private static func eachFrame(
+    of piece: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, FrameHeader) -> Void
+  ) {
+    var offset = 0
+    while offset < piece.count {
+      guard case .frame(let header)? = try? FrameScan(piece.bytes, at: offset) else {
+        preconditionFailure("a run holds whole frames that were read or written before")
       }
+      body(UnsafeRawBufferPointer(rebasing: piece[offset..<offset + header.frameSize]), header)
+      offset += header.frameSize
     }
   }
 }

@@ -56,7 +56,12 @@ struct SendQueue: ~Copyable {
 
   /// Gives the memory back if nothing waits.
   mutating func trim() {
-    guard isEmpty, let old = backlog.take() else { return }
+    if isEmpty { removeAll() }
+  }
+
+  /// Drops what waits, without counting it, and gives the memory back.
+  mutating func removeAll() {
+    guard let old = backlog.take() else { return }
     pastLateDrops += old.statistics.lateDrops
     pastOverflowDrops += old.statistics.overflowDrops
   }

@@ -90,10 +90,14 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
   /// For people.
   public var text: String
 
+  /// A long `text`, which may quote what the other end sent, is cut so that the refusal always fits a handshake frame.
   public init(_ code: Code, _ text: String) {
     self.code = code
-    self.text = text
+    self.text = String(text.unicodeScalars.prefix(Self.maximumText))
   }
+
+  /// In Unicode scalars, of which each takes at most 6 bytes in JSON.
+  public static let maximumText = 500
 }
 
 public struct Peer: Codable, Sendable, Equatable {
@@ -232,6 +236,22 @@ extension Welcome {
     case relayAddress = "relay_address"
     case keepalive = "keepalive_ms"
   }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    version = try container.decode(Int.self, forKey: .version)
+    address = try container.decode(IPv4Address.self, forKey: .address)
+    pool = try container.decode(IPv4Prefix.self, forKey: .pool)
+    relayAddress = try container.decode(IPv4Address.self, forKey: .relayAddress)
+    keepalive = try container.decode(Int.self, forKey: .keepalive)
+    guard Self.keepaliveRange.contains(keepalive) else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .keepalive, in: container, debugDescription: "not within \(Self.keepaliveRange)")
+    }
+  }
+
+  /// What `keepalive` may be: less would spin a timer, more would never find a dead peer.
+  private static let keepaliveRange = 1...86_400_000
 }
 
 extension Peer {

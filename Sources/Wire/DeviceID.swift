@@ -6,17 +6,19 @@ public enum DeviceID {
     let bytes = text.utf8
     guard let first = bytes.first, let last = bytes.last, bytes.count <= maximumLength else { return false }
     return isAlphanumeric(first) && isAlphanumeric(last)
-      && bytes.allSatisfy {
-        isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_")
-      }
+      && bytes.allSatisfy(isAllowed)
   }
 
   /// The nearest valid ID to any text, such as a host name; `nil` if nothing of it can stay.
   public static func sanitized(_ text: String) -> String? {
-    let kept = text.utf8.map { isValid(String(UnicodeScalar($0))) || $0 == UInt8(ascii: ".") ? $0 : UInt8(ascii: "-") }
+    let kept = text.utf8.map { isAllowed($0) ? $0 : UInt8(ascii: "-") }
     let trimmed = kept.drop { !isAlphanumeric($0) }.prefix(maximumLength)
     let end = trimmed.lastIndex { isAlphanumeric($0) }
     return end.map { String(decoding: trimmed[...$0], as: UTF8.self) }
+  }
+
+  private static func isAllowed(_ byte: UInt8) -> Bool {
+    isAlphanumeric(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_")
   }
 
   private static func isAlphanumeric(_ byte: UInt8) -> Bool {

@@ -59,6 +59,7 @@ public struct FrameHeader: Sendable, Equatable {
   /// Reads the header at `offset`; at least `size` bytes must stand there. Refuses unknown types, payloads over their
   /// type's limit and reserved bits that are set.
   public init(parsing bytes: RawSpan, at offset: Int = 0) throws(WireError) {
+    precondition(offset >= 0 && bytes.byteCount - offset >= Self.size)
     let word = UInt32(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
     guard let type = FrameType(rawValue: UInt8(word >> 24)) else { throw .unknownFrameType(UInt8(word >> 24)) }
     self.type = type

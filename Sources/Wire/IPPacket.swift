@@ -49,7 +49,7 @@ extension IPv4Peek {
     source = IPv4Address(bits: packet.word32(12))
     destination = IPv4Address(bits: packet.word32(16))
     let isFragment = packet.word16(6) & 0x3FFF != 0
-    let ports = isFragment ? 0 : packet.ports(transport, at: headerLength)
+    let ports = isFragment ? 0 : packet.ports(transport, at: headerLength, end: totalLength)
     flow = foldFlow(UInt64(source.bits) << 32 | UInt64(destination.bits), UInt64(ports) << 8 | UInt64(transport))
   }
 }
@@ -58,13 +58,15 @@ extension IPv6Peek {
   static let header = 40
 
   init?(_ packet: RawSpan) {
-    guard packet.byteCount >= Self.header, Self.header + Int(packet.word16(4)) <= packet.byteCount else { return nil }
+    guard packet.byteCount >= Self.header else { return nil }
+    let end = Self.header + Int(packet.word16(4))
+    guard end <= packet.byteCount else { return nil }
     nextHeader = packet.byte(6)
     var mixed: UInt64 = 0
     for offset in stride(from: 8, to: 40, by: 8) {
       mixed = (mixed ^ packet.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x9E37_79B9_7F4A_7C15
     }
-    let ports = packet.ports(nextHeader, at: Self.header)
+    let ports = packet.ports(nextHeader, at: Self.header, end: end)
     flow = foldFlow(mixed, UInt64(ports) << 8 | UInt64(nextHeader))
   }
 }
@@ -80,9 +82,9 @@ extension RawSpan {
     UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
   }
 
-  /// Both ports of a TCP or UDP header, if it is there.
-  fileprivate func ports(_ transport: UInt8, at offset: Int) -> UInt32 {
-    (transport == 6 || transport == 17) && byteCount - offset >= 4 ? word32(offset) : 0
+  /// Both ports of a TCP or UDP header, if it is there, in a packet that ends at `end`.
+  fileprivate func ports(_ transport: UInt8, at offset: Int, end: Int) -> UInt32 {
+    (transport == 6 || transport == 17) && end - offset >= 4 ? word32(offset) : 0
   }
 }
 
