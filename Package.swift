@@ -17,7 +17,13 @@ let package = Package(
 
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
+    .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
+    .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
+    .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
+    .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
+    .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 

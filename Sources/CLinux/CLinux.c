@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -41,6 +42,11 @@ int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group) {
   *user = credentials.uid;
   *group = credentials.gid;
   return 0;
+}
+
+int clinux_usable_cores(void) {
+  cpu_set_t mask;
+  return sched_getaffinity(0, sizeof mask, &mask) < 0 ? -errno : CPU_COUNT(&mask);
 }
 
 int clinux_name_thread(const char *name) {

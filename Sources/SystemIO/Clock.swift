@@ -18,14 +18,15 @@ public struct Instant: Comparable, Sendable {
     left.nanoseconds < right.nanoseconds
   }
 
-  /// The time from `earlier` to this, zero if it was not earlier.
+  /// The time from `earlier` to this, zero if it was not earlier; at most what 64 bits of nanoseconds hold.
   public func since(_ earlier: Instant) -> Duration {
-    .nanoseconds(nanoseconds > earlier.nanoseconds ? Int64(nanoseconds - earlier.nanoseconds) : 0)
+    .nanoseconds(nanoseconds > earlier.nanoseconds ? Int64(clamping: nanoseconds - earlier.nanoseconds) : 0)
   }
 
+  /// This much later; the same instant for a negative duration, and the end of time for one that goes past it.
   public func advanced(by duration: Duration) -> Instant {
-    let step = duration.nanoseconds
-    return Instant(nanoseconds: step < 0 ? nanoseconds : nanoseconds.addingReportingOverflow(UInt64(step)).partialValue)
+    let (sum, overflow) = nanoseconds.addingReportingOverflow(UInt64(max(0, duration.nanoseconds)))
+    return Instant(nanoseconds: overflow ? .max : sum)
   }
 }
 
@@ -33,8 +34,9 @@ extension Duration {
   /// Whole nanoseconds, clamped to what 64 bits hold (292 years).
   public var nanoseconds: Int64 {
     let (seconds, attoseconds) = components
-    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    return overflow ? (seconds < 0 ? .min : .max) : product + attoseconds / 1_000_000_000
+    let (product, isTooLarge) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, overflow) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+    return isTooLarge || overflow ? (seconds < 0 ? .min : .max) : sum
   }
 
   /// Seconds, for rates and for people.

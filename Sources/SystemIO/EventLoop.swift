@@ -32,19 +32,21 @@ public struct Registration: Sendable {
 
 /// One thread's epoll loop: descriptors (level-triggered), timers, and jobs posted by other threads.
 ///
-/// `run` makes the calling thread the loop's own. Everything but `post`, `stop` and `setInterest` belongs to that thread,
-/// or to whoever sets the loop up before `run`.
+/// `run` makes the calling thread the loop's own. Everything but `post`, `stop`, `setInterest` and `isCurrent` belongs to
+/// that thread, or to whoever sets the loop up before `run` or takes it down after.
 public final class EventLoop: @unchecked Sendable {
   // Set once.
   private let epoll: Descriptor
   private let wakeup: Descriptor
+
+  /// The thread that is in `run`; 0 if none is. Written by that thread, read by all.
+  private let thread = Atomic<pthread_t>(0)
 
   // Owned by the loop's thread.
   private var slots: [Slot] = []
   private var freeSlots: [UInt32] = []
   private var timers = TimerQueue()
   private var running = true
-  private var thread: pthread_t?
 
   // Guarded by their lock.
   private let posted = Mutex<[@Sendable () -> Void]>([])
@@ -66,19 +68,22 @@ public final class EventLoop: @unchecked Sendable {
     try checked { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, wakeup.raw, &event) }
   }
 
-  /// Whether the calling thread is the one that runs this loop, or the loop does not run yet.
+  /// Whether the calling thread is the one that runs this loop, or none does. From any thread.
   public var isCurrent: Bool {
-    thread.map { pthread_equal($0, pthread_self()) != 0 } ?? true
+    let running = thread.load(ordering: .relaxed)
+    return running == 0 || running == pthread_self()
   }
 
   /// Serves events until `stop`.
   public func run() {
-    thread = pthread_self()
+    thread.store(pthread_self(), ordering: .relaxed)
+    defer { thread.store(0, ordering: .relaxed) }
     var ready = [epoll_event](repeating: epoll_event(), count: 64)
     while running {
       let timeout = timers.nextDeadline.map { deadline -> CInt in
-        let wait = deadline.since(.now()).nanoseconds
-        return CInt(clamping: (wait + 999_999) / 1_000_000)
+        // Rounded up, so that no timer is early.
+        let (milliseconds, rest) = deadline.since(.now()).nanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        return CInt(clamping: milliseconds + rest.signum())
       }
       let count = epoll_wait(epoll.raw, &ready, CInt(ready.count), timeout ?? -1)
       precondition(count >= 0 || errno == EINTR, "epoll_wait failed")
@@ -173,11 +178,13 @@ public final class EventLoop: @unchecked Sendable {
   public func deregister(_ descriptor: borrowing Descriptor, _ registration: Registration) {
     precondition(isCurrent)
     let slot = Int(registration.slot)
-    guard slots[slot].generation == registration.generation, slots[slot].handler != nil else { return }
+    guard slots[slot].generation == registration.generation, let handler = slots[slot].handler else { return }
     slots[slot].handler = nil
     slots[slot].generation &+= 1
     freeSlots.append(registration.slot)
     _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor.raw, nil)
+    // Let go of last: its end may call this loop again.
+    withExtendedLifetime(handler) {}
   }
 
   /// Calls `body` once, on the loop's thread, when `delay` has passed (to the millisecond, never early).
@@ -190,7 +197,9 @@ public final class EventLoop: @unchecked Sendable {
   /// Cancels a timer; one that has fired already is ignored.
   public func cancel(_ timer: Timer) {
     precondition(isCurrent)
-    timers.cancel(timer)
+    let body = timers.cancel(timer)
+    // Let go of last: what it held may call this loop again as it ends.
+    withExtendedLifetime(body) {}
   }
 
   private static func event(_ events: Events, _ registration: Registration) -> epoll_event {

@@ -2,12 +2,17 @@ internal import Synchronization
 
 /// Looks names up on a thread of its own, so that no loop waits for DNS.
 ///
-/// One look-up is out at a time: a second `resolve` for a resolver that still waits is answered by the first one's end.
+/// One look-up of a name is out at a time: a second `resolve` of the same name and port is answered by the first one's end.
 public final class Resolver: Sendable {
   public typealias Answer = Result<[SocketAddress], ResolveError>
 
-  // Guarded by its lock: who waits for the look-up that is out.
-  private let waiting = Mutex<[@Sendable (Answer) -> Void]>([])
+  private struct Query: Hashable {
+    let host: String
+    let port: UInt16
+  }
+
+  // Guarded by its lock: who waits for each look-up that is out.
+  private let waiting = Mutex<[Query: [@Sendable (Answer) -> Void]]>([:])
 
   public init() {}
 
@@ -20,18 +25,16 @@ public final class Resolver: Sendable {
       loop.post { answer(.success([address])) }
       return
     }
+    let query = Query(host: host, port: port)
     let isFirst = waiting.withLock { waiting in
-      waiting.append { result in loop.post { answer(result) } }
-      return waiting.count == 1
+      waiting[query, default: []].append { result in loop.post { answer(result) } }
+      return waiting[query]?.count == 1
     }
     guard isFirst else { return }
     SystemThread.detach(name: "resolver") { [self] in
       let result = lookUp(host, port: port, numericOnly: false)
-      let callbacks = waiting.withLock { waiting in
-        defer { waiting.removeAll() }
-        return waiting
-      }
-      for callback in callbacks { callback(result) }
+      let callbacks = waiting.withLock { $0.removeValue(forKey: query) }
+      for callback in callbacks ?? [] { callback(result) }
     }
   }
 }

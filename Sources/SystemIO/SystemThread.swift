@@ -51,7 +51,8 @@ public final class SystemThread: @unchecked Sendable {
   }
 }
 
-/// How many cores this process may use.
+/// How many cores this process may use: those of its affinity mask, which a container's or a unit's CPU set narrows.
 public func usableCores() -> Int {
-  max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
+  let allowed = Int(clinux_usable_cores())
+  return allowed > 0 ? allowed : max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
 }

@@ -3,7 +3,8 @@ public struct Timer: Hashable, Sendable {
   fileprivate let number: UInt64
 }
 
-/// Timers in the order of their deadlines: a binary heap whose cancelled entries are dropped when they come up.
+/// Timers in the order of their deadlines, those of one deadline as they were added: a binary heap whose cancelled entries
+/// are dropped when they come up.
 struct TimerQueue {
   private var heap: [(deadline: Instant, number: UInt64)] = []
   private var bodies: [UInt64: () -> Void] = [:]
@@ -21,14 +22,16 @@ struct TimerQueue {
     return Timer(number: number)
   }
 
-  mutating func cancel(_ timer: Timer) {
-    bodies[timer.number] = nil
+  /// Returns what will not be called any more, if anything, for the caller to let go of.
+  mutating func cancel(_ timer: Timer) -> (() -> Void)? {
+    let body = bodies.removeValue(forKey: timer.number)
     // Many cancelled entries far in the future would otherwise pile up.
     if heap.count > 64, heap.count > 4 * bodies.count {
       heap.removeAll { bodies[$0.number] == nil }
       for index in heap.indices.reversed() { siftDown(from: index) }
     }
     while let first = heap.first, bodies[first.number] == nil { removeFirst() }
+    return body
   }
 
   /// Takes out the first timer whose deadline is not after `now`. The caller runs it, so that it may add and cancel
@@ -51,7 +54,7 @@ struct TimerQueue {
     var child = start
     while child > 0 {
       let parent = (child - 1) / 2
-      guard heap[child].deadline < heap[parent].deadline else { return }
+      guard comesBefore(child, parent) else { return }
       heap.swapAt(child, parent)
       child = parent
     }
@@ -61,13 +64,16 @@ struct TimerQueue {
     var parent = start
     while true {
       var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2]
-      where child < heap.count && heap[child].deadline < heap[least].deadline {
-        least = child
-      }
+      let left = 2 * parent + 1
+      if left < heap.count, comesBefore(left, least) { least = left }
+      if left + 1 < heap.count, comesBefore(left + 1, least) { least = left + 1 }
       guard least != parent else { return }
       heap.swapAt(parent, least)
       parent = least
     }
+  }
+
+  private func comesBefore(_ one: Int, _ other: Int) -> Bool {
+    (heap[one].deadline, heap[one].number) < (heap[other].deadline, heap[other].number)
   }
 }

@@ -32,8 +32,7 @@ public struct UnixListener: ~Copyable, Sendable {
     guard let address = UnixAddress(path: path) else { throw .pathTooLong }
     do {
       let directory = try openDirectory(parent(of: path))
-      // Two programs that start at once take turns here; the lock goes with the descriptor.
-      try checked { flock(directory.raw, LOCK_EX) }
+      try takeTurn(directory)
       try Self.removeStale(path, address)
       let socket = try openUnixSocket()
       try checked { address.withSockaddr { bind(socket.raw, $0, $1) } }
@@ -77,9 +76,15 @@ public struct UnixListener: ~Copyable, Sendable {
     guard status.st_mode & S_IFMT == S_IFSOCK else { throw UnixListenerError.notASocket }
     let probe = try openUnixSocket()
     // A full backlog (EAGAIN) is a sign of life as well.
-    let result = address.withSockaddr { connect(probe.raw, $0, $1) }
-    if result == 0 || errno == EAGAIN { throw UnixListenerError.inUse(by: try probe.peerCredentials()) }
-    try checked { unlink(path) }
+    do {
+      try checked { address.withSockaddr { connect(probe.raw, $0, $1) } }
+      throw UnixListenerError.inUse(by: try probe.peerCredentials())
+    } catch Errno.resourceTemporarilyUnavailable {
+      throw UnixListenerError.inUse(by: try probe.peerCredentials())
+    } catch Errno.connectionRefused {
+      // Nobody listens. Any other error (no permission, a socket of another type) says nothing about its owner's life.
+      try checked { unlink(path) }
+    }
   }
 }
 
@@ -104,8 +109,8 @@ extension Descriptor {
 
 /// Two local stream sockets, connected to each other.
 public struct SocketPair: ~Copyable {
-  public var first: Descriptor
-  public var second: Descriptor
+  public let first: Descriptor
+  public let second: Descriptor
 
   public init() throws(Errno) {
     var pair: [CInt] = [0, 0]
@@ -113,6 +118,12 @@ public struct SocketPair: ~Copyable {
     try checked { socketpair(AF_UNIX, type, 0, &pair) }
     first = Descriptor(owning: pair[0])
     second = Descriptor(owning: pair[1])
+  }
+
+  /// Gives the first away and returns the second.
+  public consuming func split(_ take: (consuming Descriptor) -> Void) -> Descriptor {
+    take(first)
+    return second
   }
 }
 
@@ -151,4 +162,14 @@ private func parent(of path: String) -> String {
 private func openDirectory(_ path: String) throws(Errno) -> Descriptor {
   if mkdir(path, 0o755) < 0, errno != EEXIST { throw Errno(rawValue: errno) }
   return Descriptor(owning: try checked { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
+}
+
+/// Makes programs that start at once take turns; the lock goes with the descriptor. Anybody who may read the directory may
+/// hold it, so the wait has an end.
+private func takeTurn(_ directory: borrowing Descriptor) throws(Errno) {
+  for _ in 0..<100 {
+    if flock(directory.raw, LOCK_EX | LOCK_NB) == 0 { return }
+    guard errno == EWOULDBLOCK || errno == EINTR else { throw Errno(rawValue: errno) }
+    usleep(10_000)
+  }
 }

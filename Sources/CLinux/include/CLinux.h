@@ -36,6 +36,9 @@ int clinux_accept(int fd, struct sockaddr *address, socklen_t *length);
 /// Who connected a local socket (SO_PEERCRED).
 int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group);
 
+/// How many cores the calling thread may run on (sched_getaffinity); -EINVAL where there are more than 1024.
+int clinux_usable_cores(void);
+
 /// Names the calling thread; at most 15 bytes count.
 int clinux_name_thread(const char *name);
 

@@ -1,0 +1,73 @@
+internal import SystemIO
+public import SystemPackage
+
+/// Asks a daemon on this host.
+public enum ControlClient {
+  public enum Failure: Error, Sendable {
+    /// Nobody listens at the path.
+    case notRunning(Errno)
+    case timeout
+    /// The daemon said no.
+    case refused(ControlError)
+    /// What came back is no answer.
+    case badAnswer
+  }
+
+  /// An answer longer than this is none.
+  private static let maximumAnswer = 64 << 20
+
+  public static func status(at path: String, timeout: Duration) throws(Failure) -> StatusReport {
+    try ask(.status, at: path, timeout: timeout)
+  }
+
+  public static func peers(at path: String, timeout: Duration) throws(Failure) -> PeersReport {
+    try ask(.peers, at: path, timeout: timeout)
+  }
+
+  /// Returns once the daemon has agreed to stop.
+  public static func stop(at path: String, timeout: Duration) throws(Failure) {
+    let _: Done = try ask(.stop, at: path, timeout: timeout)
+  }
+
+  private static func ask<Result: Codable>(
+    _ command: ControlCommand, at path: String, timeout: Duration
+  ) throws(Failure) -> Result {
+    let deadline = Instant.now().advanced(by: timeout)
+    let socket = try connect(to: path)
+    let answer: [UInt8]
+    do {
+      // A request is shorter than any socket's buffer.
+      let request = JSON.line(ControlRequest(command))
+      guard try request.withUnsafeBytes({ try socket.send($0) }) == request.count else { throw Failure.badAnswer }
+      answer = try readLine(from: socket, until: deadline)
+    } catch let failure as Failure {
+      throw failure
+    } catch {
+      throw .badAnswer
+    }
+    guard let response = JSON.decode(ControlResponse<Result>.self, answer) else { throw .badAnswer }
+    if let error = response.error { throw .refused(error) }
+    guard let result = response.result else { throw .badAnswer }
+    return result
+  }
+
+  private static func connect(to path: String) throws(Failure) -> Descriptor {
+    do {
+      return try .connected(toUnix: path)
+    } catch {
+      throw .notRunning(error)
+    }
+  }
+
+  private static func readLine(from socket: borrowing Descriptor, until deadline: Instant) throws -> [UInt8] {
+    let buffer = RawBuffer(count: 64 << 10)
+    var line: [UInt8] = []
+    while true {
+      guard try socket.wait(for: .readable, until: deadline) else { throw Failure.timeout }
+      guard let count = try socket.read(into: buffer.bytes) else { continue }
+      guard count > 0, line.count < maximumAnswer else { throw Failure.badAnswer }
+      line.append(contentsOf: buffer.bytes[..<count])
+      if line.last == UInt8(ascii: "\n") { return line.dropLast() }
+    }
+  }
+}

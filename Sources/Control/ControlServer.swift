@@ -1,0 +1,179 @@
+public import SystemIO
+internal import SystemPackage
+
+/// Answers requests on the daemon's local socket. Owned by its loop's thread.
+public final class ControlServer: EventHandler {
+  /// Carries out a command and gives the answer to the last argument, once, on any thread.
+  public typealias Handler = (ControlCommand, @escaping @Sendable (ControlAnswer) -> Void) -> Void
+
+  private let listener: UnixListener
+  private let events: EventLoop
+  private let handler: Handler
+  private var registration: Registration?
+  private var clients: [ObjectIdentifier: ControlClientSession] = [:]
+
+  private static let maximumClients = 32
+  /// Everybody may connect; what they may ask is decided by who they are.
+  private static let socketMode: UInt32 = 0o666
+
+  /// Listens at `path` from now on.
+  public init(path: String, on events: EventLoop, _ handler: @escaping Handler) throws {
+    listener = try UnixListener(path: path, mode: Self.socketMode)
+    self.events = events
+    self.handler = handler
+    registration = try events.register(listener.descriptor, for: .readable, handler: self)
+  }
+
+  public func handle(_ events: Events) {
+    while let socket = try? listener.accept() {
+      guard let peer = try? socket.peerCredentials() else { continue }
+      let client = ControlClientSession(socket, peer, on: self.events)
+      if clients.count >= Self.maximumClients {
+        client.refuse(ControlError(.busy, "too many programs ask at once; try again"))
+        continue
+      }
+      clients[ObjectIdentifier(client)] = client
+      client.start(handler) { [weak self, weak client] in
+        if let client { self?.clients[ObjectIdentifier(client)] = nil }
+      }
+    }
+  }
+
+  /// Stops listening; answers under way are sent while the loop runs.
+  public func stop() {
+    if let registration { events.deregister(listener.descriptor, registration) }
+    registration = nil
+  }
+}
+
+/// What a command comes to.
+public enum ControlAnswer: Sendable {
+  case status(StatusReport)
+  case peers(PeersReport)
+  case done
+  case failed(ControlError)
+
+  var line: [UInt8] {
+    switch self {
+    case .status(let report): JSON.line(ControlResponse(result: report))
+    case .peers(let report): JSON.line(ControlResponse(result: report))
+    case .done: JSON.line(ControlResponse(result: Done()))
+    case .failed(let error): JSON.line(ControlResponse<Done>(error: error))
+    }
+  }
+}
+
+/// One program that asks.
+private final class ControlClientSession: EventHandler {
+  private let socket: Descriptor
+  private let peer: PeerCredentials
+  private let events: EventLoop
+  private var handler: ControlServer.Handler?
+  private var onEnd: () -> Void = {}
+  private var registration: Registration?
+  private var timer: Timer?
+  private var request: [UInt8] = []
+  private var answer: ArraySlice<UInt8> = []
+
+  private static let timeout = Duration.seconds(10)
+
+  init(_ socket: consuming Descriptor, _ peer: PeerCredentials, on events: EventLoop) {
+    self.socket = socket
+    self.peer = peer
+    self.events = events
+  }
+
+  func start(_ handler: @escaping ControlServer.Handler, onEnd: @escaping () -> Void) {
+    self.handler = handler
+    self.onEnd = onEnd
+    registration = try? events.register(socket, for: .readable, handler: self)
+    guard registration != nil else { return end() }
+    timer = events.schedule(after: Self.timeout) { [weak self] in self?.end() }
+  }
+
+  /// Says why and is done, without waiting for a request.
+  func refuse(_ error: ControlError) {
+    _ = ControlAnswer.failed(error).line.withUnsafeBytes { try? socket.send($0) }
+  }
+
+  func handle(_ events: Events) {
+    if !answer.isEmpty { return write() }
+    if handler == nil {
+      // The command is under way; whoever asked has gone, or sends more than one request.
+      return end()
+    }
+    read()
+  }
+
+  private func read() {
+    let count = withUnsafeTemporaryAllocation(byteCount: ControlRequest.maximumSize, alignment: 1) { buffer in
+      let count = (try? socket.read(into: buffer)) ?? 0
+      request.append(contentsOf: buffer[..<count])
+      return count
+    }
+    guard count > 0 else { return end() }
+    if let newline = request.firstIndex(of: UInt8(ascii: "\n")) {
+      carryOut(request[..<newline])
+    } else if request.count > ControlRequest.maximumSize {
+      reply(.failed(ControlError(.badRequest, "the request is longer than \(ControlRequest.maximumSize) bytes")))
+    }
+  }
+
+  private func carryOut(_ line: ArraySlice<UInt8>) {
+    guard let handler else { return }
+    self.handler = nil
+    do throws(ControlError) {
+      let command = try ControlRequest(parsing: line).command
+      guard command.isForEverybody || peer.user == 0 || peer.user == currentUser() else {
+        throw ControlError(
+          .denied, "\(command.rawValue) is for root and the daemon's own user (\(currentUser())); you are \(peer.user)")
+      }
+      let reference = Unchecked(self)
+      let events = events
+      handler(command) { answer in events.post { reference.value.reply(answer) } }
+    } catch {
+      reply(.failed(error))
+    }
+  }
+
+  private func reply(_ answer: ControlAnswer) {
+    guard registration != nil else { return }
+    handler = nil
+    self.answer = answer.line[...]
+    write()
+  }
+
+  private func write() {
+    let sent = answer.withUnsafeBytes { bytes in
+      do {
+        return try socket.send(bytes) ?? 0
+      } catch {
+        return -1
+      }
+    }
+    guard sent >= 0 else { return end() }
+    answer = answer.dropFirst(sent)
+    if answer.isEmpty {
+      end()
+    } else if let registration {
+      events.setInterest(.writable, of: socket, registration)
+    }
+  }
+
+  private func end() {
+    if let registration { events.deregister(socket, registration) }
+    registration = nil
+    if let timer { events.cancel(timer) }
+    timer = nil
+    socket.shutDown()
+    let onEnd = onEnd
+    self.onEnd = {}
+    onEnd()
+  }
+
+  /// A session on its way through a closure that comes back to the loop.
+  private struct Unchecked: @unchecked Sendable {
+    let value: ControlClientSession
+    init(_ value: ControlClientSession) { self.value = value }
+  }
+}

@@ -1,0 +1,28 @@
+public import Link
+public import Wire
+
+/// How a device does, at one time.
+public struct DeviceStatus: Sendable {
+  public var deviceID: String
+  public var interface: String
+  public var isJoined: Bool
+  /// The last lease, which stays configured while there is no uplink; `nil` before the first join.
+  public var address: IPv4Address?
+  public var pool: IPv4Prefix?
+  public var relayAddress: IPv4Address?
+  /// The server that was connected to last.
+  public var server: String?
+  /// The last echo between device and relay; `nil` if none was needed yet.
+  public var roundTrip: Duration?
+  /// How often it has joined since it started.
+  public var joins: Int
+  /// Why the uplink was lost the last time.
+  public var lastLoss: String?
+  /// The other devices, by address.
+  public var peers: [Peer]
+  public var counters: DeviceCounters
+  /// Frames and bytes of the present connection.
+  public var received: FrameConnection.Traffic
+  public var sent: FrameConnection.Traffic
+  public var queue: SendQueueStatistics
+}

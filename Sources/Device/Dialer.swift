@@ -1,0 +1,125 @@
+internal import SystemIO
+internal import SystemPackage
+
+/// Who waits for a dialer's end. Called once, on the loop.
+protocol DialerDelegate: AnyObject {
+  func dialed(_ descriptor: consuming Descriptor, name: String)
+  /// `failures` has what went wrong in order, such as `192.0.2.1:3334: connection refused`.
+  func dialFailed(_ failures: [String])
+}
+
+/// One attempt to reach the relay: every server in order, every address of each, until one takes the connection. Owned by
+/// the device's thread.
+final class Dialer: EventHandler {
+  // Set once.
+  private let events: EventLoop
+  private let resolver: Resolver
+
+  private weak var delegate: (any DialerDelegate)?
+  private var servers: ArraySlice<(host: String, port: UInt16)>
+  private var candidates: ArraySlice<SocketAddress> = []
+  private var failures: [String] = []
+  private var attempt: Attempt?
+
+  /// A connection that is being made.
+  private struct Attempt: ~Copyable {
+    var socket: TCPSocket
+    var registration: Registration
+    var timer: Timer
+  }
+
+  init(
+    _ servers: [(host: String, port: UInt16)], on events: EventLoop, _ resolver: Resolver,
+    delegate: any DialerDelegate
+  ) {
+    self.events = events
+    self.resolver = resolver
+    self.delegate = delegate
+    self.servers = servers[...]
+  }
+
+  func start() {
+    dialNext()
+  }
+
+  /// Gives up; nobody is called any more.
+  func cancel() {
+    delegate = nil
+    _ = endAttempt()
+  }
+
+  private func dialNext() {
+    guard delegate != nil else { return }
+    if let address = candidates.popFirst() {
+      connect(to: address)
+    } else if let server = servers.popFirst() {
+      resolve(server.host, server.port)
+    } else {
+      delegate?.dialFailed(failures)
+      delegate = nil
+    }
+  }
+
+  private func resolve(_ host: String, _ port: UInt16) {
+    let reference = LoopBound(self)
+    resolver.resolve(host, port: port, on: events) { answer in
+      let dialer = reference.value
+      switch answer {
+      case .success(let addresses): dialer.candidates = addresses[...]
+      case .failure(let error): dialer.failures.append("\(host): \(error)")
+      }
+      dialer.dialNext()
+    }
+  }
+
+  private func connect(to address: SocketAddress) {
+    do {
+      let socket = try TCPSocket(connectingTo: address)
+      let registration = try events.register(socket.descriptor, for: .writable, handler: self)
+      let timer = events.schedule(after: DeviceSettings.connectTimeout) { [weak self] in
+        self?.fail(address, "no answer within \(DeviceSettings.connectTimeout)")
+      }
+      attempt = Attempt(socket: socket, registration: registration, timer: timer)
+    } catch {
+      failures.append("\(address): \(error)")
+      dialNext()
+    }
+  }
+
+  func handle(_ events: Events) {
+    guard let socket = endAttempt() else { return }
+    let name = socket.peer.description
+    let descriptor = socket.takeDescriptor()
+    if let error = descriptor.takeSocketError() {
+      failures.append("\(name): \(error)")
+      dialNext()
+      return
+    }
+    let delegate = delegate
+    self.delegate = nil
+    delegate?.dialed(descriptor, name: name)
+  }
+
+  private func fail(_ address: SocketAddress, _ why: String) {
+    guard endAttempt() != nil else { return }
+    failures.append("\(address): \(why)")
+    dialNext()
+  }
+
+  private func endAttempt() -> TCPSocket? {
+    guard let attempt = attempt.take() else { return nil }
+    events.deregister(attempt.socket.descriptor, attempt.registration)
+    events.cancel(attempt.timer)
+    return attempt.socket
+  }
+}
+
+/// A value that belongs to a loop's thread, on its way through a closure that comes back there.
+struct LoopBound<Value>: @unchecked Sendable {
+  // `@unchecked`: it is made and used on the one thread; only the closure that holds it travels.
+  let value: Value
+
+  init(_ value: Value) {
+    self.value = value
+  }
+}

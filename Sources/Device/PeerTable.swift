@@ -1,0 +1,25 @@
+internal import Wire
+
+/// Who else is in the network, as the relay told. Owned by the device's thread.
+struct PeerTable {
+  private(set) var peers: [IPv4Address: Peer] = [:]
+  private var revision: Int?
+
+  /// Whether the update fits what is known.
+  enum Outcome { case applied, outdated, missedSome }
+
+  mutating func apply(_ update: PeerUpdate, except own: IPv4Address) -> Outcome {
+    if let since = update.since {
+      guard let revision, since <= revision else { return .missedSome }
+      guard update.revision >= revision else { return .outdated }
+    } else {
+      peers = [:]
+    }
+    revision = update.revision
+    for address in update.left { peers[address] = nil }
+    for peer in update.joined where peer.address != own { peers[peer.address] = peer }
+    return .applied
+  }
+
+  func contains(_ address: IPv4Address) -> Bool { peers[address] != nil }
+}

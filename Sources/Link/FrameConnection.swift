@@ -1,0 +1,280 @@
+// The journey of a frame through one end of a connection:
+//
+//   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure
+//   out  `send` by whichever thread has the frame: straight to the kernel, or what it does not take to the `SendQueue`
+//        → `flush` by the owner's loop when the kernel takes more
+
+internal import Synchronization
+public import SystemIO
+public import SystemPackage
+public import Wire
+
+/// A stream socket that carries frames, and the queue of what it does not take at once.
+public final class FrameConnection: @unchecked Sendable {
+  // Set once.
+  private let descriptor: Descriptor
+  private let loop: EventLoop
+
+  // Owned by the loop's thread.
+  private var partial: PartialFrame?
+  private var isOpen = true
+  /// When bytes last came.
+  public private(set) var lastReceived = Instant.now()
+  public private(set) var received = Traffic()
+
+  // Guarded by its lock. The descriptor is written to under it, so that frames of several threads do not mix.
+  private let sending: Mutex<Sending>
+
+  private struct Sending: ~Copyable {
+    var queue: SendQueue
+    var registration: Registration?
+    /// What the loop was last told to wait for.
+    var interest: Events = .readable
+    var isClosed = false
+    var sent = Traffic()
+  }
+
+  /// What went one way.
+  public struct Traffic: Sendable, Equatable {
+    public var frames = 0
+    public var bytes = 0
+
+    public init() {}
+  }
+
+  /// Takes over `descriptor`, a connected stream socket. At most `queueLimit` bytes of data frames wait for it.
+  public init(_ descriptor: consuming Descriptor, loop: EventLoop, queueLimit: Int) {
+    self.descriptor = descriptor
+    self.loop = loop
+    sending = Mutex(Sending(queue: SendQueue(limit: queueLimit)))
+  }
+
+  // MARK: On the loop's thread
+
+  /// Has `handler` called for what happens on the socket.
+  public func attach(_ handler: any EventHandler) throws(Errno) {
+    let registration = try loop.register(descriptor, for: .readable, handler: handler)
+    sending.withLock { sending in
+      sending.registration = registration
+      if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
+    }
+  }
+
+  /// Why `receive` ended a connection.
+  public enum ReceiveError: Error, Sendable {
+    /// The other end closed it.
+    case closed
+    case system(Errno)
+    case wire(WireError)
+  }
+
+  /// Reads once what is there and calls `deliver` with each whole frame, header and payload, which it may change in place.
+  /// The frames' memory is good until `finish` has returned, which is called last if anything came.
+  public func receive(
+    using memory: ReceiveMemory, deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
+    finish: () -> Void
+  ) throws(ReceiveError) {
+    precondition(loop.isCurrent)
+    do {
+      try receiveFrames(using: memory, deliver: deliver, finish: finish)
+    } catch let error as Errno {
+      throw .system(error)
+    } catch let error as WireError {
+      throw .wire(error)
+    } catch let error as ReceiveError {
+      throw error
+    } catch {
+      preconditionFailure("no other error is thrown")
+    }
+  }
+
+  private func receiveFrames(
+    using memory: ReceiveMemory, deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
+    finish: () -> Void
+  ) throws {
+    let scratch = memory.scratch.bytes
+    var end = 0  // of what scratch holds
+    var completed: PartialFrame?
+    if let partial, partial.needed > 0 {
+      // The rest of the frame goes behind its beginning, what follows it to the scratch buffer.
+      let room = UnsafeMutableRawBufferPointer(rebasing: partial.bytes[partial.filled..<partial.needed])
+      guard let count = try read({ () throws(Errno) in try descriptor.read(into: room, then: scratch) }) else { return }
+      partial.filled += min(count, room.count)
+      guard partial.filled == partial.needed else { return }
+      end = count - room.count
+      completed = partial
+      self.partial = nil
+    } else {
+      // Less than a header is here; it moves to the front.
+      let start = partial?.filled ?? 0
+      if let partial {
+        scratch.copyMemory(from: UnsafeRawBufferPointer(rebasing: partial.bytes[..<start]))
+        memory.giveBack(partial)
+        self.partial = nil
+      }
+      let room = UnsafeMutableRawBufferPointer(rebasing: scratch[start...])
+      guard let count = try read({ () throws(Errno) in try descriptor.read(into: room) }) else {
+        keepPartial(UnsafeRawBufferPointer(rebasing: scratch[..<start]), needed: 0, memory)
+        return
+      }
+      end = start + count
+    }
+    defer {
+      finish()
+      if let completed { memory.giveBack(completed) }
+    }
+    if let completed {
+      let frame = UnsafeMutableRawBufferPointer(rebasing: completed.bytes[..<completed.needed])
+      received.frames += 1
+      try deliver(frame, FrameHeader(parsing: UnsafeRawBufferPointer(frame).bytes))
+    }
+    try parse(UnsafeMutableRawBufferPointer(rebasing: scratch[..<end]), memory, deliver: deliver)
+  }
+
+  private func parse(
+    _ bytes: UnsafeMutableRawBufferPointer, _ memory: ReceiveMemory,
+    deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
+  ) throws(WireError) {
+    var offset = 0
+    while isOpen, offset < bytes.count {
+      switch try FrameScan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
+      case .frame(let header):
+        received.frames += 1
+        try deliver(UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + header.frameSize]), header)
+        offset += header.frameSize
+      case .partial(let needed):
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+        keepPartial(rest, needed: rest.count < FrameHeader.size ? 0 : needed, memory)
+        return
+      }
+    }
+  }
+
+  private func read(_ call: () throws(Errno) -> Int?) throws -> Int? {
+    guard let count = try call() else { return nil }
+    guard count > 0 else { throw ReceiveError.closed }
+    lastReceived = .now()
+    received.bytes += count
+    return count
+  }
+
+  private func keepPartial(_ rest: UnsafeRawBufferPointer, needed: Int, _ memory: ReceiveMemory) {
+    guard rest.count > 0 else { return }
+    let kept = memory.takePartial()
+    kept.bytes.copyMemory(from: rest)
+    kept.filled = rest.count
+    kept.needed = needed
+    partial = kept
+  }
+
+  /// Sends what waits; to be called when the socket is writable.
+  public func flush() {
+    precondition(loop.isCurrent)
+    sending.withLock { sending in
+      guard !sending.isClosed else { return }
+      // An error shows on the reading side as well, where it is handled.
+      sending.sent.bytes += (try? sending.queue.flush(to: descriptor, at: .now())) ?? 0
+      if sending.queue.isEmpty { setInterest(.readable, &sending) }
+    }
+  }
+
+  /// Gives back the send queue's memory if nothing waits. To be called now and then.
+  public func trim() {
+    sending.withLock { $0.queue.trim() }
+  }
+
+  /// Ends the connection. What waits is dropped, but bytes that the kernel took still go out. Within `receive`, nothing more
+  /// is delivered.
+  public func close() {
+    precondition(loop.isCurrent)
+    guard isOpen else { return }
+    isOpen = false
+    let registration = sending.withLock { sending in
+      sending.isClosed = true
+      sending.queue.removeAll()
+      return sending.registration
+    }
+    // Without the lock: this lets go of the handler, whose end may use this connection.
+    if let registration { loop.deregister(descriptor, registration) }
+    descriptor.shutDown()
+  }
+
+  // MARK: From any thread
+
+  /// Sends whole data frames; what the socket does not take at once waits, fairly by flow, or is dropped.
+  public func send(_ run: FrameRun) {
+    sending.withLock { sending in
+      guard !sending.isClosed else { return }
+      sending.sent.frames += run.frames
+      var sent = 0
+      if sending.queue.isEmpty {
+        guard
+          let count = attempt({ () throws(Errno) in
+            run.second.count == 0
+              ? try descriptor.send(run.first) : try descriptor.send(run.first, then: run.second)
+          })
+        else { return }
+        sent = count
+        sending.sent.bytes += sent
+        if sent == run.count { return }
+      }
+      let now = Instant.now()
+      var end = 0
+      run.eachFrame { frame, header in
+        let start = end
+        end += frame.count
+        if start >= sent {
+          sending.queue.add(frame, flow: header.flow, at: now)
+        } else if end > sent {
+          sending.queue.addRest(UnsafeRawBufferPointer(rebasing: frame[(sent - start)...]), at: now)
+        }
+      }
+      setInterest([.readable, .writable], &sending)
+    }
+  }
+
+  /// Sends a frame that is not data, before all data that waits. A destination that does not read so much as these is cut off.
+  public func send(control frame: [UInt8]) {
+    sending.withLock { sending in
+      guard !sending.isClosed else { return }
+      sending.sent.frames += 1
+      frame.withUnsafeBytes { frame in
+        var sent = 0
+        if sending.queue.isEmpty {
+          guard let count = attempt({ () throws(Errno) in try descriptor.send(frame) }) else { return }
+          sent = count
+          sending.sent.bytes += sent
+          if sent == frame.count { return }
+        }
+        let now = Instant.now()
+        if sent > 0 {
+          sending.queue.addRest(UnsafeRawBufferPointer(rebasing: frame[sent...]), at: now)
+        } else if !sending.queue.addControl(frame, at: now) {
+          descriptor.shutDown()
+          return
+        }
+        setInterest([.readable, .writable], &sending)
+      }
+    }
+  }
+
+  /// What was sent so far, and how the queue does.
+  public var sendStatistics: (traffic: Traffic, queue: SendQueueStatistics) {
+    sending.withLock { ($0.sent, $0.queue.statistics) }
+  }
+
+  /// Tries a send: the bytes taken, or `nil` if the connection is broken, which its reading side will see.
+  private func attempt(_ call: () throws(Errno) -> Int?) -> Int? {
+    do {
+      return try call() ?? 0
+    } catch {
+      return nil
+    }
+  }
+
+  private func setInterest(_ events: Events, _ sending: inout Sending) {
+    guard let registration = sending.registration, sending.interest != events else { return }
+    sending.interest = events
+    loop.setInterest(events, of: descriptor, registration)
+  }
+}

@@ -1,0 +1,35 @@
+internal import SystemIO
+internal import Wire
+
+/// What all connections of one loop read into: one large buffer, and a few spare ones for frames that have arrived in part.
+/// Owned by the loop's thread.
+public final class ReceiveMemory {
+  let scratch: RawBuffer
+  private var spares: [PartialFrame] = []
+  private static let maximumSpares = 16
+
+  /// `size` bytes are read at once at the most.
+  public init(size: Int = 512 << 10) {
+    precondition(size >= FrameHeader.maximumFrame)
+    scratch = RawBuffer(count: size)
+  }
+
+  func takePartial() -> PartialFrame {
+    spares.popLast() ?? PartialFrame()
+  }
+
+  func giveBack(_ partial: PartialFrame) {
+    if spares.count < Self.maximumSpares { spares.append(partial) }
+  }
+}
+
+/// The beginning of a frame whose rest is still on its way.
+final class PartialFrame {
+  private let memory = RawBuffer(count: FrameHeader.maximumFrame)
+  /// How many bytes are here.
+  var filled = 0
+  /// How many the frame has, once its header is here.
+  var needed = 0
+
+  var bytes: UnsafeMutableRawBufferPointer { memory.bytes }
+}

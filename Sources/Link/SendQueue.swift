@@ -1,0 +1,86 @@
+internal import SystemIO
+internal import SystemPackage
+
+/// What waits for one destination because its socket did not take it at once; it has memory only while something waits,
+/// and until `trim`. Guarded by the connection's lock.
+struct SendQueue: ~Copyable {
+  private let limit: Int
+  private var backlog: Backlog?
+  /// Drops counted by backlogs that are gone.
+  private var pastLateDrops = 0
+  private var pastOverflowDrops = 0
+
+  /// At most `limit` bytes of data frames will wait.
+  init(limit: Int) {
+    self.limit = limit
+  }
+
+  var isEmpty: Bool {
+    switch backlog {
+    case nil: true
+    case .some(let backlog): backlog.isEmpty
+    }
+  }
+
+  var statistics: SendQueueStatistics {
+    var result: SendQueueStatistics
+    switch backlog {
+    case nil: result = SendQueueStatistics()
+    case .some(let backlog): result = backlog.statistics
+    }
+    result.lateDrops += pastLateDrops
+    result.overflowDrops += pastOverflowDrops
+    return result
+  }
+
+  mutating func add(_ frame: UnsafeRawBufferPointer, flow: UInt16, at now: Instant) {
+    makeBacklog()
+    backlog!.add(frame, flow: flow, at: now)
+  }
+
+  mutating func addRest(_ rest: UnsafeRawBufferPointer, at now: Instant) {
+    makeBacklog()
+    backlog!.addRest(rest, at: now)
+  }
+
+  mutating func addControl(_ frame: UnsafeRawBufferPointer, at now: Instant) -> Bool {
+    makeBacklog()
+    return backlog!.addControl(frame, at: now)
+  }
+
+  /// Sends until the socket takes no more or nothing waits. Returns the bytes sent.
+  mutating func flush(to socket: borrowing Descriptor, at now: Instant) throws(Errno) -> Int {
+    guard backlog != nil else { return 0 }
+    return try backlog!.flush(to: socket, at: now)
+  }
+
+  /// Gives the memory back if nothing waits.
+  mutating func trim() {
+    if isEmpty { removeAll() }
+  }
+
+  /// Drops what waits, without counting it, and gives the memory back.
+  mutating func removeAll() {
+    guard let old = backlog.take() else { return }
+    pastLateDrops += old.statistics.lateDrops
+    pastOverflowDrops += old.statistics.overflowDrops
+  }
+
+  private mutating func makeBacklog() {
+    if backlog == nil { backlog = Backlog(limit: limit) }
+  }
+}
+
+/// How a send queue does.
+public struct SendQueueStatistics: Sendable, Equatable {
+  /// Bytes that wait now.
+  public var bytes = 0
+  /// How long the last data frame that went out had waited.
+  public var delay = Duration.zero
+  /// Data frames dropped because they waited too long.
+  public var lateDrops = 0
+  /// Data frames dropped because the queue was full.
+  public var overflowDrops = 0
+
+  public init() {}
+}

@@ -1,0 +1,125 @@
+// The journey of a frame through the relay:
+//
+//   Acceptor              takes the connection and gives it to one of the loops
+//   RelayLoop             has the thread, and the buffer that its sessions read into
+//   Session               reads, checks the frame, writes the sender's address into it
+//   Forwarder             finds the destination's session, gathers a run of frames for it
+//   FrameConnection.send  hands the run to the kernel, whichever loop the destination belongs to
+//
+// `Registry` says who is in, `LeaseTable` who has which address, `Directory` who is reached under it.
+
+public import Logging
+internal import Synchronization
+public import SystemIO
+public import SystemPackage
+public import Wire
+
+/// A relay: admits devices, leases virtual addresses, forwards frames, announces peers. For any thread.
+public final class Relay: @unchecked Sendable {
+  // Set once.
+  public let settings: RelaySettings
+  /// Where it listens, with the ports that the kernel chose.
+  public let addresses: [SocketAddress]
+  private let registry: Registry
+  private let loops: [RelayLoop]
+
+  // Owned by the first loop's thread once that runs.
+  private let acceptors: [Acceptor]
+
+  // Owned by whoever starts and stops.
+  private var threads: [SystemThread] = []
+
+  /// Why a relay cannot begin.
+  public enum StartError: Error, Sendable {
+    case listen(SocketAddress, Errno)
+    case system(Errno)
+  }
+
+  /// Takes the listening sockets; nobody is served before `start`.
+  public init(_ settings: RelaySettings, logger: Logger) throws(StartError) {
+    precondition(settings.threads >= 1)
+    self.settings = settings
+    let registry = Registry(settings: settings)
+    self.registry = registry
+    do {
+      let events = try (0..<settings.threads).map { _ in try EventLoop() }
+      let announcer = Announcer(on: events[0]) { registry.sendChanges() }
+      loops = events.map { events in
+        RelayLoop(events, settings: settings, registry: registry, logger: logger) { announcer.trigger() }
+      }
+    } catch {
+      throw .system(error as? Errno ?? .invalidArgument)
+    }
+    var acceptors: [Acceptor] = []
+    for address in settings.listen {
+      do {
+        acceptors.append(Acceptor(try TCPListener(on: address), loops: loops))
+      } catch {
+        throw .listen(address, error)
+      }
+    }
+    self.acceptors = acceptors
+    addresses = acceptors.map(\.address)
+    do {
+      for acceptor in acceptors { try acceptor.start() }
+    } catch {
+      throw .system(error)
+    }
+  }
+
+  /// The relay host's own virtual address: the pool's first.
+  public var address: IPv4Address { registry.relayAddress }
+
+  /// Begins to serve, on threads of its own.
+  public func start() {
+    threads = loops.enumerated().map { index, loop in
+      loop.startChecking()
+      return SystemThread.start(name: "relay-\(index)") { loop.events.run() }
+    }
+  }
+
+  /// Tells the devices, ends every session and all threads. Once only.
+  public func stop() {
+    loops[0].events.post { [self] in
+      for acceptor in acceptors { acceptor.stop() }
+      for loop in loops { loop.stop(Refusal(.shuttingDown, "the relay is shutting down")) }
+    }
+    for thread in threads { thread.join() }
+  }
+
+  /// Makes a connection to this relay within the process, for the device that the relay host itself is.
+  public func connectLocally() throws(Errno) -> Descriptor {
+    let pair = try SocketPair()
+    return pair.split { loops[0].adopt($0, peerName: "this host", isRelayHost: true) }
+  }
+
+  /// Gathers the relay's state from its loops and gives it to `reply`, on one of their threads.
+  public func status(_ reply: @escaping @Sendable (RelayStatus) -> Void) {
+    let (online, capacity) = registry.occupancy
+    let empty = RelayStatus(pool: settings.pool, address: address, online: online, capacity: capacity)
+    let gathered = Gathering(empty, parts: loops.count)
+    for loop in loops {
+      loop.events.post {
+        if let whole = gathered.add(loop.status) { reply(whole) }
+      }
+    }
+  }
+}
+
+/// A status that the loops add their parts to.
+private final class Gathering: Sendable {
+  private let state: Mutex<(status: RelayStatus, missing: Int)>
+
+  init(_ empty: RelayStatus, parts: Int) {
+    state = Mutex((empty, parts))
+  }
+
+  /// Adds a part; the last one gets the whole.
+  func add(_ part: RelayLoop.Status) -> RelayStatus? {
+    state.withLock { state in
+      state.status.add(part)
+      state.missing -= 1
+      return state.missing == 0 ? state.status : nil
+    }
+  }
+}

@@ -1,0 +1,29 @@
+public import SystemIO
+public import Wire
+
+/// What a relay needs to know, as plain values.
+public struct RelaySettings: Sendable {
+  /// Where to listen.
+  public var listen: [SocketAddress]
+  /// The network that leases come from; its first address is the relay host's own.
+  public var pool: IPv4Prefix
+  /// After this silence a device is asked for a sign of life; after three of them it is dead.
+  public var keepalive: Duration
+  /// How many bytes of data may wait for one destination.
+  public var queueLimit: Int
+  /// How many threads share the sessions.
+  public var threads: Int
+
+  public init(listen: [SocketAddress], pool: IPv4Prefix, keepalive: Duration, queueLimit: Int, threads: Int) {
+    self.listen = listen
+    self.pool = pool
+    self.keepalive = keepalive
+    self.queueLimit = queueLimit
+    self.threads = threads
+  }
+
+  /// A connection that has not joined by then is closed.
+  static let handshakeTimeout = Duration.seconds(10)
+  /// How long an older session has to prove that it lives before another one with its device ID takes its place.
+  static let proofTimeout = Duration.seconds(2)
+}

@@ -1,0 +1,67 @@
+public import Link
+public import SystemIO
+public import Wire
+
+/// How a relay does, at one time.
+public struct RelayStatus: Sendable {
+  public var pool: IPv4Prefix
+  /// The relay host's own address.
+  public var address: IPv4Address
+  /// How many devices have an address in use, and how many can; the relay host is not counted.
+  public var online: Int
+  public var capacity: Int
+  /// Connections that have not joined.
+  public var joining = 0
+  /// Data frames for addresses that nobody has.
+  public var unreachable = 0
+  public var sessions: [SessionStatus] = []
+
+  mutating func add(_ loop: RelayLoop.Status) {
+    joining += loop.joining
+    unreachable += loop.unreachable
+    sessions += loop.sessions
+    sessions.sort { $0.address < $1.address }
+  }
+}
+
+/// How one joined session does.
+public struct SessionStatus: Sendable {
+  public var deviceID: String
+  public var address: IPv4Address
+  /// Where the device connects from, as the relay sees it.
+  public var outerAddress: String
+  public var since: Instant
+  public var lastReceived: Instant
+  /// The last echo between relay and device; `nil` if none was needed yet.
+  public var roundTrip: Duration?
+  public var received: FrameConnection.Traffic
+  public var sent: FrameConnection.Traffic
+  public var queue: SendQueueStatistics
+}
+
+extension RelayLoop {
+  /// One loop's part of the relay's state.
+  struct Status: Sendable {
+    var joining: Int
+    var unreachable: Int
+    var sessions: [SessionStatus]
+  }
+
+  /// On the loop's thread.
+  var status: Status {
+    let joined = sessions.values.compactMap(\.status)
+    return Status(joining: sessions.count - joined.count, unreachable: forwarder.unreachable, sessions: joined)
+  }
+}
+
+extension Session {
+  /// `nil` unless joined. On the loop's thread.
+  var status: SessionStatus? {
+    guard case .joined(let deviceID, let address) = state else { return nil }
+    let (sent, queue) = connection.sendStatistics
+    return SessionStatus(
+      deviceID: deviceID, address: address, outerAddress: peerName, since: since,
+      lastReceived: connection.lastReceived, roundTrip: roundTrip, received: connection.received, sent: sent,
+      queue: queue)
+  }
+}

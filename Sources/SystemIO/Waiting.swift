@@ -1,0 +1,19 @@
+internal import Glibc
+public import SystemPackage
+
+extension Descriptor {
+  /// Waits until the descriptor is ready for one of `events`, or at most until `deadline`. False: the time is up. For
+  /// programs that have nothing else to do; a loop's thread never waits like this.
+  public borrowing func wait(for events: Events, until deadline: Instant) throws(Errno) -> Bool {
+    var request = pollfd(fd: raw, events: 0, revents: 0)
+    if events.contains(.readable) { request.events |= Int16(POLLIN) }
+    if events.contains(.writable) { request.events |= Int16(POLLOUT) }
+    while true {
+      let left = deadline.since(.now()).nanoseconds
+      let result = poll(&request, 1, CInt(clamping: (left + 999_999) / 1_000_000))
+      if result > 0 { return true }
+      if result == 0 { return false }
+      guard errno == EINTR else { throw Errno(rawValue: errno) }
+    }
+  }
+}

@@ -1,0 +1,104 @@
+internal import Synchronization
+public import SystemIO
+public import SystemPackage
+public import Wire
+
+/// A packet device without a kernel behind it: a test injects packets on one side, and takes those written on the other.
+///
+/// `inject`, `takeWritten` and `configuration` are for any thread; the rest is as with any packet device.
+public final class MemoryPacketDevice: PacketDevice, Sendable {
+  public struct Configuration: Sendable, Equatable {
+    public let address: IPv4Address
+    public let prefix: IPv4Prefix
+    public let mtu: Int
+  }
+
+  // Set once. A flag is up as long as its queue holds a packet; both change under the lock.
+  public let name: String
+  private let readable: WakeUp
+  private let hasWritten: WakeUp
+
+  // Guarded by its lock.
+  private let state = Mutex(State())
+
+  private struct State {
+    var injected: [[UInt8]] = []
+    var written: [[UInt8]] = []
+    var configuration: Configuration?
+    var registration: Registration?
+  }
+
+  public init(name: String = "memory") throws(Errno) {
+    self.name = name
+    readable = try WakeUp()
+    hasWritten = try WakeUp()
+  }
+
+  // MARK: The test's side
+
+  /// Lets `packet`, `OffloadHeader` in front, be read from the device.
+  public func inject(_ packet: [UInt8]) {
+    state.withLock { state in
+      state.injected.append(packet)
+      readable.raise()
+    }
+  }
+
+  /// Takes the packet that was written first, `OffloadHeader` in front; waits for one until `deadline`.
+  public func takeWritten(until deadline: Instant) -> [UInt8]? {
+    while true {
+      let packet = state.withLock { state -> [UInt8]? in
+        guard !state.written.isEmpty else { return nil }
+        if state.written.count == 1 { hasWritten.lower() }
+        return state.written.removeFirst()
+      }
+      if let packet { return packet }
+      guard hasWritten.wait(until: deadline) else { return nil }
+    }
+  }
+
+  /// As `takeWritten(until:)`, with the longest wait.
+  public func takeWritten(within wait: Duration = .zero) -> [UInt8]? {
+    takeWritten(until: Instant.now().advanced(by: wait))
+  }
+
+  /// What `configure` was last given.
+  public var configuration: Configuration? {
+    state.withLock { $0.configuration }
+  }
+
+  // MARK: The device's side
+
+  public func register(with loop: EventLoop, handler: any EventHandler) throws(Errno) {
+    let registration = try loop.register(readable.descriptor, for: .readable, handler: handler)
+    state.withLock { $0.registration = registration }
+  }
+
+  public func deregister(from loop: EventLoop) {
+    let registration = state.withLock { $0.registration.take() }
+    if let registration { loop.deregister(readable.descriptor, registration) }
+  }
+
+  public func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
+    state.withLock { state in
+      guard !state.injected.isEmpty else { return nil }
+      if state.injected.count == 1 { readable.lower() }
+      let packet = state.injected.removeFirst()
+      buffer.copyBytes(from: packet)
+      return packet.count
+    }
+  }
+
+  public func write(_ packet: UnsafeRawBufferPointer) -> Bool {
+    guard packet.count > OffloadHeader.size else { return false }
+    state.withLock { state in
+      state.written.append(Array(packet))
+      hasWritten.raise()
+    }
+    return true
+  }
+
+  public func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {
+    state.withLock { $0.configuration = Configuration(address: address, prefix: prefix, mtu: mtu) }
+  }
+}

@@ -1,0 +1,36 @@
+public import SystemIO
+public import SystemPackage
+public import Wire
+
+/// A layer-3 network interface that packets are read from and written to; each packet has its `OffloadHeader` in front.
+///
+/// It belongs to one thread at a time: whoever sets it up, and the loop's own once it is registered.
+public protocol PacketDevice: AnyObject {
+  /// The interface's name, as `ip link` shows it.
+  var name: String { get }
+
+  /// Calls `handler` on `loop` whenever a packet can be read. With one loop at a time.
+  func register(with loop: EventLoop, handler: any EventHandler) throws(Errno)
+
+  /// Ends that; nothing if it is not registered.
+  func deregister(from loop: EventLoop)
+
+  /// Reads one packet, `OffloadHeader` in front, into `buffer`, which must hold `maximumRead` bytes. `nil` if none waits.
+  func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int?
+
+  /// Writes one packet, `OffloadHeader` in front, split in software if this device lacks the offload it asks for.
+  ///
+  /// The bytes may come from anywhere. False: they are no valid packet, or the system refuses it; it is dropped.
+  func write(_ packet: UnsafeRawBufferPointer) -> Bool
+
+  /// Gives the interface this address of the network `prefix` (and takes earlier IPv4 ones away), sets the MTU in bytes
+  /// and brings it up. What is as it should be already is left alone, and so are the routes over the interface.
+  func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError)
+}
+
+extension PacketDevice {
+  /// The largest read in bytes: the header and the longest IPv6 packet without a jumbo payload.
+  public static var maximumRead: Int { OffloadHeader.size + 40 + 65_535 }
+
+  public var maximumRead: Int { Self.maximumRead }
+}

@@ -1,0 +1,39 @@
+public import SystemPackage
+
+/// Why there is no interface, or not as it should be. The description says what to do about it.
+public enum TunError: Error, Equatable, CustomStringConvertible {
+  /// /dev/net/tun is not there, or there is no driver behind it.
+  case noTunDevice
+  /// `step` needs a right that the process lacks.
+  case noPermission(step: String)
+  /// Another interface has this name.
+  case nameTaken(String)
+  /// No interface can have this name.
+  case badName(String)
+  /// The interface does not take an MTU of so many bytes.
+  case mtuRefused(Int, reason: String)
+  /// The interface does not take this address, given with its prefix length.
+  case addressRefused(String, reason: String)
+  /// `step` failed in another way; `detail` is the kernel's own word on it, if it gave one.
+  case failed(step: String, Errno, detail: String?)
+
+  public var description: String {
+    switch self {
+    case .noTunDevice:
+      "there is no /dev/net/tun: load the driver with `modprobe tun`; a container must be given the device"
+        + " (--device /dev/net/tun)"
+    case .noPermission(let step):
+      "\(step): not permitted: run as root or with CAP_NET_ADMIN; a container also needs leave to use /dev/net/tun"
+    case .nameTaken(let name):
+      "there is an interface \(name) already: end the program that has it, or choose another name"
+    case .badName(let name):
+      "an interface cannot be called '\(name)': a name has 1 to 15 bytes, without spaces, '/', ':' and '%'"
+    case .mtuRefused(let mtu, let reason):
+      "an MTU of \(mtu) bytes is refused: \(reason): choose one from 68 to 65535"
+    case .addressRefused(let address, let reason):
+      "the address \(address) is refused: \(reason)"
+    case .failed(let step, let error, let detail):
+      "\(step): \(error)" + (detail.map { " (\($0))" } ?? "")
+    }
+  }
+}

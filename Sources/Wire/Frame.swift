@@ -1,0 +1,129 @@
+// Every byte between a device and a relay belongs to a frame. Network byte order:
+//
+//     0        1                4                8         10          12
+//     | type 8 | length 24      | address 32     | flow 16 | zero 16   | payload (length bytes)
+//
+// `address` is a virtual IPv4 address: the destination on the way up, the source on the way down, where the relay writes
+// it from the session's lease. `flow` is a hash of the inner flow, set by the sender, by which queues are fair. In frames
+// that are not data both are zero on the way out and ignored on the way in.
+
+/// What a frame carries. 4 is kept for the handshake between two devices.
+public enum FrameType: UInt8, Sendable {
+  /// The device's first frame: a `ControlMessage`, `join`.
+  case handshake = 1
+  /// A `ControlMessage` between device and relay, of which `welcome` or `refused` answers the handshake.
+  case control = 2
+  /// Packets between two devices (`PacketRecord`), which the relay does not look into.
+  case data = 3
+  /// Asks for a pong with the same payload, at most 64 bytes: a sign of life, and a round trip measured.
+  case ping = 5
+  case pong = 6
+
+  /// The longest payload that this type may have, in bytes.
+  public var maximumPayload: Int {
+    switch self {
+    case .handshake: 8 << 10
+    case .control, .data: FrameHeader.maximumPayload
+    case .ping, .pong: 64
+    }
+  }
+}
+
+/// The twelve bytes before every payload.
+public struct FrameHeader: Sendable, Equatable {
+  public static let size = 12
+  /// 128 KiB: room for a 64 KiB super-packet, its headers and a seal.
+  public static let maximumPayload = 128 << 10
+  /// The largest frame, header and payload.
+  public static let maximumFrame = size + maximumPayload
+
+  /// Where `address` stands in a frame, for whoever rewrites it in place.
+  public static let addressOffset = 4
+
+  public var type: FrameType
+  /// The payload's length in bytes.
+  public var length: Int
+  public var address: IPv4Address
+  public var flow: UInt16
+
+  public init(type: FrameType, length: Int, address: IPv4Address = IPv4Address(bits: 0), flow: UInt16 = 0) {
+    self.type = type
+    self.length = length
+    self.address = address
+    self.flow = flow
+  }
+
+  /// Header and payload together, in bytes.
+  @inlinable public var frameSize: Int { Self.size + length }
+
+  /// Reads the header at `offset`; at least `size` bytes must stand there. Refuses unknown types, payloads over their
+  /// type's limit and reserved bits that are set.
+  public init(parsing bytes: RawSpan, at offset: Int = 0) throws(WireError) {
+    precondition(offset >= 0 && bytes.byteCount - offset >= Self.size)
+    let word = UInt32(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    guard let type = FrameType(rawValue: UInt8(word >> 24)) else { throw .unknownFrameType(UInt8(word >> 24)) }
+    self.type = type
+    length = Int(word & 0xFF_FFFF)
+    guard length <= type.maximumPayload else { throw .oversizedFrame(type, length) }
+    address = IPv4Address(
+      bits: UInt32(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset + 4, as: UInt32.self)))
+    let last = UInt32(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset + 8, as: UInt32.self))
+    flow = UInt16(last >> 16)
+    guard last & 0xFFFF == 0 else { throw .reservedBitsSet }
+  }
+
+  /// Writes the header to the first `size` bytes of `bytes`.
+  public func write(to bytes: UnsafeMutableRawBufferPointer) {
+    precondition(bytes.count >= Self.size && length <= type.maximumPayload)
+    let word = UInt32(type.rawValue) << 24 | UInt32(length)
+    bytes.storeBytes(of: word.bigEndian, toByteOffset: 0, as: UInt32.self)
+    bytes.storeBytes(of: address.bits.bigEndian, toByteOffset: 4, as: UInt32.self)
+    bytes.storeBytes(of: (UInt32(flow) << 16).bigEndian, toByteOffset: 8, as: UInt32.self)
+  }
+
+  /// Overwrites the address of a frame in place.
+  public static func rewriteAddress(of frame: UnsafeMutableRawBufferPointer, to address: IPv4Address) {
+    frame.storeBytes(of: address.bits.bigEndian, toByteOffset: addressOffset, as: UInt32.self)
+  }
+}
+
+/// What stands at a place in a stream of frames.
+public enum FrameScan: Sendable, Equatable {
+  /// A whole frame.
+  case frame(FrameHeader)
+  /// The beginning of one, which takes at least `needed` bytes in all.
+  case partial(needed: Int)
+
+  /// Looks at the frame that begins at `offset`, which may be the end of `bytes`.
+  public init(_ bytes: RawSpan, at offset: Int) throws(WireError) {
+    let available = bytes.byteCount - offset
+    guard available >= FrameHeader.size else {
+      self = .partial(needed: FrameHeader.size)
+      return
+    }
+    let header = try FrameHeader(parsing: bytes, at: offset)
+    self = available >= header.frameSize ? .frame(header) : .partial(needed: header.frameSize)
+  }
+}
+
+/// What was wrong with bytes from the other end.
+public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
+  case unknownFrameType(UInt8)
+  case oversizedFrame(FrameType, Int)
+  case reservedBitsSet
+  case unexpectedFrame(FrameType)
+  case badPacketRecord
+  case badMessage(String)
+
+  public var description: String {
+    switch self {
+    case .unknownFrameType(let type): "a frame of the unknown type \(type)"
+    case .oversizedFrame(let type, let length):
+      "a \(type) frame of \(length) bytes, more than the \(type.maximumPayload) it may have"
+    case .reservedBitsSet: "a frame with reserved bits set"
+    case .unexpectedFrame(let type): "a \(type) frame where none is due"
+    case .badPacketRecord: "a data frame whose packets do not fill it"
+    case .badMessage(let why): "a control message that cannot be read: \(why)"
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/// What is read of an IPv4 packet to send it on: RFC 791.
+public struct IPv4Peek: Sendable, Equatable {
+  public let source: IPv4Address
+  public let destination: IPv4Address
+  public let transport: UInt8
+  /// Bytes before the transport's header, options among them.
+  public let headerLength: Int
+  /// A hash of addresses, protocol and, where every packet of the flow has them, ports.
+  public let flow: UInt16
+}
+
+/// What is read of an IPv6 packet: RFC 8200.
+public struct IPv6Peek: Sendable, Equatable {
+  public let nextHeader: UInt8
+  public let flow: UInt16
+}
+
+/// The network header of a packet, looked at where it lies; `nil` for what is no whole IP packet.
+public enum IPPeek: Sendable, Equatable {
+  case ipv4(IPv4Peek)
+  case ipv6(IPv6Peek)
+
+  public init?(_ packet: RawSpan) {
+    guard packet.byteCount >= 1 else { return nil }
+    switch packet.byte(0) >> 4 {
+    case 4:
+      guard let peek = IPv4Peek(packet) else { return nil }
+      self = .ipv4(peek)
+    case 6:
+      guard let peek = IPv6Peek(packet) else { return nil }
+      self = .ipv6(peek)
+    default:
+      return nil
+    }
+  }
+}
+
+extension IPv4Peek {
+  public static let minimumHeader = 20
+
+  init?(_ packet: RawSpan) {
+    guard packet.byteCount >= Self.minimumHeader else { return nil }
+    headerLength = Int(packet.byte(0) & 15) * 4
+    let totalLength = Int(packet.word16(2))
+    guard headerLength >= Self.minimumHeader, totalLength >= headerLength, totalLength <= packet.byteCount else {
+      return nil
+    }
+    transport = packet.byte(9)
+    source = IPv4Address(bits: packet.word32(12))
+    destination = IPv4Address(bits: packet.word32(16))
+    let isFragment = packet.word16(6) & 0x3FFF != 0
+    let ports = isFragment ? 0 : packet.ports(transport, at: headerLength, end: totalLength)
+    flow = foldFlow(UInt64(source.bits) << 32 | UInt64(destination.bits), UInt64(ports) << 8 | UInt64(transport))
+  }
+}
+
+extension IPv6Peek {
+  static let header = 40
+
+  init?(_ packet: RawSpan) {
+    guard packet.byteCount >= Self.header else { return nil }
+    let end = Self.header + Int(packet.word16(4))
+    guard end <= packet.byteCount else { return nil }
+    nextHeader = packet.byte(6)
+    var mixed: UInt64 = 0
+    for offset in stride(from: 8, to: 40, by: 8) {
+      mixed = (mixed ^ packet.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x9E37_79B9_7F4A_7C15
+    }
+    let ports = packet.ports(nextHeader, at: Self.header, end: end)
+    flow = foldFlow(mixed, UInt64(ports) << 8 | UInt64(nextHeader))
+  }
+}
+
+extension RawSpan {
+  fileprivate func byte(_ offset: Int) -> UInt8 { unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
+
+  fileprivate func word16(_ offset: Int) -> UInt16 {
+    UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
+  }
+
+  fileprivate func word32(_ offset: Int) -> UInt32 {
+    UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
+  }
+
+  /// Both ports of a TCP or UDP header, if it is there, in a packet that ends at `end`.
+  fileprivate func ports(_ transport: UInt8, at offset: Int, end: Int) -> UInt32 {
+    (transport == 6 || transport == 17) && end - offset >= 4 ? word32(offset) : 0
+  }
+}
+
+private func foldFlow(_ first: UInt64, _ second: UInt64) -> UInt16 {
+  var mixed = (first ^ (second &* 0xFF51_AFD7_ED55_8CCD)) &* 0x9E37_79B9_7F4A_7C15
+  mixed ^= mixed >> 29
+  mixed = mixed &* 0xC4CE_B9FE_1A85_EC53
+  return UInt16(truncatingIfNeeded: mixed >> 48)
+}
