@@ -275,7 +275,7 @@ def report(results, memory, binaries):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
-    parser.add_argument("--seconds", type=float, default=3, help="how long a stream lasts (3)")
+    parser.add_argument("--seconds", type=int, default=3, help="how long a stream lasts (3)")
     parser.add_argument("--build", metavar="DIRECTORY", help="take the programs from there; no building, no sizes")
     parser.add_argument("--without-suite", action="store_true", help="measure the plain path and socat only")
     options = parser.parse_args()

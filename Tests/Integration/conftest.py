@@ -6,6 +6,7 @@ import lab as labs
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "network_only: needs a lab but none of the programs")
     config.why_not = labs.why_not()
 
 

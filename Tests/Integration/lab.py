@@ -459,8 +459,8 @@ def _ip(arguments):
         raise Failure(f"ip {arguments}: {done.stderr.strip()}")
 
 
-def iperf3(client, server, address, *options, port=5201, seconds=3.0, bind=None):
-    """Runs iperf3 from node `client` to node `server` and returns its report."""
+def iperf3(client, server, address, *options, port=5201, seconds=3, bind=None):
+    """Runs iperf3 from node `client` to node `server` for whole seconds, and returns its report."""
     listener = server.start("iperf3", "--server", "--one-off", "--port", port, *(["--bind", bind] if bind else []))
     until(
         lambda: not listener.is_running or server.run("ss", "-Hltn", f"sport = {port}").stdout.strip(),
