@@ -107,8 +107,8 @@ extension Descriptor {
   }
 }
 
-/// Two local stream sockets, connected to each other.
-public struct SocketPair: ~Copyable {
+/// Two local stream sockets, connected to each other. Frozen, so that its two ends can go to different owners.
+@frozen public struct SocketPair: ~Copyable {
   public var first: Descriptor
   public var second: Descriptor
 
