@@ -18,7 +18,12 @@ let package = Package(
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
     .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
-    .testTarget(name: "WireTests", dependencies: ["Wire"]),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["CTestSupport", "Link", "SystemIO", "Wire", .systemPackage],
+      path: "Tests/TestSupport"),
+    .testTarget(name: "SystemIOTests", dependencies: ["SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"]),
   ]
 )
 
@@ -28,7 +33,7 @@ extension Target.Dependency {
   static let systemPackage = product(name: "SystemPackage", package: "swift-system")
 }
 
-for target in package.targets where target.type != .system && target.name != "CLinux" {
+for target in package.targets where target.type != .system && !["CLinux", "CTestSupport"].contains(target.name) {
   target.swiftSettings = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
