@@ -18,11 +18,17 @@ let package = Package(
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
     .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
+    .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
+    .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
-    .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
-    .testTarget(name: "WireTests", dependencies: ["Wire"]),
-    .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
+
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["CTestSupport", "Link", "SystemIO", "Wire", .systemPackage],
+      path: "Tests/TestSupport"),
+    .testTarget(name: "SystemIOTests", dependencies: ["SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
     .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
@@ -33,7 +39,7 @@ extension Target.Dependency {
   static let systemPackage = product(name: "SystemPackage", package: "swift-system")
 }
 
-for target in package.targets where target.type != .system && target.name != "CLinux" {
+for target in package.targets where target.type != .system && !["CLinux", "CTestSupport"].contains(target.name) {
   target.swiftSettings = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
