@@ -128,7 +128,7 @@ unreachable top deep 192.168.80.20
 # --- The suite ----------------------------------------------------------------------------------------------------
 
 step "Start the relay, join the devices"
-"$lab" exec relay mnedcd --device-id relay >"$work/mnedcd on relay.log" 2>&1 &
+"$lab" exec relay mnedcd >"$work/mnedcd on relay.log" 2>&1 &
 started+=($!)
 relay=$!
 for ((tries = 0; ; tries++)); do

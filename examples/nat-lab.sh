@@ -49,14 +49,14 @@ A router lets its own side out and drops what comes from above, as the one at ho
   limit NAME RATE     limit the link above NAME both ways, such as 20mbit; 'off' lifts it
   loss NAME PERCENT   lose packets at random on the link above NAME, both ways; 'off' ends it
   publish NAME PORT   forward TCP and UDP PORT of the routers above NAME down to it
-  open                take NAT and filters away and add plain routes, to compare with
-  close               put NAT and filters back, forget what was published
+  open                plain routes between mid's and deep's networks, past NAT and filters, to compare with
+  close               no such routes any more, and nothing published
   help                this text
 
 On a node, /run/mnedc is the node's own, and .build/release (or \$BUILD) comes first in PATH, so this is a whole network:
 
   nat-lab.sh up
-  nat-lab.sh exec relay mnedcd --device-id relay &
+  nat-lab.sh exec relay mnedcd &
   nat-lab.sh exec mid  mnedc-join --server 192.168.50.10:3334 --device-id mid --background
   nat-lab.sh exec deep mnedc-join --server 192.168.50.10:3334 --device-id deep --background
   nat-lab.sh exec deep mnedc-peers
@@ -153,13 +153,12 @@ gateway() {
 # The home router: its own side goes out behind its address, answers come back, the rest is dropped.
 nat() {
   on "$1" nft -f - <<'END'
-table ip lab
-delete table ip lab
 table ip lab {
   chain forward {
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
     ct status dnat accept
+    ct state untracked accept
     iifname "lan0" oifname "wan0" accept
   }
   chain input {
@@ -348,13 +347,20 @@ publish() {
   echo "$(address "$target"):$port is now $node's port $port"
 }
 
+# Routes between the networks under the routers, past NAT and its bookkeeping; whatever else there is stays as it was.
 open_up() {
-  local node
-  for node in r1 r2 r3; do on "$node" nft delete table ip lab 2>/dev/null || true; done
-  for node in main relay top; do
-    ip -n "$prefix$node" route replace 192.168.60.0/24 via 192.168.50.61
-    ip -n "$prefix$node" route replace 192.168.70.0/24 via 192.168.50.71
-    ip -n "$prefix$node" route replace 192.168.80.0/24 via 192.168.50.71
+  local router
+  for router in r1 r2 r3; do
+    on "$router" nft -f - <<'END'
+table ip lab-open
+delete table ip lab-open
+table ip lab-open {
+  chain past-nat {
+    type filter hook prerouting priority raw;
+    ip saddr { 192.168.60.0/24, 192.168.70.0/24, 192.168.80.0/24 } ip daddr { 192.168.60.0/24, 192.168.70.0/24, 192.168.80.0/24 } notrack
+  }
+}
+END
   done
   ip -n "${prefix}r1" route replace 192.168.70.0/24 via 192.168.50.71
   ip -n "${prefix}r1" route replace 192.168.80.0/24 via 192.168.50.71
@@ -363,15 +369,15 @@ open_up() {
 }
 
 close_again() {
-  local node network
-  for network in 192.168.60.0/24 192.168.70.0/24 192.168.80.0/24; do
-    for node in main relay top r1 r2; do
-      ip -n "$prefix$node" route delete "$network" via 192.168.50.61 2>/dev/null || true
-      ip -n "$prefix$node" route delete "$network" via 192.168.50.71 2>/dev/null || true
-    done
+  local router
+  ip -n "${prefix}r1" route delete 192.168.70.0/24 2>/dev/null || true
+  ip -n "${prefix}r1" route delete 192.168.80.0/24 2>/dev/null || true
+  ip -n "${prefix}r2" route delete 192.168.60.0/24 2>/dev/null || true
+  ip -n "${prefix}r2" route delete 192.168.80.0/24 2>/dev/null || true
+  for router in r1 r2 r3; do
+    on "$router" nft delete table ip lab-open 2>/dev/null || true
+    on "$router" nft flush chain ip lab published
   done
-  ip -n "${prefix}r2" route delete 192.168.80.0/24 via 192.168.70.81 2>/dev/null || true
-  for node in r1 r2 r3; do nat "$node"; done
 }
 
 command=${1:-help}

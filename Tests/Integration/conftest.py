@@ -1,0 +1,47 @@
+"""Fixtures of the integration tests: labs, and what their programs said beside a failure."""
+
+import pytest
+
+import lab as labs
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "network_only: needs a lab but none of the programs")
+    config.why_not = labs.why_not()
+
+
+@pytest.fixture(autouse=True)
+def _can_run(request):
+    if request.config.why_not:
+        pytest.skip(request.config.why_not)
+    if labs.programs() is None and "network_only" not in request.keywords:
+        pytest.skip("the programs are not built; 'make build', or BUILD=DIRECTORY")
+
+
+@pytest.fixture
+def flat():
+    """flat(3): a lab with a relay and three devices on one switch; nothing runs yet."""
+    made = []
+
+    def make(devices):
+        made.append(labs.Lab.flat(devices))
+        return made[-1]
+
+    yield make
+    for lab in made:
+        lab.close()
+
+
+@pytest.fixture
+def nat():
+    """A lab with two levels of NAT; nothing runs yet."""
+    with labs.Lab.nat() as lab:
+        yield lab
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for lab in labs.Lab.all:
+            report.sections += [(f"the end of what {name} said", text) for name, text in lab.logs()]
