@@ -96,8 +96,9 @@ final class PacketCollector: EventHandler {
   ) throws -> [(header: OffloadHeader, packet: [UInt8])] {
     let collector = try PacketCollector(device, count: count, isWanted: isWanted)
     try device.register(with: collector.loop, handler: collector)
-    collector.loop.schedule(after: limit) { [loop = collector.loop] in loop.stop() }
+    let timer = collector.loop.schedule(after: limit) { [loop = collector.loop] in loop.stop() }
     collector.loop.run()
+    collector.loop.cancel(timer)
     device.deregister(from: collector.loop)
     return collector.packets
   }
