@@ -5,6 +5,12 @@ import PackageDescription
 // One way down: a target may import what stands above it in this list, and only what it names.
 let package = Package(
   name: "mnedc",
+  products: [
+    .executable(name: "mnedcd", targets: ["mnedcd"]),
+    .executable(name: "mnedc-join", targets: ["mnedc-join"]),
+    .executable(name: "mnedc-peers", targets: ["mnedc-peers"]),
+    .executable(name: "mnedc-ctl", targets: ["mnedc-ctl"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -18,11 +24,39 @@ let package = Package(
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
     .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
-    .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
-    .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
-    .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
-    .testTarget(name: "WireTests", dependencies: ["Wire"]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
+    .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
+    .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .target(name: "Config", dependencies: ["CYAML", "Wire"]),
+    .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
+
+    .target(
+      name: "Program",
+      dependencies: [
+        "Config", "Control", "Device", "Link", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+      ]),
+    .executableTarget(
+      name: "mnedcd",
+      dependencies: [
+        "Config", "Control", "Device", "Program", "Relay", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
+        .systemPackage,
+      ]),
+    .executableTarget(
+      name: "mnedc-join",
+      dependencies: [
+        "Config", "Control", "Device", "Program", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+      ]),
+    .executableTarget(
+      name: "mnedc-peers", dependencies: ["Control", "Program", "SystemIO", .argumentParser]),
+    .executableTarget(
+      name: "mnedc-ctl", dependencies: ["Control", "Program", "SystemIO", .argumentParser]),
+
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["CTestSupport", "Link", "SystemIO", "Wire", .systemPackage],
+      path: "Tests/TestSupport"),
+    .testTarget(name: "SystemIOTests", dependencies: ["SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
     .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
@@ -33,7 +67,7 @@ extension Target.Dependency {
   static let systemPackage = product(name: "SystemPackage", package: "swift-system")
 }
 
-for target in package.targets where target.type != .system && target.name != "CLinux" {
+for target in package.targets where target.type != .system && !["CLinux", "CTestSupport"].contains(target.name) {
   target.swiftSettings = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <syslog.h>
 
 int clinux_tun_attach(int fd, const char *name, short flags, char *attached) {
   struct ifreq request;
@@ -54,4 +55,9 @@ int clinux_name_thread(const char *name) {
   strncpy(short_name, name, sizeof short_name - 1);
   short_name[sizeof short_name - 1] = 0;
   return -pthread_setname_np(pthread_self(), short_name);
+}
+
+void clinux_syslog(const char *program, int priority, const char *text) {
+  openlog(program, LOG_PID, LOG_DAEMON);
+  syslog(priority, "%s", text);
 }

@@ -34,9 +34,4 @@ public final class SignalSource: EventHandler {
   public static let interrupt = SIGINT
   public static let terminate = SIGTERM
   public static let reload = SIGHUP
-
-  /// Lets a write to a closed pipe fail with EPIPE instead of ending the process.
-  public static func ignoreBrokenPipes() {
-    signal(SIGPIPE, SIG_IGN)
-  }
 }

@@ -30,18 +30,22 @@ struct TimerQueue {
       heap.removeAll { bodies[$0.number] == nil }
       for index in heap.indices.reversed() { siftDown(from: index) }
     }
-    while let first = heap.first, bodies[first.number] == nil { removeFirst() }
+    dropCancelled()
     return body
   }
 
   /// Takes out the first timer whose deadline is not after `now`. The caller runs it, so that it may add and cancel
   /// timers itself.
   mutating func popDue(until now: Instant) -> (() -> Void)? {
-    while let first = heap.first, first.deadline <= now {
-      removeFirst()
-      if let body = bodies.removeValue(forKey: first.number) { return body }
-    }
-    return nil
+    guard let first = heap.first, first.deadline <= now else { return nil }
+    removeFirst()
+    dropCancelled()
+    return bodies.removeValue(forKey: first.number)
+  }
+
+  /// Keeps a timer that will fire at the top.
+  private mutating func dropCancelled() {
+    while let first = heap.first, bodies[first.number] == nil { removeFirst() }
   }
 
   private mutating func removeFirst() {

@@ -107,10 +107,10 @@ extension Descriptor {
   }
 }
 
-/// Two local stream sockets, connected to each other.
-public struct SocketPair: ~Copyable {
-  public let first: Descriptor
-  public let second: Descriptor
+/// Two local stream sockets, connected to each other. Frozen, so that its two ends can go to different owners.
+@frozen public struct SocketPair: ~Copyable {
+  public var first: Descriptor
+  public var second: Descriptor
 
   public init() throws(Errno) {
     var pair: [CInt] = [0, 0]

@@ -42,4 +42,7 @@ int clinux_usable_cores(void);
 /// Names the calling thread; at most 15 bytes count.
 int clinux_name_thread(const char *name);
 
+/// Writes one line to the system's log (syslog); `priority` is 0 to 7.
+void clinux_syslog(const char *program, int priority, const char *text);
+
 #endif

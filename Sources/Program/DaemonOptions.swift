@@ -1,0 +1,27 @@
+public import ArgumentParser
+public import Config
+internal import SystemIO
+
+/// What both daemons can be told on the command line.
+public struct DaemonOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("Listen for mnedc-ctl and mnedc-peers at this path.", valueName: "path"), completion: .file(),
+    transform: { try ValueKind<String>.socketPath.option($0) })
+  public var socket: String?
+
+  @Option(
+    help: ArgumentHelp("Log this and worse: trace, debug, info, notice, warning, error, critical.", valueName: "level"),
+    completion: .list(Settings.LogLevel.allCases.map(\.rawValue)),
+    transform: { try ValueKind<Settings.LogLevel>.logLevel.option($0) })
+  public var logLevel: Settings.LogLevel?
+
+  @Flag(help: "Check the configuration, print what is in force, and exit.")
+  public var check = false
+
+  public init() {}
+
+  /// What `--check` prints: the settings in force, as a file that says the same.
+  public func show(_ settings: Settings) {
+    printOut(settings.render())
+  }
+}

@@ -1,0 +1,44 @@
+public import Control
+public import Device
+public import Link
+internal import SystemIO
+internal import Wire
+
+// Both daemons can be devices, so both report as one.
+
+extension DeviceReport {
+  public init(_ status: DeviceStatus) {
+    self.init(
+      deviceId: status.deviceID, state: status.isJoined ? .joined : .connecting, interface: status.interface,
+      address: status.address?.description, network: status.pool?.description,
+      relayAddress: status.relayAddress?.description, server: status.server,
+      roundTripMs: status.roundTrip.map(\.milliseconds), joins: status.joins, lastError: status.lastLoss,
+      peers: status.peers.count, packets: PacketReport(status.counters),
+      link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
+  }
+}
+
+extension PacketReport {
+  fileprivate init(_ counters: DeviceCounters) {
+    self.init(
+      sent: counters.sent, received: counters.received, malformed: counters.malformed,
+      unroutable: counters.unroutable, misaddressed: counters.misaddressed, limited: counters.limited)
+  }
+}
+
+extension LinkReport {
+  public init(received: FrameConnection.Traffic, sent: FrameConnection.Traffic, queue: SendQueueStatistics) {
+    self.init(
+      receivedFrames: received.frames, receivedBytes: received.bytes, sentFrames: sent.frames, sentBytes: sent.bytes,
+      queueBytes: queue.bytes, queueDelayMs: queue.delay.milliseconds, lateDrops: queue.lateDrops,
+      overflowDrops: queue.overflowDrops)
+  }
+}
+
+extension Duration {
+  /// Milliseconds with three decimals, for reports.
+  public var milliseconds: Double {
+    let (seconds, attoseconds) = components
+    return Double(seconds) * 1000 + (Double(attoseconds) / 1e12).rounded() / 1000
+  }
+}

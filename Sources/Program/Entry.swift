@@ -1,0 +1,34 @@
+public import ArgumentParser
+internal import SystemIO
+
+/// Runs a program: parses the command line, runs the command, and turns whatever goes wrong into one line on standard error
+/// and an exit status.
+public func run<Command: ParsableCommand>(_ type: Command.Type) -> Never {
+  ignoreBrokenPipes()
+  do {
+    var command = try Command.parseAsRoot()
+    try command.run()
+    end(.success)
+  } catch let failure as Failure {
+    fail(Command._commandName, failure)
+  } catch {
+    let status = Command.exitCode(for: error)
+    guard !status.isSuccess else {
+      // Help and version are answers, not errors.
+      printOut(Command.fullMessage(for: error))
+      end(.success)
+    }
+    let what = Command.message(for: error).split(separator: "\n").joined(separator: " ")
+    fail(Command._commandName, Failure(.usage, "\(what); see \(Command._commandName) --help"))
+  }
+}
+
+func fail(_ program: String, _ failure: Failure) -> Never {
+  let lines = failure.message.split(separator: "\n").map { "\(program): \($0)" }.joined(separator: "\n")
+  printError(lines)
+  end(failure.status)
+}
+
+func end(_ status: ExitStatus) -> Never {
+  endProcess(status.rawValue)
+}

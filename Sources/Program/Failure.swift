@@ -1,0 +1,11 @@
+/// Why a program cannot go on: one line for a person (more for a configuration with several mistakes), and how it ends.
+public struct Failure: Error, Sendable {
+  public let status: ExitStatus
+  /// What failed, why, and what to do, without the program's name.
+  public let message: String
+
+  public init(_ status: ExitStatus, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+}

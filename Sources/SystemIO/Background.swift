@@ -1,0 +1,87 @@
+internal import Glibc
+public import SystemPackage
+
+/// This program, running once more in a session of its own, behind the back of whoever started it.
+///
+/// A process with threads cannot fork and go on, so the program is started anew; the new process tells the old one when it
+/// is ready by a line on a pipe, and is known by an environment variable.
+public struct BackgroundProcess: ~Copyable {
+  private let process: pid_t
+  private let pipe: Descriptor
+
+  private static let variable = "MNEDC_BACKGROUND"
+  private static let pipeNumber: CInt = 3
+  /// POSIX_SPAWN_SETSID, an extension of glibc's <spawn.h> that Swift does not see.
+  private static let newSession = 0x80
+
+  /// Starts it with the same command line. It has no standard input and output; standard error is shared until it is ready.
+  public init() throws(Errno) {
+    var ends: [CInt] = [0, 0]
+    try checked { Glibc.pipe(&ends) }
+    let reader = Descriptor(owning: ends[0])
+    let writer = Descriptor(owning: ends[1])
+    try checked { fcntl(reader.raw, F_SETFD, FD_CLOEXEC) }
+
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    posix_spawn_file_actions_adddup2(&actions, writer.raw, Self.pipeNumber)
+    if writer.raw != Self.pipeNumber { posix_spawn_file_actions_addclose(&actions, writer.raw) }
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    posix_spawnattr_setflags(&attributes, Int16(Self.newSession))
+
+    setenv(Self.variable, "1", 1)
+    defer { unsetenv(Self.variable) }
+    var process = pid_t()
+    let result = posix_spawn(&process, "/proc/self/exe", &actions, &attributes, CommandLine.unsafeArgv, environ)
+    guard result == 0 else { throw Errno(rawValue: result) }
+    self.process = process
+    self.pipe = reader
+  }
+
+  /// Waits until the process is ready, and returns what it said, or until it has ended, and returns how.
+  public consuming func waitUntilReady() -> Result<String, Exit> {
+    var line: [UInt8] = []
+    withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
+      while line.last != UInt8(ascii: "\n"), let count = try? pipe.read(into: buffer), count > 0 {
+        line.append(contentsOf: buffer[..<count])
+      }
+    }
+    if line.last == UInt8(ascii: "\n") { return .success(String(decoding: line.dropLast(), as: UTF8.self)) }
+    var status: CInt = 0
+    while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    // A process that a signal ended has no exit status; 128 and the signal's number stand for it in shells.
+    return .failure(Exit(status: status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F))
+  }
+
+  public struct Exit: Error, Sendable {
+    public let status: Int32
+  }
+
+  // MARK: In the background
+
+  /// Whether this process is the one in the background. To be asked once, at the start, since it hides the mark.
+  public static func isThisOne() -> Bool {
+    guard getenv(variable) != nil else { return false }
+    unsetenv(variable)
+    _ = fcntl(pipeNumber, F_SETFD, FD_CLOEXEC)
+    return true
+  }
+
+  /// Tells the process in the foreground to end well, and lets go of the standard error shared with it.
+  public static func becomeReady(_ line: String) {
+    let pipe = Descriptor(owning: pipeNumber)
+    let bytes = Array((line + "\n").utf8)
+    _ = bytes.withUnsafeBytes { try? pipe.write($0) }
+    let nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC)
+    if nowhere >= 0 {
+      dup2(nowhere, 2)
+      close(nowhere)
+    }
+    _ = chdir("/")
+  }
+}

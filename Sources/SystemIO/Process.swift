@@ -1,0 +1,57 @@
+internal import Glibc
+
+/// Ends this process.
+public func endProcess(_ status: Int32) -> Never {
+  exit(status)
+}
+
+/// Writes a text and an end of line on standard output.
+public func printOut(_ text: String) {
+  write(text + "\n", to: STDOUT_FILENO)
+}
+
+/// Writes a text and an end of line on standard error, in one piece.
+public func printError(_ text: String) {
+  write(text + "\n", to: STDERR_FILENO)
+}
+
+private func write(_ text: String, to file: CInt) {
+  var bytes = Array(text.utf8)[...]
+  while !bytes.isEmpty {
+    let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+    guard count > 0 || errno == EINTR else { return }
+    bytes = bytes.dropFirst(max(0, count))
+  }
+}
+
+/// Lets a write to a closed pipe fail with EPIPE instead of ending the process.
+public func ignoreBrokenPipes() {
+  signal(SIGPIPE, SIG_IGN)
+}
+
+/// The user that this process acts as.
+public func currentUser() -> UInt32 {
+  geteuid()
+}
+
+/// This process's number.
+public func currentProcess() -> Int {
+  Int(getpid())
+}
+
+/// The value of an environment variable; `nil` if it is not set.
+public func environmentVariable(_ name: String) -> String? {
+  getenv(name).map { String(cString: $0) }
+}
+
+/// This host's name.
+public func hostName() -> String? {
+  var name = [CChar](repeating: 0, count: 256)
+  guard gethostname(&name, name.count - 1) == 0 else { return nil }
+  return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+}
+
+/// Whether standard output is a terminal.
+public func isTerminal() -> Bool {
+  isatty(1) == 1
+}

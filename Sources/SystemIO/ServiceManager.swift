@@ -1,0 +1,29 @@
+internal import CLinux
+internal import Glibc
+
+/// Tells the service manager how this process does (sd_notify(3)), if one has asked for it by NOTIFY_SOCKET: lines such as
+/// `READY=1` and `STATUS=joined as 10.0.0.2`.
+public func notifyServiceManager(_ lines: String) {
+  guard let path = environmentVariable("NOTIFY_SOCKET"), !path.isEmpty else { return }
+  let socket = Glibc.socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+  guard socket >= 0 else { return }
+  defer { close(socket) }
+  var address = sockaddr_un()
+  address.sun_family = sa_family_t(AF_UNIX)
+  var name = Array(path.utf8)
+  // A leading @ stands for the zero byte of an abstract name.
+  if name[0] == UInt8(ascii: "@") { name[0] = 0 }
+  let length = MemoryLayout<sa_family_t>.size + name.count
+  let fits = withUnsafeMutableBytes(of: &address.sun_path) { room in
+    guard name.count < room.count else { return false }
+    room.copyBytes(from: name)
+    return true
+  }
+  guard fits else { return }
+  let bytes = Array(lines.utf8)
+  _ = withUnsafeBytes(of: address) { address in
+    sendto(
+      socket, bytes, bytes.count, CInt(MSG_NOSIGNAL | MSG_DONTWAIT),
+      address.assumingMemoryBound(to: sockaddr.self).baseAddress!, socklen_t(length))
+  }
+}

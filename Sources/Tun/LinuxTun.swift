@@ -1,0 +1,169 @@
+public import SystemIO
+public import SystemPackage
+public import Wire
+
+/// A Linux TUN interface: layer 3, with super-packets where the kernel has them (Documentation/networking/tuntap.rst).
+///
+/// The interface lives as long as this object. Making and configuring it needs CAP_NET_ADMIN in the user namespace of
+/// the network; reading and writing needs nothing. For one thread at a time.
+public final class LinuxTun: PacketDevice {
+  // Set once.
+  public let name: String
+  private let tun: TunDescriptor
+  private let index: UInt32
+  private let splitter = SuperPacketSplitter()
+  /// What this kernel takes over, on writing, and hands over, on reading.
+  let offloads: TunOffloads
+
+  // Owned by the thread that has this object.
+  private var netlink: RouteNetlink
+  private var registration: Registration?
+
+  /// The packets that wait for a reader before more are dropped.
+  static let queueLength: UInt32 = 1000
+
+  /// Makes the interface `name`, down and without address.
+  ///
+  /// With `offload`, super-packets are read and written whole; UDP super-packets need Linux 6.2, and are cut in software
+  /// when written to an older kernel. Without, plain packets are read, and everything written is cut in software.
+  public init(name: String, offload: Bool) throws(TunError) {
+    guard Self.isName(name) else { throw .badName(name) }
+    self.name = name
+    do { tun = try TunDescriptor() } catch { throw TunError(opening: error) }
+    do { try tun.attach(name: name) } catch { throw TunError(attaching: name, error) }
+    do { try tun.setHeader() } catch { throw .failed(step: "setting the header of \(name)", error, detail: nil) }
+    offloads = try Self.choose(offload, for: tun, name)
+    do {
+      index = try interfaceIndex(of: name)
+      netlink = try RouteNetlink()
+    } catch {
+      throw .failed(step: "reaching \(name) by netlink", error, detail: nil)
+    }
+  }
+
+  private static func choose(_ offload: Bool, for tun: borrowing TunDescriptor, _ name: String) throws(TunError)
+    -> TunOffloads
+  {
+    let tcp: TunOffloads = [.checksum, .tcpSegmentation]
+    let choices: [TunOffloads] = offload ? [tcp.union(.udpSegmentation), tcp] : [[]]
+    var failure = Errno.invalidArgument
+    for choice in choices {
+      do {
+        try tun.setOffloads(choice)
+        return choice
+      } catch {
+        failure = error
+        guard error == .invalidArgument else { break }
+      }
+    }
+    throw .failed(step: "setting the offloads of \(name)", failure, detail: nil)
+  }
+
+  /// What the kernel takes for a name (`dev_valid_name`), without `%`, by which it makes up a number.
+  private static func isName(_ name: String) -> Bool {
+    (1...15).contains(name.utf8.count) && name != "." && name != ".."
+      && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"/:%".utf8.contains($0) }
+  }
+
+  // MARK: Packets
+
+  public func register(with loop: EventLoop, handler: any EventHandler) throws(Errno) {
+    precondition(registration == nil, "the device has a loop")
+    registration = try loop.register(tun.descriptor, for: .readable, handler: handler)
+  }
+
+  public func deregister(from loop: EventLoop) {
+    guard let registration = registration.take() else { return }
+    loop.deregister(tun.descriptor, registration)
+  }
+
+  /// Throws EBADFD once somebody has deleted the interface.
+  public func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
+    precondition(buffer.count >= Self.maximumRead)
+    return try tun.descriptor.read(into: buffer)
+  }
+
+  /// Writes a packet that may have come from anywhere. The kernel sees a header made anew of what was checked.
+  public func write(_ packet: UnsafeRawBufferPointer) -> Bool {
+    let bytes = packet.bytes
+    guard let header = OffloadHeader(parsing: bytes) else { return false }
+    let content = bytes.extracting(OffloadHeader.size..<bytes.byteCount)
+    guard let layout = PacketLayout(of: content, with: header) else { return false }
+    if takes(layout) { return put(content, layout.header) }
+    var isTaken = true
+    splitter.split(content, layout) { segment in
+      // After a refusal the rest would only be a stream with a hole.
+      if isTaken { isTaken = put(segment, OffloadHeader()) }
+    }
+    return isTaken
+  }
+
+  private func takes(_ layout: PacketLayout) -> Bool {
+    switch layout.work {
+    case .nothing: true
+    case .checksum: offloads.contains(.checksum)
+    case .segment(.tcp, _, _, _): offloads.contains(.tcpSegmentation) && !layout.needsSoftware
+    case .segment(.udp, _, _, _): offloads.contains(.udpSegmentation) && !layout.needsSoftware
+    }
+  }
+
+  private func put(_ packet: RawSpan, _ header: OffloadHeader) -> Bool {
+    withUnsafeTemporaryAllocation(byteCount: OffloadHeader.size, alignment: 2) { space in
+      header.write(to: space)
+      return packet.withUnsafeBytes { packet in
+        (try? tun.write(header: UnsafeRawBufferPointer(space), packet: packet)) ?? false
+      }
+    }
+  }
+
+  // MARK: Address and link
+
+  public func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {
+    let hasBroadcast = prefix.length < 31
+    guard prefix.contains(address), !hasBroadcast || (address != prefix.network && address != prefix.broadcast) else {
+      throw .addressRefused("\(address)/\(prefix.length)", reason: "it is no host's address in \(prefix)")
+    }
+    guard (68...65_535).contains(mtu) else { throw .mtuRefused(mtu, reason: "out of range") }
+    // Fails where IPv6 is off, and then there is nothing to stop.
+    try? netlink.stopAddressGeneration(of: index)
+    do {
+      try netlink.setMTU(UInt32(mtu), of: index)
+    } catch {
+      throw TunError(mtu: mtu, of: name, error)
+    }
+    do {
+      try netlink.setQueueLength(Self.queueLength, of: index)
+    } catch {
+      throw TunError(step: "setting the queue length of \(name)", error)
+    }
+    let wanted = RouteNetlink.Address(
+      address: address, prefixLength: prefix.length, broadcast: hasBroadcast ? prefix.broadcast : nil)
+    try setAddress(wanted)
+    do {
+      try netlink.bringUp(index)
+    } catch {
+      throw TunError(step: "bringing \(name) up", error)
+    }
+  }
+
+  private func setAddress(_ wanted: RouteNetlink.Address) throws(TunError) {
+    do throws(NetlinkFailure) {
+      for other in try netlink.addresses(of: index) where other != wanted {
+        do {
+          try netlink.remove(other, from: index)
+        } catch {
+          // Gone with the first address of its network.
+          guard error.error == .addressNotAvailable else { throw error }
+        }
+      }
+      if try netlink.addresses(of: index).contains(wanted) { return }
+    } catch {
+      throw TunError(step: "replacing the addresses of \(name)", error)
+    }
+    do {
+      try netlink.add(wanted, to: index)
+    } catch {
+      throw TunError(address: "\(wanted.address)/\(wanted.prefixLength)", of: name, error)
+    }
+  }
+}

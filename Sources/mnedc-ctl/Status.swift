@@ -1,0 +1,70 @@
+import ArgumentParser
+import Control
+import Program
+import SystemIO
+
+struct Status: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Shows how a daemon does.",
+    discussion: "Any user may ask.")
+
+  @OptionGroup var control: ControlOptions
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() throws {
+    let report = try control.ask { path, timeout throws(ControlClient.Failure) in
+      try ControlClient.status(at: path, timeout: timeout)
+    }
+    printOut(json ? JSON.pretty(report) : Self.text(report))
+  }
+
+  private static func text(_ report: StatusReport) -> String {
+    var parts = [
+      "\(report.program) \(report.programVersion), process \(report.processId), up \(Table.time(report.uptime))"
+    ]
+    if let relay = report.relay { parts.append(text(relay)) }
+    if let device = report.device { parts.append(text(device)) }
+    return parts.joined(separator: "\n\n")
+  }
+
+  private static func text(_ relay: RelayReport) -> String {
+    var lines = [
+      "relay      \(relay.pool) at \(relay.listen.joined(separator: ", "))",
+      "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",
+      "no target  \(relay.unreachableFrames) frames",
+    ]
+    if !relay.sessions.isEmpty {
+      var table = Table(["ADDRESS", "ID", "FROM", "SILENT", "RECEIVED", "SENT", "QUEUE", "DELAY", "DROPS"])
+      for session in relay.sessions {
+        table.add([
+          session.address, session.deviceId, session.outerAddress, Table.time(session.silent),
+          Table.bytes(session.link.receivedBytes), Table.bytes(session.link.sentBytes),
+          Table.bytes(session.link.queueBytes), Table.milliseconds(session.link.queueDelayMs),
+          "\(session.link.lateDrops) late, \(session.link.overflowDrops) full",
+        ])
+      }
+      lines += ["", table.text]
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func text(_ device: DeviceReport) -> String {
+    let packets = device.packets
+    var lines = [
+      "device     \(device.deviceId), \(device.state.rawValue)",
+      "address    \(device.address ?? "none yet") (\(device.interface)) in \(device.network ?? "no network yet")",
+      "server     \(device.server ?? "none yet")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
+      "peers      \(device.peers)",
+      "packets    \(packets.sent) sent, \(packets.received) received; dropped: \(packets.malformed) malformed, "
+        + "\(packets.unroutable) for nobody, \(packets.misaddressed) misaddressed, \(packets.limited) beyond the limit",
+      "uplink     \(Table.bytes(device.link.sentBytes)) sent, \(Table.bytes(device.link.receivedBytes)) received; "
+        + "\(Table.bytes(device.link.queueBytes)) wait, delay \(Table.milliseconds(device.link.queueDelayMs)); "
+        + "dropped: \(device.link.lateDrops) late, \(device.link.overflowDrops) full",
+      "joins      \(device.joins)",
+    ]
+    if let error = device.lastError { lines.append("last loss  \(error)") }
+    return lines.joined(separator: "\n")
+  }
+}

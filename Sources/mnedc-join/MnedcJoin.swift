@@ -1,0 +1,92 @@
+import ArgumentParser
+import Config
+import Program
+import SystemIO
+import Wire
+
+struct MnedcJoin: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mnedc-join",
+    abstract: "Joins this device to the network of a relay, and keeps it there.",
+    discussion: "Runs in the foreground until it is told to stop (SIGTERM, or mnedc-ctl stop).",
+    version: suiteVersion)
+
+  @OptionGroup var configuration: ConfigOptions
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("Join the relay here; may be given several times, tried in order.", valueName: "host:port"),
+    transform: { try ValueKind<ServerAddress>.server.option($0) })
+  var server: [ServerAddress] = []
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Go by this name, unique in the network.", valueName: "id"),
+    transform: { try ValueKind<String>.deviceID.option($0) })
+  var deviceID: String?
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Ask for this virtual address, and take no other.", valueName: "address"),
+    transform: { try ValueKind<IPv4Address>.virtualAddress.option($0) })
+  var address: IPv4Address?
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Name the TUN interface so.", valueName: "name"),
+    transform: { try ValueKind<String>.interface.option($0) })
+  var interface: String?
+
+  @Flag(help: "Make the interface without segmentation offload (slower; for trouble with a kernel).")
+  var noOffload = false
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Give up unless joined after this time.", valueName: "duration"),
+    transform: { try ValueKind<Duration>.joinTimeout.option($0) })
+  var timeout: Duration?
+
+  @Flag(name: .shortAndLong, help: "Go to the background once joined; the log goes to the system's.")
+  var background = false
+
+  @OptionGroup var daemon: DaemonOptions
+
+  func run() throws {
+    var settings = try configuration.load()
+    if !server.isEmpty { settings.servers = server }
+    if let deviceID { settings.deviceID = deviceID }
+    if let address { settings.join.address = address }
+    if let interface { settings.join.interface = interface }
+    if noOffload { settings.join.offload = .off }
+    if let timeout { settings.join.timeout = timeout }
+    if let socket = daemon.socket { settings.join.socket = socket }
+    if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
+    if daemon.check { return daemon.show(settings) }
+    guard !settings.servers.isEmpty else {
+      throw Failure(
+        .configuration,
+        "no relay is named; give --server HOST:PORT, or write `server: HOST:PORT` to "
+          + (configuration.config ?? ConfigOptions.defaultPath))
+    }
+    let isInBackground = BackgroundProcess.isThisOne()
+    if background, !isInBackground { return try goToBackground() }
+    try DeviceDaemon(settings, isInBackground: isInBackground).run()
+  }
+
+  private func goToBackground() throws {
+    let process: BackgroundProcess
+    do {
+      process = try BackgroundProcess()
+    } catch {
+      throw Failure(.systemError, "cannot start in the background: \(error)")
+    }
+    switch process.waitUntilReady() {
+    case .success(let line): printOut(line)
+    // The process in the background has said why.
+    case .failure(let exit): endProcess(exit.status == 0 ? ExitStatus.software.rawValue : exit.status)
+    }
+  }
+}
+
+@main
+enum Entry {
+  static func main() {
+    Program.run(MnedcJoin.self)
+  }
+}

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Control
+import Program
+import SystemIO
+
+struct MnedcPeers: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mnedc-peers",
+    abstract: "Lists the devices of the network that this host is in.",
+    discussion: "Asks the daemon on this host. Any user may.",
+    version: suiteVersion)
+
+  @OptionGroup var control: ControlOptions
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() throws {
+    let report = try control.ask { path, timeout throws(ControlClient.Failure) in
+      try ControlClient.peers(at: path, timeout: timeout)
+    }
+    printOut(json ? JSON.pretty(report) : Self.table(report).text)
+  }
+
+  private static func table(_ report: PeersReport) -> Table {
+    let fromRelay = report.peers.contains { $0.outerAddress != nil }
+    var table = Table(["ADDRESS", "ID", "STATE"] + (fromRelay ? ["CONNECTED", "ROUND TRIP", "FROM"] : []))
+    if let own = report.`self` {
+      table.add([own.address, own.deviceId, "this host"])
+    }
+    for peer in report.peers {
+      table.add([
+        peer.address, peer.deviceId, peer.state.rawValue, peer.connected.map(Table.time) ?? "",
+        peer.roundTripMs.map(Table.milliseconds) ?? "", peer.outerAddress ?? "",
+      ])
+    }
+    return table
+  }
+}
+
+@main
+enum Entry {
+  static func main() {
+    Program.run(MnedcPeers.self)
+  }
+}

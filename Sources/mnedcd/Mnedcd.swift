@@ -1,0 +1,54 @@
+import ArgumentParser
+import Config
+import Program
+import Wire
+
+struct Mnedcd: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mnedcd",
+    abstract: "Relay daemon: lets devices behind any number of NATs reach each other.",
+    discussion: "Runs in the foreground until it is told to stop (SIGTERM, or mnedc-ctl stop).",
+    version: suiteVersion)
+
+  @OptionGroup var configuration: ConfigOptions
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("Listen here; may be given several times.", valueName: "address:port"),
+    transform: { try ValueKind<ServerAddress>.listen.option($0) })
+  var listen: [ServerAddress] = []
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Lease virtual addresses from this network.", valueName: "prefix"),
+    transform: { try ValueKind<IPv4Prefix>.pool.option($0) })
+  var pool: IPv4Prefix?
+
+  @Flag(name: .long, help: "Only relay: this host gets no virtual address, and no privilege is needed.")
+  var noDevice = false
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Name this host's TUN interface so.", valueName: "name"),
+    transform: { try ValueKind<String>.interface.option($0) })
+  var interface: String?
+
+  @OptionGroup var daemon: DaemonOptions
+
+  func run() throws {
+    var settings = try configuration.load()
+    if !listen.isEmpty { settings.relay.listen = listen }
+    if let pool { settings.relay.pool = pool }
+    if noDevice { settings.relay.device = false }
+    if let interface { settings.relay.interface = interface }
+    if let socket = daemon.socket { settings.relay.socket = socket }
+    if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
+    if daemon.check { return daemon.show(settings) }
+    try RelayDaemon(settings).run()
+  }
+}
+
+@main
+enum Entry {
+  static func main() {
+    Program.run(Mnedcd.self)
+  }
+}

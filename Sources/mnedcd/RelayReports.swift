@@ -1,0 +1,56 @@
+import Control
+import Device
+import Program
+import Relay
+import SystemIO
+import Wire
+
+/// The relay's state as its tools get to see it.
+enum RelayReports {
+  static func status(
+    _ daemon: Daemon, _ relay: Relay, _ device: Device?, _ reply: @escaping @Sendable (StatusReport) -> Void
+  ) {
+    let report = daemon.statusReport()
+    let listen = relay.addresses.map(\.description)
+    relay.status { status in
+      var report = report
+      report.relay = RelayReport(status, listen: listen)
+      guard let device else { return reply(report) }
+      let part = report
+      device.status { status in
+        var report = part
+        report.device = DeviceReport(status)
+        reply(report)
+      }
+    }
+  }
+
+  static func peers(_ status: RelayStatus) -> PeersReport {
+    let own = status.sessions.first { $0.address == status.address }
+    return PeersReport(
+      network: status.pool.description,
+      self: own.map { PeersReport.Member(address: $0.address.description, deviceId: $0.deviceID) },
+      peers: status.sessions.filter { $0.address != status.address }.map { session in
+        PeersReport.Peer(
+          address: session.address.description, deviceId: session.deviceID, state: .online,
+          outerAddress: session.outerAddress, connected: Instant.now().since(session.since).seconds,
+          roundTripMs: session.roundTrip.map(\.milliseconds))
+      })
+  }
+}
+
+extension RelayReport {
+  fileprivate init(_ status: RelayStatus, listen: [String]) {
+    let now = Instant.now()
+    self.init(
+      listen: listen, pool: status.pool.description, address: status.address.description, online: status.online,
+      capacity: status.capacity, joining: status.joining, unreachableFrames: status.unreachable,
+      sessions: status.sessions.map { session in
+        SessionReport(
+          address: session.address.description, deviceId: session.deviceID, outerAddress: session.outerAddress,
+          connected: now.since(session.since).seconds, silent: now.since(session.lastReceived).seconds,
+          roundTripMs: session.roundTrip.map(\.milliseconds),
+          link: LinkReport(received: session.received, sent: session.sent, queue: session.queue))
+      })
+  }
+}

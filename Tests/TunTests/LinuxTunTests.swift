@@ -1,0 +1,234 @@
+import SystemIO
+import SystemPackage
+import Testing
+import Wire
+
+@testable import Tun
+
+@Suite(.enabled(if: NetworkNamespace.isAvailable, NetworkNamespace.requirement))
+struct LinuxTunTests {
+  private func configure(_ tun: LinuxTun, _ address: String, _ prefix: String, mtu: Int = 1400) throws {
+    try tun.configure(address: #require(IPv4Address(address)), in: #require(IPv4Prefix(prefix)), mtu: mtu)
+  }
+
+  private func addresses(_ name: String) -> [String] {
+    shell("ip -o -4 address show dev \(name)").split(separator: "\n").map { line in
+      line.split(separator: " ").dropFirst(3).prefix { $0 != "scope" }.joined(separator: " ")
+    }
+  }
+
+  // MARK: Making it
+
+  @Test func `an interface goes with its object`() throws {
+    try NetworkNamespace().run {
+      do {
+        let tun = try LinuxTun(name: "mnedc0", offload: true)
+        #expect(tun.name == "mnedc0")
+        #expect(shell("ip link show mnedc0").contains("state DOWN"))
+      }
+      #expect(shell("ip link show mnedc0").contains("does not exist"))
+    }
+  }
+
+  @Test func `this kernel's offloads are all taken, or none if none are asked for`() throws {
+    try NetworkNamespace().run {
+      let full = try LinuxTun(name: "mnedc0", offload: true)
+      let plain = try LinuxTun(name: "mnedc1", offload: false)
+      #expect(full.offloads.contains([.checksum, .tcpSegmentation]))
+      #expect(plain.offloads == [])
+    }
+  }
+
+  @Test func `a name that is taken is refused, by whatever kind of interface`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      shell("ip link add other type veth peer name another; ip tuntap add mode tun name lasting")
+      for name in [tun.name, "other", "lasting", "lo"] {
+        #expect(throws: TunError.nameTaken(name)) { try LinuxTun(name: name, offload: true) }
+      }
+    }
+  }
+
+  @Test(arguments: ["", "a name", "sixteen-bytes-xx", ".", "..", "a/b", "a:b", "tun%d", "tü", "a\0b", "a\tb"])
+  func `a bad name is refused before the kernel sees it`(name: String) {
+    #expect(throws: TunError.badName(name)) { try LinuxTun(name: name, offload: true) }
+  }
+
+  // MARK: Configuring it
+
+  @Test func `address, broadcast address, route, MTU and queue are set and the link is up`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      #expect(addresses("mnedc0") == ["10.9.0.2/24 brd 10.9.0.255"])
+      let link = shell("ip -d link show mnedc0")
+      #expect(link.contains("mtu 1400"))
+      #expect(link.contains("qlen 1000"))
+      #expect(link.contains(",UP"))
+      #expect(shell("ip route").contains("10.9.0.0/24 dev mnedc0 proto kernel scope link src 10.9.0.2"))
+      #expect(shell("ip -6 address show dev mnedc0") == "")
+    }
+  }
+
+  @Test func `another address takes the place of earlier ones`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      shell("ip address add 192.0.2.1/32 dev mnedc0; ip address add 10.9.0.7/24 dev mnedc0")
+      // In the same network, where removing the first address takes the second with it.
+      try configure(tun, "10.9.0.7", "10.9.0.0/24", mtu: 9000)
+      #expect(addresses("mnedc0") == ["10.9.0.7/24 brd 10.9.0.255"])
+      #expect(shell("ip link show mnedc0").contains("mtu 9000"))
+      try configure(tun, "10.9.0.7", "10.9.0.0/16")
+      #expect(addresses("mnedc0") == ["10.9.0.7/16 brd 10.9.255.255"])
+      try configure(tun, "172.16.5.6", "172.16.5.6/32")
+      #expect(addresses("mnedc0") == ["172.16.5.6/32"])
+      try configure(tun, "172.16.5.6", "172.16.5.6/31")
+      #expect(addresses("mnedc0") == ["172.16.5.6/31"])
+    }
+  }
+
+  @Test func `the same configuration again leaves routes alone`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      shell("ip route add 192.168.77.0/24 via 10.9.0.1")
+      let before = shell("ip route; ip -d address show dev mnedc0")
+      #expect(before.contains("192.168.77.0/24 via 10.9.0.1"))
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      #expect(shell("ip route; ip -d address show dev mnedc0") == before)
+    }
+  }
+
+  @Test func `addresses of other interfaces and of IPv6 are left alone`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      let other = try LinuxTun(name: "mnedc1", offload: true)
+      try configure(other, "10.8.0.2", "10.8.0.0/24")
+      shell("ip -6 address add fd09::1/64 dev mnedc0 nodad")
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      try configure(tun, "10.9.0.3", "10.9.0.0/24")
+      #expect(addresses("mnedc1") == ["10.8.0.2/24 brd 10.8.0.255"])
+      #expect(shell("ip -6 address show dev mnedc0").contains("fd09::1/64"))
+    }
+  }
+
+  @Test func `many addresses are all taken away`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      shell("for i in $(seq 1 250); do echo address add 10.1.$i.1/24 dev mnedc0; done | ip -batch -")
+      #expect(addresses("mnedc0").count == 250)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      #expect(addresses("mnedc0") == ["10.9.0.2/24 brd 10.9.0.255"])
+    }
+  }
+
+  @Test(arguments: [-1, 0, 67, 65_536, .max]) func `an MTU out of range is refused`(mtu: Int) throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      #expect(throws: TunError.mtuRefused(mtu, reason: "out of range")) {
+        try configure(tun, "10.9.0.2", "10.9.0.0/24", mtu: mtu)
+      }
+      try configure(tun, "10.9.0.2", "10.9.0.0/24", mtu: 68)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24", mtu: 65_535)
+    }
+  }
+
+  @Test(arguments: ["10.9.1.2", "10.9.0.0", "10.9.0.255"])
+  func `an address that no host of the network can have is refused`(address: String) throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      #expect {
+        try configure(tun, address, "10.9.0.0/24")
+      } throws: { error in
+        guard case .addressRefused("\(address)/24", _) = error as? TunError else { return false }
+        return true
+      }
+    }
+  }
+
+  @Test func `what the kernel says of a refusal is passed on`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      let index = try interfaceIndex(of: tun.name)
+      var netlink = try RouteNetlink()
+      var failure: NetlinkFailure?
+      do throws(NetlinkFailure) { try netlink.setMTU(65_536, of: index) } catch { failure = error }
+      #expect(failure == NetlinkFailure(error: .invalidArgument, text: "mtu greater than device maximum"))
+      #expect(TunError(mtu: 65_536, of: "mnedc0", try #require(failure)).description.contains("device maximum"))
+      do throws(NetlinkFailure) {
+        failure = nil
+        try netlink.bringUp(9999)
+      } catch {
+        failure = error
+      }
+      #expect(failure?.error == .operationNotSupportedByDevice)
+    }
+  }
+
+  @Test func `an interface deleted by somebody else ends in errors, not worse`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      shell("ip link delete mnedc0")
+      let buffer = RawBuffer(count: LinuxTun.maximumRead)
+      #expect(throws: Errno.self) { try tun.read(into: buffer.bytes) }
+      let packet = TestPacket(payload: [1])
+      #expect(!tun.write(packet.packet, with: packet.header(segmentSize: nil)))
+      #expect(throws: TunError.self) { try configure(tun, "10.9.0.2", "10.9.0.0/24") }
+    }
+  }
+
+  // MARK: Packets
+
+  /// An ICMP echo request, or the answer to it (RFC 792).
+  private func echo(type: UInt8, from source: [UInt8], to destination: [UInt8], payload: [UInt8]) -> [UInt8] {
+    var icmp: [UInt8] = [type, 0, 0, 0, 0x12, 0x34, 0, 1] + payload
+    let checksum = ~TestPacket.sum(icmp)
+    icmp[2] = UInt8(checksum >> 8)
+    icmp[3] = UInt8(checksum & 0xFF)
+    var header: [UInt8] = [0x45, 0, UInt8((20 + icmp.count) >> 8), UInt8((20 + icmp.count) & 0xFF), 0, 0, 0, 0, 64, 1]
+    header += [0, 0] + source + destination
+    let sum = ~TestPacket.sum(header)
+    header[10] = UInt8(sum >> 8)
+    header[11] = UInt8(sum & 0xFF)
+    return header + icmp
+  }
+
+  @Test(arguments: [true, false]) func `the kernel answers a ping`(offload: Bool) throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: offload)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      let buffer = RawBuffer(count: LinuxTun.maximumRead)
+      let early = try tun.read(into: buffer.bytes)
+      #expect(early == nil)
+      let payload = TestPacket.payload(count: 1000)
+      let request = echo(type: 8, from: [10, 9, 0, 1], to: [10, 9, 0, 2], payload: payload)
+      #expect(tun.write(request, with: OffloadHeader()))
+      let replies = try PacketCollector.collect(from: tun, count: 1) { $0[0] == 0x45 && $0[9] == 1 }
+      let reply = try #require(replies.first)
+      #expect(reply.header == OffloadHeader())
+      #expect(Array(reply.packet[20...]) == Array(echo(type: 0, from: [], to: [], payload: payload)[12...]))
+    }
+  }
+
+  @Test(arguments: [true, false]) func `what is no packet is refused`(offload: Bool) throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: offload)
+      let packet = TestPacket(payload: [1, 2, 3])
+      #expect(!tun.write(packet.packet, with: OffloadHeader()), "the link is down")
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      #expect(tun.write(packet.packet, with: OffloadHeader()))
+      for count in 0..<OffloadHeader.size + 20 {
+        #expect(![UInt8](repeating: 0x45, count: count).withUnsafeBytes(tun.write))
+      }
+      #expect(!tun.write(Array(packet.packet.dropLast()), with: OffloadHeader()))
+      var header = packet.header(segmentSize: 0)
+      #expect(!tun.write(packet.packet, with: header))
+      header.segmentSize = 1
+      #expect(tun.write(packet.packet, with: header))
+      header.checksumStart = 60_000
+      #expect(!tun.write(packet.packet, with: header))
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import Glibc
+import SystemIO
+import SystemPackage
+import Testing
+import Tun
+import Wire
+
+/// Real sockets over two TUNs, each in a network of its own, whose packets are carried across as they are read:
+///
+///     network A: mnedc0, 10.9.0.2/24, fd09::2/64  ⇄  carrier  ⇄  network B: mnedc0, 10.9.0.3/24, fd09::3/64
+@Suite(.enabled(if: NetworkNamespace.isAvailable, NetworkNamespace.requirement))
+struct TunnelTests {
+  /// Reads from one device and writes to the other.
+  private final class Carrier: EventHandler {
+    let source: LinuxTun
+    let target: LinuxTun
+    private let buffer = RawBuffer(count: LinuxTun.maximumRead)
+    private(set) var segmentations: [UInt8: Int] = [:]
+    private(set) var refused = 0
+
+    init(from source: LinuxTun, to target: LinuxTun) {
+      self.source = source
+      self.target = target
+    }
+
+    func handle(_ events: Events) {
+      while let count = (try? source.read(into: buffer.bytes)) ?? nil {
+        let packet = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count])
+        if let header = OffloadHeader(parsing: packet.bytes) {
+          segmentations[header.segmentation.kind.rawValue, default: 0] += 1
+        }
+        if !target.write(packet) { refused += 1 }
+      }
+    }
+  }
+
+  /// `@unchecked`: the carriers belong to the loop's thread while it runs, and to the test's before and after.
+  private final class Tunnel: @unchecked Sendable {
+    let networks: [NetworkNamespace]
+    let carriers: [Carrier]
+    private let loop: EventLoop
+    private var thread: SystemThread?
+
+    init(offloads: [Bool]) throws {
+      let networks = [try NetworkNamespace(), try NetworkNamespace()]
+      let devices = try [0, 1].map { side in
+        try networks[side].run {
+          let device = try LinuxTun(name: "mnedc0", offload: offloads[side])
+          try device.configure(
+            address: #require(IPv4Address("10.9.0.\(side + 2)")), in: #require(IPv4Prefix("10.9.0.0/24")), mtu: 1400)
+          shell("ip -6 address add fd09::\(side + 2)/64 dev mnedc0 nodad")
+          return device
+        }
+      }
+      self.networks = networks
+      carriers = [Carrier(from: devices[0], to: devices[1]), Carrier(from: devices[1], to: devices[0])]
+      loop = try EventLoop()
+      for carrier in carriers { try carrier.source.register(with: loop, handler: carrier) }
+      thread = SystemThread.start(name: "carrier") { [loop] in loop.run() }
+    }
+
+    func stop() {
+      loop.stop()
+      thread?.join()
+    }
+  }
+
+  /// A blocking socket that gives up after ten seconds.
+  private final class Socket: Sendable {
+    private let descriptor: Descriptor
+
+    private init(owning raw: CInt) throws {
+      guard raw >= 0 else { throw Errno(rawValue: errno) }
+      descriptor = Descriptor(owning: raw)
+      set(SOL_SOCKET, SO_RCVTIMEO, timeval(tv_sec: 10, tv_usec: 0))
+      set(SOL_SOCKET, SO_SNDTIMEO, timeval(tv_sec: 10, tv_usec: 0))
+    }
+
+    convenience init(_ family: CInt, _ type: __socket_type) throws {
+      try self.init(owning: socket(family, CInt(type.rawValue), 0))
+    }
+
+    func set(_ level: CInt, _ option: CInt, _ value: some BitwiseCopyable) {
+      withUnsafeBytes(of: value) { _ = setsockopt(descriptor.raw, level, option, $0.baseAddress, socklen_t($0.count)) }
+    }
+
+    func bind(_ host: String, _ port: UInt16) throws {
+      try withAddress(host, port) { Glibc.bind(descriptor.raw, $0, $1) }
+    }
+    func connect(_ host: String, _ port: UInt16) throws {
+      try withAddress(host, port) { Glibc.connect(descriptor.raw, $0, $1) }
+    }
+    func listen() { _ = Glibc.listen(descriptor.raw, 1) }
+    func accept() throws -> Socket { try Socket(owning: Glibc.accept(descriptor.raw, nil, nil)) }
+    func endOfSending() { _ = shutdown(descriptor.raw, CInt(SHUT_WR)) }
+
+    func send(_ bytes: [UInt8]) throws {
+      var sent = 0
+      while sent < bytes.count {
+        let count = bytes.withUnsafeBytes {
+          Glibc.send(descriptor.raw, $0.baseAddress! + sent, bytes.count - sent, CInt(MSG_NOSIGNAL))
+        }
+        guard count > 0 else { throw Errno(rawValue: errno) }
+        sent += count
+      }
+    }
+
+    func receive() throws -> [UInt8] {
+      var buffer = [UInt8](repeating: 0, count: 65_536)
+      let count = recv(descriptor.raw, &buffer, buffer.count, 0)
+      guard count >= 0 else { throw Errno(rawValue: errno) }
+      return Array(buffer[..<count])
+    }
+
+    private func withAddress(
+      _ host: String, _ port: UInt16, _ call: (UnsafePointer<sockaddr>, socklen_t) -> CInt
+    ) throws {
+      var storage = sockaddr_storage()
+      let isIPv6 = host.contains(":")
+      let length = isIPv6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
+      let result = withUnsafeMutableBytes(of: &storage) { bytes in
+        bytes.storeBytes(of: sa_family_t(isIPv6 ? AF_INET6 : AF_INET), as: sa_family_t.self)
+        bytes.storeBytes(of: port.bigEndian, toByteOffset: 2, as: UInt16.self)
+        inet_pton(isIPv6 ? AF_INET6 : AF_INET, host, bytes.baseAddress! + (isIPv6 ? 8 : 4))
+        return call(bytes.assumingMemoryBound(to: sockaddr.self).baseAddress!, socklen_t(length))
+      }
+      guard result == 0 else { throw Errno(rawValue: errno) }
+    }
+  }
+
+  @Test(arguments: ["10.9.0.", "fd09::"], [[true, true], [true, false], [false, true], [false, false]])
+  func `a TCP stream arrives whole, whichever end has offloads`(network: String, offloads: [Bool]) throws {
+    let tunnel = try Tunnel(offloads: offloads)
+    let family = network.contains(":") ? AF_INET6 : AF_INET
+    let listener = try tunnel.networks[1].run { try Socket(family, SOCK_STREAM) }
+    try listener.bind(network + "3", 4000)
+    listener.listen()
+    let client = try tunnel.networks[0].run { try Socket(family, SOCK_STREAM) }
+    try client.connect(network + "3", 4000)
+    let server = try listener.accept()
+
+    let sent = TestPacket.payload(count: 3_000_001)
+    let sender = SystemThread.start(name: "sender") {
+      try? client.send(sent)
+      client.endOfSending()
+    }
+    var received: [UInt8] = []
+    while case let piece = try server.receive(), !piece.isEmpty { received += piece }
+    sender.join()
+    tunnel.stop()
+
+    #expect(received.count == sent.count)
+    #expect(received == sent)
+    #expect(tunnel.carriers.map(\.refused) == [0, 0])
+    let kind = network.contains(":") ? OffloadHeader.Segmentation.tcpv6 : .tcpv4
+    let superPackets = tunnel.carriers[0].segmentations[kind.rawValue, default: 0]
+    #expect(offloads[0] ? superPackets > 10 : superPackets == 0)
+  }
+
+  @Test(arguments: ["10.9.0.", "fd09::"], [[true, true], [true, false], [false, true]])
+  func `datagrams sent in one go arrive one by one`(network: String, offloads: [Bool]) throws {
+    let tunnel = try Tunnel(offloads: offloads)
+    let family = network.contains(":") ? AF_INET6 : AF_INET
+    let receiver = try tunnel.networks[1].run { try Socket(family, SOCK_DGRAM) }
+    try receiver.bind(network + "3", 4000)
+    let sender = try tunnel.networks[0].run { try Socket(family, SOCK_DGRAM) }
+    try sender.connect(network + "3", 4000)
+    // SOL_UDP, UDP_SEGMENT
+    sender.set(17, 103, CInt(1000))
+    let sent = TestPacket.payload(count: 10_500)
+    try sender.send(sent)
+    let received = try (0..<11).map { _ in try receiver.receive() }
+    tunnel.stop()
+
+    #expect(received.map(\.count) == Array(repeating: 1000, count: 10) + [500])
+    #expect(Array(received.joined()) == sent)
+    #expect(tunnel.carriers.map(\.refused) == [0, 0])
+  }
+}
