@@ -24,6 +24,8 @@ let package = Package(
       path: "Tests/TestSupport"),
     .testTarget(name: "SystemIOTests", dependencies: ["SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"]),
+    .testTarget(
+      name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),
   ]
 )
 
