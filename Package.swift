@@ -57,7 +57,9 @@ let package = Package(
       path: "Tests/TestSupport"),
     .testTarget(name: "SystemIOTests", dependencies: ["SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
-    .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .testTarget(
+      name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .testTarget(name: "TunTests", dependencies: ["SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 
