@@ -17,6 +17,7 @@ let package = Package(
 
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
+    .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
   ]
 )

@@ -1,0 +1,38 @@
+extension String {
+  /// In double quotes as YAML writes it, on one line, with nothing in it that a terminal would act upon.
+  var quoted: String {
+    var result = "\""
+    for scalar in unicodeScalars {
+      switch scalar {
+      case "\"", "\\": result += "\\\(scalar)"
+      case "\n": result += "\\n"
+      case "\t": result += "\\t"
+      case "\r": result += "\\r"
+      case _ where scalar.isVisible: result.unicodeScalars.append(scalar)
+      default:
+        let digits = String(scalar.value, radix: 16, uppercase: true)
+        let width = digits.utf8.count <= 2 ? 2 : digits.utf8.count <= 4 ? 4 : 8
+        result += width == 2 ? "\\x" : width == 4 ? "\\u" : "\\U"
+        result += String(repeating: "0", count: width - digits.utf8.count) + digits
+      }
+    }
+    return result + "\""
+  }
+
+  /// `quoted`, cut where an error message would get unwieldy.
+  var quotedBriefly: String {
+    let limit = 60
+    guard unicodeScalars.count > limit else { return quoted }
+    return String(String.UnicodeScalarView(unicodeScalars.prefix(limit))).quoted + "…"
+  }
+}
+
+extension Unicode.Scalar {
+  /// It takes part in the text a person reads, and does not steer the display.
+  var isVisible: Bool {
+    switch properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: false
+    default: true
+    }
+  }
+}

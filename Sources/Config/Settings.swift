@@ -1,0 +1,73 @@
+public import Wire
+
+/// Everything the configuration file can say, with what holds where it says nothing.
+public struct Settings: Equatable, Sendable {
+  /// A larger file is refused; a caller need not read more than one byte beyond it.
+  public static let maximumFileSize = 1 << 20
+
+  /// `server`: where devices find the relay, tried in this order. Empty if the file names none.
+  public var servers: [ServerAddress] = []
+  /// `device-id`: `nil` for the one derived from the machine's identity.
+  public var deviceID: String?
+  public var logLevel = LogLevel.info
+  public var join = Join()
+  public var relay = Relay()
+
+  public init() {}
+
+  /// The section `join`: this device.
+  public struct Join: Equatable, Sendable {
+    public var interface = "mnedc0"
+    public var mtu = 1400
+    /// The virtual address to ask the relay for; `nil` takes what it gives.
+    public var address: IPv4Address?
+    /// How long the first join may take.
+    public var timeout = Duration.seconds(30)
+    public var offload = Offload.auto
+    /// The path of the control socket.
+    public var socket = "/run/mnedc/mnedc-join.sock"
+
+    public init() {}
+  }
+
+  /// The section `relay`.
+  public struct Relay: Equatable, Sendable {
+    /// Numeric addresses; port 0 leaves the choice to the kernel.
+    public var listen = [ServerAddress(host: "::")]
+    /// The virtual addresses to lease from.
+    public var pool = IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24)
+    /// The relay host is itself a device, at the pool's first address.
+    public var device = true
+    public var interface = "mnedc0"
+    public var mtu = 1400
+    public var offload = Offload.auto
+    /// After this silence a device is asked for a sign of life.
+    public var keepalive = Duration.seconds(5)
+    /// The bound of each destination's send queue, in bytes.
+    public var queue = 4 << 20
+    public var threads = Threads.auto
+    /// The path of the control socket.
+    public var socket = "/run/mnedc/mnedcd.sock"
+
+    public init() {}
+  }
+
+  /// The names are those of swift-log, from the most talkative to the least.
+  public enum LogLevel: String, CaseIterable, Sendable {
+    case trace, debug, info, notice, warning, error, critical
+  }
+
+  /// Whether the TUN interface is made with segmentation offload.
+  public enum Offload: String, CaseIterable, Sendable {
+    /// As far as the kernel has it.
+    case auto
+    case off
+  }
+
+  /// How many event loops the relay runs.
+  public enum Threads: Hashable, Sendable {
+    /// One a core, at most four.
+    case auto
+    case count(Int)
+  }
+}

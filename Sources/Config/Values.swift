@@ -1,0 +1,170 @@
+public import Wire
+
+// One entry a kind of value: its name, what is right, and how its text is read.
+
+extension ValueKind where Value == ServerAddress {
+  /// Where a device finds the relay.
+  public static var server: ValueKind {
+    let rule = #"a host with or without a port, such as relay.example, 192.0.2.1:3334 or "[2001:db8::1]:3334""#
+    return ValueKind("a server address", rule) { address($0, port: .port, mayBeName: true) }
+  }
+
+  /// Where a relay listens.
+  public static var listen: ValueKind {
+    let rule = #"a numeric address with or without a port, such as "[::]:3334" or 192.0.2.1:3334"#
+    return ValueKind("a listen address", rule) { address($0, port: .listenPort, mayBeName: false) }
+  }
+
+  private static func address(_ text: String, port: ValueKind<UInt16>, mayBeName: Bool) -> Reading {
+    if ServerAddress.isIPv6(text) {
+      return .refused(
+        "needs brackets, which tell the address from the port: \"[\(text)]:\(ServerAddress.defaultPort)\"")
+    }
+    guard let parts = ServerAddress.split(text) else { return .malformed }
+    let isHost =
+      parts.hasBrackets
+      ? ServerAddress.isIPv6(parts.host)
+      : IPv4Address(parts.host) != nil || mayBeName && ServerAddress.isName(parts.host)
+    guard isHost else { return .malformed }
+    guard let portText = parts.port else { return .value(ServerAddress(host: parts.host)) }
+    do throws(ValueError) {
+      return .value(ServerAddress(host: parts.host, port: try port.parse(portText)))
+    } catch {
+      return .refused("has a bad port: \(error.message)")
+    }
+  }
+}
+
+extension ValueKind where Value == UInt16 {
+  public static var port: ValueKind { wholeNumber("a port", in: 1...65535) }
+  fileprivate static var listenPort: ValueKind { wholeNumber("a port", in: 0...65535) }
+}
+
+extension ValueKind where Value == String {
+  /// The reference implementation's `server-ip`: a host that has its port in another key.
+  static var host: ValueKind {
+    ValueKind("a host", "an IP address or a name, its port in the key port") { text in
+      let parts = ServerAddress.split(text)
+      if let parts, parts.hasBrackets, parts.port == nil, ServerAddress.isIPv6(parts.host) { return .value(parts.host) }
+      let isHost = IPv4Address(text) != nil || ServerAddress.isIPv6(text) || ServerAddress.isName(text)
+      return isHost ? .value(text) : .malformed
+    }
+  }
+
+  public static var deviceID: ValueKind {
+    let rule = "1 to 63 letters, digits, dots, hyphens and underscores that begin and end with a letter or digit"
+    return ValueKind("a device ID", rule) { text in
+      let bytes = Array(text.utf8)
+      guard (1...63).contains(bytes.count), bytes.allSatisfy({ $0.isAlphanumeric || $0.isOne(of: "._-") }),
+        bytes[0].isAlphanumeric, bytes[bytes.count - 1].isAlphanumeric
+      else { return .malformed }
+      return .value(text)
+    }
+  }
+
+  /// What the kernel takes (`dev_valid_name`), kept to visible ASCII.
+  public static var interface: ValueKind {
+    let rule = #"1 to 15 visible ASCII characters other than "/" and ":""#
+    return ValueKind("an interface name", rule) { text in
+      let isValid =
+        (1...15).contains(text.utf8.count) && text != "." && text != ".."
+        && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !$0.isOne(of: "/:") }
+      return isValid ? .value(text) : .malformed
+    }
+  }
+
+  /// What fits into `sun_path` with its final zero.
+  public static var socketPath: ValueKind {
+    ValueKind("a socket's path", "an absolute path of at most 107 bytes") { text in
+      guard text.utf8.first == UInt8(ascii: "/"), text.utf8.last != UInt8(ascii: "/") else { return .malformed }
+      guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return .malformed }
+      let count = text.utf8.count
+      return count <= 107
+        ? .value(text) : .refused("is \(count) bytes long; expected an absolute path of at most 107 bytes")
+    }
+  }
+}
+
+extension ValueKind where Value == Settings.LogLevel {
+  public static var logLevel: ValueKind { choice("a log level") }
+}
+
+extension ValueKind where Value == Settings.Offload {
+  public static var offload: ValueKind { choice("an offload setting") }
+}
+
+extension ValueKind where Value == Settings.Threads {
+  public static var threads: ValueKind {
+    let number = ValueKind<Int>.wholeNumber("a number", in: 1...64)
+    let write: @Sendable (Value) -> String = { if case .count(let count) = $0 { "\(count)" } else { "auto" } }
+    return ValueKind("a number of threads", "auto or \(number.rule)", write: write) { text in
+      guard text != "auto" else { return .value(.auto) }
+      guard text.isWholeNumber else { return .malformed }
+      return (try? number.parse(text)).map { .value(.count($0)) } ?? .outOfRange
+    }
+  }
+}
+
+extension ValueKind where Value == Bool {
+  public static var boolean: ValueKind {
+    ValueKind("a boolean", "true or false") { text in
+      switch text {
+      case "true": .value(true)
+      case "false": .value(false)
+      default: .malformed
+      }
+    }
+  }
+}
+
+extension ValueKind where Value == Int {
+  public static var mtu: ValueKind { wholeNumber("an MTU", in: 576...65535) }
+  /// The bound of a send queue, in bytes.
+  public static var queue: ValueKind { size(from: 256 << 10, to: 64 << 20) }
+}
+
+extension ValueKind where Value == Duration {
+  /// How long the first join may take.
+  public static var joinTimeout: ValueKind { duration(from: .seconds(1), to: .seconds(3600)) }
+  public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
+}
+
+extension ValueKind where Value == IPv4Address {
+  /// The virtual address of a device.
+  public static var virtualAddress: ValueKind {
+    ValueKind("an IPv4 address", "four numbers from 0 to 255, such as 10.0.0.7") { text in
+      guard let address = IPv4Address(text) else { return .malformed }
+      return address.specialUse.map { .refused("is \($0); a device needs an address of its own") } ?? .value(address)
+    }
+  }
+}
+
+extension ValueKind where Value == IPv4Prefix {
+  /// The virtual addresses a relay leases from.
+  public static var pool: ValueKind {
+    ValueKind("an IPv4 network", "a network of length /8 to /30, such as 10.0.0.0/24") { text in
+      let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+      guard parts.count == 2, let address = IPv4Address(parts[0]), parts[1].isWholeNumber else { return .malformed }
+      guard let length = Int(parts[1]), (8...30).contains(length) else { return .outOfRange }
+      let prefix = IPv4Prefix(address, length: length)
+      if prefix.network != address { return .refused("has bits set behind the prefix; the network is \(prefix)") }
+      if let use = prefix.network.specialUse ?? prefix.broadcast.specialUse {
+        return .refused("is \(use); devices need addresses of their own, such as 10.0.0.0/24")
+      }
+      return .value(prefix)
+    }
+  }
+}
+
+extension IPv4Address {
+  /// Why no host can have it (RFC 6890); `nil` if one can.
+  fileprivate var specialUse: String? {
+    switch bits >> 24 {
+    case 0: #"in "this network" (0.0.0.0/8)"#
+    case 127: "loopback (127.0.0.0/8)"
+    case 224...239: "multicast (224.0.0.0/4)"
+    case 240...: "reserved (240.0.0.0/4)"
+    default: nil
+    }
+  }
+}
