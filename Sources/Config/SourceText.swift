@@ -1,0 +1,72 @@
+/// Where something stands in a file; lines and columns count from 1, columns in characters.
+struct Mark: Hashable, Comparable, Sendable {
+  var line = 1
+  var column = 1
+
+  static func < (left: Mark, right: Mark) -> Bool {
+    (left.line, left.column) < (right.line, right.column)
+  }
+}
+
+/// Why a file could not be read as YAML, or is more than this program would read.
+struct SourceError: Error {
+  let mark: Mark
+  let message: String
+}
+
+/// The bytes of a file, known to be UTF-8 text of a reasonable size.
+struct SourceText {
+  /// Without the byte order mark that some editors put first.
+  let bytes: ArraySlice<UInt8>
+
+  init(_ file: [UInt8], maximumSize: Int) throws(SourceError) {
+    guard file.count <= maximumSize else {
+      let message = "the file is larger than \(maximumSize) bytes, more than a configuration can need"
+      throw SourceError(mark: Mark(), message: message)
+    }
+    bytes = file.dropFirst(file.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0)
+    do throws(UTF8.ValidationError) {
+      _ = try UTF8Span(validating: bytes.span)
+    } catch {
+      let position = bytes.startIndex + error.byteOffsets.lowerBound
+      let message =
+        "the byte 0x\(String(bytes[position], radix: 16, uppercase: true)) is not UTF-8; save the file as UTF-8"
+      throw SourceError(mark: mark(at: position), message: message)
+    }
+    if let position = firstControlCharacter {
+      let name = bytes[position] == 0 ? "a NUL byte" : "a control character"
+      throw SourceError(mark: mark(at: position), message: "\(name) has no place in YAML; remove it")
+    }
+  }
+
+  /// A character that YAML 1.1 (section 5.1) does not take, found here because libyaml would not say on which line.
+  private var firstControlCharacter: Int? {
+    for (index, byte) in zip(bytes.indices, bytes) {
+      switch byte {
+      case 0x09, 0x0A, 0x0D: continue
+      case 0..<0x20, 0x7F: return index
+      case 0xC2 where (0x80...0x9F).contains(bytes[index + 1]) && bytes[index + 1] != 0x85: return index
+      case 0xEF where bytes[index + 1] == 0xBF && bytes[index + 2] >= 0xBE: return index
+      default: continue
+      }
+    }
+    return nil
+  }
+
+  /// The mark of the character that begins at `position`; what stands before it must be UTF-8.
+  private func mark(at position: Int) -> Mark {
+    let lines = Self.lines(bytes[..<position])
+    return Mark(line: lines.count, column: lines[lines.count - 1].unicodeScalars.count + 1)
+  }
+
+  /// The text of a line without its line break; empty behind the end.
+  func line(_ number: Int) -> Substring {
+    let lines = Self.lines(bytes)
+    return lines.indices.contains(number - 1) ? lines[number - 1] : ""
+  }
+
+  /// `\r\n` is one `Character`, and what else is a newline to Swift is one to libyaml, so both count the same lines.
+  private static func lines(_ bytes: ArraySlice<UInt8>) -> [Substring] {
+    String(decoding: bytes, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: { $0.isNewline })
+  }
+}
