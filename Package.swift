@@ -19,6 +19,7 @@ let package = Package(
     .target(name: "Wire"),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .testTarget(name: "WireTests", dependencies: ["Wire"]),
+    .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
   ]
 )
 

@@ -1,0 +1,121 @@
+extension Settings {
+  /// Reads a configuration file's bytes. `file` is its name for the error, which holds every problem found; only where
+  /// the text is not YAML or passes a limit is that one problem all there is to say.
+  public static func load(_ bytes: [UInt8], file: String) throws(ConfigError) -> Settings {
+    var decoder = SettingsDecoder()
+    do throws(SourceError) {
+      let source = try SourceText(bytes, maximumSize: maximumFileSize)
+      if let root = try YAMLParser.parse(source) { decoder.decode(root) }
+    } catch {
+      decoder.report(error.mark, error.message)
+    }
+    guard decoder.problems.isEmpty else { throw ConfigError(file: file, problems: decoder.problems) }
+    return decoder.draft.settings
+  }
+}
+
+/// Takes a document's nodes into the settings and collects what is wrong with them.
+struct SettingsDecoder {
+  var draft = Draft()
+  private(set) var problems: [ConfigError.Problem] = []
+  /// Where each key of the schema was given, by its path.
+  private var given: [String: Mark] = [:]
+
+  mutating func report(_ mark: Mark, _ message: String) {
+    problems.append(ConfigError.Problem(line: mark.line, column: mark.column, message: message))
+  }
+
+  mutating func decode(_ root: YAMLNode) {
+    decode(root, section: nil)
+    settleServer()
+  }
+
+  /// A mapping of the schema: the file's top or a section. An empty one is all defaults.
+  private mutating func decode(_ node: YAMLNode, section: String?) {
+    if node.isNull { return }
+    let names = Schema.names(in: section)
+    guard case .mapping(let pairs) = node.content else {
+      return report(
+        node.mark, "\(node.kind) instead of keys with values; the keys here are \(names.joined(separator: ", "))")
+    }
+    var seen: [String: Mark] = [:]
+    for (key, value) in pairs {
+      guard case .scalar(let name, _) = key.content else {
+        report(key.mark, "\(key.kind) instead of a key; the keys here are \(names.joined(separator: ", "))")
+        continue
+      }
+      if let first = seen[name] {
+        report(key.mark, "duplicate key \(name.quotedBriefly); first given on line \(first.line)")
+        continue
+      }
+      seen[name] = key.mark
+      if let known = Schema.keys.first(where: { $0.section == section && $0.name == name }) {
+        given[known.path] = key.mark
+        known.decode(value, &self)
+      } else if section == nil, Schema.sections.contains(name) {
+        decode(value, section: name)
+      } else {
+        report(key.mark, unknownKey(name, names, section))
+      }
+    }
+  }
+
+  private func unknownKey(_ name: String, _ names: [String], _ section: String?) -> String {
+    let unknown = "unknown key \(name.quotedBriefly)"
+    let homes = Schema.keys.filter { $0.name == name }.map { $0.section ?? "the top of the file" }
+    if !homes.isEmpty { return "\(unknown) here; it belongs to \(homes.joined(separator: " or "))" }
+    if let nearest = suggestion(for: name, among: names) { return "\(unknown); did you mean \(nearest.quoted)?" }
+    return "\(unknown); the keys here are \(names.joined(separator: ", "))"
+  }
+
+  /// The reference implementation's two keys become a server, unless they contradict `server`.
+  private mutating func settleServer() {
+    if let port = given["port"], given["server-ip"] == nil {
+      report(port, #"port goes with server-ip only; with server write "host:port""#)
+    }
+    guard let hostMark = given["server-ip"] else { return }
+    if let server = given["server"] {
+      report(
+        max(server, hostMark),
+        "server and server-ip both name the relay; keep one (the other is on line "
+          + "\(min(server, hostMark).line))")
+    }
+    guard let host = draft.referenceHost else { return }
+    draft.settings.servers = [ServerAddress(host: host, port: draft.referencePort ?? ServerAddress.defaultPort)]
+  }
+}
+
+// MARK: Values, for the schema's keys
+
+extension SettingsDecoder {
+  mutating func value<Value>(_ node: YAMLNode, _ kind: ValueKind<Value>) -> Value? {
+    guard case .scalar(let text, _) = node.content, !node.isNull else {
+      report(node.mark, "\(node.kind) instead of \(kind.name); expected \(kind.rule)")
+      return nil
+    }
+    do throws(ValueError) {
+      return try kind.parse(text)
+    } catch {
+      report(node.mark, error.message)
+      return nil
+    }
+  }
+
+  /// One value or a list of them; a value given twice is a slip.
+  mutating func values<Value: Hashable>(_ node: YAMLNode, _ kind: ValueKind<Value>) -> [Value]? {
+    guard case .sequence(let items) = node.content else { return value(node, kind).map { [$0] } }
+    if items.isEmpty { report(node.mark, "an empty list; expected \(kind.rule)") }
+    var values: [Value] = []
+    var lines: [Value: Int] = [:]
+    for item in items {
+      guard let value = value(item, kind) else { continue }
+      if let line = lines[value] {
+        report(item.mark, "\(kind.text(value)) is listed twice; first on line \(line)")
+      } else {
+        lines[value] = item.mark.line
+      }
+      values.append(value)
+    }
+    return values
+  }
+}
