@@ -97,6 +97,13 @@ import Testing
     #expect(complaints("\(String(repeating: "a", count: 5000)): a").count == 1)
   }
 
+  @Test(.timeLimit(.minutes(1)), arguments: ["server: \"", "server: ["])
+  func `an endless line is refused without an endless search for its cause`(start: String) {
+    let unit = "[a, "
+    let text = start + String(repeating: unit, count: (Settings.maximumFileSize - start.utf8.count) / unit.utf8.count)
+    #expect(complaints(text).count == 1)
+  }
+
   @Test(arguments: [
     Bad("server: *x", #"1:9: no anchor "x" stands before this alias; quote a text that begins with *"#),
     Bad("server: &x [*x]", #"1:13: the alias "x" stands inside the value that it names"#),
