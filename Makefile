@@ -3,6 +3,8 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 SWIFT ?= swift
+# `make install STRIP=:` keeps the symbols, twice the size.
+STRIP ?= strip
 PYTHON ?= $(shell python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3)
 
 # What is installed stands alone: the Swift runtime is inside the programs.
@@ -58,7 +60,7 @@ unit: ## the unit tests
 integration: ## the real programs in network namespaces (root)
 	$(SWIFT) build $(DEBUG)
 	Tests/no-foundation.sh .build/debug
-	BUILD=.build/debug $(PYTHON) -m pytest -q -p no:cacheprovider Tests/Integration
+	BUILD=.build/debug $(PYTHON) -m pytest -q --tb=short -p no:cacheprovider Tests/Integration
 
 bench: ## measure throughput, latency, CPU, memory and sizes beside a plain path and a plain TCP relay (root)
 	@Tests/requirements.sh bench
@@ -85,8 +87,8 @@ install: ## programs, man pages, completions and examples, below PREFIX; builds 
 	install -d $(sbin) $(bin) $(doc)/examples $(bash) $(zsh) $(fish)
 	@set -e; \
 	put() { install -m "$$1" "$$2" "$$3"; echo "$$3"; }; \
-	for program in $(DAEMONS); do put 755 .build/release/$$program $(sbin)/$$program; done; \
-	for program in $(TOOLS); do put 755 .build/release/$$program $(bin)/$$program; done; \
+	for program in $(DAEMONS); do put 755 .build/release/$$program $(sbin)/$$program; $(STRIP) $(sbin)/$$program; done; \
+	for program in $(TOOLS); do put 755 .build/release/$$program $(bin)/$$program; $(STRIP) $(bin)/$$program; done; \
 	for page in $(wildcard man/*.[1-8]); do \
 	  section=$(man)/man$${page##*.}; install -d "$$section"; put 644 "$$page" "$$section/$${page##*/}"; done; \
 	for program in $(PROGRAMS); do \

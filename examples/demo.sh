@@ -63,6 +63,8 @@ clean_up() {
   local status=$?
   trap - EXIT
   trap '' INT TERM HUP
+  # A signal may have come in the middle of a command whose output goes elsewhere.
+  exec >&3
   if $made && ! { $keep && ((status == 0)); }; then
     local id
     for id in "${started[@]}"; do kill -TERM "$id" 2>/dev/null; done
@@ -85,6 +87,7 @@ clean_up() {
   exit "$status"
 }
 
+exec 3>&1
 work=$(mktemp -d)
 started=()
 begin=${EPOCHREALTIME/[.,]/}
@@ -170,7 +173,8 @@ reachable deep top
 step "Download a file of 64 MiB from deep to mid, check its SHA-256"
 mkdir "$work/files"
 head -c 64M /dev/urandom >"$work/files/file"
-"$lab" exec deep python3 -m http.server --bind "${virtual[deep]}" --directory "$work/files" 8000 >"$work/http server on deep.log" 2>&1 &
+"$lab" exec deep python3 -m http.server --bind "${virtual[deep]}" --directory "$work/files" 8000 \
+  >"$work/http server on deep.log" 2>&1 &
 started+=($!)
 on mid curl --silent --show-error --fail --max-time 60 --retry 50 --retry-delay 0 --retry-max-time 10 --retry-connrefused \
   --output "$work/received" --write-out '%{speed_download} %{time_total}' "http://${virtual[deep]}:8000/file" \

@@ -213,7 +213,7 @@ class Bench:
             self.join()
 
     def memory(self):
-        """{program: (KiB resident now, at its highest)}"""
+        """{program: (KiB resident now, at the highest, now without the program's own file)}"""
         names = ("mnedcd", "mnedc-join on mid", "mnedc-join on deep")
         return {name: program.resident() for name, program in zip(names, self.running)}
 
@@ -262,8 +262,8 @@ def report(results, memory, binaries):
     ]  # fmt: skip
     text = table(rows, ["", "plain path", "socat", "mnedc", "mnedc beside"])
     if memory:
-        rows = [[name, f"{now / 1024:.1f}", f"{peak / 1024:.1f}"] for name, (now, peak) in memory.items()]
-        text += "\n\n" + table(rows, ["resident after the runs, MiB", "now", "highest"])
+        rows = [[name, *(f"{part / 1024:.1f}" for part in parts)] for name, parts in memory.items()]
+        text += "\n\n" + table(rows, ["resident after the runs, MiB", "now", "highest", "without files"])
     if binaries:
         kinds = list(binaries)
         rows = [[p, *(f"{binaries[k][p] / 1024:.0f}" for k in kinds)] for p in labs.PROGRAMS]

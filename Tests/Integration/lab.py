@@ -140,9 +140,9 @@ class Program:
             raise
 
     def resident(self):
-        """(resident now, at its highest) in KiB."""
+        """KiB resident now, at the highest, and of it now not backed by a file: what no other process can share."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return tuple(int(re.search(rf"{key}:\s+(\d+)", status)[1]) for key in ("VmRSS", "VmHWM"))
+        return tuple(int(re.search(rf"{key}:\s+(\d+)", status)[1]) for key in ("VmRSS", "VmHWM", "RssAnon"))
 
     def cpu_seconds(self):
         """(user, system) so far."""

@@ -103,7 +103,7 @@ def test_open_connections_survive_a_link_that_is_cut_for_a_while(flat):
     """Nothing says that the link is dead but its silence: both ends find out within three keepalives."""
     lab = flat(2)
     config = lab.directory / "relay.yaml"
-    config.write_text("relay:\n  keepalive: 300ms\n")
+    config.write_text("relay:\n  keepalive: 500ms\n")
     lab.start_all("--config", config)
     a, b = lab["d1"], lab["d2"]
     stream = Stream(a, b)

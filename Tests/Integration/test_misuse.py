@@ -66,7 +66,7 @@ def test_an_unknown_option_is_named(flat, program):
         ("mnedcd", ["--log-level", "loud"]),
         ("mnedc-join", [*JOIN, "--address", "10.0.0"]),
         ("mnedc-join", [*JOIN, "--timeout", "soon"]),
-        ("mnedc-join", ["--server", "a:b:c", "--device-id", "d1"]),
+        ("mnedc-join", ["--device-id", "d1", "--server", "a:b:c"]),
         ("mnedc-join", ["--server", RELAY, "--device-id", "not valid"]),
         ("mnedc-join", [*JOIN, "--interface", "a-name-that-is-too-long"]),
         ("mnedc-join", [*JOIN, "--interface", "a/b"]),
@@ -76,7 +76,7 @@ def test_an_unknown_option_is_named(flat, program):
 def test_a_bad_value_is_named(flat, program, options):
     """The value is in the message, so that one sees which of many was wrong."""
     node = flat(0).relay
-    done = node.mnedc(program, *options, check=False, timeout=10)
+    done = node.run(node.lab.program(program), *options, check=False, timeout=10)
     assert done.returncode != 0
     assert options[-1] in done.stderr and len(done.stderr.strip().splitlines()) <= 3, done.stderr
     assert not node.interfaces() and not os.path.exists(node.socket_path)
@@ -126,7 +126,7 @@ def test_a_taken_port_is_named(flat):
     """The relay says which, and leaves neither interface nor socket."""
     lab = flat(0)
     lab.relay.listen("0.0.0.0", PORT)
-    refuses(lab.relay, "mnedcd", says=r"3334.*in use")
+    refuses(lab.relay, "mnedcd", says="3334.*another program")
 
 
 @pytest.mark.parametrize("program, options", [("mnedcd", ()), ("mnedc-join", JOIN)])
@@ -213,7 +213,7 @@ def test_a_relay_that_cannot_be_reached_is_named_after_the_timeout(flat):
             connection.close()
         except OSError:
             pass
-    assert joining.wait() > 0 and "7002" in joining.log.splitlines()[-1] or "frame" in joining.log, joining.log
+    assert joining.wait() > 0 and "frame" in joining.log, joining.log
     assert not node.interfaces()
 
 

@@ -56,7 +56,7 @@ def test_options_override_the_config_file_and_check_shows_what_holds(flat):
     config = lab.directory / "mnedc.yaml"
     config.write_text(
         f"server: {RELAY}:4000\ndevice-id: from-file\nlog-level: debug\n"
-        "relay:\n  listen: 0.0.0.0:4000\n  pool: 10.44.0.0/16\n"
+        "relay:\n  listen: 0.0.0.0:4000\n  pool: 10.44.0.0/16\n  device: false\n"
     )
     shown = lab.relay.mnedc("mnedcd", "--config", config, "--pool", "10.55.0.0/24", "--check").stdout
     assert "10.55.0.0/24" in shown and "10.44.0.0/16" not in shown and "4000" in shown
