@@ -67,6 +67,6 @@ struct SourceText {
 
   /// `\r\n` is one `Character`, and what else is a newline to Swift is one to libyaml, so both count the same lines.
   private static func lines(_ bytes: ArraySlice<UInt8>) -> [Substring] {
-    String(decoding: bytes, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    String(decoding: bytes, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: { $0.isNewline })
   }
 }

@@ -9,7 +9,8 @@ public struct ConfigOptions: ParsableArguments {
   public static let defaultPath = "/etc/mnedc/mnedc.yaml"
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Read settings from this file.", valueName: "file"),
+    name: .shortAndLong,
+    help: ArgumentHelp("Read settings from this file (default: \(Self.defaultPath)).", valueName: "file"),
     completion: .file(extensions: ["yaml", "yml"]))
   public var config: String?
 

@@ -13,9 +13,13 @@ public struct ControlOptions: ParsableArguments {
   public var socket: String?
 
   @Option(
-    help: "Wait this long for the answer.",
+    help: ArgumentHelp(
+      "Wait this long for the answer (default: \(ValueKind<Duration>.joinTimeout.text(defaultTimeout))).",
+      valueName: "duration"),
     transform: { try ValueKind<Duration>.joinTimeout.option($0) })
-  public var timeout = Duration.seconds(5)
+  public var timeout = defaultTimeout
+
+  private static let defaultTimeout = Duration.seconds(5)
 
   public init() {}
 

@@ -5,12 +5,9 @@ internal import SystemIO
 /// What both daemons can be told on the command line.
 public struct DaemonOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Listen for mnedc-ctl and mnedc-peers at this path.", valueName: "path"), completion: .file(),
-    transform: { try ValueKind<String>.socketPath.option($0) })
-  public var socket: String?
-
-  @Option(
-    help: ArgumentHelp("Log this and worse: trace, debug, info, notice, warning, error, critical.", valueName: "level"),
+    help: ArgumentHelp(
+      "Log this and worse: trace, debug, info, notice, warning, error, critical (default: \(Settings().logLevel)).",
+      valueName: "level"),
     completion: .list(Settings.LogLevel.allCases.map(\.rawValue)),
     transform: { try ValueKind<Settings.LogLevel>.logLevel.option($0) })
   public var logLevel: Settings.LogLevel?
@@ -23,5 +20,12 @@ public struct DaemonOptions: ParsableArguments {
   /// What `--check` prints: the settings in force, as a file that says the same.
   public func show(_ settings: Settings) {
     printOut(settings.render())
+  }
+}
+
+extension ArgumentHelp {
+  /// The help of `--socket`, of which each daemon has its own default.
+  public static func socket(default path: String) -> ArgumentHelp {
+    ArgumentHelp("Listen for mnedc-ctl and mnedc-peers here (default: \(path)).", valueName: "path")
   }
 }

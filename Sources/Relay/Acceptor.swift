@@ -5,7 +5,9 @@ internal import SystemPackage
 
 /// Takes connections from one listening socket and deals them out to the loops. Owned by the first loop's thread.
 final class Acceptor: EventHandler {
-  private let listener: TCPListener
+  let address: SocketAddress
+  /// `nil` once stopped.
+  private var listening: Listening?
   private let loops: [RelayLoop]
   private var registration: Registration?
   private var next = 0
@@ -14,27 +16,29 @@ final class Acceptor: EventHandler {
   private static let pause = Duration.milliseconds(200)
 
   init(_ listener: consuming TCPListener, loops: [RelayLoop]) {
-    self.listener = listener
+    address = listener.address
+    listening = Listening(listener)
     self.loops = loops
   }
-
-  var address: SocketAddress { listener.address }
 
   private var home: RelayLoop { loops[0] }
 
   func start() throws(Errno) {
-    registration = try home.events.register(listener.descriptor, for: .readable, handler: self)
+    guard let listening else { return }
+    registration = try home.events.register(listening.listener.descriptor, for: .readable, handler: self)
   }
 
+  /// Closes the listening socket.
   func stop() {
-    guard let registration else { return }
-    home.events.deregister(listener.descriptor, registration)
+    guard let registration, let listening else { return }
+    home.events.deregister(listening.listener.descriptor, registration)
     self.registration = nil
+    self.listening = nil
   }
 
   func handle(_ events: Events) {
     do {
-      while let socket = try listener.accept() { deal(socket) }
+      while let socket = try listening?.listener.accept() { deal(socket) }
     } catch {
       home.limited { $0.error("no new connections for \(Self.pause): \(error)") }
       pause()
@@ -54,11 +58,21 @@ final class Acceptor: EventHandler {
   }
 
   private func pause() {
-    guard let registration else { return }
-    home.events.setInterest([], of: listener.descriptor, registration)
-    home.events.schedule(after: Self.pause) { [self] in
-      guard let registration = self.registration else { return }
-      home.events.setInterest(.readable, of: listener.descriptor, registration)
-    }
+    setInterest([])
+    home.events.schedule(after: Self.pause) { self.setInterest(.readable) }
+  }
+
+  private func setInterest(_ events: Events) {
+    guard let registration, let listening else { return }
+    home.events.setInterest(events, of: listening.listener.descriptor, registration)
+  }
+}
+
+/// A listening socket that can be let go of before its acceptor.
+private final class Listening {
+  let listener: TCPListener
+
+  init(_ listener: consuming TCPListener) {
+    self.listener = listener
   }
 }

@@ -44,6 +44,15 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     }
   }
 
+  /// Lets several packets be read from the device, all of which wait before the first is read.
+  public func inject(_ packets: [[UInt8]]) {
+    guard !packets.isEmpty else { return }
+    state.withLock { state in
+      state.injected += packets
+      readable.raise()
+    }
+  }
+
   /// Takes the packet that was written first, `OffloadHeader` in front; waits for one until `deadline`.
   public func takeWritten(until deadline: Instant) -> [UInt8]? {
     while true {

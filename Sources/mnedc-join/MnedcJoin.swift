@@ -8,29 +8,35 @@ struct MnedcJoin: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnedc-join",
     abstract: "Joins this device to the network of a relay, and keeps it there.",
-    discussion: "Runs in the foreground until it is told to stop (SIGTERM, or mnedc-ctl stop).",
+    discussion: "Runs in the foreground until told to stop (SIGTERM, or mnedc-ctl stop). Options override the file.",
     version: suiteVersion)
 
   @OptionGroup var configuration: ConfigOptions
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Join the relay here; may be given several times, tried in order.", valueName: "host:port"),
+    help: ArgumentHelp(
+      "Join the relay here (no default); may be given several times, tried in order.", valueName: "host:port"),
     transform: { try ValueKind<ServerAddress>.server.option($0) })
   var server: [ServerAddress] = []
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Go by this name, unique in the network.", valueName: "id"),
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Go by this name, unique in the network (default: the host's and 8 hex digits).", valueName: "id"),
     transform: { try ValueKind<String>.deviceID.option($0) })
   var deviceID: String?
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Ask for this virtual address, and take no other.", valueName: "address"),
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Ask for this virtual address, and take no other (default: what the relay gives).", valueName: "address"),
     transform: { try ValueKind<IPv4Address>.virtualAddress.option($0) })
   var address: IPv4Address?
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Name the TUN interface so.", valueName: "name"),
+    name: .shortAndLong,
+    help: ArgumentHelp("Name the TUN interface so (default: \(defaults.interface)).", valueName: "name"),
     transform: { try ValueKind<String>.interface.option($0) })
   var interface: String?
 
@@ -38,14 +44,24 @@ struct MnedcJoin: ParsableCommand {
   var noOffload = false
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Give up unless joined after this time.", valueName: "duration"),
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Give up unless joined after this time (default: \(ValueKind<Duration>.joinTimeout.text(defaults.timeout))).",
+      valueName: "duration"),
     transform: { try ValueKind<Duration>.joinTimeout.option($0) })
   var timeout: Duration?
 
   @Flag(name: .shortAndLong, help: "Go to the background once joined; the log goes to the system's.")
   var background = false
 
+  @Option(
+    help: .socket(default: defaults.socket), completion: .file(),
+    transform: { try ValueKind<String>.socketPath.option($0) })
+  var socket: String?
+
   @OptionGroup var daemon: DaemonOptions
+
+  private static let defaults = Settings().join
 
   func run() throws {
     var settings = try configuration.load()
@@ -55,7 +71,7 @@ struct MnedcJoin: ParsableCommand {
     if let interface { settings.join.interface = interface }
     if noOffload { settings.join.offload = .off }
     if let timeout { settings.join.timeout = timeout }
-    if let socket = daemon.socket { settings.join.socket = socket }
+    if let socket { settings.join.socket = socket }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
     if daemon.check { return daemon.show(settings) }
     guard !settings.servers.isEmpty else {

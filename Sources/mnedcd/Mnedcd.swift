@@ -7,19 +7,22 @@ struct Mnedcd: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnedcd",
     abstract: "Relay daemon: lets devices behind any number of NATs reach each other.",
-    discussion: "Runs in the foreground until it is told to stop (SIGTERM, or mnedc-ctl stop).",
+    discussion: "Runs in the foreground until told to stop (SIGTERM, or mnedc-ctl stop). Options override the file.",
     version: suiteVersion)
 
   @OptionGroup var configuration: ConfigOptions
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Listen here; may be given several times.", valueName: "address:port"),
+    help: ArgumentHelp(
+      "Listen here (default: \(defaults.listen[0])); may be given several times.", valueName: "address:port"),
     transform: { try ValueKind<ServerAddress>.listen.option($0) })
   var listen: [ServerAddress] = []
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Lease virtual addresses from this network.", valueName: "prefix"),
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Lease virtual addresses from this network (default: \(defaults.pool)).", valueName: "prefix"),
     transform: { try ValueKind<IPv4Prefix>.pool.option($0) })
   var pool: IPv4Prefix?
 
@@ -27,11 +30,19 @@ struct Mnedcd: ParsableCommand {
   var noDevice = false
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Name this host's TUN interface so.", valueName: "name"),
+    name: .shortAndLong,
+    help: ArgumentHelp("Name this host's TUN interface so (default: \(defaults.interface)).", valueName: "name"),
     transform: { try ValueKind<String>.interface.option($0) })
   var interface: String?
 
+  @Option(
+    help: .socket(default: defaults.socket), completion: .file(),
+    transform: { try ValueKind<String>.socketPath.option($0) })
+  var socket: String?
+
   @OptionGroup var daemon: DaemonOptions
+
+  private static let defaults = Settings().relay
 
   func run() throws {
     var settings = try configuration.load()
@@ -39,7 +50,7 @@ struct Mnedcd: ParsableCommand {
     if let pool { settings.relay.pool = pool }
     if noDevice { settings.relay.device = false }
     if let interface { settings.relay.interface = interface }
-    if let socket = daemon.socket { settings.relay.socket = socket }
+    if let socket { settings.relay.socket = socket }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
     if daemon.check { return daemon.show(settings) }
     try RelayDaemon(settings).run()

@@ -1,0 +1,93 @@
+import Config
+import Testing
+import Wire
+
+@Suite struct RenderingTests {
+  @Test func `the defaults are written as a file`() {
+    #expect(
+      Settings().render() == """
+        log-level: info
+        join:
+          interface: mnedc0
+          mtu: 1400
+          timeout: 30s
+          offload: auto
+          socket: /run/mnedc/mnedc-join.sock
+        relay:
+          listen: "[::]:3334"
+          pool: 10.0.0.0/24
+          device: true
+          interface: mnedc0
+          mtu: 1400
+          offload: auto
+          keepalive: 5s
+          queue: 4MiB
+          threads: auto
+          socket: /run/mnedc/mnedcd.sock
+
+        """)
+  }
+
+  @Test func `several values are written as a list, and the reference's two keys as a server`() throws {
+    #expect(try load("server: [a, 'b:1']").render().hasPrefix("server:\n  - a:3334\n  - b:1\nlog-level: info\n"))
+    #expect(try load("server-ip: fd00::1\nport: 1").render().hasPrefix("server: \"[fd00::1]:1\"\nlog-level"))
+  }
+
+  @Test(arguments: [
+    "null", "Null", "true", "off", "1e3", "0x10", "a", "~", "x#", "#x", "-", "&x", "*x", "!x", "%d", "'", "\"", "\\",
+    "{", "[a]", "@",
+  ])
+  func `a text that YAML could take for something else is read back`(name: String) throws {
+    var settings = Settings()
+    settings.join.interface = name
+    settings.relay.socket = "/run/\(name): é 日本 \u{2028}\u{200B}\u{FFFE}\u{E000}#"
+    #expect(try load(settings.render()) == settings)
+  }
+
+  @Test func `what is written is read back as the same settings`() throws {
+    var numbers = Numbers(state: 1)
+    for _ in 0..<500 {
+      let settings = Settings.arbitrary(&numbers)
+      let text = settings.render()
+      #expect(try load(text) == settings, "\(text)")
+    }
+  }
+}
+
+extension Settings {
+  /// Any settings that a file could hold.
+  fileprivate static func arbitrary(_ numbers: inout Numbers) -> Settings {
+    var settings = Settings()
+    let hosts = ["relay.example", "a", "192.0.2.1", "::", "2001:db8::1", "fe80::1%eth0"]
+    settings.servers = hosts.shuffled(using: &numbers).prefix(.random(in: 0...3, using: &numbers)).map {
+      ServerAddress(host: $0, port: .random(in: 1...UInt16.max, using: &numbers))
+    }
+    settings.deviceID = ["kitchen-hub", "null", "1e3", "a.b_c", nil].randomElement(using: &numbers)!
+    settings.logLevel = LogLevel.allCases.randomElement(using: &numbers)!
+    settings.join.interface = arbitraryName(&numbers)
+    settings.join.mtu = .random(in: 576...65535, using: &numbers)
+    settings.join.address = Bool.random(using: &numbers) ? IPv4Address(bits: 0x0A00_0007) : nil
+    settings.join.timeout = .milliseconds(Int.random(in: 1000...3_600_000, using: &numbers))
+    settings.join.offload = Offload.allCases.randomElement(using: &numbers)!
+    settings.join.socket = "/run/" + arbitraryName(&numbers).filter { $0 != " " }
+    settings.relay.listen = ["::", "::1", "0.0.0.0"].shuffled(using: &numbers)
+      .prefix(.random(in: 1...3, using: &numbers))
+      .map { ServerAddress(host: $0, port: .random(in: 0...UInt16.max, using: &numbers)) }
+    let address = IPv4Address(bits: .random(in: 0x8000_0000...0xDFFF_FFFF, using: &numbers))
+    settings.relay.pool = IPv4Prefix(address, length: .random(in: 8...30, using: &numbers))
+    settings.relay.device = .random(using: &numbers)
+    settings.relay.interface = arbitraryName(&numbers)
+    settings.relay.mtu = .random(in: 576...65535, using: &numbers)
+    settings.relay.offload = Offload.allCases.randomElement(using: &numbers)!
+    settings.relay.keepalive = .milliseconds(500 * Int.random(in: 1...600, using: &numbers))
+    settings.relay.queue = 1024 * .random(in: 256...65536, using: &numbers)
+    settings.relay.threads = Bool.random(using: &numbers) ? .auto : .count(.random(in: 1...64, using: &numbers))
+    return settings
+  }
+
+  private static func arbitraryName(_ numbers: inout Numbers) -> String {
+    let bytes = (0..<Int.random(in: 3...15, using: &numbers)).map { _ in UInt8.random(in: 0x21...0x7E, using: &numbers)
+    }
+    return String(decoding: bytes, as: UTF8.self).replacing("/", with: "-").replacing(":", with: "+")
+  }
+}

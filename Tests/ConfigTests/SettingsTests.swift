@@ -1,0 +1,86 @@
+import Config
+import Testing
+import Wire
+
+@Suite struct SettingsTests {
+  @Test(arguments: ["", "\n", "# nothing\n", "---\n", "---\n...\n", "~", "{}", "join:\nrelay:\n", "\u{FEFF}"])
+  func `a file that says nothing is all defaults`(text: String) throws {
+    #expect(try load(text) == Settings())
+  }
+
+  @Test func `every key reaches its setting`() throws {
+    let settings = try load(
+      """
+      server: [relay.example, "[2001:db8::10]:4000"]
+      device-id: kitchen-hub
+      log-level: debug
+      join:
+        interface: up0
+        mtu: 9000
+        address: 10.0.0.7
+        timeout: 1m
+        offload: "off"
+        socket: /run/a.sock
+      relay:
+        listen: ["[::1]:0", 127.0.0.1:3335]
+        pool: 172.16.0.0/12
+        device: false
+        interface: relay0
+        mtu: 576
+        offload: off
+        keepalive: 500ms
+        queue: 256KiB
+        threads: 3
+        socket: /run/b.sock
+      """)
+    var expected = Settings()
+    expected.servers = [ServerAddress(host: "relay.example"), ServerAddress(host: "2001:db8::10", port: 4000)]
+    expected.deviceID = "kitchen-hub"
+    expected.logLevel = .debug
+    expected.join.interface = "up0"
+    expected.join.mtu = 9000
+    expected.join.address = IPv4Address("10.0.0.7")
+    expected.join.timeout = .seconds(60)
+    expected.join.offload = .off
+    expected.join.socket = "/run/a.sock"
+    expected.relay.listen = [ServerAddress(host: "::1", port: 0), ServerAddress(host: "127.0.0.1", port: 3335)]
+    expected.relay.pool = try #require(IPv4Prefix("172.16.0.0/12"))
+    expected.relay.device = false
+    expected.relay.interface = "relay0"
+    expected.relay.mtu = 576
+    expected.relay.offload = .off
+    expected.relay.keepalive = .milliseconds(500)
+    expected.relay.queue = 262_144
+    expected.relay.threads = .count(3)
+    expected.relay.socket = "/run/b.sock"
+    #expect(settings == expected)
+  }
+
+  @Test func `the reference implementation's file is read as it is`() throws {
+    let settings = try load("server-ip: 10.1.2.3\nport: 8000\n")
+    #expect(settings.servers == [ServerAddress(host: "10.1.2.3", port: 8000)])
+    #expect(try load("port: 8000\nserver-ip: \"10.1.2.3\"\n") == settings)
+  }
+
+  @Test(arguments: ["10.1.2.3", "fd00::1", "\"[fd00::1]\"", "relay.example"])
+  func `server-ip alone means the default port`(host: String) throws {
+    let host = host.filter { !"[]\"".contains($0) }
+    #expect(try load("server-ip: \(host)").servers == [ServerAddress(host: host, port: 3334)])
+  }
+
+  @Test func `a value may be shared by an anchor and its aliases`() throws {
+    let settings = try load("join: {mtu: &mtu 1300, interface: &name up0}\nrelay: {mtu: *mtu, interface: *name}\n")
+    #expect(settings.join.mtu == 1300)
+    #expect(settings.relay.mtu == 1300)
+    #expect(settings.relay.interface == "up0")
+  }
+
+  @Test func `every key is known by its path`() {
+    #expect(
+      Settings.keys == [
+        "server", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu", "join.address",
+        "join.timeout", "join.offload", "join.socket", "relay.listen", "relay.pool", "relay.device", "relay.interface",
+        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.threads", "relay.socket",
+      ])
+  }
+}

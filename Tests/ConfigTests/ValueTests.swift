@@ -1,0 +1,218 @@
+import Config
+import Testing
+import Wire
+
+@Suite struct ValueTests {
+  /// Reads each text and expects it to be written back as it was, or as the other text.
+  private func expect<Value>(_ kind: ValueKind<Value>, _ texts: KeyValuePairs<String, String>) throws {
+    for (text, written) in texts {
+      let value = try kind.parse(text)
+      #expect(kind.text(value) == written)
+      #expect(try kind.text(kind.parse(written)) == written)
+    }
+  }
+
+  /// Expects each text to be refused with just that message.
+  private func refuse<Value>(_ kind: ValueKind<Value>, _ texts: KeyValuePairs<String, String>) {
+    for (text, message) in texts {
+      let error = #expect(throws: ValueError.self, "\(text)") { try kind.parse(text) }
+      #expect(error?.message == message)
+    }
+  }
+
+  @Test func `an option and the file say the same about a bad value`() throws {
+    let error = try #require(throws: ValueError.self) { try ServerAddress(parsing: "relay:0") }
+    #expect(complaints("server: relay:0") == ["1:9: \(error.message)"])
+    let pool = try #require(throws: ValueError.self) { try ValueKind.pool.parse("10.0.0.1/24") }
+    #expect(complaints("relay: {pool: 10.0.0.1/24}") == ["1:15: \(pool)"])
+  }
+
+  @Test func `a server is a name or an address, with a port or without`() throws {
+    try expect(
+      .server,
+      [
+        "relay": "relay:3334", "relay.example": "relay.example:3334", "relay.example.:1": "relay.example.:1",
+        "mnedc_relay:65535": "mnedc_relay:65535", "192.0.2.1": "192.0.2.1:3334", "192.0.2.1:80": "192.0.2.1:80",
+        "[::]": "[::]:3334", "[::1]:80": "[::1]:80", "[2001:DB8::a]": "[2001:DB8::a]:3334",
+        "3com.example": "3com.example:3334",
+        "[fe80::1%eth0]:1": "[fe80::1%eth0]:1", "[::ffff:192.0.2.1]": "[::ffff:192.0.2.1]:3334",
+        "[1:2:3:4:5:6:7:8]": "[1:2:3:4:5:6:7:8]:3334", "[1:2:3:4:5:6:192.0.2.1]": "[1:2:3:4:5:6:192.0.2.1]:3334",
+        "[1:2:3:4:5:6:7::]": "[1:2:3:4:5:6:7::]:3334",
+      ])
+  }
+
+  @Test(arguments: [
+    "", ":3334", "relay:", "relay:x", "-relay", "relay-", "re lay", "a..b", ".", "relay.example..", "192.0.2",
+    "192.0.2.256",
+    "192.0.2.01", "1234", "[192.0.2.1]", "[relay]:1", "[::1", "[::1]3334", "[]", "[:]", "[:::]", "[1::2::3]",
+    "[12345::]",
+    "[g::]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1:2:3:4::5:6:7:8]", "[::192.0.2.1:1]", "[192.0.2.1::]",
+    "[1:2:3:4:5:6:7:192.0.2.1]", "[fe80::1%]", "[fe80::1%a b]", "[::1]:", "[::1]:+1", "tcp://relay:1", "rélay", "a:1:2",
+    "[1:]", "[:1]", "relay\n", "relay\u{0}",
+  ])
+  func `what is no server is refused`(text: String) {
+    #expect(throws: ValueError.self) { try ServerAddress(parsing: text) }
+  }
+
+  @Test func `a name has at most 253 bytes in labels of at most 63`() throws {
+    let label = String(repeating: "a", count: 63)
+    _ = try ServerAddress(parsing: "\(label).\(label).\(label).\(label.dropLast(2))")
+    for text in [label + "a", "\(label).\(label).\(label).\(label.dropLast(1))"] {
+      #expect(throws: ValueError.self) { try ServerAddress(parsing: text) }
+    }
+  }
+
+  @Test func `a server's slips are answered with what would be right`() {
+    let rule = #"expected a host with or without a port, such as relay.example, 192.0.2.1:3334 or "[2001:db8::1]:3334""#
+    refuse(
+      .server,
+      [
+        "192.0.2.256": "\"192.0.2.256\" is not a server address; \(rule)",
+        "2001:db8::1": #""2001:db8::1" needs brackets, which tell the address from the port: "[2001:db8::1]:3334""#,
+        "relay:0": #""relay:0" has a bad port: "0" is out of range; expected a whole number from 1 to 65535"#,
+        "relay:x": #""relay:x" has a bad port: "x" is not a port; expected a whole number from 1 to 65535"#,
+      ])
+  }
+
+  @Test func `a relay listens at numeric addresses only`() throws {
+    try expect(.listen, ["[::]:0": "[::]:0", "0.0.0.0": "0.0.0.0:3334", "[::1]:65535": "[::1]:65535"])
+    let rule = #"expected a numeric address with or without a port, such as "[::]:3334" or 192.0.2.1:3334"#
+    refuse(
+      .listen,
+      [
+        "localhost": "\"localhost\" is not a listen address; \(rule)",
+        "*:3334": "\"*:3334\" is not a listen address; \(rule)",
+        ":3334": "\":3334\" is not a listen address; \(rule)",
+        "[::]:65536":
+          #""[::]:65536" has a bad port: "65536" is out of range; expected a whole number from 0 to 65535"#,
+      ])
+  }
+
+  @Test func `a pool is a network of hosts`() throws {
+    try expect(
+      .pool,
+      ["10.0.0.0/8": "10.0.0.0/8", "192.168.1.4/30": "192.168.1.4/30", "100.64.0.0/10": "100.64.0.0/10"])
+    let rule = "expected a network of length /8 to /30, such as 10.0.0.0/24"
+    let others = "devices need addresses of their own, such as 10.0.0.0/24"
+    refuse(
+      .pool,
+      [
+        "10.0.0.0": "\"10.0.0.0\" is not an IPv4 network; \(rule)",
+        "10.0.0/24": "\"10.0.0/24\" is not an IPv4 network; \(rule)",
+        "fd00::/96": "\"fd00::/96\" is not an IPv4 network; \(rule)",
+        "10.0.0.0/024": "\"10.0.0.0/024\" is not an IPv4 network; \(rule)",
+        "10.0.0.0/7": "\"10.0.0.0/7\" is out of range; \(rule)",
+        "10.0.0.0/31": "\"10.0.0.0/31\" is out of range; \(rule)",
+        "10.0.0.0/99999999999999999999": "\"10.0.0.0/99999999999999999999\" is out of range; \(rule)",
+        "10.1.2.3/20": #""10.1.2.3/20" has bits set behind the prefix; the network is 10.1.0.0/20"#,
+        "224.0.0.0/24": "\"224.0.0.0/24\" is multicast (224.0.0.0/4); \(others)",
+        "127.0.0.0/24": "\"127.0.0.0/24\" is loopback (127.0.0.0/8); \(others)",
+        "0.0.0.0/8": "\"0.0.0.0/8\" is in \"this network\" (0.0.0.0/8); \(others)",
+        "255.255.255.0/24": "\"255.255.255.0/24\" is reserved (240.0.0.0/4); \(others)",
+      ])
+  }
+
+  @Test func `a virtual address is one that a device can have`() throws {
+    try expect(.virtualAddress, ["10.0.0.7": "10.0.0.7"])
+    refuse(
+      .virtualAddress,
+      [
+        "10.0.0": #""10.0.0" is not an IPv4 address; expected four numbers from 0 to 255, such as 10.0.0.7"#,
+        "224.0.0.1": #""224.0.0.1" is multicast (224.0.0.0/4); a device needs an address of its own"#,
+        "127.0.0.1": #""127.0.0.1" is loopback (127.0.0.0/8); a device needs an address of its own"#,
+      ])
+  }
+
+  @Test func `a duration has a unit and is written in the largest that fits`() throws {
+    try expect(
+      .joinTimeout,
+      ["1s": "1s", "30s": "30s", "90s": "90s", "120s": "2m", "60m": "1h", "1500ms": "1500ms", "2000ms": "2s"])
+    #expect(try ValueKind.keepalive.parse("500ms") == .milliseconds(500))
+    let rule = "expected 1s to 1h, in ms, s, m or h"
+    refuse(
+      .joinTimeout,
+      [
+        "30": "\"30\" is not a duration; \(rule)", "s": "\"s\" is not a duration; \(rule)",
+        "": "\"\" is not a duration; \(rule)", "1.5s": "\"1.5s\" is not a duration; \(rule)",
+        "-1s": "\"-1s\" is not a duration; \(rule)", "30 s": "\"30 s\" is not a duration; \(rule)",
+        "1m30s": "\"1m30s\" is not a duration; \(rule)", "030s": "\"030s\" is not a duration; \(rule)",
+        "0s": "\"0s\" is out of range; \(rule)", "999ms": "\"999ms\" is out of range; \(rule)",
+        "3601s": "\"3601s\" is out of range; \(rule)",
+        "9223372036854775807h": "\"9223372036854775807h\" is out of range; \(rule)",
+        "99999999999999999999s": "\"99999999999999999999s\" is out of range; \(rule)",
+      ])
+    refuse(.keepalive, ["499ms": "\"499ms\" is out of range; expected 500ms to 5m, in ms, s, m or h"])
+  }
+
+  @Test func `a size is in binary units or bytes`() throws {
+    try expect(
+      .queue, ["256KiB": "256KiB", "1024KiB": "1MiB", "4194304": "4MiB", "300001": "300001", "64MiB": "64MiB"])
+    let rule = "expected 256KiB to 64MiB, in KiB, MiB or plain bytes"
+    refuse(
+      .queue,
+      [
+        "4MB": "\"4MB\" is not a size; \(rule)", "4 MiB": "\"4 MiB\" is not a size; \(rule)",
+        "1GiB": "\"1GiB\" is out of range; \(rule)", "262143": "\"262143\" is out of range; \(rule)",
+        "9007199254740993MiB": "\"9007199254740993MiB\" is out of range; \(rule)",
+      ])
+  }
+
+  @Test func `a device ID is letters, digits and what joins them`() throws {
+    let longest = String(repeating: "a", count: 63)
+    try expect(.deviceID, ["a": "a", "kitchen-hub": "kitchen-hub", "7_a.B": "7_a.B", longest: longest])
+    for text in ["", "-a", "a-", ".", "a b", "a/b", "é", longest + "a", "a\n"] {
+      #expect(throws: ValueError.self) { try ValueKind.deviceID.parse(text) }
+    }
+    let rule = "1 to 63 letters, digits, dots, hyphens and underscores that begin and end with a letter or digit"
+    refuse(.deviceID, ["a b": "\"a b\" is not a device ID; expected \(rule)"])
+  }
+
+  @Test func `an interface's name is what the kernel takes`() throws {
+    try expect(.interface, ["mnedc0": "mnedc0", "a": "a", "123456789012345": "123456789012345", "a@b.c": "a@b.c"])
+    let rule = #"expected 1 to 15 visible ASCII characters other than "/" and ":""#
+    for text in ["", ".", "..", "a/b", "a b", "a:b", "1234567890123456", "é"] {
+      refuse(.interface, [text: "\"\(text)\" is not an interface name; \(rule)"])
+    }
+    #expect(throws: ValueError.self) { try ValueKind.interface.parse("a\u{0}") }
+  }
+
+  @Test func `a socket's path is absolute and fits the kernel's structure`() throws {
+    let longest = "/" + String(repeating: "a", count: 106)
+    try expect(.socketPath, ["/run/mnedc.sock": "/run/mnedc.sock", longest: longest])
+    let rule = "expected an absolute path of at most 107 bytes"
+    refuse(
+      .socketPath,
+      [
+        "": "\"\" is not a socket's path; \(rule)", "run/a": "\"run/a\" is not a socket's path; \(rule)",
+        "/run/": "\"/run/\" is not a socket's path; \(rule)", "/a\u{0}": "\"/a\\x00\" is not a socket's path; \(rule)",
+        longest + "a": "\"\(longest.prefix(60))\"… is 108 bytes long; \(rule)",
+      ])
+  }
+
+  @Test func `a number, a choice and a boolean say what they take`() throws {
+    try expect(.mtu, ["576": "576", "65535": "65535"])
+    try expect(.threads, ["auto": "auto", "1": "1", "64": "64"])
+    try expect(.boolean, ["true": "true", "false": "false"])
+    for level in ["trace", "debug", "info", "notice", "warning", "error", "critical"] {
+      try expect(.logLevel, [level: level])
+    }
+    let mtu = "expected a whole number from 576 to 65535"
+    refuse(
+      .mtu,
+      [
+        "575": "\"575\" is out of range; \(mtu)", "65536": "\"65536\" is out of range; \(mtu)",
+        "99999999999999999999": "\"99999999999999999999\" is out of range; \(mtu)",
+        "-1": "\"-1\" is not an MTU; \(mtu)", "0x578": "\"0x578\" is not an MTU; \(mtu)",
+        "01400": "\"01400\" is not an MTU; \(mtu)", "١٤٠٠": "\"١٤٠٠\" is not an MTU; \(mtu)",
+      ])
+    let threads = "expected auto or a whole number from 1 to 64"
+    refuse(
+      .threads,
+      ["0": "\"0\" is out of range; \(threads)", "all": "\"all\" is not a number of threads; \(threads)"])
+    refuse(.boolean, ["yes": #""yes" is not a boolean; expected true or false"#])
+    refuse(.offload, ["on": #""on" is not an offload setting; expected auto or off"#])
+    refuse(
+      .logLevel,
+      ["warn": #""warn" is not a log level; expected trace, debug, info, notice, warning, error or critical"#])
+  }
+}

@@ -1,0 +1,72 @@
+public import Device
+internal import Synchronization
+public import SystemIO
+public import Tun
+public import Wire
+
+/// A device without a kernel interface, in this process.
+public final class TestDevice: Sendable {
+  public let device: Device
+  public let interface: MemoryPacketDevice
+  public let events = Mailbox<DeviceEvent>()
+
+  /// Begins to join the relay at `address`.
+  public init(_ deviceID: String, relay address: SocketAddress) throws {
+    interface = try MemoryPacketDevice()
+    let route = RelayRoute.servers([(host: address.host, port: address.port)])
+    device = try Device(DeviceSettings(deviceID: deviceID, route: route), interface) { [events] in events.put($0) }
+    device.start()
+  }
+
+  public func stop() {
+    device.stop()
+  }
+
+  /// The device's address once it has joined `joins` times.
+  public func address(afterJoins joins: Int = 1) -> IPv4Address? {
+    var found: IPv4Address?
+    _ = wait {
+      let addresses = events.items.compactMap { event -> IPv4Address? in
+        if case .joined(let address, _, _) = event { address } else { nil }
+      }
+      found = addresses.count >= joins ? addresses[joins - 1] : nil
+      return found != nil
+    }
+    return found
+  }
+
+  public func status() -> DeviceStatus? {
+    let answer = Mailbox<DeviceStatus>()
+    device.status { answer.put($0) }
+    return answer.waitFor(1).first
+  }
+
+  /// Waits until it knows these devices, and no others.
+  public func knows(_ deviceIDs: Set<String>) -> Bool {
+    wait { Set(status()?.peers.map(\.deviceID) ?? []) == deviceIDs }
+  }
+
+  /// The next packet that the device wrote to its interface, without its offload header.
+  public func receive() -> [UInt8]? {
+    interface.takeWritten(within: generousWait).map { Array($0[OffloadHeader.size...]) }
+  }
+
+  /// Lets the kernel that is not there send a packet.
+  public func send(_ packet: [UInt8]) {
+    interface.inject([UInt8](repeating: 0, count: OffloadHeader.size) + packet)
+  }
+}
+
+/// An IPv4 packet with a UDP header and `payload`; checksums are left at zero, as offloads leave them.
+public func datagram(
+  from source: IPv4Address, to destination: IPv4Address, _ payload: [UInt8], port: UInt16 = 9
+) -> [UInt8] {
+  var packet: [UInt8] = [0x45, 0]
+  packet += big(UInt16(28 + payload.count)) + [0, 0, 0, 0, 64, 17, 0, 0]
+  for address in [source, destination] {
+    packet += big(UInt16(truncatingIfNeeded: address.bits >> 16)) + big(UInt16(truncatingIfNeeded: address.bits))
+  }
+  return packet + big(port) + big(port) + big(UInt16(8 + payload.count)) + [0, 0] + payload
+}
+
+private func big(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(truncatingIfNeeded: number)] }
