@@ -291,9 +291,12 @@ run_on() {
   build=${BUILD:-$here/../.build/release}
   [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
   mkdir -p /run/mnedc "$state/$prefix$node"
+  # There is no name server in the lab; without one in resolv.conf, nobody waits for it.
   # shellcheck disable=SC2016 # for the inner shell
   exec ip netns exec "$prefix$node" unshare --uts sh -c '
-    hostname "$1"; mount --bind "$2" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
+    hostname "$1"
+    mount --bind /dev/null /etc/resolv.conf 2>/dev/null
+    mount --bind "$2" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
 }
 
 limit() {

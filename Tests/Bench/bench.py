@@ -100,7 +100,7 @@ class Bench:
             "socat", "-b", "131072", f"TCP-LISTEN:{port},fork,reuseaddr,nodelay",
             f"TCP:192.168.50.71:{port},nodelay",
         )  # fmt: skip
-        until(lambda: self.relay.run("ss", "-Hltn", f"sport = {port}").stdout.strip(), "socat listens")
+        until(lambda: self.relay.listens(port), "socat listens")
         rate, size = self.stream(RELAY, port=port)
         self.add("tcp/socat", rate)
         self.add("cpu/socat", self.with_children(relay) / (size / GIB))
@@ -136,7 +136,7 @@ class Bench:
     def loaded_ping(self, name, address):
         self.port += 1
         listener = self.deep.start("iperf3", "--server", "--one-off", "--port", self.port)
-        until(lambda: self.deep.run("ss", "-Hltn", f"sport = {self.port}").stdout.strip(), "iperf3 listens")
+        until(lambda: self.deep.listens(self.port), "iperf3 listens")
         load = self.mid.start("iperf3", "--client", address, "--port", self.port, "--time", self.seconds + 1)
         time.sleep(0.7)
         count = int((self.seconds - 0.2) / 0.02)

@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,6 +29,13 @@ PROGRAMS = ("mnedcd", "mnedc-join", "mnedc-peers", "mnedc-ctl")
 PORT = 3334
 RELAY = "192.168.50.10"
 INTERFACE = "mnedc0"
+
+# What `python3 -m http.server` is, but it does not look its own name up, which takes seconds without a name server.
+_HTTP_SERVER = """
+import functools, http.server, socketserver, sys
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])
+socketserver.ThreadingTCPServer((sys.argv[2], int(sys.argv[3])), handler).serve_forever()
+"""
 
 _numbers = itertools.count(1)
 _setns = ctypes.CDLL(None, use_errno=True).setns
@@ -242,6 +250,15 @@ class Node:
         )
         times = sorted(float(t) for t in re.findall(r"time=([0-9.]+) ms", done.stdout))
         return len(times), times[len(times) // 2] if times else None, done.stdout
+
+    def listens(self, port):
+        """Whether something here listens at a TCP port."""
+        return bool(self.run("ss", "-Hltn", f"sport = {port}").stdout.strip())
+
+    def serve(self, directory, address, port=8000):
+        """Serves a directory by HTTP; returns once it does."""
+        self.start(sys.executable, "-c", _HTTP_SERVER, directory, address, port, name="server")
+        until(lambda: self.listens(port), "the HTTP server listens")
 
     def watch(self, address):
         """Pings `address` all the time; a function that ends that and returns the numbers of the pings that were lost."""
@@ -475,10 +492,7 @@ def _ip(arguments):
 def iperf3(client, server, address, *options, port=5201, seconds=3, bind=None):
     """Runs iperf3 from node `client` to node `server` for whole seconds, and returns its report."""
     listener = server.start("iperf3", "--server", "--one-off", "--port", port, *(["--bind", bind] if bind else []))
-    until(
-        lambda: not listener.is_running or server.run("ss", "-Hltn", f"sport = {port}").stdout.strip(),
-        "iperf3 listens",
-    )
+    until(lambda: not listener.is_running or server.listens(port), "iperf3 listens")
     done = client.run(
         "iperf3", "--client", address, "--port", port, "--time", seconds, "--json", *options, check=False,
         timeout=seconds + 30,

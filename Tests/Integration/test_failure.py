@@ -79,8 +79,7 @@ def test_open_connections_survive_a_relay_that_is_killed_and_started_again(flat)
 
     content = os.urandom(4 << 20)
     (lab.directory / "file").write_bytes(content)
-    b.start("python3", "-m", "http.server", "--bind", addresses[1], "--directory", lab.directory, 8000)
-    until(lambda: b.run("ss", "-Hltn", "sport = 8000").stdout.strip(), "the server listens")
+    b.serve(lab.directory, addresses[1])
     received = lab.directory / "received"
     download = a.start(
         "curl", "-sSf", "--limit-rate", "2M", "--max-time", 60, "-o", received, f"http://{addresses[1]}:8000/file"
@@ -207,8 +206,7 @@ def test_a_lossy_link_slows_a_download_but_does_not_break_it(nat):
     content = os.urandom(2 << 20)
     (nat.directory / "file").write_bytes(content)
     address = deep.virtual_address()
-    deep.start("python3", "-m", "http.server", "--bind", address, "--directory", nat.directory, 8000)
-    until(lambda: deep.run("ss", "-Hltn", "sport = 8000").stdout.strip(), "the server listens")
+    deep.serve(nat.directory, address)
     received = nat.directory / "received"
     mid.run("curl", "-sSf", "--max-time", 60, "-o", received, f"http://{address}:8000/file", timeout=70)
     assert hashlib.sha256(received.read_bytes()).digest() == hashlib.sha256(content).digest()

@@ -75,7 +75,7 @@ def pair(flat):
 
     def load():
         server = b.start("iperf3", "--server", "--one-off")
-        until(lambda: b.run("ss", "-Hltn", "sport = 5201").stdout.strip(), "iperf3 listens")
+        until(lambda: b.listens(5201), "iperf3 listens")
         client = a.start("iperf3", "--client", addresses[1], "--bidir", "--time", "60", "--bitrate", "300M")
         until(lambda: "ESTAB" in b.run("ss", "-tn", "sport = 5201").stdout, "the load begins")
         return server, client
