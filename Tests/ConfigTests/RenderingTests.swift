@@ -20,7 +20,7 @@ import Wire
           interface: mnedc0
           mtu: 1400
           offload: auto
-          keepalive: 5s
+          keepalive: 2s
           queue: 4MiB
           threads: auto
           socket: /run/mnedc/mnedcd.sock
