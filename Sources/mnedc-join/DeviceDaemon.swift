@@ -85,14 +85,14 @@ final class DeviceDaemon: @unchecked Sendable {
 
   private func joined(_ address: IPv4Address, _ pool: IPv4Prefix, _ server: String) {
     let line = "joined \(pool) as \(deviceID) at \(address) through \(server)"
-    daemon.logger.notice("\(line)")
-    notifyServiceManager("READY=1\nSTATUS=\(line)")
-    guard !hasJoined else { return }
+    let isFirst = !hasJoined
     hasJoined = true
-    if isInBackground {
+    if isFirst, isInBackground {
       daemon.output.useSystemLog()
       BackgroundProcess.becomeReady(line)
     }
+    daemon.logger.notice("\(line)")
+    notifyServiceManager("READY=1\nSTATUS=\(line)")
   }
 
   private func lost(_ loss: UplinkLoss, _ retry: Duration) {
