@@ -33,6 +33,7 @@ fi
 
 number=0
 step() {
+  : >"$work/out"
   ((number += 1))
   printf '\n%s%d. %s%s\n' "$bold" "$number" "$1" "$plain"
 }
