@@ -5,9 +5,9 @@ public func endProcess(_ status: Int32) -> Never {
   exit(status)
 }
 
-/// Writes a text and an end of line on standard output.
+/// Writes a text on standard output, with an end of line unless it has one.
 public func printOut(_ text: String) {
-  write(text + "\n", to: STDOUT_FILENO)
+  write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
 }
 
 /// Writes a text and an end of line on standard error, in one piece.

@@ -72,8 +72,8 @@ struct TunnelTests {
     private init(owning raw: CInt) throws {
       guard raw >= 0 else { throw Errno(rawValue: errno) }
       descriptor = Descriptor(owning: raw)
-      set(SOL_SOCKET, SO_RCVTIMEO, timeval(tv_sec: 10, tv_usec: 0))
-      set(SOL_SOCKET, SO_SNDTIMEO, timeval(tv_sec: 10, tv_usec: 0))
+      set(SOL_SOCKET, SO_RCVTIMEO, timeval(tv_sec: 20, tv_usec: 0))
+      set(SOL_SOCKET, SO_SNDTIMEO, timeval(tv_sec: 20, tv_usec: 0))
     }
 
     convenience init(_ family: CInt, _ type: __socket_type) throws {
