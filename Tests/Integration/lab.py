@@ -243,6 +243,19 @@ class Node:
         times = sorted(float(t) for t in re.findall(r"time=([0-9.]+) ms", done.stdout))
         return len(times), times[len(times) // 2] if times else None, done.stdout
 
+    def watch(self, address):
+        """Pings `address` all the time; a function that ends that and returns the numbers of the pings that were lost."""
+        pings = self.start("ping", "-n", "-i", "0.05", "-W", "2", address)
+
+        def lost():
+            pings.signal(signal.SIGINT)
+            pings.wait()
+            answered = {int(number) for number in re.findall(r"bytes from.* icmp_seq=(\d+)", pings.output)}
+            # Those behind the last answer may have been under way.
+            return sorted(set(range(1, max(answered, default=2))) - answered)
+
+        return lost
+
     def reaches(self, address, timeout=10.0):
         """Waits until a ping to `address` is answered."""
         until(lambda: self.ping(address)[0], f"{self.name} reaches {address}", timeout)
