@@ -1,4 +1,7 @@
 #!/bin/sh
+# The formats of printf are octal escapes on purpose.
+# shellcheck disable=SC2059
+#
 # Fuzzes everything that reads bytes from the network. Not part of the package: it needs libFuzzer, which Swift's Linux
 # toolchains carry.
 #
