@@ -14,7 +14,7 @@ DEBUG := --configuration debug --explicit-target-dependency-import-check error
 DAEMONS := mnedcd mnedc-join
 TOOLS := mnedc-peers mnedc-ctl
 PROGRAMS := $(DAEMONS) $(TOOLS)
-SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh Tests/requirements.sh Tests/no-foundation.sh
+SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh
 
 bin = $(DESTDIR)$(PREFIX)/bin
 sbin = $(DESTDIR)$(PREFIX)/sbin
@@ -25,7 +25,7 @@ zsh = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fish = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo check lint unit integration bench fuzz format completions install uninstall clean
+.PHONY: help build demo check lint unit allocations integration bench fuzz format completions install uninstall clean
 
 help: ## this list
 	@echo "usage: make GOAL [PREFIX=$(PREFIX)] [DESTDIR=]"
@@ -44,6 +44,7 @@ check: ## everything that must hold before a commit: format, build, unit and int
 	@Tests/requirements.sh check
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory allocations
 	@$(MAKE) --no-print-directory integration
 
 lint: ## format, scripts and man pages
@@ -55,6 +56,11 @@ lint: ## format, scripts and man pages
 unit: ## the unit tests
 	$(SWIFT) build $(DEBUG) --build-tests
 	$(SWIFT) test $(DEBUG) --skip-build --parallel
+
+# Optimised, or the compiler's own allocations would count; apart, or the programs would be built anew afterwards.
+allocations: ## that the data path allocates nothing per packet
+	$(SWIFT) test --configuration release -Xswiftc -enable-testing --scratch-path .build/allocations \
+	  --filter AllocationTests
 
 # With the debug programs, which the unit tests have built already: they also check who owns what.
 integration: ## the real programs in network namespaces (root)
@@ -68,8 +74,7 @@ bench: ## measure throughput, latency, CPU, memory and sizes beside a plain path
 
 fuzz: ## fuzz the parsers for FUZZ_SECONDS (60)
 	@Tests/requirements.sh build
-	@test -x Tests/Fuzz/run || { echo "make: there is no fuzz target yet" >&2; exit 1; }
-	@Tests/Fuzz/run $(or $(FUZZ_SECONDS),60)
+	@Tests/Fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
 format: ## format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests

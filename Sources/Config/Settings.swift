@@ -42,7 +42,7 @@ public struct Settings: Equatable, Sendable {
     public var mtu = 1400
     public var offload = Offload.auto
     /// After this silence a device is asked for a sign of life.
-    public var keepalive = Duration.seconds(5)
+    public var keepalive = Duration.seconds(2)
     /// The bound of each destination's send queue, in bytes.
     public var queue = 4 << 20
     public var threads = Threads.auto

@@ -64,11 +64,11 @@ extension ValueKind where Value == String {
 
   /// What the kernel takes (`dev_valid_name`), kept to visible ASCII.
   public static var interface: ValueKind {
-    let rule = #"1 to 15 visible ASCII characters other than "/" and ":""#
+    let rule = #"1 to 15 visible ASCII characters other than "/", ":" and "%""#
     return ValueKind("an interface name", rule) { text in
       let isValid =
         (1...15).contains(text.utf8.count) && text != "." && text != ".."
-        && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !$0.isOne(of: "/:") }
+        && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !$0.isOne(of: "/:%") }
       return isValid ? .value(text) : .malformed
     }
   }
@@ -126,6 +126,8 @@ extension ValueKind where Value == Int {
 extension ValueKind where Value == Duration {
   /// How long the first join may take.
   public static var joinTimeout: ValueKind { duration(from: .seconds(1), to: .seconds(3600)) }
+  /// How long a tool waits for its daemon.
+  public static var answerTimeout: ValueKind { duration(from: .milliseconds(100), to: .seconds(3600)) }
   public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
 }
 

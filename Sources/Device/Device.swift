@@ -103,7 +103,8 @@ public final class Device: @unchecked Sendable {
     let sent = connection?.sendStatistics
     return DeviceStatus(
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
-      pool: membership?.pool, relayAddress: membership?.relayAddress, server: uplink.server,
+      pool: membership?.pool, relayAddress: membership?.relayAddress, progress: uplink.progress,
+      server: uplink.server,
       roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
       peers: (pump?.peers.peers.values.map { $0 } ?? []).sorted { $0.address < $1.address },
       counters: pump?.counters ?? DeviceCounters(), received: connection?.received ?? FrameConnection.Traffic(),

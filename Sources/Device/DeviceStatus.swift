@@ -10,6 +10,8 @@ public struct DeviceStatus: Sendable {
   public var address: IPv4Address?
   public var pool: IPv4Prefix?
   public var relayAddress: IPv4Address?
+  /// What the uplink is about, such as `looking up relay.example`.
+  public var progress: String
   /// The server that was connected to last.
   public var server: String?
   /// The last echo between device and relay; `nil` if none was needed yet.

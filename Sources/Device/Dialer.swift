@@ -20,6 +20,8 @@ final class Dialer: EventHandler {
   private var candidates: ArraySlice<SocketAddress> = []
   private var failures: [String] = []
   private var attempt: Attempt?
+  /// What it is about.
+  private(set) var progress = "about to dial"
 
   /// A connection that is being made.
   private struct Attempt: ~Copyable {
@@ -61,6 +63,7 @@ final class Dialer: EventHandler {
   }
 
   private func resolve(_ host: String, _ port: UInt16) {
+    progress = "looking up \(host)"
     let reference = LoopBound(self)
     resolver.resolve(host, port: port, on: events) { answer in
       let dialer = reference.value
@@ -73,11 +76,12 @@ final class Dialer: EventHandler {
   }
 
   private func connect(to address: SocketAddress) {
+    progress = "no answer from \(address) yet"
     do {
       let socket = try TCPSocket(connectingTo: address)
       let registration = try events.register(socket.descriptor, for: .writable, handler: self)
       let timer = events.schedule(after: DeviceSettings.connectTimeout) { [weak self] in
-        self?.fail(address, "no answer within \(DeviceSettings.connectTimeout)")
+        self?.fail(address, "no answer within \(Int(DeviceSettings.connectTimeout.seconds)) s")
       }
       attempt = Attempt(socket: socket, registration: registration, timer: timer)
     } catch {

@@ -75,6 +75,17 @@ final class Uplink: EventHandler, DialerDelegate {
     if case .joined(let connection, _, _) = phase { connection } else { nil }
   }
 
+  /// What it is about.
+  var progress: String {
+    switch phase {
+    case .idle: "waiting before the next attempt"
+    case .dialing(let dialer): dialer.progress
+    case .joining: "waiting for \(server ?? "the relay") to answer the join request"
+    case .joined: "joined"
+    case .ended: "ended"
+    }
+  }
+
   // MARK: Making the connection
 
   func connect() {
@@ -113,7 +124,7 @@ final class Uplink: EventHandler, DialerDelegate {
     let generation = generation
     events.schedule(after: DeviceSettings.joinTimeout) { [weak self] in
       guard let self, self.generation == generation, case .joining = self.phase else { return }
-      self.lose(.broken("\(name) did not answer the join request within \(DeviceSettings.joinTimeout)"))
+      self.lose(.broken("\(name) did not answer the join request within \(Int(DeviceSettings.joinTimeout.seconds)) s"))
     }
   }
 
@@ -173,6 +184,7 @@ final class Uplink: EventHandler, DialerDelegate {
         min(max(welcome.keepalive, Self.keepaliveRange.lowerBound), Self.keepaliveRange.upperBound))
       phase = .joined(connection, since: .now(), keepalive: keepalive)
       delegate.uplinkJoined(welcome)
+      connection.sendPing()
       checkLater(generation, keepalive)
     case .refused(let refusal):
       lose(.refused(refusal))

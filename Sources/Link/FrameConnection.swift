@@ -31,6 +31,7 @@ public final class FrameConnection: @unchecked Sendable {
     /// What the loop was last told to wait for.
     var interest: Events = .readable
     var isClosed = false
+    var unsentLimit = UnsentLimit()
     var sent = Traffic()
   }
 
@@ -173,7 +174,9 @@ public final class FrameConnection: @unchecked Sendable {
     sending.withLock { sending in
       guard !sending.isClosed else { return }
       // An error shows on the reading side as well, where it is handled.
-      sending.sent.bytes += (try? sending.queue.flush(to: descriptor, at: .now())) ?? 0
+      let now = Instant.now()
+      sending.sent.bytes += (try? sending.queue.flush(to: descriptor, at: now)) ?? 0
+      sending.unsentLimit.adapt(descriptor, at: now)
       if sending.queue.isEmpty { setInterest(.readable, &sending) }
     }
   }

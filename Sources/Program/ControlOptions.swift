@@ -14,9 +14,9 @@ public struct ControlOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Wait this long for the answer (default: \(ValueKind<Duration>.joinTimeout.text(defaultTimeout))).",
+      "Wait this long for the answer (default: \(ValueKind<Duration>.answerTimeout.text(defaultTimeout))).",
       valueName: "duration"),
-    transform: { try ValueKind<Duration>.joinTimeout.option($0) })
+    transform: { try ValueKind<Duration>.answerTimeout.option($0) })
   public var timeout = defaultTimeout
 
   private static let defaultTimeout = Duration.seconds(5)

@@ -29,8 +29,8 @@ public final class Daemon: @unchecked Sendable {
     logger = output.logger(level: Logger.Level(rawValue: level.rawValue) ?? .info)
     do {
       events = try EventLoop()
-      signals = try SignalSource([SignalSource.interrupt, SignalSource.terminate], on: events) { [weak self] signal in
-        self?.stop("\(signal == SignalSource.interrupt ? "interrupted" : "told to terminate")")
+      signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
+        self?.stop(signal.why)
       }
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
@@ -118,5 +118,16 @@ extension Failure {
       case .noTunDevice, .failed: .systemError
       }
     self.init(status, error.description)
+  }
+}
+
+extension Signal {
+  /// What the log says when it ends a daemon.
+  fileprivate var why: String {
+    switch self {
+    case .hangup: "the terminal has hung up"
+    case .interrupt: "interrupted"
+    case .terminate: "told to terminate"
+    }
   }
 }

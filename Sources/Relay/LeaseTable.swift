@@ -18,6 +18,8 @@ struct LeaseTable {
   private var addresses: [String: IPv4Address] = [:]
   private var uses = 0
   private var nextUntried: UInt32
+  /// Addresses that a device has given up for another one.
+  private var vacated: [IPv4Address] = []
 
   init(pool: IPv4Prefix) {
     precondition(pool.length <= 30, "a pool has room for the relay and a device")
@@ -57,7 +59,10 @@ struct LeaseTable {
   }
 
   private mutating func bind(_ address: IPv4Address, to deviceID: String) -> IPv4Address {
-    if let old = addresses[deviceID], old != address { leases[old] = nil }
+    if let old = addresses[deviceID], old != address {
+      leases[old] = nil
+      vacated.append(old)
+    }
     if let former = leases[address]?.deviceID, former != deviceID { addresses[former] = nil }
     uses += 1
     leases[address] = Lease(deviceID: deviceID, lastUsed: uses, isOnline: true)
@@ -77,6 +82,9 @@ struct LeaseTable {
   }
 
   private mutating func nextFree() -> IPv4Address? {
+    while let address = vacated.popLast() {
+      if leases[address] == nil { return address }
+    }
     while nextUntried < pool.broadcast.bits {
       let address = IPv4Address(bits: nextUntried)
       nextUntried += 1

@@ -45,6 +45,8 @@ final class Registry: Sendable {
   /// How many devices are in, and how many can be, the relay host not counted.
   var occupancy: (online: Int, capacity: Int) { state.withLock { ($0.leases.online, $0.leases.capacity) } }
 
+  private static let maximumInstance = 64
+
   enum Admission {
     /// The session is in and has been told so.
     case admitted(IPv4Address)
@@ -59,8 +61,15 @@ final class Registry: Sendable {
       return .refused(
         Refusal(.unsupportedVersion, "this relay speaks version \(protocolVersion) of the protocol only"))
     }
-    guard DeviceID.isValid(request.deviceID), request.instance.utf8.count <= 64 else {
-      return .refused(Refusal(.badRequest, "the device ID or the instance is not valid"))
+    guard DeviceID.isValid(request.deviceID) else {
+      return .refused(
+        Refusal(
+          .badRequest,
+          "the device ID is not valid: 1 to \(DeviceID.maximumLength) letters, digits, dots, underscores and hyphens, "
+            + "with a letter or digit at both ends"))
+    }
+    guard request.instance.utf8.count <= Self.maximumInstance else {
+      return .refused(Refusal(.badRequest, "the instance is longer than \(Self.maximumInstance) bytes"))
     }
     return state.withLock { state in
       if let older = state.members[request.deviceID] {

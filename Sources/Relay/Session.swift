@@ -19,6 +19,7 @@ final class Session: EventHandler, @unchecked Sendable {
   let since = Instant.now()
   private(set) var roundTrip: Duration?
   private var onProof: [@Sendable (Bool) -> Void] = []
+  private var proofTimer: Timer?
 
   enum State {
     /// Nothing, or not enough, has come.
@@ -131,11 +132,13 @@ final class Session: EventHandler, @unchecked Sendable {
       onProof.append(answer)
       guard onProof.count == 1 else { return }
       connection.sendPing()
-      loop.events.schedule(after: RelaySettings.proofTimeout) { self.prove(false) }
+      proofTimer = loop.events.schedule(after: RelaySettings.proofTimeout) { self.prove(false) }
     }
   }
 
   private func prove(_ isAlive: Bool) {
+    if let proofTimer { loop.events.cancel(proofTimer) }
+    proofTimer = nil
     let waiting = onProof
     onProof = []
     for answer in waiting { answer(isAlive) }
@@ -156,7 +159,9 @@ final class Session: EventHandler, @unchecked Sendable {
       }
     case .joining:
       guard now.since(since) >= RelaySettings.handshakeTimeout else { return }
-      loop.limited { $0.notice("\(peerName): has not joined within \(RelaySettings.handshakeTimeout); closed") }
+      loop.limited {
+        $0.notice("\(peerName): has not joined within \(Int(RelaySettings.handshakeTimeout.seconds)) s; closed")
+      }
       close(telling: Refusal(.silent, "no join request came in time"))
     case .waiting, .ended:
       break

@@ -3,14 +3,14 @@ public import SystemPackage
 
 /// This program, running once more in a session of its own, behind the back of whoever started it.
 ///
-/// A process with threads cannot fork and go on, so the program is started anew; the new process tells the old one when it
-/// is ready by a line on a pipe, and is known by an environment variable.
+/// A process with threads cannot fork and go on, so the program is started anew; the new process (see `Foreground`) tells
+/// the old one when it is ready by a line on a pipe, and is known by an environment variable.
 public struct BackgroundProcess: ~Copyable {
   private let process: pid_t
   private let pipe: Descriptor
 
-  private static let variable = "MNEDC_BACKGROUND"
-  private static let pipeNumber: CInt = 3
+  static let variable = "MNEDC_BACKGROUND"
+  static let pipeNumber: CInt = 3
   /// POSIX_SPAWN_SETSID, an extension of glibc's <spawn.h> that Swift does not see.
   private static let newSession = 0x80
 
@@ -60,28 +60,5 @@ public struct BackgroundProcess: ~Copyable {
 
   public struct Exit: Error, Sendable {
     public let status: Int32
-  }
-
-  // MARK: In the background
-
-  /// Whether this process is the one in the background. To be asked once, at the start, since it hides the mark.
-  public static func isThisOne() -> Bool {
-    guard getenv(variable) != nil else { return false }
-    unsetenv(variable)
-    _ = fcntl(pipeNumber, F_SETFD, FD_CLOEXEC)
-    return true
-  }
-
-  /// Tells the process in the foreground to end well, and lets go of the standard error shared with it.
-  public static func becomeReady(_ line: String) {
-    let pipe = Descriptor(owning: pipeNumber)
-    let bytes = Array((line + "\n").utf8)
-    _ = bytes.withUnsafeBytes { try? pipe.write($0) }
-    let nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC)
-    if nowhere >= 0 {
-      dup2(nowhere, 2)
-      close(nowhere)
-    }
-    _ = chdir("/")
   }
 }

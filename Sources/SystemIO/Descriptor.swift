@@ -83,21 +83,26 @@ func checked<Result: FixedWidthInteger>(_ call: () -> Result) throws(Errno) -> R
   while true {
     let result = call()
     if result != -1 { return result }
-    let error = errno
-    if error == EINTR { continue }
-    precondition(error != EBADF && error != EFAULT, "a system call was given a bad descriptor or address")
-    throw Errno(rawValue: error)
+    if let error = lastError() { throw error }
   }
 }
 
-/// As `checked`, with would-block as `nil`.
+/// As `checked`, with would-block as `nil`: it is no error, and is not thrown even for a moment.
 func nonBlocking(_ call: () -> Int) throws(Errno) -> Int? {
-  do {
-    return try checked(call)
-  } catch {
-    if error == .wouldBlock || error == .resourceTemporarilyUnavailable { return nil }
-    throw error
+  while true {
+    let result = call()
+    if result != -1 { return result }
+    if errno == EAGAIN || errno == EWOULDBLOCK { return nil }
+    if let error = lastError() { throw error }
   }
+}
+
+/// What errno says, or `nil` if the call is to be made again.
+private func lastError() -> Errno? {
+  let error = errno
+  if error == EINTR { return nil }
+  precondition(error != EBADF && error != EFAULT, "a system call was given a bad descriptor or address")
+  return Errno(rawValue: error)
 }
 
 /// Turns the result of a CLinux function, a value or -errno, into a value or a thrown error.

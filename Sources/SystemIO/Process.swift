@@ -5,9 +5,9 @@ public func endProcess(_ status: Int32) -> Never {
   exit(status)
 }
 
-/// Writes a text and an end of line on standard output.
+/// Writes a text on standard output, with an end of line unless it has one.
 public func printOut(_ text: String) {
-  write(text + "\n", to: STDOUT_FILENO)
+  write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
 }
 
 /// Writes a text and an end of line on standard error, in one piece.
@@ -27,6 +27,14 @@ private func write(_ text: String, to file: CInt) {
 /// Lets a write to a closed pipe fail with EPIPE instead of ending the process.
 public func ignoreBrokenPipes() {
   signal(SIGPIPE, SIG_IGN)
+}
+
+/// Lets this process have as many descriptors as the system allows it to ask for.
+public func raiseDescriptorLimit() {
+  var limit = rlimit()
+  guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+  limit.rlim_cur = limit.rlim_max
+  setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 }
 
 /// The user that this process acts as.

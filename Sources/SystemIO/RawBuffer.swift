@@ -1,15 +1,26 @@
-/// A piece of raw memory with one owner, freed when the owner lets go of it. Its contents start undefined.
+internal import Glibc
+
+/// A piece of raw memory with one owner, given back when the owner lets go of it. Its contents start undefined.
 public struct RawBuffer: ~Copyable, @unchecked Sendable {
   // `@unchecked`: the pointer is reachable through this one value alone, so it moves between threads with it.
   public let bytes: UnsafeMutableRawBufferPointer
 
-  /// Allocates `count` bytes, aligned for any integer.
+  /// From this size on, memory comes from the system and goes back there, not to the heap, which may keep it for ever.
+  private static let mappingSize = 128 << 10
+
+  /// Allocates `count` bytes, aligned for any integer. What is not touched takes no memory.
   public init(count: Int) {
-    bytes = .allocate(byteCount: count, alignment: 16)
+    guard count >= Self.mappingSize else {
+      bytes = .allocate(byteCount: count, alignment: 16)
+      return
+    }
+    let address = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    precondition(address != MAP_FAILED, "the system has no memory left")
+    bytes = UnsafeMutableRawBufferPointer(start: address, count: count)
   }
 
   deinit {
-    bytes.deallocate()
+    if bytes.count < Self.mappingSize { bytes.deallocate() } else { munmap(bytes.baseAddress!, bytes.count) }
   }
 
   public var count: Int { bytes.count }

@@ -2,18 +2,25 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
+/// The signals that a daemon listens to.
+public enum Signal: CInt, Sendable, CaseIterable {
+  case hangup = 1
+  case interrupt = 2
+  case terminate = 15
+}
+
 /// Signals read as events (signalfd) instead of interrupting a thread anywhere.
 public final class SignalSource: EventHandler {
   // Owned by the loop's thread.
   private let descriptor: Descriptor
-  private let body: (CInt) -> Void
+  private let body: (Signal) -> Void
 
   /// Blocks `signals` for the calling thread and every thread started after it, and calls `body` on `loop` for each that
   /// comes. Must be made on the main thread before any other thread.
-  public init(_ signals: [CInt], on loop: EventLoop, _ body: @escaping (CInt) -> Void) throws(Errno) {
+  public init(_ signals: [Signal], on loop: EventLoop, _ body: @escaping (Signal) -> Void) throws(Errno) {
     var set = sigset_t()
     sigemptyset(&set)
-    for signal in signals { sigaddset(&set, signal) }
+    for signal in signals { sigaddset(&set, signal.rawValue) }
     pthread_sigmask(SIG_BLOCK, &set, nil)
     descriptor = Descriptor(
       owning: try checked { signalfd(-1, &set, CInt(SFD_NONBLOCK | SFD_CLOEXEC)) })
@@ -22,16 +29,12 @@ public final class SignalSource: EventHandler {
   }
 
   public func handle(_ events: Events) {
-    var info = signalfd_siginfo()
-    while (try? withUnsafeMutableBytes(of: &info, { try descriptor.read(into: $0) }))
-      == .some(
-        MemoryLayout<signalfd_siginfo>.size)
-    {
-      body(CInt(info.ssi_signo))
-    }
+    while let signal = next() { body(signal) }
   }
 
-  public static let interrupt = SIGINT
-  public static let terminate = SIGTERM
-  public static let reload = SIGHUP
+  private func next() -> Signal? {
+    var info = signalfd_siginfo()
+    let count = withUnsafeMutableBytes(of: &info) { try? descriptor.read(into: $0) }
+    return count == MemoryLayout<signalfd_siginfo>.size ? Signal(rawValue: CInt(info.ssi_signo)) : nil
+  }
 }

@@ -89,6 +89,17 @@ extension Descriptor {
     try setOption(self, tcp, TCP_USER_TIMEOUT, CInt(clamping: tuning.userTimeout.nanoseconds / 1_000_000))
   }
 
+  /// How many bytes a second the other end takes, as the kernel last measured it; `nil` if this is no TCP connection.
+  public borrowing func deliveryRate() -> UInt64? {
+    var rate: UInt64 = 0
+    return clinux_tcp_delivery_rate(raw, &rate) == 0 ? rate : nil
+  }
+
+  /// Changes `TCPTuning.unsentLimit`, in bytes. No effect on what is no TCP connection.
+  public borrowing func setUnsentLimit(_ limit: Int) {
+    try? setOption(self, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, CInt(clamping: limit))
+  }
+
   /// The error that a connection attempt or a broken connection left, cleared by reading it; `nil` if there is none.
   public borrowing func takeSocketError() -> Errno? {
     var error: CInt = 0

@@ -296,9 +296,12 @@ extension DecodingError {
   /// One line for a log: where, and what was expected.
   fileprivate var summary: String {
     switch self {
+    case .dataCorrupted(let context) where context.codingPath.isEmpty:
+      // The decoder does not say which.
+      return "not JSON, or a number that does not fit"
     case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-      let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-      return path.isEmpty ? "not a JSON object with a type" : "\(path) is not as it should be"
+      let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+      return path.isEmpty ? "not a JSON object" : "\(path) is not as it should be"
     case .keyNotFound(let key, _): return "\(key.stringValue) is missing"
     @unknown default: return "not as it should be"
     }

@@ -65,6 +65,7 @@ extension IPv6Peek {
     var mixed: UInt64 = 0
     for offset in stride(from: 8, to: 40, by: 8) {
       mixed = (mixed ^ packet.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x9E37_79B9_7F4A_7C15
+      mixed ^= mixed >> 32
     }
     let ports = packet.ports(nextHeader, at: Self.header, end: end)
     flow = foldFlow(mixed, UInt64(ports) << 8 | UInt64(nextHeader))
@@ -88,9 +89,10 @@ extension RawSpan {
   }
 }
 
+/// Every bit of either changes about half of the flow's (the end of MurmurHash3).
 private func foldFlow(_ first: UInt64, _ second: UInt64) -> UInt16 {
-  var mixed = (first ^ (second &* 0xFF51_AFD7_ED55_8CCD)) &* 0x9E37_79B9_7F4A_7C15
-  mixed ^= mixed >> 29
-  mixed = mixed &* 0xC4CE_B9FE_1A85_EC53
+  var mixed = (first &* 0x9E37_79B9_7F4A_7C15) ^ second
+  mixed = (mixed ^ mixed >> 33) &* 0xFF51_AFD7_ED55_8CCD
+  mixed = (mixed ^ mixed >> 33) &* 0xC4CE_B9FE_1A85_EC53
   return UInt16(truncatingIfNeeded: mixed >> 48)
 }

@@ -7,6 +7,10 @@ struct MnedcCtl: ParsableCommand {
     abstract: "Talks to the daemons that run on this host.",
     version: suiteVersion,
     subcommands: [Status.self, Stop.self])
+
+  func run() throws {
+    throw Failure(.usage, "name a command: status or stop; see mnedc-ctl --help")
+  }
 }
 
 @main

@@ -14,18 +14,22 @@ final class DeviceDaemon: @unchecked Sendable {
   private let settings: Settings
   private let deviceID: String
   private let daemon: Daemon
-  private let isInBackground: Bool
 
   // Owned by the main thread.
   private var device: Device?
   private var hasJoined = false
-  private var lastLoss: UplinkLoss?
+  /// Who waits for the first join; `nil` in the foreground, and once joined.
+  private var foreground: Foreground?
 
   /// Takes everything that can be refused here: the interface, the local socket.
   init(_ settings: Settings, isInBackground: Bool) throws {
     self.settings = settings
-    self.isInBackground = isInBackground
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
+    if isInBackground {
+      foreground = try Foreground(on: daemon.events) { [daemon] in
+        daemon.stop("nobody waits for this device to join any more")
+      }
+    }
     deviceID = try settings.deviceID ?? MachineIdentity.deviceID()
     let tun: LinuxTun
     do {
@@ -63,14 +67,18 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Keeps the device joined until told to stop. Throws if the first join fails.
   func run() throws {
     device?.start()
-    daemon.events.schedule(after: settings.join.timeout) { [self] in
-      guard !hasJoined else { return }
-      let why = lastLoss.map { ": \($0)" } ?? ""
-      daemon.fail(
-        Failure(
-          .unavailable, "could not join within \(ValueKind<Duration>.joinTimeout.text(settings.join.timeout))\(why)"))
-    }
+    daemon.events.schedule(after: settings.join.timeout) { self.giveUp() }
     try daemon.run { device?.stop() }
+  }
+
+  /// The time for the first join is up.
+  private func giveUp() {
+    guard !hasJoined else { return }
+    let time = ValueKind<Duration>.joinTimeout.text(settings.join.timeout)
+    device?.status { [daemon] status in
+      let why = status.lastLoss ?? status.progress
+      daemon.fail(Failure(.unavailable, "could not join within \(time): \(why)"))
+    }
   }
 
   private func handle(_ event: DeviceEvent) {
@@ -85,14 +93,14 @@ final class DeviceDaemon: @unchecked Sendable {
 
   private func joined(_ address: IPv4Address, _ pool: IPv4Prefix, _ server: String) {
     let line = "joined \(pool) as \(deviceID) at \(address) through \(server)"
+    hasJoined = true
+    if let foreground {
+      daemon.output.useSystemLog()
+      foreground.becomeReady(line)
+      self.foreground = nil
+    }
     daemon.logger.notice("\(line)")
     notifyServiceManager("READY=1\nSTATUS=\(line)")
-    guard !hasJoined else { return }
-    hasJoined = true
-    if isInBackground {
-      daemon.output.useSystemLog()
-      BackgroundProcess.becomeReady(line)
-    }
   }
 
   private func lost(_ loss: UplinkLoss, _ retry: Duration) {
@@ -100,7 +108,6 @@ final class DeviceDaemon: @unchecked Sendable {
     if !hasJoined, case .refused(let refusal) = loss, refusal.code != .shuttingDown {
       return daemon.fail(Failure(.unavailable, "the relay does not let this device in: \(refusal.text)"))
     }
-    lastLoss = loss
     let milliseconds = Int(retry.milliseconds)
     daemon.logger.warning("\(loss); trying again in \(milliseconds) ms")
     notifyServiceManager("STATUS=\(loss)")

@@ -73,14 +73,14 @@ struct MnedcJoin: ParsableCommand {
     if let timeout { settings.join.timeout = timeout }
     if let socket { settings.join.socket = socket }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
-    if daemon.check { return daemon.show(settings) }
     guard !settings.servers.isEmpty else {
       throw Failure(
         .configuration,
         "no relay is named; give --server HOST:PORT, or write `server: HOST:PORT` to "
           + (configuration.config ?? ConfigOptions.defaultPath))
     }
-    let isInBackground = BackgroundProcess.isThisOne()
+    if daemon.check { return daemon.show(settings) }
+    let isInBackground = Foreground.isWaiting()
     if background, !isInBackground { return try goToBackground() }
     try DeviceDaemon(settings, isInBackground: isInBackground).run()
   }

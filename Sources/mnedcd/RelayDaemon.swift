@@ -19,6 +19,7 @@ struct RelayDaemon {
   /// Takes everything that can be refused: the interface, the ports, the local socket.
   init(_ all: Settings) throws {
     settings = all.relay
+    raiseDescriptorLimit()
     daemon = try Daemon("mnedcd", level: all.logLevel)
     let tun = settings.device ? try Self.makeTun(settings) : nil
     let relay = try Self.makeRelay(settings, daemon.logger)

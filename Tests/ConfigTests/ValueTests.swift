@@ -169,7 +169,7 @@ import Wire
 
   @Test func `an interface's name is what the kernel takes`() throws {
     try expect(.interface, ["mnedc0": "mnedc0", "a": "a", "123456789012345": "123456789012345", "a@b.c": "a@b.c"])
-    let rule = #"expected 1 to 15 visible ASCII characters other than "/" and ":""#
+    let rule = #"expected 1 to 15 visible ASCII characters other than "/", ":" and "%""#
     for text in ["", ".", "..", "a/b", "a b", "a:b", "1234567890123456", "é"] {
       refuse(.interface, [text: "\"\(text)\" is not an interface name; \(rule)"])
     }

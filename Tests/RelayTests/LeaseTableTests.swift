@@ -75,10 +75,11 @@ import Wire
     #expect(refusal.text.contains("leased to a"))
   }
 
-  @Test func `a device may move to an address of its choice, and leaves the old one free`() throws {
-    var leases = try table("10.0.0.0/30")
-    let only = try leases.take(for: "a", wants: nil, required: false).get()
-    #expect(leases.take(for: "a", wants: only, required: true) == .success(only))
-    #expect(leases.online == 1)
+  @Test func `a device may move to an address of its choice, and leaves the old one to others`() throws {
+    var leases = try table("10.0.0.0/29")
+    for number in 0..<4 { _ = leases.take(for: "d\(number)", wants: nil, required: false) }
+    #expect(leases.take(for: "d0", wants: address(6), required: true) == .success(address(6)))
+    #expect(leases.take(for: "new", wants: nil, required: false) == .success(address(2)))
+    #expect(leases.online == 5)
   }
 }

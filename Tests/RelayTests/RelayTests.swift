@@ -1,3 +1,4 @@
+import Glibc
 import Link
 import Relay
 import SystemIO
@@ -108,6 +109,21 @@ import Wire
     let refused = try newcomer.receive(refusal)
     #expect(refused.code == .deviceIDTaken)
     #expect(relay.status()?.sessions.map(\.address) == [address])
+  }
+
+  @Test func `a proof given once does not shorten the time for the next one`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    let (old, _) = try relay.join("one", instance: "older")
+    for twin in ["first twin", "second twin"] {
+      let newcomer = try RawFrameClient(connectingTo: relay.address)
+      try newcomer.send(.join(JoinRequest(deviceID: "one", instance: twin)), as: .handshake)
+      let ping = try old.receive(.ping)
+      // The second proof takes longer than what is left of the first one's time.
+      usleep(1_200_000)
+      try old.send(frameBytes(.pong, ping.payload))
+      #expect(try newcomer.receive(refusal).code == .deviceIDTaken)
+    }
   }
 
   @Test func `a device ID of a session that does not echo goes to the newcomer`() throws {

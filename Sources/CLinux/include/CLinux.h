@@ -13,6 +13,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -38,6 +39,9 @@ int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group);
 
 /// How many cores the calling thread may run on (sched_getaffinity); -EINVAL where there are more than 1024.
 int clinux_usable_cores(void);
+
+/// How many bytes a second the other end of a TCP connection takes, as the kernel last measured it (TCP_INFO).
+int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
 
 /// Names the calling thread; at most 15 bytes count.
 int clinux_name_thread(const char *name);

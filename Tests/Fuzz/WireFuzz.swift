@@ -1,0 +1,59 @@
+// One entry for libFuzzer over everything that reads bytes from the network. The input is a stream of frames, and also
+// each of the things that a frame may carry. Built by run.sh together with the sources of Wire.
+
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
+  let input = UnsafeRawBufferPointer(start: data, count: size)
+  readFrames(input)
+  readMessage(input)
+  readRecords(input)
+  readPacket(input)
+  return 0
+}
+
+private func readFrames(_ stream: UnsafeRawBufferPointer) {
+  var offset = 0
+  while case .frame(let header)? = try? FrameScan(stream.bytes, at: offset) {
+    precondition(header.length <= header.type.maximumPayload && header.frameSize <= stream.count - offset)
+    let frame = stream[offset..<offset + header.frameSize]
+    let payload = UnsafeRawBufferPointer(rebasing: frame.dropFirst(FrameHeader.size))
+    switch header.type {
+    case .handshake, .control: readMessage(payload)
+    case .data: readRecords(payload)
+    case .ping, .pong: break
+    }
+    checkHeader(header, UnsafeRawBufferPointer(rebasing: frame))
+    offset += header.frameSize
+  }
+}
+
+/// A header that was read is written the same.
+private func checkHeader(_ header: FrameHeader, _ frame: UnsafeRawBufferPointer) {
+  withUnsafeTemporaryAllocation(byteCount: FrameHeader.size, alignment: 4) { bytes in
+    header.write(to: bytes)
+    precondition(bytes.elementsEqual(frame.prefix(FrameHeader.size)))
+  }
+}
+
+/// A message that was read is read again from what is written of it, if that fits a frame at all.
+private func readMessage(_ payload: UnsafeRawBufferPointer) {
+  guard payload.count <= 8 << 10, let message = try? ControlMessage.decode(payload) else { return }
+  let again = message.frame().withUnsafeBytes {
+    try? ControlMessage.decode(UnsafeRawBufferPointer(rebasing: $0.dropFirst(FrameHeader.size)))
+  }
+  precondition(again == message)
+}
+
+private func readRecords(_ payload: UnsafeRawBufferPointer) {
+  var offset = 0
+  while let range = try? PacketRecord.range(in: payload.bytes, at: offset) {
+    precondition(range.lowerBound == offset + PacketRecord.prefixSize && range.upperBound <= payload.count)
+    readPacket(UnsafeRawBufferPointer(rebasing: payload[range]))
+    offset = range.upperBound
+  }
+}
+
+private func readPacket(_ packet: UnsafeRawBufferPointer) {
+  guard case .ipv4(let peek)? = IPPeek(packet.bytes) else { return }
+  precondition(peek.headerLength >= IPv4Peek.minimumHeader && peek.headerLength <= packet.count)
+}

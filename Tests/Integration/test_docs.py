@@ -1,0 +1,347 @@
+"""What is written about the programs agrees with what they are: man pages, help, completions, README, examples."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import lab as labs
+from lab import PROGRAMS, REPOSITORY
+
+SECTIONS = {"mnedcd": 8, "mnedc-join": 8, "mnedc-peers": 1, "mnedc-ctl": 8}
+PAGES = sorted((REPOSITORY / "man").glob("*.[1-8]"))
+COMPLETIONS = {"bash": "{}.bash", "zsh": "_{}", "fish": "{}.fish"}
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _can_run(request):
+    """In place of the other tests' condition: most of these need the programs, but neither root nor a lab."""
+    if labs.programs() is None:
+        pytest.skip("the programs are not built; 'make build', or BUILD=DIRECTORY")
+    if "flat" in request.fixturenames and request.config.why_not:
+        pytest.skip(request.config.why_not)
+
+
+# --- Reading ---
+
+
+def run(program, *options, check=True):
+    return subprocess.run(
+        [labs.programs() / program, *map(str, options)], capture_output=True, text=True, check=check, timeout=30
+    )
+
+
+def source(path):
+    return (REPOSITORY / "Sources" / path).read_text()
+
+
+def page(program):
+    return (REPOSITORY / "man" / f"{program}.{SECTIONS[program]}").read_text()
+
+
+def section(text, title):
+    """The lines of a page's section, or of a subsection."""
+    found = re.search(rf'^\.S[hs] "?{re.escape(title)}"?\n(.*?)(?=^\.S[hs] |\Z)', text, re.MULTILINE | re.DOTALL)
+    assert found, f"there is no section {title}"
+    return found[1]
+
+
+def items(text, macro):
+    """{head: body} of every list item whose head begins with `macro`, such as `.It Fl c , Fl -config Ar file`."""
+    parts = re.split(r"^\.It ", text, flags=re.MULTILINE)[1:]
+    heads = [part.partition("\n") for part in parts]
+    return {head.removeprefix(macro + " "): body for head, _, body in heads if head.startswith(macro + " ")}
+
+
+def default(body):
+    """The value that an item names behind `Default:`; None where it is none or told in words."""
+    found = re.search(r"^Default:\n\.(?:Cm|Pa) (\S+)", body, re.MULTILINE)
+    return found and found[1].replace("\\&", "")
+
+
+def options(program):
+    """{frozenset of names}: argument, of the program and its subcommands, as its own parser describes them."""
+    command = json.loads(run(program, "--experimental-dump-help").stdout)["command"]
+    commands = [command, *(each for each in command.get("subcommands", []) if each["commandName"] != "help")]
+    return {
+        frozenset(name["name"] for name in argument["names"]): argument
+        for each in commands
+        for argument in each.get("arguments", [])
+    }
+
+
+def documented_options(program):
+    return {
+        frozenset(re.findall(r"(?:^|Fl )-?([a-z][a-z-]*)(?= |$)", re.sub(r" Ar .*", "", head))): (head, body)
+        for head, body in items(page(program), "Fl").items()
+    }
+
+
+def keys_of(report):
+    """The keys that a report of Sources/Control/Reports.swift has, those of the structs in it among them."""
+    text = source("Control/Reports.swift")
+    body = re.search(rf"^public struct {report}:.*?^}}", text, re.MULTILINE | re.DOTALL)[0]
+    found = set()
+    for name, kind in re.findall(r"public var `?(\w+)`?(?:: ([^\n{]+)| =)", body):
+        found.add(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+        inner = re.match(r"\[?(\w+Report)\b", kind)
+        if inner and inner[1] != report:
+            found |= keys_of(inner[1])
+    return found
+
+
+def documented_keys(program):
+    return {key for head in items(section(page(program), "JSON"), "Cm") for key in re.findall(r"\w+", head)}
+
+
+def printed_keys(value):
+    if isinstance(value, dict):
+        return set(value).union(*map(printed_keys, value.values()))
+    return set().union(*map(printed_keys, value)) if isinstance(value, list) else set()
+
+
+# --- Options ---
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_man_page_and_help_agree_on_every_option(program):
+    """Names, whether there is a value, and defaults; and the synopsis has each."""
+    real, documented = options(program), documented_options(program)
+    assert {tuple(sorted(names)) for names in documented} == {tuple(sorted(names)) for names in real}
+    synopsis = section(page(program), "SYNOPSIS")
+    for names, argument in real.items():
+        head, body = documented[names]
+        assert (" Ar " in head) == (argument["kind"] == "option"), head
+        flags = {("-" + name if len(name) > 1 else name) for name in names}
+        check = names == {"help", "h"} or any(re.search(rf"(Fl|\|) {re.escape(flag)}\b", synopsis) for flag in flags)
+        assert check, f"{sorted(names)} is not in the synopsis"
+        shown = re.search(r"\(default: ([^\s)]+)\)", argument["abstract"])
+        assert (shown and shown[1]) == default(body), head
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_shows_the_default_of_every_option_with_a_value(program):
+    """Or says that there is none."""
+    without = [
+        sorted(names)
+        for names, argument in options(program).items()
+        if argument["kind"] == "option" and "default" not in argument["abstract"]
+    ]
+    assert not without
+
+
+def test_man_page_and_help_agree_on_the_commands_of_mnedc_ctl():
+    """Each is described."""
+    command = json.loads(run("mnedc-ctl", "--experimental-dump-help").stdout)["command"]
+    real = {each["commandName"] for each in command["subcommands"]} | {"help"}
+    described = section(page("mnedc-ctl"), "DESCRIPTION")
+    assert {head.split()[0] for head in items(described, "Cm")} == real
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("shell", COMPLETIONS)
+def test_completions_are_what_the_programs_generate(program, shell):
+    """Else `make completions` brings them up to date."""
+    stored = (REPOSITORY / "completions" / COMPLETIONS[shell].format(program)).read_text()
+    assert stored == run(program, "--generate-completion-script", shell).stdout, "outdated; run 'make completions'"
+
+
+# --- Exit statuses ---
+
+
+def test_the_man_pages_list_exit_statuses_that_there_are():
+    """No page has another, and each status is in some page."""
+    real = set(re.findall(r"case \w+ = (\d+)", source("Program/ExitStatus.swift")))
+    listed = {
+        program: set(re.findall(r"^\.It (\S+)$", section(page(program), "EXIT STATUS"), re.MULTILINE))
+        for program in PROGRAMS
+    }
+    for program, statuses in listed.items():
+        assert {"0", "64"} <= statuses <= real, program
+    assert set().union(*listed.values()) == real
+
+
+# --- Configuration ---
+
+
+def manual_keys():
+    text = (REPOSITORY / "man" / "mnedc.yaml.5").read_text()
+    subsections = ["Everybody", "The section join", "The section relay"]
+    entries = {head: body for title in subsections for head, body in items(section(text, title), "Cm").items()}
+    return {head.split()[0]: body for head, body in entries.items()}
+
+
+def settings_in_force(*options):
+    """{key: text} as mnedcd --check prints them."""
+    found, inside = {}, ""
+    for line in run("mnedcd", "--check", *options).stdout.splitlines():
+        name, _, value = line.strip().partition(":")
+        if line.startswith(" "):
+            found[f"{inside}.{name}"] = value.strip().strip('"')
+        elif value:
+            found[name] = value.strip().strip('"')
+        else:
+            inside = name
+    return found
+
+
+def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
+    """The schema's table is the one place that says which keys there are."""
+    real = re.findall(r'\b(?:one|optional|list)\("([a-z.-]+)"', source("Config/Schema.swift"))
+    assert len(real) > 10 and set(manual_keys()) == set(real)
+
+
+def test_the_manual_of_the_configuration_has_the_defaults_in_force(tmp_path):
+    """What --check prints of an empty file."""
+    empty = tmp_path / "empty.yaml"
+    empty.touch()
+    documented = {key: value for key, body in manual_keys().items() if (value := default(body))}
+    assert documented == settings_in_force("--config", empty)
+
+
+def examples():
+    """(where, text) of every configuration in examples/, the README and the man page."""
+    found = [(path.name, path.read_text()) for path in EXAMPLES]
+    readme = (REPOSITORY / "README.md").read_text()
+    found += [("README.md", text) for text in re.findall(r"^```yaml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)]
+    manual = section((REPOSITORY / "man" / "mnedc.yaml.5").read_text(), "EXAMPLES")
+    found += [("mnedc.yaml.5", text) for text in re.findall(r"^\.Bd .*?\n(.*?)^\.Ed", manual, re.MULTILINE | re.DOTALL)]
+    return found
+
+
+@pytest.mark.parametrize("where, text", examples())
+@pytest.mark.parametrize("program", ["mnedcd", "mnedc-join"])
+def test_example_configurations_are_right(tmp_path, program, where, text):
+    """--check finds nothing wrong with them."""
+    config = tmp_path / "mnedc.yaml"
+    config.write_text(text)
+    done = run(program, "--config", config, "--check", check=False)
+    assert done.returncode == 0, f"{where}: {done.stderr}"
+
+
+# --- JSON ---
+
+
+@pytest.mark.parametrize("program, report", [("mnedc-ctl", "StatusReport"), ("mnedc-peers", "PeersReport")])
+def test_the_man_pages_have_exactly_the_keys_of_the_reports(program, report):
+    """No key is without a word, and no word without a key."""
+    assert documented_keys(program) == keys_of(report)
+
+
+def test_every_key_that_real_programs_print_is_documented(flat):
+    """Of a relay and a device, while they are joined, silent, and apart."""
+    lab = flat(2)
+    running = lab.start_all("--config", keepalive(lab, "500ms"))
+    device = lab["d1"]
+    labs.until(lambda: "round_trip_ms" in lab.relay.status()["relay"]["sessions"][1], "an echo is measured")
+    printed = {"mnedc-ctl": set(), "mnedc-peers": set()}
+
+    def collect(node):
+        printed["mnedc-ctl"] |= printed_keys(node.status())
+        printed["mnedc-peers"] |= printed_keys(json.loads(node.mnedc("mnedc-peers", "--json").stdout))
+
+    collect(lab.relay), collect(device)
+    running["relay"].kill()
+    labs.until(lambda: device.status()["device"]["state"] == "connecting", "the device notices")
+    collect(device)
+    for program, keys in printed.items():
+        assert keys <= documented_keys(program)
+    assert "last_error" in printed["mnedc-ctl"] and "outer_address" in printed["mnedc-peers"]
+
+
+def keepalive(lab, time):
+    config = lab.directory / "keepalive.yaml"
+    config.write_text(f"relay: {{keepalive: {time}}}\n")
+    return config
+
+
+# --- Protocol ---
+
+
+def test_the_protocols_page_has_every_frame_type_message_and_code():
+    """Numbers and names, as Sources/Wire has them."""
+    text = (REPOSITORY / "man" / "mnedc-protocol.7").read_text()
+    frames, messages = source("Wire/Frame.swift"), source("Wire/ControlMessage.swift")
+    types = re.search(r"enum FrameType.*?^}", frames, re.MULTILINE | re.DOTALL)[0]
+    table = dict(re.findall(r"^\.It (\d+) Ta (\w+)", section(text, "FRAMES"), re.MULTILINE))
+    assert table == {number: name for name, number in re.findall(r"case (\w+) = (\d+)", types)}
+    assert set(re.findall(r'case "([a-z]+)": \.', messages)) == set(
+        re.findall(r"^\.Ss ([a-z]+)$", section_with_subsections(text, "CONTROL MESSAGES"), re.MULTILINE)
+    )
+    codes = re.search(r"enum Code.*?init\(from", messages, re.MULTILINE | re.DOTALL)[0]
+    real = {value or name for name, value in re.findall(r'case (\w+)(?: = "([a-z-]+)")?\n', codes)}
+    documented = section(text, "refused").partition("The codes:")[2]
+    assert set(items(documented, "Cm")) == real
+    assert f"protocol between MNEDC devices and their relay, version {version(messages)}" in text
+
+
+def version(messages):
+    return re.search(r"let protocolVersion = (\d+)", messages)[1]
+
+
+def section_with_subsections(text, title):
+    return re.search(rf"^\.Sh {title}\n(.*?)(?=^\.Sh |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+
+
+def test_the_protocols_examples_have_the_lengths_that_they_say():
+    """Each frame's header states the bytes of the JSON behind it."""
+    text = section((REPOSITORY / "man" / "mnedc-protocol.7").read_text(), "EXAMPLES")
+    found = re.findall(r"^0[12] (\w\w) (\w\w) (\w\w)  00.*\n((?:[ {].*\n)+)", text, re.MULTILINE)
+    assert len(found) == 3
+    for *length, payload in found:
+        payload = re.sub(r"\n ?", "", payload)
+        json.loads(payload)
+        assert int("".join(length), 16) == len(payload), payload
+
+
+# --- Pages and README ---
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_mandoc_has_nothing_to_say_about_a_page(path):
+    """No warning and no error."""
+    if not shutil.which("mandoc"):
+        pytest.skip("mandoc is not installed")
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pages_refer_to_pages_that_there_are(path):
+    """Of the suite's own; and what a page is called is where it is."""
+    text = path.read_text()
+    names = {page.name for page in PAGES}
+    for name, number in re.findall(r"^\.Xr (mnedc\S*) (\d)", text, re.MULTILINE):
+        assert f"{name}.{number}" in names
+    assert f".Dt {path.stem.upper()} {path.suffix[1:]}\n" in text
+
+
+def test_every_page_has_its_sections():
+    """Those of a program, and those of the rest."""
+    common = ["NAME", "DESCRIPTION", "EXAMPLES", "SEE ALSO"]
+    for path in PAGES:
+        titles = re.findall(r"^\.Sh (.+)$", path.read_text(), re.MULTILINE)
+        wanted = common + (["SYNOPSIS", "FILES", "EXIT STATUS"] if path.stem in PROGRAMS else [])
+        assert set(wanted) <= set(titles), path.name
+
+
+def test_the_readme_names_goals_files_and_pages_that_there_are():
+    """`make demo`, examples/nat-lab.sh, mnedcd(8)."""
+    text = (REPOSITORY / "README.md").read_text()
+    goals = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    used = set(re.findall(r"(?:`|^    |(?:&&|sudo) )make ([a-z]+)", text, re.MULTILINE))
+    assert {"demo", "check", "bench"} <= used <= goals
+    for path in re.findall(r"`((?:examples|Tests|Sources|completions)/[\w./-]*)|\]\((\w[\w./]*)\)", text):
+        assert (REPOSITORY / "".join(path)).exists(), path
+    for name, number in re.findall(r"\b(mnedc[\w.-]*)\((\d)\)", text):
+        assert (REPOSITORY / "man" / f"{name}.{number}").exists(), name
+
+
+def test_the_changelog_begins_with_the_version_of_the_programs():
+    """All four have the same."""
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text()
+    newest = re.search(r"^## \[([\d.]+)\]", changelog, re.MULTILINE)[1]
+    assert {run(program, "--version").stdout.strip() for program in PROGRAMS} == {newest}

@@ -1,0 +1,231 @@
+import TestSupport
+import Testing
+import Wire
+
+@Suite struct ControlMessageTests {
+  private static func decode(_ text: String) throws -> ControlMessage? {
+    try decode(Array(text.utf8))
+  }
+
+  private static func decode(_ bytes: [UInt8]) throws -> ControlMessage? {
+    try bytes.withUnsafeBytes { try ControlMessage.decode($0) }
+  }
+
+  private static func json(_ message: ControlMessage) -> String {
+    String(decoding: message.frame().dropFirst(FrameHeader.size), as: UTF8.self)
+  }
+
+  private static func address(_ text: String) -> IPv4Address { IPv4Address(text)! }
+
+  /// Every kind of message with its exact text, which other implementations rely on.
+  static let examples: [(message: ControlMessage, json: String)] = [
+    (
+      .join(JoinRequest(deviceID: "kitchen-hub", instance: "f00d")),
+      #"{"device_id":"kitchen-hub","instance":"f00d","type":"join","versions":[1]}"#
+    ),
+    (
+      .join(
+        JoinRequest(
+          versions: [1, 2], deviceID: "a/\"b\"\\", instance: "", address: address("10.0.0.7"), addressRequired: true)),
+      #"{"address":"10.0.0.7","address_required":true,"device_id":"a/\"b\"\\","instance":"","type":"join","versions":[1,2]}"#
+    ),
+    (
+      .welcome(
+        Welcome(
+          version: 1, address: address("10.0.0.2"), pool: IPv4Prefix("10.0.0.0/24")!,
+          relayAddress: address("10.0.0.1"), keepalive: 15_000)),
+      #"{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24","relay_address":"10.0.0.1","type":"welcome","version":1}"#
+    ),
+    (
+      .refused(Refusal(.poolFull, "the pool is full")),
+      #"{"code":"pool-full","text":"the pool is full","type":"refused"}"#
+    ),
+    (
+      .peers(
+        PeerUpdate(
+          revision: 8, since: 7, joined: [Peer(address: address("10.0.0.3"), deviceID: "cam")],
+          left: [address("10.0.0.4")])),
+      #"{"joined":[{"address":"10.0.0.3","device_id":"cam"}],"left":["10.0.0.4"],"revision":8,"since":7,"type":"peers"}"#
+    ),
+    (
+      .peers(PeerUpdate(revision: 1, since: nil, joined: [])),
+      #"{"joined":[],"left":[],"revision":1,"type":"peers"}"#
+    ),
+    (.sync, #"{"type":"sync"}"#),
+    (.unreachable(Unreachable(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"unreachable"}"#),
+    (.leave, #"{"type":"leave"}"#),
+  ]
+
+  @Test(arguments: examples)
+  func `a message is written as the protocol says, and reads back`(message: ControlMessage, json: String) throws {
+    #expect(Self.json(message) == json)
+    #expect(try Self.decode(json) == message)
+  }
+
+  @Test func `a message's frame has the type asked for and its length`() throws {
+    for type in [FrameType.handshake, .control] {
+      let bytes = ControlMessage.leave.frame(type)
+      let header = try bytes.withUnsafeBytes { try FrameHeader(parsing: $0.bytes) }
+      #expect(header == FrameHeader(type: type, length: bytes.count - 12))
+    }
+  }
+
+  @Test func `every code of a refusal has its word`() throws {
+    let words: [(Refusal.Code, String)] = [
+      (.badRequest, "bad-request"), (.unsupportedVersion, "unsupported-version"), (.poolFull, "pool-full"),
+      (.addressTaken, "address-taken"), (.deviceIDTaken, "device-id-taken"), (.sessionReplaced, "session-replaced"),
+      (.protocolError, "protocol-error"), (.silent, "silent"), (.shuttingDown, "shutting-down"), (.other, "other"),
+    ]
+    for (code, word) in words {
+      #expect(Self.json(.refused(Refusal(code, ""))) == #"{"code":"\#(word)","text":"","type":"refused"}"#)
+    }
+  }
+
+  @Test func `a code from the future is other`() throws {
+    let message = try Self.decode(#"{"type":"refused","code":"tired","text":"later"}"#)
+    #expect(message == .refused(Refusal(.other, "later")))
+  }
+
+  @Test(arguments: ["brew", "", "JOIN", "join "])
+  func `a message of an unknown type is nothing`(type: String) throws {
+    #expect(try Self.decode(#"{"type":"\#(type)","join":{},"versions":5}"#) == nil)
+  }
+
+  @Test func `members that are not known are ignored`() throws {
+    let text = #"{"x":[{}],"type":"unreachable","address":"10.0.0.9","type2":null,"versions":"no"}"#
+    #expect(try Self.decode(text) == .unreachable(Unreachable(address: Self.address("10.0.0.9"))))
+    #expect(try Self.decode(#"{"type":"leave","versions":{"a":1}}"#) == .leave)
+  }
+
+  @Test func `order and white space mean nothing`() throws {
+    #expect(try Self.decode(" {\n\t\"address\" : \"10.0.0.9\" ,\r \"type\":\"unreachable\" } ") != nil)
+  }
+
+  @Test func `a member that may be absent may be null`() throws {
+    let text = #"{"type":"peers","revision":1,"since":null,"joined":[],"left":[]}"#
+    #expect(try Self.decode(text) == .peers(PeerUpdate(revision: 1, since: nil, joined: [])))
+  }
+
+  @Test(arguments: [
+    "", " ", "{", "}", "null", "5", "[]", "\"join\"", "{}", "{\"type\"", "{\"type\":}", "{type:\"join\"}", "{]",
+    #"{"type":"leave"}{"type":"leave"}"#, #"{"type":"leave"} x"#, #"{"type":"leave""#, "\u{0}", #"{"type":"lea"#,
+    #"{"type":"\ud800"}"#, #"{"type":"\x"}"#, "{\"type\":\"a\nb\"}",
+  ])
+  func `what is no JSON object with a type is a bad message`(text: String) {
+    #expect(throws: WireError.self) { try Self.decode(text) }
+  }
+
+  @Test func `bytes that are no text are a bad message`() {
+    #expect(throws: WireError.self) { try Self.decode([0xFF, 0xFE, 0xFD]) }
+    #expect(throws: WireError.self) { try Self.decode(Array(#"{"type":""#.utf8) + [0xC3, 0x28] + Array(#""}"#.utf8)) }
+  }
+
+  @Test(arguments: [
+    (#"{"kind":"join"}"#, "type is missing"),
+    (#"{"type":5}"#, "type is not as it should be"),
+    (#"{"type":null}"#, "type is not as it should be"),
+    (#"{"type":"join","versions":[1],"instance":"x"}"#, "device_id is missing"),
+    (#"{"type":"join","versions":[1],"instance":"x","device_id":7}"#, "device_id is not as it should be"),
+    (#"{"type":"join","versions":1,"instance":"x","device_id":"a"}"#, "versions is not as it should be"),
+    (#"{"type":"join","versions":[1.5],"instance":"x","device_id":"a"}"#, "not JSON, or a number that does not fit"),
+    (
+      #"{"type":"join","versions":[1],"instance":"x","device_id":"a","address":"10.0.0"}"#,
+      "address is not as it should be"
+    ),
+    (
+      #"{"type":"join","versions":[1],"instance":"x","device_id":"a","address_required":"yes"}"#,
+      "address_required is not as it should be"
+    ),
+    (#"{"type":"unreachable"}"#, "address is missing"),
+    (#"{"type":"unreachable","address":"10.0.0.256"}"#, "address is not as it should be"),
+    (#"{"type":"refused","code":5,"text":""}"#, "code is not as it should be"),
+    (#"{"type":"peers","revision":1,"joined":{},"left":[]}"#, "joined is not as it should be"),
+    (
+      #"{"type":"peers","revision":99999999999999999999,"joined":[],"left":[]}"#,
+      "not JSON, or a number that does not fit"
+    ),
+    (#"{"type":"peers","revision":1,"joined":[],"left":["a"]}"#, "left.0 is not as it should be"),
+    ("[]", "not a JSON object"), ("nonsense", "not JSON, or a number that does not fit"),
+  ])
+  func `an error names the member that is wrong`(text: String, expected: String) {
+    #expect(throws: WireError.badMessage(expected)) { try Self.decode(text) }
+  }
+
+  @Test(arguments: [0, -1, Int.min, Int.max, 86_400_001])
+  func `a keepalive that would spin or never end is refused`(keepalive: Int) {
+    let text =
+      #"{"type":"welcome","version":1,"address":"10.0.0.2","pool":"10.0.0.0/24","relay_address":"10.0.0.1","#
+      + #""keepalive_ms":\#(keepalive)}"#
+    #expect(throws: WireError.badMessage("keepalive_ms is not as it should be")) { try Self.decode(text) }
+  }
+
+  @Test(arguments: [1, 100, 511, 512, 513, 10_000, 60_000])
+  func `nesting of any depth is read or refused, and harms nothing`(depth: Int) {
+    for (open, close) in [("[", "]"), (#"{"a":"#, "}")] {
+      let nested = String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)
+      for text in [nested, #"{"type":"leave","x":\#(nested)}"#, #"{"type":\#(nested)}"#] {
+        do {
+          let message = try Self.decode(text)
+          #expect(message == .leave)
+        } catch {
+          #expect("\(error)".hasPrefix("a control message that cannot be read: "))
+        }
+      }
+    }
+  }
+
+  @Test func `as many peers as a message may have fit it, with as many that left`() {
+    let highest = IPv4Address(bits: .max)
+    let longest = String(repeating: "x", count: DeviceID.maximumLength)
+    let peers = [Peer](repeating: Peer(address: highest, deviceID: longest), count: PeerUpdate.maximumPeers)
+    let gone = [IPv4Address](repeating: highest, count: PeerUpdate.maximumPeers)
+    let frame = ControlMessage.peers(PeerUpdate(revision: .max, since: .max, joined: peers, left: gone)).frame()
+    #expect(frame.count <= FrameHeader.maximumFrame)
+  }
+
+  @Test func `a refusal fits a handshake frame, whatever it quotes`() throws {
+    for piece in ["x", "\"", "\u{1}", "é", "👨‍👩‍👧‍👦", "\u{10FFFF}", "e\u{301}\u{301}\u{301}\u{301}\u{301}"] {
+      let refusal = Refusal(.badRequest, String(repeating: piece, count: 8192))
+      let frame = ControlMessage.refused(refusal).frame(.handshake)
+      #expect(try Self.decode(Array(frame.dropFirst(12))) == .refused(refusal))
+    }
+    #expect(Refusal(.other, "short").text == "short")
+  }
+}
+
+@Suite struct DeviceIDTests {
+  @Test(arguments: ["a", "Z", "0", "kitchen-hub", "a.b_c-d", "x" + String(repeating: "-", count: 61) + "x"])
+  func `letters, digits and a few signs between them are an ID`(text: String) {
+    #expect(DeviceID.isValid(text))
+    #expect(DeviceID.sanitized(text) == text)
+  }
+
+  @Test(arguments: [
+    "", "-a", "a-", ".", "a b", "é", "a\u{0}b", "a/b", "kitchen\n", "_", String(repeating: "x", count: 64), "１",
+  ])
+  func `anything else is none`(text: String) {
+    #expect(!DeviceID.isValid(text))
+  }
+
+  @Test(arguments: [
+    ("Kitchen Hub", "Kitchen-Hub"), ("--a--", "a"), ("host.local.", "host.local"), ("my_host!", "my_host"),
+    ("Küche", "K--che"), ("a\nb", "a-b"),
+  ])
+  func `the nearest ID keeps what it can`(text: String, expected: String) {
+    #expect(DeviceID.sanitized(text) == expected)
+  }
+
+  @Test(arguments: ["", "---", "éü", "...", "_"])
+  func `nothing is made of nothing`(text: String) {
+    #expect(DeviceID.sanitized(text) == nil)
+  }
+
+  @Test func `the nearest ID is always valid`() {
+    var random = FixedRandom(seed: 41)
+    for _ in 0..<2000 {
+      let bytes = (0..<Int.random(in: 0...90, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      let text = String(decoding: bytes, as: UTF8.self)
+      if let id = DeviceID.sanitized(text) { #expect(DeviceID.isValid(id), "\(text)") }
+    }
+  }
+}
