@@ -35,7 +35,7 @@ final class PacketPump {
   // The destination that was last found among the peers.
   private var lastDestination: IPv4Address?
 
-  private static let bufferSize = 384 << 10
+  private static let bufferSize = 256 << 10
   /// A packet up to this size may share a frame; a larger one is not worth moving.
   private static let smallPacket = 4096
   /// A shared frame is not made longer than this.

@@ -37,10 +37,21 @@ public struct BackgroundProcess: ~Copyable {
     setenv(Self.variable, "1", 1)
     defer { unsetenv(Self.variable) }
     var process = pid_t()
-    let result = posix_spawn(&process, "/proc/self/exe", &actions, &attributes, CommandLine.unsafeArgv, environ)
+    let result = posix_spawn(&process, Self.ownPath, &actions, &attributes, CommandLine.unsafeArgv, environ)
     guard result == 0 else { throw Errno(rawValue: result) }
     self.process = process
     self.pipe = reader
+  }
+
+  /// Where this program's file is, by which `ps` will know the new process too.
+  private static var ownPath: String {
+    let link = "/proc/self/exe"
+    var path = [UInt8](repeating: 0, count: Int(PATH_MAX))
+    let count = path.withUnsafeMutableBytes { readlink(link, $0.baseAddress!, $0.count) }
+    guard count > 0, count < path.count else { return link }
+    let own = String(decoding: path[..<count], as: UTF8.self)
+    // The file may have been replaced since this process began; the link works all the same.
+    return access(own, X_OK) == 0 ? own : link
   }
 
   /// Waits until the process is ready, and returns what it said, or until it has ended, and returns how.
