@@ -41,15 +41,17 @@ public final class Relay: @unchecked Sendable {
     self.settings = settings
     let registry = Registry(settings: settings)
     self.registry = registry
+    var events: [EventLoop] = []
     do {
-      let events = try (0..<settings.threads).map { _ in try EventLoop() }
-      let announcer = Announcer(on: events[0]) { registry.sendChanges() }
-      loops = events.map { events in
-        RelayLoop(events, settings: settings, registry: registry, logger: logger) { announcer.trigger() }
-      }
+      for _ in 0..<settings.threads { events.append(try EventLoop()) }
     } catch {
-      throw .system(error as? Errno ?? .invalidArgument)
+      throw .system(error)
     }
+    let announcer = Announcer(on: events[0]) { registry.sendChanges() }
+    let loops = events.map { events in
+      RelayLoop(events, settings: settings, registry: registry, logger: logger) { announcer.trigger() }
+    }
+    self.loops = loops
     var acceptors: [Acceptor] = []
     for address in settings.listen {
       do {
