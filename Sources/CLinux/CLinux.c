@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <syslog.h>
+#include <unistd.h>
 
 int clinux_tun_attach(int fd, const char *name, short flags, char *attached) {
   struct ifreq request;
@@ -60,4 +61,8 @@ int clinux_name_thread(const char *name) {
 void clinux_syslog(const char *program, int priority, const char *text) {
   openlog(program, LOG_PID, LOG_DAEMON);
   syslog(priority, "%s", text);
+}
+
+int clinux_close_from(unsigned int first) {
+  return close_range(first, ~0U, 0) < 0 ? -errno : 0;
 }

@@ -36,9 +36,8 @@ public enum ControlClient {
     let socket = try connect(to: path)
     let answer: [UInt8]
     do {
-      // A request is shorter than any socket's buffer.
-      let request = JSON.line(ControlRequest(command))
-      guard try request.withUnsafeBytes({ try socket.send($0) }) == request.count else { throw Failure.badAnswer }
+      // A request is shorter than any socket's buffer. A daemon with too many to answer says so without reading it.
+      _ = JSON.line(ControlRequest(command)).withUnsafeBytes { try? socket.send($0) }
       answer = try readLine(from: socket, until: deadline)
     } catch let failure as Failure {
       throw failure
@@ -55,6 +54,9 @@ public enum ControlClient {
     do {
       return try .connected(toUnix: path)
     } catch {
+      if error == .wouldBlock || error == .resourceTemporarilyUnavailable {
+        throw .refused(ControlError(.busy, "too many programs ask at once; try again"))
+      }
       throw .notRunning(error)
     }
   }

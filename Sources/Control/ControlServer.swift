@@ -12,7 +12,9 @@ public final class ControlServer: EventHandler {
   private var registration: Registration?
   private var clients: [ObjectIdentifier: ControlClientSession] = [:]
 
-  private static let maximumClients = 32
+  /// How many may ask at once; of these one user who is not root has no more than a few, so that nobody keeps root out.
+  private static let maximumClients = 64
+  private static let maximumClientsOfOneUser = 8
   /// Everybody may connect; what they may ask is decided by who they are.
   private static let socketMode: UInt32 = 0o666
 
@@ -28,7 +30,7 @@ public final class ControlServer: EventHandler {
     while let socket = try? listener.accept() {
       guard let peer = try? socket.peerCredentials() else { continue }
       let client = ControlClientSession(socket, peer, on: self.events)
-      if clients.count >= Self.maximumClients {
+      if isFull(for: peer.user) {
         client.refuse(ControlError(.busy, "too many programs ask at once; try again"))
         continue
       }
@@ -37,6 +39,12 @@ public final class ControlServer: EventHandler {
         if let client { self?.clients[ObjectIdentifier(client)] = nil }
       }
     }
+  }
+
+  private func isFull(for user: UInt32) -> Bool {
+    if user == 0 { return clients.count >= 2 * Self.maximumClients }
+    return clients.count >= Self.maximumClients
+      || clients.values.count { $0.user == user } >= Self.maximumClientsOfOneUser
   }
 
   /// Stops listening; answers under way are sent while the loop runs.
@@ -75,7 +83,9 @@ private final class ControlClientSession: EventHandler {
   private var request: [UInt8] = []
   private var answer: ArraySlice<UInt8> = []
 
-  private static let timeout = Duration.seconds(10)
+  private static let timeout = Duration.seconds(5)
+
+  var user: UInt32 { peer.user }
 
   init(_ socket: consuming Descriptor, _ peer: PeerCredentials, on events: EventLoop) {
     self.socket = socket
@@ -97,6 +107,8 @@ private final class ControlClientSession: EventHandler {
   }
 
   func handle(_ events: Events) {
+    // Nobody waits for an answer any more, so what was asked is not wanted any more either.
+    if events.contains(.hangup) { return end() }
     if !answer.isEmpty { return write() }
     if handler == nil {
       // The command is under way; whoever asked has gone, or sends more than one request.

@@ -31,7 +31,8 @@ public struct ControlOptions: ParsableArguments {
     if let socket {
       paths = [socket]
     } else {
-      let settings = try configuration.load()
+      // A mistake in the usual file must not keep anybody from asking a daemon that runs.
+      let settings = configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
       paths = [settings.join.socket, settings.relay.socket]
     }
     var notRunning: [String] = []

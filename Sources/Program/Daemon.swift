@@ -86,7 +86,7 @@ public final class Daemon: @unchecked Sendable {
   public func statusReport() -> StatusReport {
     StatusReport(
       program: program, programVersion: suiteVersion, processId: currentProcess(),
-      uptime: Instant.now().since(started).seconds)
+      uptime: Instant.now().since(started).roundedSeconds)
   }
 
   private static func failure(_ error: UnixListenerError, _ path: String) -> Failure {
@@ -94,7 +94,8 @@ public final class Daemon: @unchecked Sendable {
     case .inUse(let peer):
       Failure(
         .cannotCreate,
-        "process \(peer.process) answers at \(path) already; stop it (mnedc-ctl stop) or choose another --socket")
+        "process \(peer.process) answers at \(path) already; stop it (mnedc-ctl stop --socket \(path)) "
+          + "or choose another --socket")
     case .notASocket:
       Failure(.cannotCreate, "\(path) is there and is no socket; remove it or choose another --socket")
     case .pathTooLong:

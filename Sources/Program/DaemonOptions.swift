@@ -18,8 +18,8 @@ public struct DaemonOptions: ParsableArguments {
   public init() {}
 
   /// What `--check` prints: the settings in force, as a file that says the same.
-  public func show(_ settings: Settings) {
-    printOut(settings.render())
+  public func show(_ settings: Settings) throws {
+    try printOut(settings.render())
   }
 }
 

@@ -36,6 +36,9 @@ extension LinkReport {
 }
 
 extension Duration {
+  /// Seconds with three decimals, for reports.
+  public var roundedSeconds: Double { (seconds * 1000).rounded() / 1000 }
+
   /// Milliseconds with three decimals, for reports.
   public var milliseconds: Double {
     let (seconds, attoseconds) = components

@@ -15,7 +15,11 @@ public func run<Command: ParsableCommand>(_ type: Command.Type) -> Never {
     let status = Command.exitCode(for: error)
     guard !status.isSuccess else {
       // Help and version are answers, not errors.
-      printOut(Command.fullMessage(for: error))
+      do {
+        try printOut(Command.fullMessage(for: error))
+      } catch {
+        fail(Command._commandName, error)
+      }
       end(.success)
     }
     let what = Command.message(for: error).split(separator: "\n").joined(separator: " ")

@@ -13,6 +13,8 @@ public enum ExitStatus: Int32, Sendable {
   case systemError = 71
   /// A socket, an interface or an address cannot be had, because another has it.
   case cannotCreate = 73
+  /// What was asked for cannot be written.
+  case ioError = 74
   /// It took too long.
   case temporaryFailure = 75
   /// The user may not do this.

@@ -15,7 +15,7 @@ public final class LogOutput: Sendable {
   /// Begins with standard error. The journal has the time already, so it is not given there.
   public init(program: String) {
     self.program = program
-    target = Mutex(.standardError(withTime: environmentVariable("JOURNAL_STREAM") == nil))
+    target = Mutex(.standardError(withTime: !standardErrorIsJournal()))
   }
 
   /// From now on, everything goes to the system's log.

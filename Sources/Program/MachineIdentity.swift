@@ -9,7 +9,8 @@ public enum MachineIdentity {
     let bytes = (try? readFile("/etc/machine-id", limit: 64)) ?? []
     let digits = bytes.prefix { $0 != UInt8(ascii: "\n") }
     guard digits.count == 32 else {
-      throw Failure(.configuration, "this machine has no identity in /etc/machine-id; name the device with --device-id")
+      throw Failure(
+        .configuration, "this machine has no identity in /etc/machine-id; write `device-id: NAME` to the configuration")
     }
     let name = hostName().flatMap(DeviceID.sanitized) ?? "device"
     let host = name.split(separator: ".").first.map(String.init) ?? name

@@ -13,7 +13,7 @@ final class Acceptor: EventHandler {
   private var next = 0
 
   /// How long to wait when the system has no descriptor or memory left for another connection.
-  private static let pause = Duration.milliseconds(200)
+  private static let pause = Duration.seconds(1)
 
   init(_ listener: consuming TCPListener, loops: [RelayLoop]) {
     address = listener.address
@@ -40,7 +40,8 @@ final class Acceptor: EventHandler {
     do {
       while let socket = try listening?.listener.accept() { deal(socket) }
     } catch {
-      home.limited { $0.error("no new connections for \(Self.pause): \(error)") }
+      let hint = error == .tooManyOpenFiles ? "; raise its limit of open files (LimitNOFILE=, ulimit -n)" : ""
+      home.limited { $0.error("cannot take new connections: \(error)\(hint)") }
       pause()
     }
   }

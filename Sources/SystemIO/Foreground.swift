@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 public import SystemPackage
 
@@ -16,6 +17,8 @@ public final class Foreground: EventHandler {
     guard getenv(BackgroundProcess.variable) != nil else { return false }
     unsetenv(BackgroundProcess.variable)
     _ = fcntl(BackgroundProcess.pipeNumber, F_SETFD, FD_CLOEXEC)
+    // What whoever started the program had open, a lock perhaps, is not for a process that lives on.
+    clinux_close_from(UInt32(BackgroundProcess.pipeNumber) + 1)
     return true
   }
 

@@ -1,4 +1,5 @@
 internal import Glibc
+public import SystemPackage
 
 /// Ends this process.
 public func endProcess(_ status: Int32) -> Never {
@@ -6,20 +7,21 @@ public func endProcess(_ status: Int32) -> Never {
 }
 
 /// Writes a text on standard output, with an end of line unless it has one.
-public func printOut(_ text: String) {
-  write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
+public func writeOut(_ text: String) throws(Errno) {
+  try write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
 }
 
-/// Writes a text and an end of line on standard error, in one piece.
+/// Writes a text and an end of line on standard error, in one piece; there is nowhere left to say that it failed.
 public func printError(_ text: String) {
-  write(text + "\n", to: STDERR_FILENO)
+  try? write(text + "\n", to: STDERR_FILENO)
 }
 
-private func write(_ text: String, to file: CInt) {
+private func write(_ text: String, to file: CInt) throws(Errno) {
   var bytes = Array(text.utf8)[...]
   while !bytes.isEmpty {
     let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-    guard count > 0 || errno == EINTR else { return }
+    // Not `checked`: whoever started the program may have closed the descriptor.
+    guard count > 0 || errno == EINTR else { throw Errno(rawValue: errno) }
     bytes = bytes.dropFirst(max(0, count))
   }
 }

@@ -30,3 +30,10 @@ private enum SystemLogName {
     }
   }
 }
+
+/// Whether standard error goes to the journal, as JOURNAL_STREAM says by its device and inode (systemd.exec(5)).
+public func standardErrorIsJournal() -> Bool {
+  var status = stat()
+  guard let stream = environmentVariable("JOURNAL_STREAM"), fstat(STDERR_FILENO, &status) == 0 else { return false }
+  return stream == "\(status.st_dev):\(status.st_ino)"
+}

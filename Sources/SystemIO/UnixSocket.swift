@@ -160,7 +160,12 @@ private func parent(of path: String) -> String {
 }
 
 private func openDirectory(_ path: String) throws(Errno) -> Descriptor {
-  if mkdir(path, 0o755) < 0, errno != EEXIST { throw Errno(rawValue: errno) }
+  if mkdir(path, 0o755) == 0 {
+    // Whatever the umask: the socket says itself who may do what.
+    chmod(path, 0o755)
+  } else if errno != EEXIST {
+    throw Errno(rawValue: errno)
+  }
   return Descriptor(owning: try checked { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
 }
 

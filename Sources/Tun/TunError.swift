@@ -25,7 +25,7 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
     case .noPermission(let step):
       "\(step): not permitted: run as root or with CAP_NET_ADMIN; a container also needs leave to use /dev/net/tun"
     case .nameTaken(let name):
-      "there is an interface \(name) already: end the program that has it, or choose another name"
+      "there is an interface \(name) already: end the program that has it, or choose another name (--interface)"
     case .badName(let name):
       "an interface cannot be called '\(name)': a name has 1 to 15 bytes, without spaces, '/', ':' and '%'"
     case .mtuRefused(let mtu, let reason):

@@ -17,7 +17,7 @@ struct Status: ParsableCommand {
     let report = try control.ask { path, timeout throws(ControlClient.Failure) in
       try ControlClient.status(at: path, timeout: timeout)
     }
-    printOut(json ? JSON.pretty(report) : Self.text(report))
+    try printOut(json ? JSON.pretty(report) : Self.text(report))
   }
 
   private static func text(_ report: StatusReport) -> String {

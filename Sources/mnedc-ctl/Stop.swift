@@ -10,8 +10,10 @@ struct Stop: ParsableCommand {
   @OptionGroup var control: ControlOptions
 
   func run() throws {
-    try control.ask { path, timeout throws(ControlClient.Failure) in
+    let path = try control.ask { path, timeout throws(ControlClient.Failure) in
       try ControlClient.stop(at: path, timeout: timeout)
+      return path
     }
+    try printOut("the daemon at \(path) stops")
   }
 }

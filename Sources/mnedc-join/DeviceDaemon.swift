@@ -18,6 +18,8 @@ final class DeviceDaemon: @unchecked Sendable {
   // Owned by the main thread.
   private var device: Device?
   private var hasJoined = false
+  /// The last lease.
+  private var address: IPv4Address?
   /// Who waits for the first join; `nil` in the foreground, and once joined.
   private var foreground: Foreground?
 
@@ -77,7 +79,11 @@ final class DeviceDaemon: @unchecked Sendable {
     let time = ValueKind<Duration>.joinTimeout.text(settings.join.timeout)
     device?.status { [daemon] status in
       let why = status.lastLoss ?? status.progress
-      daemon.fail(Failure(.unavailable, "could not join within \(time): \(why)"))
+      daemon.fail(
+        Failure(
+          .unavailable,
+          "could not join within \(time): \(why); check that --server is right, that mnedcd runs there, and that its "
+            + "port is open"))
     }
   }
 
@@ -92,6 +98,12 @@ final class DeviceDaemon: @unchecked Sendable {
   }
 
   private func joined(_ address: IPv4Address, _ pool: IPv4Prefix, _ server: String) {
+    if let former = self.address, former != address {
+      daemon.logger.warning(
+        "the relay has given \(former) to another device; this one has \(address) now, and its open connections are lost"
+      )
+    }
+    self.address = address
     let line = "joined \(pool) as \(deviceID) at \(address) through \(server)"
     hasJoined = true
     if let foreground {
@@ -108,8 +120,9 @@ final class DeviceDaemon: @unchecked Sendable {
     if !hasJoined, case .refused(let refusal) = loss, refusal.code != .shuttingDown {
       return daemon.fail(Failure(.unavailable, "the relay does not let this device in: \(refusal.text)"))
     }
-    let milliseconds = Int(retry.milliseconds)
-    daemon.logger.warning("\(loss); trying again in \(milliseconds) ms")
+    // Who waits in the foreground is told once, if it comes to nothing.
+    let level: Logger.Level = foreground == nil ? .warning : .debug
+    daemon.logger.log(level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms")
     notifyServiceManager("STATUS=\(loss)")
   }
 }

@@ -79,7 +79,7 @@ struct MnedcJoin: ParsableCommand {
         "no relay is named; give --server HOST:PORT, or write `server: HOST:PORT` to "
           + (configuration.config ?? ConfigOptions.defaultPath))
     }
-    if daemon.check { return daemon.show(settings) }
+    if daemon.check { return try daemon.show(settings) }
     let isInBackground = Foreground.isWaiting()
     if background, !isInBackground { return try goToBackground() }
     try DeviceDaemon(settings, isInBackground: isInBackground).run()
@@ -93,7 +93,7 @@ struct MnedcJoin: ParsableCommand {
       throw Failure(.systemError, "cannot start in the background: \(error)")
     }
     switch process.waitUntilReady() {
-    case .success(let line): printOut(line)
+    case .success(let line): try printOut(line)
     // The process in the background has said why.
     case .failure(let exit): endProcess(exit.status == 0 ? ExitStatus.software.rawValue : exit.status)
     }

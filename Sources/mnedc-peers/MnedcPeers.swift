@@ -19,7 +19,7 @@ struct MnedcPeers: ParsableCommand {
     let report = try control.ask { path, timeout throws(ControlClient.Failure) in
       try ControlClient.peers(at: path, timeout: timeout)
     }
-    printOut(json ? JSON.pretty(report) : Self.table(report).text)
+    try printOut(json ? JSON.pretty(report) : Self.table(report).text)
   }
 
   private static func table(_ report: PeersReport) -> Table {

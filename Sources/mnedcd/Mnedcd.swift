@@ -52,7 +52,7 @@ struct Mnedcd: ParsableCommand {
     if let interface { settings.relay.interface = interface }
     if let socket { settings.relay.socket = socket }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
-    if daemon.check { return daemon.show(settings) }
+    if daemon.check { return try daemon.show(settings) }
     try RelayDaemon(settings).run()
   }
 }

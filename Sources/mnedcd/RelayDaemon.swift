@@ -85,7 +85,9 @@ struct RelayDaemon {
       switch error {
       case .listen(let address, .addressInUse):
         throw Failure(
-          .cannotCreate, "cannot listen on \(address): another program does; stop it or choose another --listen")
+          .cannotCreate,
+          "cannot listen on \(address): another program does, or another --listen ([::] takes IPv4 too); stop it or choose another --listen"
+        )
       case .listen(let address, .permissionDenied):
         throw Failure(
           .noPermission, "cannot listen on \(address): ports below 1024 are for root; choose another --listen")

@@ -33,7 +33,7 @@ enum RelayReports {
       peers: status.sessions.filter { $0.address != status.address }.map { session in
         PeersReport.Peer(
           address: session.address.description, deviceId: session.deviceID, state: .online,
-          outerAddress: session.outerAddress, connected: Instant.now().since(session.since).seconds,
+          outerAddress: session.outerAddress, connected: Instant.now().since(session.since).roundedSeconds,
           roundTripMs: session.roundTrip.map(\.milliseconds))
       })
   }
@@ -48,7 +48,7 @@ extension RelayReport {
       sessions: status.sessions.map { session in
         SessionReport(
           address: session.address.description, deviceId: session.deviceID, outerAddress: session.outerAddress,
-          connected: now.since(session.since).seconds, silent: now.since(session.lastReceived).seconds,
+          connected: now.since(session.since).roundedSeconds, silent: now.since(session.lastReceived).roundedSeconds,
           roundTripMs: session.roundTrip.map(\.milliseconds),
           link: LinkReport(received: session.received, sent: session.sent, queue: session.queue))
       })

@@ -43,6 +43,9 @@ int clinux_usable_cores(void);
 /// How many bytes a second the other end of a TCP connection takes, as the kernel last measured it (TCP_INFO).
 int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
 
+/// Closes every descriptor from `first` on.
+int clinux_close_from(unsigned int first);
+
 /// Names the calling thread; at most 15 bytes count.
 int clinux_name_thread(const char *name);
 
