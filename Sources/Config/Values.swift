@@ -157,16 +157,3 @@ extension ValueKind where Value == IPv4Prefix {
     }
   }
 }
-
-extension IPv4Address {
-  /// Why no host can have it (RFC 6890); `nil` if one can.
-  fileprivate var specialUse: String? {
-    switch bits >> 24 {
-    case 0: #"in "this network" (0.0.0.0/8)"#
-    case 127: "loopback (127.0.0.0/8)"
-    case 224...239: "multicast (224.0.0.0/4)"
-    case 240...: "reserved (240.0.0.0/4)"
-    default: nil
-    }
-  }
-}

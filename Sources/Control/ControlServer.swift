@@ -27,9 +27,23 @@ public final class ControlServer: EventHandler {
   }
 
   public func handle(_ events: Events) {
-    while let socket = try? listener.accept() {
+    do {
+      try acceptAll()
+    } catch {
+      // No descriptor is left: trying again at once would find none either.
+      setInterest([])
+      self.events.schedule(after: .milliseconds(200)) { [weak self] in self?.setInterest(.readable) }
+    }
+  }
+
+  private func setInterest(_ interest: Events) {
+    if let registration { events.setInterest(interest, of: listener.descriptor, registration) }
+  }
+
+  private func acceptAll() throws(Errno) {
+    while let socket = try listener.accept() {
       guard let peer = try? socket.peerCredentials() else { continue }
-      let client = ControlClientSession(socket, peer, on: self.events)
+      let client = ControlClientSession(socket, peer, on: events)
       if isFull(for: peer.user) {
         client.refuse(ControlError(.busy, "too many programs ask at once; try again"))
         continue
@@ -110,11 +124,7 @@ private final class ControlClientSession: EventHandler {
     // Nobody waits for an answer any more, so what was asked is not wanted any more either.
     if events.contains(.hangup) { return end() }
     if !answer.isEmpty { return write() }
-    if handler == nil {
-      // The command is under way; whoever asked has gone, or sends more than one request.
-      return end()
-    }
-    read()
+    if handler != nil { read() }
   }
 
   private func read() {
@@ -132,8 +142,10 @@ private final class ControlClientSession: EventHandler {
   }
 
   private func carryOut(_ line: ArraySlice<UInt8>) {
-    guard let handler else { return }
+    guard let handler, let registration else { return }
     self.handler = nil
+    // One request a connection: whatever else comes is not read, but that the other end is gone is told all the same.
+    events.setInterest([], of: socket, registration)
     do throws(ControlError) {
       let command = try ControlRequest(parsing: line).command
       guard command.isForEverybody || peer.user == 0 || peer.user == currentUser() else {

@@ -61,7 +61,7 @@ final class PacketPump {
   func update(_ update: PeerUpdate) -> PeerTable.Outcome {
     lastDestination = nil
     for peer in update.joined { absent.forget(peer.address) }
-    return peers.apply(update, except: membership.address)
+    return peers.apply(update, in: membership.pool, except: membership.address)
   }
 
   // MARK: Out

@@ -8,7 +8,8 @@ struct PeerTable {
   /// Whether the update fits what is known.
   enum Outcome { case applied, outdated, missedSome }
 
-  mutating func apply(_ update: PeerUpdate, except own: IPv4Address) -> Outcome {
+  /// Peers that cannot be, outside `pool` or with an ID that is none, are left out: the relay may be anybody.
+  mutating func apply(_ update: PeerUpdate, in pool: IPv4Prefix, except own: IPv4Address) -> Outcome {
     if let since = update.since {
       guard let revision, since <= revision else { return .missedSome }
       guard update.revision >= revision else { return .outdated }
@@ -17,7 +18,10 @@ struct PeerTable {
     }
     revision = update.revision
     for address in update.left { peers[address] = nil }
-    for peer in update.joined where peer.address != own { peers[peer.address] = peer }
+    for peer in update.joined
+    where peer.address != own && pool.contains(peer.address) && DeviceID.isValid(peer.deviceID) {
+      peers[peer.address] = peer
+    }
     return .applied
   }
 

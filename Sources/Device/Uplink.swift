@@ -176,8 +176,8 @@ final class Uplink: EventHandler, DialerDelegate {
   private func enter(_ connection: FrameConnection, _ message: ControlMessage?) throws(WireError) {
     switch message {
     case .welcome(let welcome):
-      guard welcome.version == protocolVersion, welcome.pool.contains(welcome.address), welcome.pool.length >= 1 else {
-        throw .badMessage("a welcome that makes no sense")
+      guard welcome.version == protocolVersion, welcome.isPlausible else {
+        throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
       }
       lastAddress = welcome.address
       let keepalive = Duration.milliseconds(
@@ -222,7 +222,10 @@ final class Uplink: EventHandler, DialerDelegate {
     generation += 1
     roundTrip = nil
     switch former {
-    case .idle, .ended: return
+    case .ended:
+      phase = .ended
+      return
+    case .idle: break
     case .dialing(let dialer): dialer.cancel()
     case .joining(let connection): connection.close()
     case .joined(let connection, let since, _):

@@ -21,6 +21,8 @@ public final class FrameConnection: @unchecked Sendable {
   /// When bytes last came.
   public private(set) var lastReceived = Instant.now()
   public private(set) var received = Traffic()
+  /// Payloads longer than this, in bytes, are refused as soon as their header is here, whatever their type allows.
+  public var payloadLimit = FrameHeader.maximumPayload
 
   // Guarded by its lock. The descriptor is written to under it, so that frames of several threads do not mix.
   private let sending: Mutex<Sending>
@@ -139,6 +141,10 @@ public final class FrameConnection: @unchecked Sendable {
     var offset = 0
     while isOpen, offset < bytes.count {
       switch try FrameScan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
+      case .frame(let header) where header.length > payloadLimit:
+        throw .oversizedFrame(header.type, header.length)
+      case .partial(let needed) where needed > FrameHeader.size + payloadLimit:
+        throw .badMessage("a frame of \(needed) bytes is too long here")
       case .frame(let header):
         received.frames += 1
         try deliver(UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + header.frameSize]), header)

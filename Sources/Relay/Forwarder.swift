@@ -14,7 +14,6 @@ final class Forwarder {
 
   /// Frames for addresses that nobody has.
   private(set) var unreachable = 0
-  private var notices = RateLimit(perSecond: 200, burst: 200)
 
   init(_ directory: Directory) {
     self.directory = directory
@@ -53,7 +52,7 @@ final class Forwarder {
 
   private func report(_ destination: IPv4Address, to source: Session) {
     unreachable += 1
-    guard notices.allow(at: .now()) else { return }
+    guard source.notices.allow(at: .now()) else { return }
     source.connection.send(control: ControlMessage.unreachable(Unreachable(address: destination)).frame())
   }
 }

@@ -19,7 +19,7 @@ struct LeaseTable {
   private var uses = 0
   private var nextUntried: UInt32
   /// Addresses that a device has given up for another one.
-  private var vacated: [IPv4Address] = []
+  private var vacated: Set<IPv4Address> = []
 
   init(pool: IPv4Prefix) {
     precondition(pool.length <= 30, "a pool has room for the relay and a device")
@@ -61,9 +61,10 @@ struct LeaseTable {
   private mutating func bind(_ address: IPv4Address, to deviceID: String) -> IPv4Address {
     if let old = addresses[deviceID], old != address {
       leases[old] = nil
-      vacated.append(old)
+      vacated.insert(old)
     }
     if let former = leases[address]?.deviceID, former != deviceID { addresses[former] = nil }
+    vacated.remove(address)
     uses += 1
     leases[address] = Lease(deviceID: deviceID, lastUsed: uses, isOnline: true)
     addresses[deviceID] = address
@@ -82,9 +83,7 @@ struct LeaseTable {
   }
 
   private mutating func nextFree() -> IPv4Address? {
-    while let address = vacated.popLast() {
-      if leases[address] == nil { return address }
-    }
+    if let address = vacated.min() { return address }
     while nextUntried < pool.broadcast.bits {
       let address = IPv4Address(bits: nextUntried)
       nextUntried += 1

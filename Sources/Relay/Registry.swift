@@ -73,7 +73,8 @@ final class Registry: Sendable {
     }
     return state.withLock { state in
       if let older = state.members[request.deviceID] {
-        guard older.session === dead || older.instance == request.instance else {
+        // Nobody else is the relay's own host.
+        guard older.session === dead || older.instance == request.instance || session.isRelayHost else {
           return .contested(by: older.session)
         }
         remove(older, request.deviceID, from: &state)
@@ -91,10 +92,11 @@ final class Registry: Sendable {
         }
       }
       state.members[request.deviceID] = Member(session: session, instance: request.instance, address: address)
-      directory.set(session, at: address)
-      // The welcome leaves before any update can, since those are made under this lock too.
+      // The welcome leaves before any update can, since those are made under this lock too, and before any data can, since
+      // nobody finds the session before it is in the directory.
       session.connection.send(control: ControlMessage.welcome(welcome(address)).frame())
       sendEverything(to: session, except: request.deviceID, state)
+      directory.set(session, at: address)
       state.joined[address] = Peer(address: address, deviceID: request.deviceID)
       state.left.remove(address)
       return .admitted(address)
@@ -129,21 +131,21 @@ final class Registry: Sendable {
       let since = state.revision
       state.revision += 1
       var joined = state.joined.values.sorted { $0.address < $1.address }[...]
-      var left = state.left.sorted()
+      var left = state.left.sorted()[...]
       state.joined = [:]
       state.left = []
-      // A part that is not the last leads to the revision that it builds on, so that the next one fits.
-      while true {
-        let part = Array(joined.prefix(PeerUpdate.maximumPeers))
-        joined = joined.dropFirst(part.count)
-        let revision = joined.isEmpty ? state.revision : since
-        let frame = ControlMessage.peers(
-          PeerUpdate(revision: revision, since: since, joined: part, left: left)
-        ).frame()
-        left = []
+      // First who left, then who joined, since an address may have changed hands. A part that is not the last leads to the
+      // revision that it builds on, so that the next one fits.
+      repeat {
+        let gone = Array(left.prefix(PeerUpdate.maximumLeft))
+        left = left.dropFirst(gone.count)
+        let come = left.isEmpty ? Array(joined.prefix(PeerUpdate.maximumPeers)) : []
+        joined = joined.dropFirst(come.count)
+        let isLast = left.isEmpty && joined.isEmpty
+        let update = PeerUpdate(revision: isLast ? state.revision : since, since: since, joined: come, left: gone)
+        let frame = ControlMessage.peers(update).frame()
         for member in state.members.values { member.session.connection.send(control: frame) }
-        if joined.isEmpty { return }
-      }
+      } while !left.isEmpty || !joined.isEmpty
     }
   }
 

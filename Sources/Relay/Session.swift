@@ -20,6 +20,10 @@ final class Session: EventHandler, @unchecked Sendable {
   private(set) var roundTrip: Duration?
   private var onProof: [@Sendable (Bool) -> Void] = []
   private var proofTimer: Timer?
+  private var syncs = RateLimit(perSecond: 1, burst: 2)
+  private var hasSyncWaiting = false
+  /// How often the device may be told that somebody is not there.
+  var notices = RateLimit(perSecond: 200, burst: 200)
 
   enum State {
     /// Nothing, or not enough, has come.
@@ -35,6 +39,8 @@ final class Session: EventHandler, @unchecked Sendable {
     self.peerName = peerName
     self.isRelayHost = isRelayHost
     self.loop = loop
+    // Strangers get little memory.
+    connection.payloadLimit = FrameType.handshake.maximumPayload
   }
 
   // MARK: What comes in
@@ -84,10 +90,22 @@ final class Session: EventHandler, @unchecked Sendable {
 
   private func obey(_ message: ControlMessage?, _ deviceID: String) throws(WireError) {
     switch message {
-    case .sync: loop.registry.resend(to: self, deviceID)
+    case .sync: resend(deviceID)
     case .leave: finish("left")
     case nil: break
     default: throw .badMessage("it is not for a relay")
+    }
+  }
+
+  /// Sends everything anew, but not as often as a device may ask: what it asks for too soon, it gets a little later.
+  private func resend(_ deviceID: String) {
+    guard !hasSyncWaiting else { return }
+    guard !syncs.allow(at: .now()) else { return loop.registry.resend(to: self, deviceID) }
+    hasSyncWaiting = true
+    loop.events.schedule(after: .seconds(1)) { [weak self] in
+      guard let self, case .joined = self.state else { return }
+      self.hasSyncWaiting = false
+      self.loop.registry.resend(to: self, deviceID)
     }
   }
 
@@ -104,6 +122,7 @@ final class Session: EventHandler, @unchecked Sendable {
     switch loop.registry.admit(self, request, over: dead) {
     case .admitted(let address):
       state = .joined(deviceID: request.deviceID, address: address)
+      connection.payloadLimit = FrameHeader.maximumPayload
       loop.logger.info("\(request.deviceID) joined as \(address) from \(peerName)")
       loop.announce()
     case .refused(let refusal):
@@ -132,7 +151,11 @@ final class Session: EventHandler, @unchecked Sendable {
       onProof.append(answer)
       guard onProof.count == 1 else { return }
       connection.sendPing()
-      proofTimer = loop.events.schedule(after: RelaySettings.proofTimeout) { self.prove(false) }
+      let asked = Instant.now()
+      // The echo may be behind a lot of data on a slow line; the data proves as much.
+      proofTimer = loop.events.schedule(after: RelaySettings.proofTimeout) {
+        self.prove(self.connection.lastReceived > asked)
+      }
     }
   }
 

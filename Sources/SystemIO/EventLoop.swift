@@ -94,6 +94,8 @@ public final class EventLoop: @unchecked Sendable {
         } else {
           dispatch(event)
         }
+        // A long round must not hold the timers up.
+        if index % 8 == 7 { fireTimers() }
       }
       fireTimers()
     }

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// Tells the service manager how this process does (sd_notify(3)), if one has asked for it by NOTIFY_SOCKET: lines such as
-/// `READY=1` and `STATUS=joined as 10.0.0.2`.
+/// `READY=1` and `STATUS=joined as 10.0.0.2`. No value may hold the end of a line.
 public func notifyServiceManager(_ lines: String) {
   guard let path = environmentVariable("NOTIFY_SOCKET"), !path.isEmpty else { return }
   let socket = Glibc.socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)

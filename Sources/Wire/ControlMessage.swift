@@ -90,10 +90,18 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
   /// For people.
   public var text: String
 
-  /// A long `text`, which may quote what the other end sent, is cut so that the refusal always fits a handshake frame.
+  /// A long `text`, which may quote what the other end sent, is cut so that the refusal always fits a handshake frame, and
+  /// what is no visible character becomes a space, since it ends up on terminals and in logs.
   public init(_ code: Code, _ text: String) {
     self.code = code
-    self.text = String(text.unicodeScalars.prefix(Self.maximumText))
+    let scalars = text.unicodeScalars.prefix(Self.maximumText).map { $0.properties.isVisible ? $0 : " " }
+    self.text = String(String.UnicodeScalarView(scalars))
+  }
+
+  /// Both members come from a stranger.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(try container.decode(Code.self, forKey: .code), try container.decode(String.self, forKey: .text))
   }
 
   /// In Unicode scalars, of which each takes at most 6 bytes in JSON.
@@ -125,8 +133,9 @@ public struct PeerUpdate: Codable, Sendable, Equatable {
     self.left = left
   }
 
-  /// As many peers as surely fit one message, whatever their IDs.
-  public static let maximumPeers = 1000
+  /// As many of each as surely fit one message together, whatever the IDs.
+  public static let maximumPeers = 500
+  public static let maximumLeft = 1000
 }
 
 public struct Unreachable: Codable, Sendable, Equatable {
@@ -219,6 +228,25 @@ private struct Envelope: Codable {
     case nil:
       preconditionFailure("an unknown message is never sent")
     }
+  }
+}
+
+extension Unicode.Scalar.Properties {
+  /// Neither a control, nor a format character that changes how others are shown, nor a line's end.
+  fileprivate var isVisible: Bool {
+    switch generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: false
+    default: true
+    }
+  }
+}
+
+extension Welcome {
+  /// Whether a device can do with it: a network of hosts, from /8 to /30, with both addresses in it, neither of them the
+  /// network's own or its broadcast address.
+  public var isPlausible: Bool {
+    (8...30).contains(pool.length) && pool.network.specialUse == nil && pool.broadcast.specialUse == nil
+      && [address, relayAddress].allSatisfy { pool.contains($0) && $0 != pool.network && $0 != pool.broadcast }
   }
 }
 

@@ -75,3 +75,16 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
     length == 0 ? 0 : .max << UInt32(32 - length)
   }
 }
+
+extension IPv4Address {
+  /// Why no host can have it (RFC 6890); `nil` if one can.
+  public var specialUse: String? {
+    switch bits >> 24 {
+    case 0: #"in "this network" (0.0.0.0/8)"#
+    case 127: "loopback (127.0.0.0/8)"
+    case 224...239: "multicast (224.0.0.0/4)"
+    case 240...: "reserved (240.0.0.0/4)"
+    default: nil
+    }
+  }
+}

@@ -4,37 +4,49 @@ import Wire
 @testable import Device
 
 @Suite struct PeerTableTests {
+  private let pool = IPv4Prefix(IPv4Address(bits: 0), length: 24)
   private let own = IPv4Address(bits: 1)
   private func peer(_ number: UInt32) -> Peer { Peer(address: IPv4Address(bits: number), deviceID: "d\(number)") }
 
   @Test func `an update that fits is applied, without the device itself`() {
     var table = PeerTable()
-    #expect(table.apply(PeerUpdate(revision: 3, since: nil, joined: [peer(2)]), except: own) == .applied)
+    #expect(table.apply(PeerUpdate(revision: 3, since: nil, joined: [peer(2)]), in: pool, except: own) == .applied)
     let update = PeerUpdate(revision: 4, since: 3, joined: [peer(1), peer(3)], left: [IPv4Address(bits: 2)])
-    #expect(table.apply(update, except: own) == .applied)
+    #expect(table.apply(update, in: pool, except: own) == .applied)
     #expect(Array(table.peers.keys) == [IPv4Address(bits: 3)])
   }
 
   @Test func `an address that changes hands in one update has its new device`() {
     var table = PeerTable()
-    _ = table.apply(PeerUpdate(revision: 0, since: nil, joined: [peer(2)]), except: own)
+    _ = table.apply(PeerUpdate(revision: 0, since: nil, joined: [peer(2)]), in: pool, except: own)
     let successor = Peer(address: IPv4Address(bits: 2), deviceID: "successor")
-    _ = table.apply(PeerUpdate(revision: 1, since: 0, joined: [successor], left: [successor.address]), except: own)
+    _ = table.apply(
+      PeerUpdate(revision: 1, since: 0, joined: [successor], left: [successor.address]), in: pool, except: own)
     #expect(table.peers[successor.address] == successor)
   }
 
   @Test func `a gap is noticed, and so is an update before everything is known`() {
     var table = PeerTable()
-    #expect(table.apply(PeerUpdate(revision: 2, since: 1, joined: []), except: own) == .missedSome)
-    _ = table.apply(PeerUpdate(revision: 2, since: nil, joined: [peer(2)]), except: own)
-    #expect(table.apply(PeerUpdate(revision: 5, since: 4, joined: [peer(3)]), except: own) == .missedSome)
+    #expect(table.apply(PeerUpdate(revision: 2, since: 1, joined: []), in: pool, except: own) == .missedSome)
+    _ = table.apply(PeerUpdate(revision: 2, since: nil, joined: [peer(2)]), in: pool, except: own)
+    #expect(table.apply(PeerUpdate(revision: 5, since: 4, joined: [peer(3)]), in: pool, except: own) == .missedSome)
     #expect(!table.contains(IPv4Address(bits: 3)))
   }
 
   @Test func `an update from before is left alone`() {
     var table = PeerTable()
-    _ = table.apply(PeerUpdate(revision: 5, since: nil, joined: []), except: own)
-    #expect(table.apply(PeerUpdate(revision: 4, since: 3, joined: [peer(2)]), except: own) == .outdated)
+    _ = table.apply(PeerUpdate(revision: 5, since: nil, joined: []), in: pool, except: own)
+    #expect(table.apply(PeerUpdate(revision: 4, since: 3, joined: [peer(2)]), in: pool, except: own) == .outdated)
     #expect(!table.contains(IPv4Address(bits: 2)))
+  }
+
+  @Test func `a peer that cannot be is left out`() {
+    var table = PeerTable()
+    let strange = [
+      Peer(address: IPv4Address(bits: 256), deviceID: "far"),
+      Peer(address: IPv4Address(bits: 2), deviceID: "\u{1B}[31m"),
+    ]
+    #expect(table.apply(PeerUpdate(revision: 1, since: nil, joined: strange), in: pool, except: own) == .applied)
+    #expect(table.peers.isEmpty)
   }
 }

@@ -186,6 +186,8 @@ import Wire
     Array("GET / HTTP/1.1\r\nHost: relay\r\n\r\n".utf8),
     [UInt8](repeating: 0xFF, count: 64),
     [1, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0],
+    // The header of a long frame, of which nobody would see the end.
+    [3, 0x01, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0],
   ])
   func `what is no join ends its own connection only, with a word why`(bytes: [UInt8]) throws {
     let relay = try TestRelay()
@@ -197,6 +199,51 @@ import Wire
     #expect(stranger.waitForEnd())
     try member.send(frameBytes(.data, [5], address: address))
     #expect(try member.receive(.data).payload == [5])
+  }
+
+  @Test func `a device that asks for everything again and again gets it now and then`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    let (client, _) = try relay.join("one")
+    for _ in 0..<200 { try client.send(.sync) }
+    try client.send(frameBytes(.ping, [7]))
+    var answers = 0
+    while true {
+      let frame = try client.receive()
+      if frame.header.type == .pong { break }
+      if case .peers(let update)? = try frame.message(), update.since == nil { answers += 1 }
+    }
+    // One came with the welcome; of the 200, two at once.
+    #expect(answers <= 4)
+    let later = try client.receive { message -> PeerUpdate? in
+      if case .peers(let update) = message, update.since == nil { update } else { nil }
+    }
+    #expect(later.revision >= 0)
+  }
+
+  @Test func `a device that joins under fire hears its welcome first`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    let (sender, _) = try relay.join("sender")
+    let (first, address) = try relay.join("target", instance: "0")
+    try first.send(.leave)
+    #expect(first.waitForEnd())
+    /// `@unchecked`: from here on it belongs to the one thread.
+    struct Handed: @unchecked Sendable { let client: RawFrameClient }
+    let handed = Handed(client: sender)
+    let isOver = Mailbox<Bool>()
+    let fire = SystemThread.start(name: "fire") {
+      while isOver.items.isEmpty { try? handed.client.send(frameBytes(.data, [1], address: address)) }
+    }
+    for round in 1...100 {
+      let target = try RawFrameClient(connectingTo: relay.address)
+      try target.send(.join(JoinRequest(deviceID: "target", instance: "\(round)")), as: .handshake)
+      #expect(try target.receive().header.type == .control)
+      try target.send(.leave)
+      #expect(target.waitForEnd())
+    }
+    isOver.put(true)
+    fire.join()
   }
 
   @Test func `an idle connection holds nobody up`() throws {
