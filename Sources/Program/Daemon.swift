@@ -25,9 +25,9 @@ public final class Daemon: @unchecked Sendable {
   /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
     self.program = program
-    output = LogOutput(program: program)
-    logger = output.logger(level: Logger.Level(rawValue: level.rawValue) ?? .info)
     do {
+      output = try LogOutput(program: program)
+      logger = output.logger(level: Logger.Level(rawValue: level.rawValue) ?? .info)
       events = try EventLoop()
       signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
         self?.stop(signal.why)
@@ -59,6 +59,7 @@ public final class Daemon: @unchecked Sendable {
     control?.stop()
     shutDown()
     control = nil
+    output.flush()
     if let failure { throw failure }
   }
 

@@ -1,26 +1,52 @@
 public import Logging
 internal import Synchronization
 internal import SystemIO
+public import SystemPackage
 
 /// Where a daemon's log goes: standard error, or the system's log once it has gone to the background.
+///
+/// A thread of its own writes the lines, so that a terminal that is stopped or a pipe that nobody reads holds nobody else
+/// up; lines beyond what may wait are counted and left out.
 public final class LogOutput: Sendable {
+  // Set once.
+  private let program: String
+  private let hasLines: WakeUp
+
+  // Guarded by its lock.
+  private let state: Mutex<State>
+
+  private struct State {
+    var target: Target
+    var lines: [Line] = []
+    var leftOut = 0
+    var isWriting = false
+    var hasThread = false
+  }
+
   private enum Target {
     case standardError(withTime: Bool)
     case systemLog
   }
 
-  private let program: String
-  private let target: Mutex<Target>
-
-  /// Begins with standard error. The journal has the time already, so it is not given there.
-  public init(program: String) {
-    self.program = program
-    target = Mutex(.standardError(withTime: !standardErrorIsJournal()))
+  private struct Line {
+    var level: Logger.Level
+    var text: String
+    var time: String
   }
 
-  /// From now on, everything goes to the system's log.
+  private static let maximumLines = 1000
+
+  /// Begins with standard error. The journal has the time already, so it is not given there.
+  public init(program: String) throws(Errno) {
+    self.program = program
+    hasLines = try WakeUp()
+    state = Mutex(State(target: .standardError(withTime: !standardErrorIsJournal())))
+  }
+
+  /// From now on, everything goes to the system's log. What was to go to standard error goes there first.
   public func useSystemLog() {
-    target.withLock { $0 = .systemLog }
+    flush()
+    state.withLock { $0.target = .systemLog }
   }
 
   /// A logger that writes here.
@@ -30,14 +56,54 @@ public final class LogOutput: Sendable {
     return logger
   }
 
-  fileprivate func write(_ level: Logger.Level, _ text: String) {
-    switch target.withLock({ $0 }) {
+  /// Waits until all lines are written, but no more than a second.
+  public func flush() {
+    let deadline = Instant.now().advanced(by: .seconds(1))
+    while state.withLock({ !$0.lines.isEmpty || $0.isWriting }), Instant.now() < deadline {
+      sleep(for: .milliseconds(1))
+    }
+  }
+
+  fileprivate func add(_ level: Logger.Level, _ text: String) {
+    let line = Line(level: level, text: text, time: localTime())
+    let needsThread = state.withLock { state in
+      if state.lines.count < Self.maximumLines { state.lines.append(line) } else { state.leftOut += 1 }
+      defer { state.hasThread = true }
+      return !state.hasThread
+    }
+    // Not before the first line: threads are started once the signals are blocked.
+    if needsThread { SystemThread.detach(name: "log") { self.writeLines() } }
+    hasLines.raise()
+  }
+
+  private func writeLines() {
+    while true {
+      guard hasLines.wait(until: Instant.now().advanced(by: .seconds(3600))) else { continue }
+      hasLines.lower()
+      let (lines, leftOut, target) = state.withLock { state in
+        defer {
+          state.lines = []
+          state.leftOut = 0
+          state.isWriting = true
+        }
+        return (state.lines, state.leftOut, state.target)
+      }
+      for line in lines { write(line, to: target) }
+      if leftOut > 0 {
+        write(Line(level: .warning, text: "\(leftOut) lines are left out", time: localTime()), to: target)
+      }
+      state.withLock { $0.isWriting = false }
+    }
+  }
+
+  private func write(_ line: Line, to target: Target) {
+    switch target {
     case .standardError(let withTime):
-      let time = withTime ? "\(localTime()) " : ""
-      let mark = level >= .warning ? "\(level): " : ""
-      printError("\(time)\(program): \(mark)\(text)")
+      let time = withTime ? "\(line.time) " : ""
+      let mark = line.level >= .warning ? "\(line.level): " : ""
+      printError("\(time)\(program): \(mark)\(line.text)")
     case .systemLog:
-      logToSystem(program, priority: level.priority, text)
+      logToSystem(program, priority: line.level.priority, line.text)
     }
   }
 }
@@ -53,7 +119,7 @@ private struct LineLogHandler: LogHandler {
   }
 
   func log(event: LogEvent) {
-    output.write(event.level, event.message.description)
+    output.add(event.level, event.message.description)
   }
 }
 

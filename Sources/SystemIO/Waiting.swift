@@ -1,6 +1,13 @@
 internal import Glibc
 public import SystemPackage
 
+/// Lets the calling thread rest. A loop's thread never does.
+public func sleep(for time: Duration) {
+  var left = timespec(tv_sec: Int(time.nanoseconds / 1_000_000_000), tv_nsec: Int(time.nanoseconds % 1_000_000_000))
+  var rest = timespec()
+  while nanosleep(&left, &rest) < 0, errno == EINTR { left = rest }
+}
+
 extension Descriptor {
   /// Waits until the descriptor is ready for one of `events`, or at most until `deadline`. False: the time is up. For
   /// programs that have nothing else to do; a loop's thread never waits like this.
