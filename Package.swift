@@ -56,7 +56,7 @@ let package = Package(
       name: "TestSupport",
       dependencies: ["CTestSupport", "Device", "Link", "Relay", "SystemIO", "Tun", "Wire", .logging, .systemPackage],
       path: "Tests/TestSupport"),
-    .testTarget(name: "SystemIOTests", dependencies: ["SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .testTarget(name: "SystemIOTests", dependencies: ["CLinux", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
     .testTarget(
       name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),
@@ -64,7 +64,7 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "RelayTests", dependencies: ["Link", "Relay", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(name: "DeviceTests", dependencies: ["Device", "Link", "SystemIO", "TestSupport", "Tun", "Wire"]),
-    .testTarget(name: "TunTests", dependencies: ["SystemIO", "Tun", "Wire", .systemPackage]),
+    .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 

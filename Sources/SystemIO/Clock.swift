@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// A point in time on the monotonic clock, in nanoseconds; it never jumps and has nothing to do with the time of day.

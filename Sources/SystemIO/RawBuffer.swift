@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// A piece of raw memory with one owner, given back when the owner lets go of it. Its contents start undefined.
