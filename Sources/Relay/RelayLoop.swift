@@ -17,6 +17,8 @@ final class RelayLoop: @unchecked Sendable {
   let memory = ReceiveMemory()
   let forwarder: Forwarder
   private(set) var sessions: [ObjectIdentifier: Session] = [:]
+  /// Those of them that have not joined.
+  private var strangers: [ObjectIdentifier: Session] = [:]
   private var lines = RateLimit(perSecond: 1, burst: 20)
 
   /// `onChange` is called, on any thread, when somebody has joined or left.
@@ -38,6 +40,8 @@ final class RelayLoop: @unchecked Sendable {
     let session = Session(connection, peerName: peerName, isRelayHost: isRelayHost, loop: self)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
+      strangers[ObjectIdentifier(session)] = session
+      makeRoomForStrangers()
       do {
         try connection.attach(session)
       } catch {
@@ -49,6 +53,19 @@ final class RelayLoop: @unchecked Sendable {
 
   func forget(_ session: Session) {
     sessions[ObjectIdentifier(session)] = nil
+    strangers[ObjectIdentifier(session)] = nil
+  }
+
+  /// The session has joined.
+  func welcome(_ session: Session) {
+    strangers[ObjectIdentifier(session)] = nil
+  }
+
+  /// A flood of connections that never join must not keep those out that do: who has been about to join for longest gives
+  /// way, since an honest device is through within a few round trips.
+  private func makeRoomForStrangers() {
+    guard strangers.count > RelaySettings.maximumStrangers else { return }
+    strangers.values.min { $0.since < $1.since }?.giveWay()
   }
 
   func announce() {

@@ -24,6 +24,8 @@ public struct RelaySettings: Sendable {
 
   /// A connection that has not joined by then is closed.
   static let handshakeTimeout = Duration.seconds(10)
+  /// How many connections of one loop may be about to join at once.
+  static let maximumStrangers = 1024
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
 }

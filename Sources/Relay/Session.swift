@@ -123,6 +123,7 @@ final class Session: EventHandler, @unchecked Sendable {
     case .admitted(let address):
       state = .joined(deviceID: request.deviceID, address: address)
       connection.payloadLimit = FrameHeader.maximumPayload
+      loop.welcome(self)
       loop.logger.info("\(request.deviceID) joined as \(address) from \(peerName)")
       loop.announce()
     case .refused(let refusal):
@@ -206,6 +207,12 @@ final class Session: EventHandler, @unchecked Sendable {
         return
       }
     }
+  }
+
+  /// Ends a session that has not joined, to make room for another.
+  func giveWay() {
+    loop.limited { $0.notice("\(peerName): too many connections are about to join, and this one for longest; closed") }
+    close(telling: Refusal(.silent, "too many connections are about to join; try again"))
   }
 
   private func finish(_ why: String, telling refusal: Refusal? = nil) {

@@ -255,6 +255,20 @@ import Wire
     #expect(relay.status()?.joining == idle.count)
   }
 
+  @Test func `a flood of connections that never join keeps nobody out`() throws {
+    let relay = try TestRelay(threads: 1)
+    defer { relay.stop() }
+    // Both ends of every connection are in this process.
+    raiseDescriptorLimit()
+    let flood = try (0..<1100).map { _ in try RawFrameClient(connectingTo: relay.address) }
+    let (client, address) = try relay.join("one")
+    try client.send(frameBytes(.data, [1], address: address))
+    #expect(try client.receive(.data).payload == [1])
+    #expect(try #require(relay.status()).joining <= 1024)
+    // Who waited for longest has given way, with a word.
+    #expect(try flood[0].receive(refusal).code == .silent)
+  }
+
   @Test(arguments: [
     (JoinRequest(versions: [2], deviceID: "one", instance: "1"), Refusal.Code.unsupportedVersion),
     (JoinRequest(deviceID: "not valid!", instance: "1"), .badRequest),
