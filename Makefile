@@ -80,15 +80,17 @@ format: ## format the Swift sources in place
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
 
 completions: build ## write completions/ again from the programs' own options
-	@mkdir -p completions
+	@mkdir -p completions/bash completions/zsh completions/fish
 	@set -e; for program in $(PROGRAMS); do \
-	  .build/release/$$program --generate-completion-script bash >completions/$$program.bash; \
-	  .build/release/$$program --generate-completion-script zsh >completions/_$$program; \
-	  .build/release/$$program --generate-completion-script fish >completions/$$program.fish; \
+	  .build/release/$$program --generate-completion-script bash >completions/bash/$$program; \
+	  .build/release/$$program --generate-completion-script zsh >completions/zsh/_$$program; \
+	  .build/release/$$program --generate-completion-script fish >completions/fish/$$program.fish; \
 	done
 
 install: ## programs, man pages, completions and examples, below PREFIX; builds first if nothing is built
 	@test -x .build/release/mnedcd || $(MAKE) --no-print-directory build
+	@test -z "$$(find Sources Package.swift -newer .build/release/mnedcd -print -quit)" || \
+	  echo "make: the sources have changed since the programs were built; 'make build' brings them up to date" >&2
 	install -d $(sbin) $(bin) $(doc)/examples $(bash) $(zsh) $(fish)
 	@set -e; \
 	put() { install -m "$$1" "$$2" "$$3"; echo "$$3"; }; \
@@ -96,11 +98,9 @@ install: ## programs, man pages, completions and examples, below PREFIX; builds 
 	for program in $(TOOLS); do put 755 .build/release/$$program $(bin)/$$program; $(STRIP) $(bin)/$$program; done; \
 	for page in $(wildcard man/*.[1-8]); do \
 	  section=$(man)/man$${page##*.}; install -d "$$section"; put 644 "$$page" "$$section/$${page##*/}"; done; \
-	for program in $(PROGRAMS); do \
-	  test ! -e completions/$$program.bash || put 644 completions/$$program.bash $(bash)/$$program; \
-	  test ! -e completions/_$$program || put 644 completions/_$$program $(zsh)/_$$program; \
-	  test ! -e completions/$$program.fish || put 644 completions/$$program.fish $(fish)/$$program.fish; \
-	done; \
+	for file in completions/bash/*; do put 644 "$$file" $(bash)/$${file##*/}; done; \
+	for file in completions/zsh/*; do put 644 "$$file" $(zsh)/$${file##*/}; done; \
+	for file in completions/fish/*; do put 644 "$$file" $(fish)/$${file##*/}; done; \
 	for example in $(wildcard examples/*.yaml); do put 644 "$$example" $(doc)/examples/$${example##*/}; done; \
 	put 755 examples/nat-lab.sh $(doc)/examples/nat-lab.sh
 

@@ -53,13 +53,7 @@ extension ValueKind where Value == String {
 
   public static var deviceID: ValueKind {
     let rule = "1 to 63 letters, digits, dots, hyphens and underscores that begin and end with a letter or digit"
-    return ValueKind("a device ID", rule) { text in
-      let bytes = Array(text.utf8)
-      guard (1...63).contains(bytes.count), bytes.allSatisfy({ $0.isAlphanumeric || $0.isOne(of: "._-") }),
-        bytes[0].isAlphanumeric, bytes[bytes.count - 1].isAlphanumeric
-      else { return .malformed }
-      return .value(text)
-    }
+    return ValueKind("a device ID", rule) { DeviceID.isValid($0) ? .value($0) : .malformed }
   }
 
   /// What the kernel takes (`dev_valid_name`), kept to visible ASCII.

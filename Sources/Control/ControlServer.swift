@@ -152,7 +152,7 @@ private final class ControlClientSession: EventHandler {
         throw ControlError(
           .denied, "\(command.rawValue) is for root and the daemon's own user (\(currentUser())); you are \(peer.user)")
       }
-      let reference = Unchecked(self)
+      let reference = LoopBound(self)
       let events = events
       handler(command) { answer in events.post { reference.value.reply(answer) } }
     } catch {
@@ -193,11 +193,5 @@ private final class ControlClientSession: EventHandler {
     let onEnd = onEnd
     self.onEnd = {}
     onEnd()
-  }
-
-  /// A session on its way through a closure that comes back to the loop.
-  private struct Unchecked: @unchecked Sendable {
-    let value: ControlClientSession
-    init(_ value: ControlClientSession) { self.value = value }
   }
 }

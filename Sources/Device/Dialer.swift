@@ -117,13 +117,3 @@ final class Dialer: EventHandler {
     return attempt.socket
   }
 }
-
-/// A value that belongs to a loop's thread, on its way through a closure that comes back there.
-struct LoopBound<Value>: @unchecked Sendable {
-  // `@unchecked`: it is made and used on the one thread; only the closure that holds it travels.
-  let value: Value
-
-  init(_ value: Value) {
-    self.value = value
-  }
-}

@@ -12,7 +12,8 @@ from lab import PROGRAMS, REPOSITORY
 
 SECTIONS = {"mnedcd": 8, "mnedc-join": 8, "mnedc-peers": 1, "mnedc-ctl": 8}
 PAGES = sorted((REPOSITORY / "man").glob("*.[1-8]"))
-COMPLETIONS = {"bash": "{}.bash", "zsh": "_{}", "fish": "{}.fish"}
+# Each under the name that its shell wants to find installed.
+COMPLETIONS = {"bash": "bash/{}", "zsh": "zsh/_{}", "fish": "fish/{}.fish"}
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 
 

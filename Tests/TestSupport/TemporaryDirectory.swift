@@ -5,7 +5,7 @@ public struct TemporaryDirectory: ~Copyable {
   public let path: String
 
   public init() {
-    var template = Array("/tmp/mnedc-test-XXXXXX".utf8CString)
+    var template = Array(("/tmp/mnedc-test-" + String(repeating: "X", count: 6)).utf8CString)
     precondition(mkdtemp(&template) != nil, "no temporary directory can be made")
     path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
