@@ -27,6 +27,7 @@ for_build() {
   need git command -v git
   need pkg-config command -v pkg-config
   need libyaml-dev pkg-config --exists yaml-0.1
+  need libsqlite3-dev pkg-config --exists sqlite3
 }
 
 for_lab() {

@@ -1,0 +1,70 @@
+public import SystemPackage
+
+/// Why the relay's memory cannot be used, or why an operation on it did nothing.
+public enum StoreError: Error, Equatable, CustomStringConvertible {
+  // Of opening.
+  case noDirectory(String)
+  /// This file, or one that must be made there, cannot be read and written.
+  case noAccess(String, Errno)
+  /// Another process has the store open, or this one has already.
+  case inUse(String, process: Int?)
+  /// A database, but of another program.
+  case notOurs(String)
+  /// Written by a newer version of this program.
+  case newerSchema(String, found: Int, known: Int)
+
+  // Of opening and of operations.
+  case damaged(String, detail: String)
+  case diskFull(String)
+  case failed(String, detail: String)
+
+  // Of operations: all that one of these has done is undone.
+  /// Too many operations wait. Tell the other side to come again later.
+  case busy
+  /// The store is closed, or about to be.
+  case closed
+  /// A value that the schema does not take, such as a key of another length; in SQLite's words.
+  case badValue(String)
+  case noSuchDevice
+  case noSuchInvite(String)
+  case admission(AdmissionProblem)
+  case invite(InviteProblem)
+
+  public var description: String {
+    switch self {
+    case .noDirectory(let path):
+      "there is no directory \(path): make it (mode 0700), owned by the user that the relay runs as"
+    case .noAccess(let path, let error):
+      "\(path): \(error): let the user that the relay runs as read and write it and its directory"
+    case .inUse(let path, let process):
+      "\(path) is in use by another relay\(process.map { " (process \($0))" } ?? ""): stop that one, or choose another"
+        + " state directory"
+    case .notOurs(let path):
+      "\(path) is the database of another program: choose another state directory, or move the file away"
+    case .newerSchema(let path, let found, let known):
+      "\(path) has version \(found) of the schema, and this relay knows \(known) at most: run the newer relay, or restore"
+        + " a copy from before the upgrade"
+    case .damaged(let path, let detail):
+      "\(path) is damaged (\(detail)): restore a copy, or move it away (with its -wal and -shm files) to begin with an"
+        + " empty one, in which no device is admitted"
+    case .diskFull(let path):
+      "\(path) cannot grow, since its disk is full: make room"
+    case .failed(let path, let detail):
+      "\(path): \(detail)"
+    case .busy:
+      "too much waits for the relay's disk: try again later"
+    case .closed:
+      "the relay is about to end: try again later"
+    case .badValue(let detail):
+      "the value cannot be stored: \(detail)"
+    case .noSuchDevice:
+      "there is no such device"
+    case .noSuchInvite(let id):
+      "there is no invite \(id): list the invites to see those there are"
+    case .admission(let problem):
+      problem.description
+    case .invite(let problem):
+      problem.description
+    }
+  }
+}
