@@ -64,9 +64,8 @@ let package = Package(
     .testTarget(
       name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
-    .executableTarget(name: "store-writer", dependencies: ["Store", "SystemIO", "TestSupport"], path: "Tests/StoreWriter"),
-    .testTarget(
-      name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
+    .executableTarget(name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
+    .testTarget(name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "RelayTests", dependencies: ["Link", "Relay", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(name: "DeviceTests", dependencies: ["Device", "Link", "SystemIO", "TestSupport", "Tun", "Wire"]),

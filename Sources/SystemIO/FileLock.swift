@@ -10,6 +10,15 @@ public import SystemPackage
 public struct FileLock: ~Copyable, Sendable {
   private let file: Descriptor
 
+  private init(file: consuming Descriptor) {
+    self.file = file
+  }
+
+  deinit {
+    // Closing is not enough while another thread starts a program, which has all descriptors until it has begun.
+    flock(file.raw, LOCK_UN)
+  }
+
   /// Takes the lock without waiting; `nil` if another has it. The file is made if it is missing, with mode 0600, and says
   /// the holder's process number.
   public static func take(_ path: String) throws(Errno) -> FileLock? {

@@ -2,7 +2,6 @@ import Glibc
 import Store
 import Synchronization
 import SystemIO
-import TestSupport
 
 /// What the store's tests do in a process of its own, to kill it or to take something away from it: `store-writer TASK
 /// DIRECTORY`. Each line on standard output says one thing that is certain.
@@ -52,35 +51,40 @@ import TestSupport
 
   /// Admits a device, fails to commit a thousand for want of room, and admits another one when there is room again.
   private static func failAndGoOn(_ store: Store) throws {
-    let results = Mailbox<String>()
+    let results = Mutex<[String]>([])
     @Sendable func admit(_ number: UInt64) {
       store.perform { db throws(StoreError) in
         try db.admit(key: key(number), id: "device-\(number)", by: .open, at: 1)
       } then: { result in
         switch result {
-        case .success: results.put("device-\(number)")
-        case .failure(.failed), .failure(.diskFull): results.put("failed")
-        case .failure(let error): results.put(error.description)
+        case .success: results.withLock { $0.append("device-\(number)") }
+        case .failure(.failed), .failure(.diskFull): results.withLock { $0.append("failed") }
+        case .failure(let error): results.withLock { $0.append(error.description) }
         }
       }
     }
+    func waitFor(_ count: Int) -> [String] {
+      while results.withLock({ $0.count < count }) { sleep(for: .milliseconds(1)) }
+      return results.withLock { $0 }
+    }
     admit(1)
-    precondition(results.waitFor(1) == ["device-1"])
+    precondition(waitFor(1) == ["device-1"])
     // A file that may not grow fails as a full disk does, and the signal that comes along is not wanted.
     signal(SIGXFSZ, SIG_IGN)
     limitFiles(to: 64 << 10)
-    // They form one transaction, since they all come while the thread is busy.
+    // They form one transaction, since they all come once the thread is busy and before it goes on.
     let areAllPosted = Atomic(false)
     store.perform { _ in
       while !areAllPosted.load(ordering: .acquiring) { sleep(for: .milliseconds(1)) }
     } then: { _ in
     }
+    while store.statistics.waiting > 0 { sleep(for: .milliseconds(1)) }
     for number in 1001...2000 { admit(UInt64(number)) }
     areAllPosted.store(true, ordering: .releasing)
-    precondition(results.waitFor(1001).count == 1001)
+    precondition(waitFor(1001).count == 1001)
     limitFiles(to: .max)
     admit(2)
-    for result in results.waitFor(1002) { try writeOut(result) }
+    for result in waitFor(1002) { try writeOut(result) }
     store.close()
   }
 
