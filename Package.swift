@@ -69,6 +69,7 @@ let package = Package(
     .testTarget(name: "RelayTests", dependencies: ["Link", "Relay", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(name: "DeviceTests", dependencies: ["Device", "Link", "SystemIO", "TestSupport", "Tun", "Wire"]),
     .testTarget(name: "NoiseTests", dependencies: ["CTestSupport", "Noise"], resources: [.copy("vectors.json")]),
+    .executableTarget(name: "noise-peer", dependencies: ["Noise"], path: "Tests/NoisePeer"),
     .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )

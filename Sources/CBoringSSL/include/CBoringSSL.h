@@ -2,9 +2,9 @@
 //
 // swift-crypto's own functions allocate what they return and set the key up for every call, and the data path may do
 // neither. So CBoringSSL.c declares the few functions it takes, under the prefixed names that swift-crypto links them
-// by; the library is not brought in twice. Package.swift names one exact version of swift-crypto for this reason: look at
-// these declarations beside its CCryptoBoringSSL_aead.h and _mem.h before the version is raised. A function that is gone
-// is a link error.
+// by; the library is not brought in twice. Package.swift names one exact version of swift-crypto for this reason:
+// look at these declarations beside its CCryptoBoringSSL_aead.h, _err.h and _mem.h before the version is raised. A
+// function that is gone is a link error.
 
 #ifndef CBORINGSSL_H
 #define CBORINGSSL_H
