@@ -13,11 +13,14 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // Exactly this version: Sources/CBoringSSL declares functions of the BoringSSL inside it.
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     .target(name: "CLinux"),
+    .target(name: "CBoringSSL"),
     .systemLibrary(
       name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(
@@ -25,6 +28,7 @@ let package = Package(
 
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
+    .target(name: "Noise", dependencies: ["CBoringSSL", .crypto]),
     .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
@@ -69,17 +73,21 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "RelayTests", dependencies: ["Link", "Relay", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(name: "DeviceTests", dependencies: ["Device", "Link", "SystemIO", "TestSupport", "Tun", "Wire"]),
+    .testTarget(name: "NoiseTests", dependencies: ["CTestSupport", "Noise"], resources: [.copy("vectors.json")]),
+    .executableTarget(name: "noise-peer", dependencies: ["Noise"], path: "Tests/NoisePeer"),
     .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 
 extension Target.Dependency {
   static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+  static let crypto = product(name: "Crypto", package: "swift-crypto")
   static let logging = product(name: "Logging", package: "swift-log")
   static let systemPackage = product(name: "SystemPackage", package: "swift-system")
 }
 
-for target in package.targets where target.type != .system && !["CLinux", "CTestSupport"].contains(target.name) {
+let inC = ["CBoringSSL", "CLinux", "CTestSupport"]
+for target in package.targets where target.type != .system && !inC.contains(target.name) {
   target.swiftSettings = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),

@@ -1,12 +1,16 @@
 #!/bin/bash
 #
-# requirements.sh GOAL: what a goal of the Makefile needs from Debian, installed where that is possible.
+# requirements.sh GOAL: what a goal of the Makefile needs from Debian and PyPI, installed where that is possible.
 #
-# As root it installs what is missing with apt-get; else it prints the command that would.
+# As root it installs what is missing with apt-get; else it prints the command that would. What only PyPI has goes to
+# .build/python, for the tests alone.
 
 set -euo pipefail
 
+cd "$(dirname "$0")/.."
 packages=()
+# What the tests import beyond Debian's packages. Debian's python3-noise is something else.
+from_pypi=(noiseprotocol==0.3.1)
 
 need() {
   local package=$1
@@ -16,6 +20,11 @@ need() {
 
 # Sorts after the administrator's programs, which are not in every user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
+
+# As in the Makefile.
+tests_python() { python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3; }
+
+have_from_pypi() { PYTHONPATH=.build/python "$(tests_python)" -c 'import noise.connection'; }
 
 have_pytest() { python3 -c 'import pytest' || /usr/bin/python3 -c 'import pytest'; }
 
@@ -58,6 +67,7 @@ case ${1:-} in
     need mandoc command -v mandoc
     need shellcheck command -v shellcheck
     need python3-pytest have_pytest
+    have_from_pypi 2>/dev/null || need python3-pip "$(tests_python)" -m pip --version
     ;;
   *)
     echo "usage: requirements.sh build|demo|bench|check" >&2
@@ -65,20 +75,32 @@ case ${1:-} in
     ;;
 esac
 
-((${#packages[@]} > 0)) || exit 0
+install_packages() {
+  local install="apt-get install --yes --no-install-recommends ${packages[*]}"
+  if ! command -v apt-get >/dev/null; then
+    echo "requirements: '$1' needs what Debian calls: ${packages[*]}; there is no apt-get here to install it" >&2
+    exit 69
+  fi
+  if [[ $(id -u) != 0 ]]; then
+    echo "requirements: '$1' needs more packages; install them with: sudo $install" >&2
+    exit 69
+  fi
+  echo "Installing for '$1': ${packages[*]}" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  if ! { $install || { apt-get update && $install; }; } >&2; then
+    echo "requirements: apt-get could not install: ${packages[*]}" >&2
+    exit 69
+  fi
+}
 
-install="apt-get install --yes --no-install-recommends ${packages[*]}"
-if ! command -v apt-get >/dev/null; then
-  echo "requirements: '$1' needs what Debian calls: ${packages[*]}; there is no apt-get here to install it" >&2
-  exit 69
-fi
-if [[ $(id -u) != 0 ]]; then
-  echo "requirements: '$1' needs more packages; install them with: sudo $install" >&2
-  exit 69
-fi
-echo "Installing for '$1': ${packages[*]}" >&2
-export DEBIAN_FRONTEND=noninteractive
-if ! { $install || { apt-get update && $install; }; } >&2; then
-  echo "requirements: apt-get could not install: ${packages[*]}" >&2
-  exit 69
-fi
+install_from_pypi() {
+  local pip=("$(tests_python)" -m pip install --quiet --root-user-action=ignore --target .build/python)
+  echo "Installing for '$1': ${from_pypi[*]}" >&2
+  if ! "${pip[@]}" "${from_pypi[@]}" >&2; then
+    echo "requirements: pip could not install: ${from_pypi[*]}" >&2
+    exit 69
+  fi
+}
+
+((${#packages[@]} == 0)) || install_packages "$1"
+[[ $1 != check ]] || have_from_pypi 2>/dev/null || install_from_pypi "$1"

@@ -1,17 +1,25 @@
 """Fixtures of the integration tests: labs, and what their programs said beside a failure."""
 
+import sys
+
 import pytest
 
 import lab as labs
 
+# What Tests/requirements.sh installs from PyPI.
+sys.path.append(str(labs.REPOSITORY / ".build" / "python"))
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "network_only: needs a lab but none of the programs")
+    config.addinivalue_line("markers", "no_lab: needs neither a lab nor the installed programs")
     config.why_not = labs.why_not()
 
 
 @pytest.fixture(autouse=True)
 def _can_run(request):
+    if "no_lab" in request.keywords:
+        return
     if request.config.why_not:
         pytest.skip(request.config.why_not)
     if labs.programs() is None and "network_only" not in request.keywords:

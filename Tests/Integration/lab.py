@@ -45,14 +45,14 @@ class Failure(AssertionError):
     """A program or the network did not do what it should; the message says what."""
 
 
-def programs():
-    """The directory with the programs under test: $BUILD, else the newest build there is; None without one."""
+def programs(names=PROGRAMS):
+    """The directory with the programs under test: $BUILD, else the newest build there is; None without `names`."""
     if "BUILD" in os.environ:
         candidates = [Path(os.environ["BUILD"])]
     else:
         candidates = [REPOSITORY / ".build" / kind for kind in ("debug", "release")]
-    complete = [c.resolve() for c in candidates if all(os.access(c / p, os.X_OK) for p in PROGRAMS)]
-    return max(complete, key=lambda c: (c / PROGRAMS[0]).stat().st_mtime, default=None)
+    complete = [c.resolve() for c in candidates if all(os.access(c / p, os.X_OK) for p in names)]
+    return max(complete, key=lambda c: (c / names[0]).stat().st_mtime, default=None)
 
 
 def why_not():

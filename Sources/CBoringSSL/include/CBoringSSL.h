@@ -1,0 +1,45 @@
+// Authenticated encryption in place, with the key's schedule kept, by the BoringSSL inside swift-crypto.
+//
+// swift-crypto's own functions allocate what they return and set the key up for every call, and the data path may do
+// neither. So CBoringSSL.c declares the few functions it takes, under the prefixed names that swift-crypto links them
+// by; the library is not brought in twice. Package.swift names one exact version of swift-crypto for this reason:
+// look at these declarations beside its CCryptoBoringSSL_aead.h, _err.h and _mem.h before the version is raised. A
+// function that is gone is a link error.
+
+#ifndef CBORINGSSL_H
+#define CBORINGSSL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CBORINGSSL_KEY_SIZE 32
+#define CBORINGSSL_NONCE_SIZE 12
+#define CBORINGSSL_TAG_SIZE 16
+
+/// A key with its schedule. Any number of threads may seal and open with it at once.
+struct cboringssl_aead;
+
+/// Sets up a key of CBORINGSSL_KEY_SIZE bytes; null without memory.
+struct cboringssl_aead *cboringssl_aes_256_gcm(const uint8_t *key);
+struct cboringssl_aead *cboringssl_chacha20_poly1305(const uint8_t *key);
+
+/// Frees a key, and wipes it.
+void cboringssl_free(struct cboringssl_aead *aead);
+
+/// Seals the first `length` bytes in place and writes the tag behind them: there is room for `length` +
+/// CBORINGSSL_TAG_SIZE bytes. `nonce` has CBORINGSSL_NONCE_SIZE bytes. False if `length` is beyond the cipher's limit.
+bool cboringssl_seal(const struct cboringssl_aead *aead, uint8_t *bytes, size_t length, const uint8_t *nonce,
+                     const uint8_t *associated, size_t associated_length);
+
+/// Opens `length` bytes, the tag among them, in place. False if they are not what was sealed.
+bool cboringssl_open(const struct cboringssl_aead *aead, uint8_t *bytes, size_t length, const uint8_t *nonce,
+                     const uint8_t *associated, size_t associated_length);
+
+/// Whether this machine has what makes AES-GCM fast and constant in time.
+bool cboringssl_has_aes_hardware(void);
+
+/// Overwrites memory with zeros, also where a compiler would see no use in it.
+void cboringssl_wipe(void *bytes, size_t length);
+
+#endif

@@ -1,0 +1,56 @@
+internal import Crypto
+
+/// An X25519 public key (RFC 7748): who a device or a relay is.
+public struct PublicKey: Sendable, Hashable {
+  /// In bytes.
+  public static let size = 32
+
+  public let bytes: [UInt8]
+
+  /// Nil unless there are `size` bytes. Any 32 bytes are a key; those without a use are refused in the handshake.
+  public init?(_ bytes: [UInt8]) {
+    guard bytes.count == Self.size else { return nil }
+    self.bytes = bytes
+  }
+}
+
+/// An X25519 private key. Its memory is wiped when the last copy goes.
+public struct PrivateKey: Sendable, CustomStringConvertible {
+  private let key: Curve25519.KeyAgreement.PrivateKey
+
+  /// A new key from the system's random numbers.
+  public init() {
+    key = Curve25519.KeyAgreement.PrivateKey()
+  }
+
+  /// Nil unless there are 32 bytes.
+  public init?(_ bytes: [UInt8]) {
+    guard bytes.count == 32, let key = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: bytes) else {
+      return nil
+    }
+    self.key = key
+  }
+
+  /// The secret itself, to be kept in a file. The caller's copy is not wiped.
+  public var bytes: [UInt8] { [UInt8](key.rawRepresentation) }
+
+  public var publicKey: PublicKey {
+    guard let key = PublicKey([UInt8](key.publicKey.rawRepresentation)) else {
+      preconditionFailure("an X25519 public key has 32 bytes")
+    }
+    return key
+  }
+
+  /// Says nothing of the secret, so that a log cannot.
+  public var description: String { "a private key" }
+
+  /// X25519. Throws `badKey` where the result would be zero whatever this key is (RFC 7748, section 6.1): swift-crypto
+  /// leaves that check to its caller on Linux.
+  func agree(with remote: PublicKey) throws(NoiseError) -> SharedSecret {
+    guard let remote = try? Curve25519.KeyAgreement.PublicKey(rawRepresentation: remote.bytes),
+      let secret = try? key.sharedSecretFromKeyAgreement(with: remote)
+    else { throw .badKey }
+    guard secret.withUnsafeBytes({ $0.reduce(0, |) }) != 0 else { throw .badKey }
+    return secret
+  }
+}

@@ -1,0 +1,95 @@
+internal import CBoringSSL
+internal import Crypto
+
+/// The key of one direction of an established session. Its memory is wiped when the last copy goes.
+public struct TransportKey: Sendable, CustomStringConvertible {
+  public let suite: CipherSuite
+  let key: SymmetricKey
+
+  init(suite: CipherSuite, key: SymmetricKey) {
+    precondition(key.bitCount == 256)
+    self.suite = suite
+    self.key = key
+  }
+
+  /// A known key of 32 bytes, for tests and measurements.
+  package init(suite: CipherSuite, bytes: [UInt8]) {
+    self.init(suite: suite, key: SymmetricKey(data: bytes))
+  }
+
+  /// Says nothing of the secret, so that a log cannot.
+  public var description: String { "a key for \(suite.rawValue)" }
+}
+
+/// One direction of an established session, sealing in place. It allocates when it is made and never afterwards. Not
+/// synchronised: owned by one thread or guarded by a lock. A counter must never be used twice to seal with one key.
+///
+/// Source: the Noise specification, revision 34, section 12, for the ciphers and how a counter becomes a nonce.
+public struct TransportCipher: ~Copyable, @unchecked Sendable {
+  // Set once, and never written to while it seals and opens: what makes this Sendable.
+  private let aead: OpaquePointer
+  private let isBigEndian: Bool
+
+  /// In bytes.
+  public static let tagSize = Int(CBORINGSSL_TAG_SIZE)
+
+  public init(_ key: TransportKey) {
+    let aead = key.key.withUnsafeBytes { bytes in
+      let bytes = bytes.bindMemory(to: UInt8.self).baseAddress
+      return switch key.suite {
+      case .aes256GCM: cboringssl_aes_256_gcm(bytes)
+      case .chaCha20Poly1305: cboringssl_chacha20_poly1305(bytes)
+      }
+    }
+    guard let aead else { preconditionFailure("no memory for a key") }
+    self.aead = aead
+    isBigEndian = key.suite == .aes256GCM
+  }
+
+  deinit {
+    cboringssl_free(aead)
+  }
+
+  /// Seals in place. `bytes` is the plaintext followed by `tagSize` bytes of room for the tag; `associatedData` is
+  /// authenticated with it and not sent. The counter 2^64 - 1 is reserved by Noise: a precondition.
+  public borrowing func seal(
+    _ bytes: UnsafeMutableRawBufferPointer, counter: UInt64, associatedData: UnsafeRawBufferPointer
+  ) {
+    precondition(bytes.count >= Self.tagSize && counter != .max)
+    let isSealed = withNonce(counter) { nonce in
+      cboringssl_seal(
+        aead, bytes.bytePointer, bytes.count - Self.tagSize, nonce, associatedData.bytePointer, associatedData.count)
+    }
+    precondition(isSealed)
+  }
+
+  /// Opens in place. `bytes` is ciphertext and tag; true: the plaintext now stands in its first `count - tagSize` bytes;
+  /// false: not authentic, and the contents are undefined. The counter comes from the other end, so the reserved one
+  /// is not authentic rather than a mistake of the caller's.
+  public borrowing func open(
+    _ bytes: UnsafeMutableRawBufferPointer, counter: UInt64, associatedData: UnsafeRawBufferPointer
+  ) -> Bool {
+    guard bytes.count >= Self.tagSize, counter != .max else { return false }
+    return withNonce(counter) { nonce in
+      cboringssl_open(aead, bytes.bytePointer, bytes.count, nonce, associatedData.bytePointer, associatedData.count)
+    }
+  }
+
+  /// Four zero bytes and the counter: big-endian for AES-GCM, little-endian for ChaCha20-Poly1305.
+  private borrowing func withNonce(_ counter: UInt64, _ body: (UnsafePointer<UInt8>?) -> Bool) -> Bool {
+    let counter = isBigEndian ? counter.bigEndian : counter.littleEndian
+    return withUnsafeTemporaryAllocation(byteCount: Int(CBORINGSSL_NONCE_SIZE), alignment: 4) { nonce in
+      nonce.storeBytes(of: 0, as: UInt32.self)
+      nonce.storeBytes(of: counter, toByteOffset: 4, as: UInt64.self)
+      return body(UnsafeRawBufferPointer(nonce).bytePointer)
+    }
+  }
+}
+
+extension UnsafeMutableRawBufferPointer {
+  fileprivate var bytePointer: UnsafeMutablePointer<UInt8>? { baseAddress?.assumingMemoryBound(to: UInt8.self) }
+}
+
+extension UnsafeRawBufferPointer {
+  fileprivate var bytePointer: UnsafePointer<UInt8>? { baseAddress?.assumingMemoryBound(to: UInt8.self) }
+}
