@@ -27,24 +27,27 @@ let package = Package(
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
 
     .target(
       name: "Program",
       dependencies: [
-        "Config", "Control", "Device", "Link", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+        "Config", "Control", "Device", "Identity", "Link", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
+        .systemPackage,
       ]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Program", "Relay", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
-        .systemPackage,
+        "Config", "Control", "Device", "Identity", "Program", "Relay", "SystemIO", "Tun", "Wire", .argumentParser,
+        .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
       dependencies: [
-        "Config", "Control", "Device", "Program", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+        "Config", "Control", "Device", "Identity", "Program", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
+        .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-peers", dependencies: ["Control", "Program", "SystemIO", .argumentParser]),
@@ -61,6 +64,7 @@ let package = Package(
     .testTarget(
       name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
+    .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "RelayTests", dependencies: ["Link", "Relay", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(name: "DeviceTests", dependencies: ["Device", "Link", "SystemIO", "TestSupport", "Tun", "Wire"]),
