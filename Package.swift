@@ -59,7 +59,9 @@ let package = Package(
       name: "TestSupport",
       dependencies: ["CTestSupport", "Device", "Link", "Relay", "SystemIO", "Tun", "Wire", .logging, .systemPackage],
       path: "Tests/TestSupport"),
-    .testTarget(name: "SystemIOTests", dependencies: ["CLinux", "SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .testTarget(
+      name: "SystemIOTests",
+      dependencies: ["CLinux", "CTestSupport", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
     .testTarget(
       name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),

@@ -28,8 +28,8 @@ struct Mnedcd: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Admit devices that bring an invite, that an operator approves, or all: "
-        + "\(ValueKind<Settings.Admission>.admission.rule) (default: \(defaults.admission)).", valueName: "mode"),
+      "Let new devices join by \(ValueKind<Settings.Admission>.admission.rule) (default: \(defaults.admission)).",
+      valueName: "mode"),
     completion: .list(Settings.Admission.allCases.map(\.rawValue)),
     transform: { try ValueKind<Settings.Admission>.admission.option($0) })
   var admission: Settings.Admission?
