@@ -309,10 +309,13 @@ class Node:
 
     def _with_paths(self, program, options):
         options = [str(option) for option in options]
-        own = {"--socket": self.socket_path}
-        if program in ("mnedcd", "mnedc-join"):
-            own["--state"] = self.state_path
-        return options + [part for option, path in own.items() if option not in options for part in (option, path)]
+        if "--socket" not in options:
+            options += ["--socket", self.socket_path]
+        if program in ("mnedcd", "mnedc-join") and "--state" not in options:
+            # A second daemon of this node has a socket of its own, and so a state of its own.
+            socket_path = Path(options[options.index("--socket") + 1])
+            options += ["--state", str(self.lab.directory / f"{socket_path.stem}.state")]
+        return options
 
     def status(self):
         """What mnedc-ctl status says about the daemon here, or None if there is none."""
