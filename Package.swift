@@ -34,24 +34,27 @@ let package = Package(
     .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Store", dependencies: ["CSQLite", "SystemIO", .systemPackage]),
+    .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
 
     .target(
       name: "Program",
       dependencies: [
-        "Config", "Control", "Device", "Link", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+        "Config", "Control", "Device", "Identity", "Link", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
+        .systemPackage,
       ]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Program", "Relay", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
-        .systemPackage,
+        "Config", "Control", "Device", "Identity", "Program", "Relay", "SystemIO", "Tun", "Wire", .argumentParser,
+        .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
       dependencies: [
-        "Config", "Control", "Device", "Program", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+        "Config", "Control", "Device", "Identity", "Program", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
+        .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-peers", dependencies: ["Control", "Program", "SystemIO", .argumentParser]),
@@ -63,13 +66,16 @@ let package = Package(
       name: "TestSupport",
       dependencies: ["CTestSupport", "Device", "Link", "Relay", "SystemIO", "Tun", "Wire", .logging, .systemPackage],
       path: "Tests/TestSupport"),
-    .testTarget(name: "SystemIOTests", dependencies: ["CLinux", "SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .testTarget(
+      name: "SystemIOTests",
+      dependencies: ["CLinux", "CTestSupport", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
     .testTarget(
       name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
     .executableTarget(name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
+    .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "RelayTests", dependencies: ["Link", "Relay", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(name: "DeviceTests", dependencies: ["Device", "Link", "SystemIO", "TestSupport", "Tun", "Wire"]),

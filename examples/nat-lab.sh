@@ -53,7 +53,8 @@ A router lets its own side out and drops what comes from above, as the one at ho
   close               no such routes any more, and nothing published
   help                this text
 
-On a node, /run/mnedc is the node's own, and .build/release (or \$BUILD) comes first in PATH, so this is a whole network:
+On a node, /run/mnedc and the state directories are the node's own, and .build/release (or \$BUILD) comes first in PATH,
+so this is a whole network:
 
   nat-lab.sh up
   nat-lab.sh exec relay mnedcd &
@@ -284,19 +285,21 @@ status() {
   done
 }
 
-# Runs a command on a node in this process: its own /run/mnedc, host name and programs.
+# Runs a command on a node in this process: its own /run/mnedc, state directories, host name and programs.
 run_on() {
   local node=$1 build
   shift
   build=${BUILD:-$here/../.build/release}
   [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
-  mkdir -p /run/mnedc "$state/$prefix$node"
+  mkdir -p /run/mnedc "$state/$prefix$node/run"
+  (umask 077 && mkdir -p /var/lib/mnedcd /var/lib/mnedc-join "$state/$prefix$node/mnedcd" "$state/$prefix$node/mnedc-join")
   # There is no name server in the lab; without one in resolv.conf, nobody waits for it.
   # shellcheck disable=SC2016 # for the inner shell
   exec ip netns exec "$prefix$node" unshare --uts sh -c '
     hostname "$1"
     mount --bind /dev/null /etc/resolv.conf 2>/dev/null
-    mount --bind "$2" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
+    mount --bind "$2/mnedcd" /var/lib/mnedcd && mount --bind "$2/mnedc-join" /var/lib/mnedc-join &&
+    mount --bind "$2/run" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
 }
 
 limit() {

@@ -4,10 +4,17 @@ struct SchemaKey: Sendable {
   let section: String?
   let name: String
   let decode: @Sendable (YAMLNode, inout SettingsDecoder) -> Void
-  /// The texts of the value in force; empty if there is none.
-  let texts: @Sendable (Draft) -> [String]
+  /// The value in force as text.
+  let written: @Sendable (Draft) -> Written
 
   var path: String { section.map { "\($0).\(name)" } ?? name }
+
+  enum Written: Sendable {
+    /// One value or a list; empty if there is none.
+    case values([String])
+    /// Names with a value each; empty if there is none.
+    case mapping([(name: String, value: String)])
+  }
 }
 
 /// The settings while they are read, with what only the file knows.
@@ -24,6 +31,7 @@ typealias DraftField<Value> = WritableKeyPath<Draft, Value> & Sendable
 enum Schema {
   static let keys: [SchemaKey] = [
     list("server", \.settings.servers, .server),
+    list("server-key", \.settings.serverKeys, .relayKey),
     optional("server-ip", \.referenceHost, .host),
     optional("port", \.referencePort, .port),
     optional("device-id", \.settings.deviceID, .deviceID),
@@ -35,6 +43,9 @@ enum Schema {
     one("join.timeout", \.settings.join.timeout, .joinTimeout),
     one("join.offload", \.settings.join.offload, .offload),
     one("join.socket", \.settings.join.socket, .socketPath),
+    one("join.state", \.settings.join.state, .directory),
+    one("join.cipher", \.settings.join.cipher, .cipher),
+    mapping("join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey),
 
     list("relay.listen", \.settings.relay.listen, .listen),
     one("relay.pool", \.settings.relay.pool, .pool),
@@ -46,6 +57,10 @@ enum Schema {
     one("relay.queue", \.settings.relay.queue, .queue),
     one("relay.threads", \.settings.relay.threads, .threads),
     one("relay.socket", \.settings.relay.socket, .socketPath),
+    one("relay.state", \.settings.relay.state, .directory),
+    one("relay.admission", \.settings.relay.admission, .admission),
+    one("relay.user", \.settings.relay.user, .user),
+    list("relay.public-address", \.settings.relay.publicAddresses, .server),
   ]
 
   /// The mappings at the top of the file, in the table's order.
@@ -66,7 +81,7 @@ enum Schema {
       decode: { node, decoder in
         if let value = decoder.value(node, kind) { decoder.draft[keyPath: field] = value }
       },
-      texts: { [kind.text($0[keyPath: field])] })
+      written: { .values([kind.text($0[keyPath: field])]) })
   }
 
   /// A setting without a default.
@@ -78,7 +93,7 @@ enum Schema {
       decode: { node, decoder in
         if let value = decoder.value(node, kind) { decoder.draft[keyPath: field] = value }
       },
-      texts: { draft in draft[keyPath: field].map { [kind.text($0)] } ?? [] })
+      written: { draft in .values(draft[keyPath: field].map { [kind.text($0)] } ?? []) })
   }
 
   /// One value or a list of several.
@@ -90,16 +105,30 @@ enum Schema {
       decode: { node, decoder in
         if let values = decoder.values(node, kind) { decoder.draft[keyPath: field] = values }
       },
-      texts: { $0[keyPath: field].map { kind.text($0) } })
+      written: { .values($0[keyPath: field].map { kind.text($0) }) })
+  }
+
+  /// Names that are not ours to know, with a value each; no two have the same.
+  private static func mapping<Value: Hashable>(
+    _ path: String, _ field: any DraftField<[String: Value]>, from names: ValueKind<String>, to kind: ValueKind<Value>
+  ) -> SchemaKey {
+    key(
+      path,
+      decode: { node, decoder in
+        if let values = decoder.mapping(node, names, kind) { decoder.draft[keyPath: field] = values }
+      },
+      written: { draft in
+        .mapping(draft[keyPath: field].sorted { $0.key < $1.key }.map { ($0.key, kind.text($0.value)) })
+      })
   }
 
   private static func key(
     _ path: String, decode: @escaping @Sendable (YAMLNode, inout SettingsDecoder) -> Void,
-    texts: @escaping @Sendable (Draft) -> [String]
+    written: @escaping @Sendable (Draft) -> SchemaKey.Written
   ) -> SchemaKey {
     let parts = path.split(separator: ".").map { String($0) }
     return SchemaKey(
-      section: parts.count == 2 ? parts[0] : nil, name: parts[parts.count - 1], decode: decode, texts: texts)
+      section: parts.count == 2 ? parts[0] : nil, name: parts[parts.count - 1], decode: decode, written: written)
   }
 }
 

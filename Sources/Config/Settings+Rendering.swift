@@ -6,15 +6,20 @@ extension Settings {
     var text = ""
     var section: String?
     for key in Schema.keys {
-      let values = key.texts(draft).map(Self.scalar)
-      if values.isEmpty { continue }
+      let written = key.written(draft)
+      if written.isEmpty { continue }
       if key.section != section, let opened = key.section { text += "\(opened):\n" }
       section = key.section
       let indentation = section == nil ? "" : "  "
-      if values.count == 1 {
-        text += "\(indentation)\(key.name): \(values[0])\n"
-      } else {
-        text += "\(indentation)\(key.name):\n" + values.map { "\(indentation)  - \($0)\n" }.joined()
+      text += "\(indentation)\(key.name):"
+      switch written {
+      case .values(let values) where values.count == 1:
+        text += " \(Self.scalar(values[0]))\n"
+      case .values(let values):
+        text += "\n" + values.map { "\(indentation)  - \(Self.scalar($0))\n" }.joined()
+      case .mapping(let pairs):
+        text += "\n"
+        for (name, value) in pairs { text += "\(indentation)  \(Self.scalar(name)): \(Self.scalar(value))\n" }
       }
     }
     return text
@@ -27,5 +32,14 @@ extension Settings {
       && text.utf8.allSatisfy { $0.isAlphanumeric || $0.isOne(of: "/._-:") }
       && text.utf8.last != UInt8(ascii: ":") && !["null", "Null", "NULL"].contains(text)
     return isPlain ? text : text.quoted
+  }
+}
+
+extension SchemaKey.Written {
+  fileprivate var isEmpty: Bool {
+    switch self {
+    case .values(let values): values.isEmpty
+    case .mapping(let pairs): pairs.isEmpty
+    }
   }
 }

@@ -7,6 +7,8 @@ public struct Settings: Equatable, Sendable {
 
   /// `server`: where devices find the relay, tried in this order. Empty if the file names none.
   public var servers: [ServerAddress] = []
+  /// `server-key`: the relays' public keys, 32 bytes each, any of which will do. Empty trusts the first one seen.
+  public var serverKeys: [[UInt8]] = []
   /// `device-id`: `nil` for the one derived from the machine's identity.
   public var deviceID: String?
   public var logLevel = LogLevel.info
@@ -26,6 +28,11 @@ public struct Settings: Equatable, Sendable {
     public var offload = Offload.auto
     /// The path of the control socket.
     public var socket = "/run/mnedc/mnedc-join.sock"
+    /// The directory of what must outlive the program: this device's key, and those of the relays it knows.
+    public var state = "/var/lib/mnedc-join"
+    public var cipher = Cipher.auto
+    /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
+    public var peerKeys: [String: [UInt8]] = [:]
 
     public init() {}
   }
@@ -48,6 +55,12 @@ public struct Settings: Equatable, Sendable {
     public var threads = Threads.auto
     /// The path of the control socket.
     public var socket = "/run/mnedc/mnedcd.sock"
+    /// The directory of what must outlive the program: the relay's key, leases and invites.
+    public var state = "/var/lib/mnedcd"
+    public var admission = Admission.invite
+    public var user = User.auto
+    /// Where devices find the relay, as invites name it; empty leaves that to be found out.
+    public var publicAddresses: [ServerAddress] = []
 
     public init() {}
   }
@@ -62,6 +75,32 @@ public struct Settings: Equatable, Sendable {
     /// As far as the kernel has it.
     case auto
     case off
+  }
+
+  /// What seals the packets between two devices.
+  public enum Cipher: String, CaseIterable, Sendable {
+    /// AES where both devices have instructions for it.
+    case auto
+    case aes256GCM = "aes-256-gcm"
+    case chaCha20Poly1305 = "chacha20-poly1305"
+  }
+
+  /// Who may join a relay's network.
+  public enum Admission: String, CaseIterable, Sendable {
+    /// Who brings an invite.
+    case invite
+    /// Whom an operator approves.
+    case approve
+    /// Everybody.
+    case open
+  }
+
+  /// Whom the relay runs as once it has what only root can get.
+  public enum User: Hashable, Sendable {
+    /// `mnedc` if there is such a user, else `nobody`.
+    case auto
+    /// Root stays root if it is the name.
+    case named(String)
   }
 
   /// How many event loops the relay runs.

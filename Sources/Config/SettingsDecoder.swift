@@ -118,4 +118,30 @@ extension SettingsDecoder {
     }
     return values
   }
+  /// At most 1000 names with a value each; a name or a value given twice is a slip.
+  mutating func mapping<Value: Hashable>(
+    _ node: YAMLNode, _ nameKind: ValueKind<String>, _ kind: ValueKind<Value>
+  ) -> [String: Value]? {
+    guard case .mapping(let pairs) = node.content else {
+      report(node.mark, "\(node.kind) instead of a mapping from \(nameKind.name) to \(kind.name)")
+      return nil
+    }
+    let limit = 1000
+    if pairs.count > limit { report(pairs[limit].key.mark, "more than \(limit) entries") }
+    var values: [String: Value] = [:]
+    var names: [String: Int] = [:]
+    var holders: [Value: String] = [:]
+    for (key, item) in pairs.prefix(limit) {
+      let name = value(key, nameKind)
+      if let name, let line = names.updateValue(key.mark.line, forKey: name) {
+        report(key.mark, "\(name) is listed twice; first on line \(line)")
+      }
+      guard let value = value(item, kind), let name else { continue }
+      if let other = holders.updateValue(name, forKey: value), other != name {
+        report(item.mark, "\(other) has the same; \(kind.name) belongs to one only")
+      }
+      values[name] = value
+    }
+    return values
+  }
 }

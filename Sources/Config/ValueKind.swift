@@ -8,6 +8,8 @@ public struct ValueKind<Value: Sendable>: Sendable {
     case outOfRange
     /// Says what is wrong and what would be right, as it goes on behind the quoted text.
     case refused(String)
+    /// As `refused`, of a text that no message may show.
+    case withheld(String)
   }
 
   /// What such a value is called, with its article: `an MTU`.
@@ -34,6 +36,7 @@ public struct ValueKind<Value: Sendable>: Sendable {
     case .malformed: throw ValueError(message: "\(text.quotedBriefly) is not \(name); expected \(rule)")
     case .outOfRange: throw ValueError(message: "\(text.quotedBriefly) is out of range; expected \(rule)")
     case .refused(let reason): throw ValueError(message: "\(text.quotedBriefly) \(reason)")
+    case .withheld(let reason): throw ValueError(message: "the value \(reason)")
     }
   }
 

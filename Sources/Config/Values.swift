@@ -79,6 +79,64 @@ extension ValueKind where Value == String {
   }
 }
 
+extension ValueKind where Value == String {
+  /// Where a daemon keeps what must outlive it.
+  public static var directory: ValueKind {
+    ValueKind("a directory", "an absolute path of at most 1000 bytes, without a slash at its end") { text in
+      let isPath =
+        text.utf8.first == UInt8(ascii: "/") && text.utf8.last != UInt8(ascii: "/") && text.utf8.count <= 1000
+        && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+      return isPath ? .value(text) : .malformed
+    }
+  }
+}
+
+// MARK: Keys
+
+extension ValueKind where Value == [UInt8] {
+  /// A relay's public key, 32 bytes.
+  public static var relayKey: ValueKind { key("the key of a relay", .relay) }
+  /// A device's public key, 32 bytes.
+  public static var deviceKey: ValueKind { key("the key of a device", .device) }
+
+  private static func key(_ name: String, _ kind: KeyText) -> ValueKind {
+    let rule = "\(kind.prefix) and 43 letters, digits, hyphens and underscores"
+    return ValueKind(name, rule, write: kind.text) { text in
+      do throws(KeyTextError) {
+        return .value(try kind.parse(text))
+      } catch {
+        let reason = "\(error); expected \(rule)"
+        return error == .otherKind(.privateKey) ? .withheld(reason) : .refused(reason)
+      }
+    }
+  }
+}
+
+// MARK: Choices
+
+extension ValueKind where Value == Settings.Cipher {
+  public static var cipher: ValueKind { choice("a cipher") }
+}
+
+extension ValueKind where Value == Settings.Admission {
+  public static var admission: ValueKind { choice("a way to admit devices") }
+}
+
+extension ValueKind where Value == Settings.User {
+  /// A name as useradd(8) takes it.
+  public static var user: ValueKind {
+    let rule = "auto or a user's name, 1 to 32 letters, digits, dots, hyphens and underscores"
+    let write: @Sendable (Value) -> String = { if case .named(let name) = $0 { name } else { "auto" } }
+    return ValueKind("a user", rule, write: write) { text in
+      if text == "auto" { return .value(.auto) }
+      let isName =
+        (1...32).contains(text.utf8.count) && !text.isWholeNumber && text.utf8.first != UInt8(ascii: "-")
+        && text.utf8.allSatisfy { $0.isAlphanumeric || $0.isOne(of: ".-_") }
+      return isName ? .value(.named(text)) : .malformed
+    }
+  }
+}
+
 extension ValueKind where Value == Settings.LogLevel {
   public static var logLevel: ValueKind { choice("a log level") }
 }

@@ -18,9 +18,12 @@ public final class ControlServer: EventHandler {
   /// Everybody may connect; what they may ask is decided by who they are.
   private static let socketMode: UInt32 = 0o666
 
-  /// Listens at `path` from now on.
-  public init(path: String, on events: EventLoop, _ handler: @escaping Handler) throws {
-    listener = try UnixListener(path: path, mode: Self.socketMode)
+  /// Where the sockets of the suite's daemons are.
+  public static let directory = "/run/mnedc"
+
+  /// Listens at `path` from now on; `heir` is the user that this process will become.
+  public init(path: String, for heir: User? = nil, on events: EventLoop, _ handler: @escaping Handler) throws {
+    listener = try UnixListener(path: path, mode: Self.socketMode, for: heir, shared: Self.directory)
     self.events = events
     self.handler = handler
     registration = try events.register(listener.descriptor, for: .readable, handler: self)

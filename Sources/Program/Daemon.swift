@@ -1,5 +1,6 @@
 public import Config
 public import Control
+public import Identity
 public import Logging
 public import SystemIO
 internal import SystemPackage
@@ -37,10 +38,12 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// Answers at the local socket from now on. `handler` does not get to see `stop`.
-  public func listen(at path: String, _ handler: @escaping ControlServer.Handler) throws(Failure) {
+  /// Answers at the local socket from now on. `handler` does not get to see `stop`; `heir` is the user that this process
+  /// will become.
+  public func listen(at path: String, for heir: User? = nil, _ handler: @escaping ControlServer.Handler) throws(Failure)
+  {
     do {
-      control = try ControlServer(path: path, on: events) { [unowned self] command, answer in
+      control = try ControlServer(path: path, for: heir, on: events) { [unowned self] command, answer in
         guard command == .stop else { return handler(command, answer) }
         answer(.done)
         stop("told to stop")
@@ -120,6 +123,24 @@ extension Failure {
       case .noTunDevice, .failed: .systemError
       }
     self.init(status, error.description)
+  }
+}
+
+extension Failure {
+  /// A state directory, or a file in it, that cannot be used.
+  public init(_ error: StateError) {
+    let status: ExitStatus =
+      switch error.kind {
+      case .unsafe, .denied: .noPermission
+      case .damaged: .noInput
+      case .system: .systemError
+      }
+    self.init(status, error.description)
+  }
+
+  /// Rights that cannot be given up.
+  public init(_ error: PrivilegeError) {
+    self.init(.systemError, error.description)
   }
 }
 

@@ -28,4 +28,9 @@ extension ArgumentHelp {
   public static func socket(default path: String) -> ArgumentHelp {
     ArgumentHelp("Listen for mnedc-ctl and mnedc-peers here (default: \(path)).", valueName: "path")
   }
+
+  /// The help of `--state`, of which each daemon has its own default.
+  public static func state(default path: String) -> ArgumentHelp {
+    ArgumentHelp("Keep keys and what else must outlive the program here (default: \(path)).", valueName: "directory")
+  }
 }

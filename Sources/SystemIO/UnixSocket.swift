@@ -28,15 +28,25 @@ public struct UnixListener: ~Copyable, Sendable {
 
   /// Listens at `path`. The directory is made if it is missing (mode 0755). A socket file that a killed process left is
   /// replaced; one that answers is not.
-  public init(path: String, mode: UInt32) throws(UnixListenerError) {
+  ///
+  /// Root can name the user that it will become (`Privileges`), who gets the socket. To remove it in the end, that user
+  /// may remove its own files, and no others, from the directory: one that is made here, or one of root's that is
+  /// `shared`, gets mode 01775 and the user's group.
+  public init(
+    path: String, mode: UInt32, for heir: User? = nil, shared: String? = nil
+  ) throws(UnixListenerError) {
     guard let address = UnixAddress(path: path) else { throw .pathTooLong }
     do {
-      let directory = try openDirectory(parent(of: path))
+      let parent = parent(of: path)
+      let isNew = try Directory.make(parent, mode: 0o755)
+      if let heir, isNew || parent == shared { try share(parent, with: heir) }
+      let directory = try openDirectory(parent)
       try takeTurn(directory)
       try Self.removeStale(path, address)
       let socket = try openUnixSocket()
       try checked { address.withSockaddr { bind(socket.raw, $0, $1) } }
       try checked { chmod(path, mode) }
+      if let heir { try checked { lchown(path, heir.id, heir.group) } }
       try checked { listen(socket.raw, 64) }
       var status = stat()
       try checked { lstat(path, &status) }
@@ -160,13 +170,15 @@ private func parent(of path: String) -> String {
 }
 
 private func openDirectory(_ path: String) throws(Errno) -> Descriptor {
-  if mkdir(path, 0o755) == 0 {
-    // Whatever the umask: the socket says itself who may do what.
-    chmod(path, 0o755)
-  } else if errno != EEXIST {
-    throw Errno(rawValue: errno)
-  }
-  return Descriptor(owning: try checked { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
+  Descriptor(owning: try checked { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
+}
+
+private func share(_ path: String, with user: User) throws(Errno) {
+  let directory = try Directory(path)
+  let owner = try directory.attributes().user
+  guard owner == currentUser() else { return }
+  try directory.setOwner(user: owner, group: user.group)
+  try directory.setMode(0o1775)
 }
 
 /// Makes programs that start at once take turns; the lock goes with the descriptor. Anybody who may read the directory may

@@ -1,6 +1,7 @@
 import Config
 import Control
 import Device
+import Identity
 import Logging
 import Program
 import SystemIO
@@ -14,6 +15,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private let settings: Settings
   private let deviceID: String
   private let daemon: Daemon
+  private let state: StateDirectory
 
   // Owned by the main thread.
   private var device: Device?
@@ -23,7 +25,8 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Who waits for the first join; `nil` in the foreground, and once joined.
   private var foreground: Foreground?
 
-  /// Takes everything that can be refused here: the interface, the local socket.
+  /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
+  /// every right but that to change the interface.
   init(_ settings: Settings, isInBackground: Bool) throws {
     self.settings = settings
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
@@ -36,6 +39,11 @@ final class DeviceDaemon: @unchecked Sendable {
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
+    } catch {
+      throw Failure(error)
+    }
+    do {
+      state = try StateDirectory(settings.join.state)
     } catch {
       throw Failure(error)
     }
@@ -63,6 +71,11 @@ final class DeviceDaemon: @unchecked Sendable {
       case .stop:
         preconditionFailure("the daemon sees to that itself")
       }
+    }
+    do {
+      try Privileges.keepOnly([.netAdmin])
+    } catch {
+      throw Failure(error)
     }
   }
 

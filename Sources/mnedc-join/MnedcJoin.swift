@@ -21,6 +21,12 @@ struct MnedcJoin: ParsableCommand {
   var server: [ServerAddress] = []
 
   @Option(
+    help: ArgumentHelp(
+      "Join only a relay that has this key (no default); may be given several times.", valueName: "key"),
+    transform: { try ValueKind<[UInt8]>.relayKey.option($0) })
+  var serverKey: [[UInt8]] = []
+
+  @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
       "Go by this name, unique in the network (default: the host's and 8 hex digits).", valueName: "id"),
@@ -59,6 +65,11 @@ struct MnedcJoin: ParsableCommand {
     transform: { try ValueKind<String>.socketPath.option($0) })
   var socket: String?
 
+  @Option(
+    help: .state(default: defaults.state), completion: .directory,
+    transform: { try ValueKind<String>.directory.option($0) })
+  var state: String?
+
   @OptionGroup var daemon: DaemonOptions
 
   private static let defaults = Settings().join
@@ -66,12 +77,14 @@ struct MnedcJoin: ParsableCommand {
   func run() throws {
     var settings = try configuration.load()
     if !server.isEmpty { settings.servers = server }
+    if !serverKey.isEmpty { settings.serverKeys = serverKey }
     if let deviceID { settings.deviceID = deviceID }
     if let address { settings.join.address = address }
     if let interface { settings.join.interface = interface }
     if noOffload { settings.join.offload = .off }
     if let timeout { settings.join.timeout = timeout }
     if let socket { settings.join.socket = socket }
+    if let state { settings.join.state = state }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
     guard !settings.servers.isEmpty else {
       throw Failure(

@@ -26,6 +26,14 @@ struct Mnedcd: ParsableCommand {
     transform: { try ValueKind<IPv4Prefix>.pool.option($0) })
   var pool: IPv4Prefix?
 
+  @Option(
+    help: ArgumentHelp(
+      "Let new devices join by \(ValueKind<Settings.Admission>.admission.rule) (default: \(defaults.admission)).",
+      valueName: "mode"),
+    completion: .list(Settings.Admission.allCases.map(\.rawValue)),
+    transform: { try ValueKind<Settings.Admission>.admission.option($0) })
+  var admission: Settings.Admission?
+
   @Flag(name: .long, help: "Only relay: this host gets no virtual address, and no privilege is needed.")
   var noDevice = false
 
@@ -40,6 +48,11 @@ struct Mnedcd: ParsableCommand {
     transform: { try ValueKind<String>.socketPath.option($0) })
   var socket: String?
 
+  @Option(
+    help: .state(default: defaults.state), completion: .directory,
+    transform: { try ValueKind<String>.directory.option($0) })
+  var state: String?
+
   @OptionGroup var daemon: DaemonOptions
 
   private static let defaults = Settings().relay
@@ -50,7 +63,9 @@ struct Mnedcd: ParsableCommand {
     if let pool { settings.relay.pool = pool }
     if noDevice { settings.relay.device = false }
     if let interface { settings.relay.interface = interface }
+    if let admission { settings.relay.admission = admission }
     if let socket { settings.relay.socket = socket }
+    if let state { settings.relay.state = state }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
     if daemon.check { return try daemon.show(settings) }
     try RelayDaemon(settings).run()

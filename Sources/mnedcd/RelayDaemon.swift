@@ -1,6 +1,7 @@
 import Config
 import Control
 import Device
+import Identity
 import Logging
 import Program
 import Relay
@@ -15,18 +16,26 @@ struct RelayDaemon {
   private let daemon: Daemon
   private let relay: Relay
   private let device: Device?
+  private let state: StateDirectory
 
-  /// Takes everything that can be refused: the interface, the ports, the local socket.
+  /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
+  /// becomes the user that the settings name.
   init(_ all: Settings) throws {
     settings = all.relay
     raiseDescriptorLimit()
+    let user = try Self.user(settings.user)
     daemon = try Daemon("mnedcd", level: all.logLevel)
     let tun = settings.device ? try Self.makeTun(settings) : nil
+    do {
+      state = try StateDirectory(settings.state, for: user)
+    } catch {
+      throw Failure(error)
+    }
     let relay = try Self.makeRelay(settings, daemon.logger)
     self.relay = relay
     let device = try tun.map { [daemon] tun in try Self.makeDevice(all, tun, relay, daemon) }
     self.device = device
-    try daemon.listen(at: settings.socket) { [daemon] command, answer in
+    try daemon.listen(at: settings.socket, for: user) { [daemon] command, answer in
       switch command {
       case .status:
         RelayReports.status(daemon, relay, device) { answer(.status($0)) }
@@ -36,6 +45,7 @@ struct RelayDaemon {
         preconditionFailure("the daemon sees to that itself")
       }
     }
+    if let user { try dropPrivileges(user) }
   }
 
   /// Serves until told to stop.
@@ -49,6 +59,37 @@ struct RelayDaemon {
       device?.stop()
       relay.stop()
     }
+  }
+
+  /// Whom root is to become; `nil` if this process stays who it is.
+  private static func user(_ setting: Settings.User) throws -> User? {
+    guard currentUser() == 0, setting != .named("root") else { return nil }
+    let names =
+      switch setting {
+      case .auto: ["mnedc", "nobody"]
+      case .named(let name): [name]
+      }
+    do {
+      for name in names {
+        if let user = try User(named: name) { return user.id == 0 ? nil : user }
+      }
+    } catch {
+      throw Failure(.systemError, "cannot look the user \(names[0]) up: \(error)")
+    }
+    throw Failure(
+      .configuration,
+      "there is no user \(names.joined(separator: " or ")) on this host; make one (useradd --system \(names[0])), or write "
+        + "another to relay.user (root to stay root)")
+  }
+
+  private func dropPrivileges(_ user: User) throws {
+    do {
+      try Privileges.drop(to: user, keeping: device == nil ? [] : [.netAdmin])
+    } catch {
+      throw Failure(
+        .systemError, "\(error); write root to relay.user if this host must not let root become another user")
+    }
+    daemon.logger.info("this process is now user \(user.name)")
   }
 
   private static func makeTun(_ settings: Settings.Relay) throws -> LinuxTun {

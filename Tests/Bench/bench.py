@@ -165,7 +165,7 @@ class Bench:
         node = self.lab["top"]
         command = [
             self.lab.program("mnedc-join"), "--server", f"{RELAY}:{labs.PORT}", "--device-id", "top", "--socket",
-            node.socket_path, "--log-level", "warning",
+            node.socket_path, "--state", node.state_path, "--log-level", "warning",
         ]  # fmt: skip
         ping = node.enter(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP))
         ping.settimeout(0.0005)

@@ -1,9 +1,10 @@
 import Config
 import Testing
+import Wire
 
 @Suite struct ConfigErrorTests {
-  static let top = "the keys here are server, server-ip, port, device-id, log-level, join, relay"
-  static let join = "the keys here are interface, mtu, address, timeout, offload, socket"
+  static let top = "the keys here are server, server-key, server-ip, port, device-id, log-level, join, relay"
+  static let join = "the keys here are interface, mtu, address, timeout, offload, socket, state, cipher, peer-keys"
   static let server =
     #"expected a host with or without a port, such as relay.example, 192.0.2.1:3334 or "[2001:db8::1]:3334""#
 
@@ -63,6 +64,44 @@ import Testing
   ])
   func `the two ways to name the relay do not mix`(bad: Bad) {
     #expect(complaints(bad.text) == [bad.complaint])
+  }
+
+  @Test(arguments: [
+    Bad(
+      "join:\n  peer-keys: {a b: \(ValueTests.device)}", "2:15: \"a b\" is not a device ID; expected 1 to 63 letters"),
+    Bad(
+      "join: {peer-keys: {a: \(ValueTests.device), a: \(ValueTests.other)}}", "1:81: a is listed twice; first on line 1"
+    ),
+    Bad(
+      "join:\n  peer-keys:\n    a: \(ValueTests.device)\n    b: \(ValueTests.device)",
+      "4:8: a has the same; the key of a device belongs to one only"),
+    Bad("join: {peer-keys: [a]}", "1:19: a list instead of a mapping from a device ID to the key of a device"),
+    Bad("join: {peer-keys: }", "1:19: no value instead of a mapping from a device ID to the key of a device"),
+    Bad("join: {peer-keys: {a: [b]}}", "1:23: a list instead of the key of a device; expected mnedc-device: and 43"),
+    Bad("join: {peer-keys: {[a]: b}}", "1:20: a list instead of a device ID; expected 1 to 63 letters"),
+  ])
+  func `a peer has one key and a key one peer`(bad: Bad) {
+    #expect(complaints(bad.text).first?.hasPrefix(bad.complaint) == true, "\(complaints(bad.text))")
+  }
+
+  @Test func `more peers than a configuration can need are refused`() throws {
+    func file(_ count: Int) -> String {
+      "join:\n  peer-keys:\n"
+        + (0..<count).map { number in
+          "    d\(number): \(KeyText.device.text([UInt8(number >> 8), UInt8(number & 255)] + ValueTests.key.dropFirst(2)))\n"
+        }.joined()
+    }
+    #expect(try load(file(1000)).join.peerKeys.count == 1000)
+    #expect(complaints(file(1001)) == ["1003:5: more than 1000 entries"])
+  }
+
+  @Test func `a private key is not repeated in the message`() {
+    let text = KeyText.privateKey.text(ValueTests.key)
+    for file in ["server-key: \(text)", "join: {peer-keys: {a: \(text)}}"] {
+      let told = complaints(file)
+      #expect(told.count == 1 && told[0].contains("the value is a private key, which is for nobody to see"))
+      #expect(!told[0].contains("private-key:"))
+    }
   }
 
   @Test func `all problems are told in one run, in the file's order`() throws {

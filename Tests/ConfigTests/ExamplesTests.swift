@@ -18,7 +18,10 @@ import Wire
 
   @Test func `what the full example has commented out is right too`() throws {
     let text = String(decoding: try example("mnedc.yaml"), as: UTF8.self)
-    for key in ["server: relay.example", "server: [", "device-id: ", "server-ip: ", "address: "] {
+    for key in [
+      "server: relay.example", "server: [", "server-key: ", "device-id: ", "server-ip: ", "address: ",
+      "peer-keys: ", "public-address: ",
+    ] {
       #expect(text.contains("# \(key)"))
       _ = try load(
         text.replacing("# \(key)", with: key).replacing("# port: ", with: key == "server-ip: " ? "port: " : "# "))

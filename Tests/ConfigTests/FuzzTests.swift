@@ -7,7 +7,8 @@ import Testing
     server: [relay.example:3334, "[2001:db8::1]:3334", 'a']
     device-id: &id kitchen-hub
     log-level: info
-    join: {interface: *id, mtu: 1400, address: 10.0.0.7, timeout: 30s}
+    server-key: mnedc-relay:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+    join: {peer-keys: {a: mnedc-device:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA}, interface: *id, mtu: 1400, address: 10.0.0.7, timeout: 30s}
     relay:
       listen:
         - "[::]:3334"
@@ -18,6 +19,8 @@ import Testing
       queue: >-
         4MiB
       threads: auto
+      user: mnedc
+      public-address: [a]
       socket: |-
         /run/mnedc/mnedcd.sock
     """

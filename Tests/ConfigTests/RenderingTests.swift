@@ -13,6 +13,8 @@ import Wire
           timeout: 30s
           offload: auto
           socket: /run/mnedc/mnedc-join.sock
+          state: /var/lib/mnedc-join
+          cipher: auto
         relay:
           listen: "[::]:3334"
           pool: 10.0.0.0/24
@@ -24,6 +26,9 @@ import Wire
           queue: 4MiB
           threads: auto
           socket: /run/mnedc/mnedcd.sock
+          state: /var/lib/mnedcd
+          admission: invite
+          user: auto
 
         """)
   }
@@ -31,6 +36,14 @@ import Wire
   @Test func `several values are written as a list, and the reference's two keys as a server`() throws {
     #expect(try load("server: [a, 'b:1']").render().hasPrefix("server:\n  - a:3334\n  - b:1\nlog-level: info\n"))
     #expect(try load("server-ip: fd00::1\nport: 1").render().hasPrefix("server: \"[fd00::1]:1\"\nlog-level"))
+  }
+
+  @Test func `a mapping is written with its names in order`() throws {
+    let text = try load("join: {peer-keys: {'null': \(ValueTests.other), a: \(ValueTests.device)}}").render()
+    #expect(
+      text.contains("  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\nrelay:\n"), "\(text)"
+    )
+    #expect(try load("join: {peer-keys: {}}").render() == Settings().render())
   }
 
   @Test(arguments: [
@@ -62,6 +75,7 @@ extension Settings {
     settings.servers = hosts.shuffled(using: &numbers).prefix(.random(in: 0...3, using: &numbers)).map {
       ServerAddress(host: $0, port: .random(in: 1...UInt16.max, using: &numbers))
     }
+    settings.serverKeys = (0..<Int.random(in: 0...2, using: &numbers)).map { _ in arbitraryKey(&numbers) }
     settings.deviceID = ["kitchen-hub", "null", "1e3", "a.b_c", nil].randomElement(using: &numbers)!
     settings.logLevel = LogLevel.allCases.randomElement(using: &numbers)!
     settings.join.interface = arbitraryName(&numbers)
@@ -70,6 +84,11 @@ extension Settings {
     settings.join.timeout = .milliseconds(Int.random(in: 1000...3_600_000, using: &numbers))
     settings.join.offload = Offload.allCases.randomElement(using: &numbers)!
     settings.join.socket = "/run/" + arbitraryName(&numbers).filter { $0 != " " }
+    settings.join.state = "/var/" + arbitraryName(&numbers)
+    settings.join.cipher = Cipher.allCases.randomElement(using: &numbers)!
+    for name in ["a", "null", "1e3", "x.y"].shuffled(using: &numbers).prefix(.random(in: 0...4, using: &numbers)) {
+      settings.join.peerKeys[name] = arbitraryKey(&numbers)
+    }
     settings.relay.listen = ["::", "::1", "0.0.0.0"].shuffled(using: &numbers)
       .prefix(.random(in: 1...3, using: &numbers))
       .map { ServerAddress(host: $0, port: .random(in: 0...UInt16.max, using: &numbers)) }
@@ -81,8 +100,16 @@ extension Settings {
     settings.relay.offload = Offload.allCases.randomElement(using: &numbers)!
     settings.relay.keepalive = .milliseconds(500 * Int.random(in: 1...600, using: &numbers))
     settings.relay.queue = 1024 * .random(in: 256...65536, using: &numbers)
+    settings.relay.state = "/var/" + arbitraryName(&numbers)
+    settings.relay.admission = Admission.allCases.randomElement(using: &numbers)!
+    settings.relay.user = [.auto, .named("root"), .named("null")].randomElement(using: &numbers)!
+    settings.relay.publicAddresses = settings.servers
     settings.relay.threads = Bool.random(using: &numbers) ? .auto : .count(.random(in: 1...64, using: &numbers))
     return settings
+  }
+
+  private static func arbitraryKey(_ numbers: inout Numbers) -> [UInt8] {
+    (0..<32).map { _ in UInt8.random(in: 0...255, using: &numbers) }
   }
 
   private static func arbitraryName(_ numbers: inout Numbers) -> String {

@@ -12,6 +12,7 @@ import Wire
     let settings = try load(
       """
       server: [relay.example, "[2001:db8::10]:4000"]
+      server-key: [\(ValueTests.relay)]
       device-id: kitchen-hub
       log-level: debug
       join:
@@ -21,6 +22,11 @@ import Wire
         timeout: 1m
         offload: "off"
         socket: /run/a.sock
+        state: /var/a
+        cipher: aes-256-gcm
+        peer-keys:
+          shop-1: \(ValueTests.device)
+          shop-2: "\(ValueTests.other)"
       relay:
         listen: ["[::1]:0", 127.0.0.1:3335]
         pool: 172.16.0.0/12
@@ -32,9 +38,14 @@ import Wire
         queue: 256KiB
         threads: 3
         socket: /run/b.sock
+        state: /var/b
+        admission: approve
+        user: relay
+        public-address: [relay.example, 192.0.2.1:80]
       """)
     var expected = Settings()
     expected.servers = [ServerAddress(host: "relay.example"), ServerAddress(host: "2001:db8::10", port: 4000)]
+    expected.serverKeys = [ValueTests.key]
     expected.deviceID = "kitchen-hub"
     expected.logLevel = .debug
     expected.join.interface = "up0"
@@ -43,6 +54,9 @@ import Wire
     expected.join.timeout = .seconds(60)
     expected.join.offload = .off
     expected.join.socket = "/run/a.sock"
+    expected.join.state = "/var/a"
+    expected.join.cipher = .aes256GCM
+    expected.join.peerKeys = ["shop-1": ValueTests.key, "shop-2": ValueTests.key.reversed()]
     expected.relay.listen = [ServerAddress(host: "::1", port: 0), ServerAddress(host: "127.0.0.1", port: 3335)]
     expected.relay.pool = try #require(IPv4Prefix("172.16.0.0/12"))
     expected.relay.device = false
@@ -53,6 +67,12 @@ import Wire
     expected.relay.queue = 262_144
     expected.relay.threads = .count(3)
     expected.relay.socket = "/run/b.sock"
+    expected.relay.state = "/var/b"
+    expected.relay.admission = .approve
+    expected.relay.user = .named("relay")
+    expected.relay.publicAddresses = [
+      ServerAddress(host: "relay.example"), ServerAddress(host: "192.0.2.1", port: 80),
+    ]
     #expect(settings == expected)
   }
 
@@ -78,9 +98,12 @@ import Wire
   @Test func `every key is known by its path`() {
     #expect(
       Settings.keys == [
-        "server", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu", "join.address",
-        "join.timeout", "join.offload", "join.socket", "relay.listen", "relay.pool", "relay.device", "relay.interface",
-        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.threads", "relay.socket",
+        "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
+        "join.address",
+        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
+        "relay.pool", "relay.device", "relay.interface",
+        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.threads", "relay.socket", "relay.state",
+        "relay.admission", "relay.user", "relay.public-address",
       ])
   }
 }

@@ -3,6 +3,11 @@ import Testing
 import Wire
 
 @Suite struct ValueTests {
+  static let key = (0..<32).map { UInt8($0 * 7) }
+  static let relay = KeyText.relay.text(key)
+  static let device = KeyText.device.text(key)
+  static let other = KeyText.device.text(key.reversed())
+
   /// Reads each text and expects it to be written back as it was, or as the other text.
   private func expect<Value>(_ kind: ValueKind<Value>, _ texts: KeyValuePairs<String, String>) throws {
     for (text, written) in texts {
@@ -189,6 +194,38 @@ import Wire
       ])
   }
 
+  @Test func `a key is told from the other keys there are`() throws {
+    try expect(.relayKey, [Self.relay: Self.relay])
+    try expect(.deviceKey, [Self.device: Self.device])
+    let rule = "expected mnedc-relay: and 43 letters, digits, hyphens and underscores"
+    refuse(
+      .relayKey,
+      [
+        Self.device: "\"\(Self.device)\" is the key of a device; \(rule)",
+        "abc": "\"abc\" is no key of this suite; \(rule)",
+        "mnedc-relay:abc": "\"mnedc-relay:abc\" has 3 characters behind the colon in place of 43; \(rule)",
+        KeyText.privateKey.text(Self.key): "the value is a private key, which is for nobody to see; \(rule)",
+      ])
+  }
+
+  @Test func `a directory is an absolute path without a slash at its end`() throws {
+    try expect(.directory, ["/var/lib/mnedcd": "/var/lib/mnedcd", "/a b": "/a b"])
+    let rule = "expected an absolute path of at most 1000 bytes, without a slash at its end"
+    for text in ["", "/", "var", "~/state", "/var/"] {
+      refuse(.directory, [text: "\"\(text)\" is not a directory; \(rule)"])
+    }
+    #expect(throws: ValueError.self) { try ValueKind.directory.parse("/" + String(repeating: "a", count: 1000)) }
+    #expect(throws: ValueError.self) { try ValueKind.directory.parse("/a\u{0}") }
+  }
+
+  @Test func `a user goes by name`() throws {
+    try expect(.user, ["auto": "auto", "root": "root", "mnedc": "mnedc", "_a.b-c1": "_a.b-c1"])
+    let rule = "expected auto or a user's name, 1 to 32 letters, digits, dots, hyphens and underscores"
+    for text in ["", "-a", "a b", "0", "1000", "a:b", "é", String(repeating: "a", count: 33)] {
+      refuse(.user, [text: "\"\(text)\" is not a user; \(rule)"])
+    }
+  }
+
   @Test func `a number, a choice and a boolean say what they take`() throws {
     try expect(.mtu, ["576": "576", "65535": "65535"])
     try expect(.threads, ["auto": "auto", "1": "1", "64": "64"])
@@ -210,6 +247,11 @@ import Wire
       .threads,
       ["0": "\"0\" is out of range; \(threads)", "all": "\"all\" is not a number of threads; \(threads)"])
     refuse(.boolean, ["yes": #""yes" is not a boolean; expected true or false"#])
+    for cipher in ["auto", "aes-256-gcm", "chacha20-poly1305"] { try expect(.cipher, [cipher: cipher]) }
+    for admission in ["invite", "approve", "open"] { try expect(.admission, [admission: admission]) }
+    refuse(.cipher, ["aes": #""aes" is not a cipher; expected auto, aes-256-gcm or chacha20-poly1305"#])
+    refuse(
+      .admission, ["closed": #""closed" is not a way to admit devices; expected invite, approve or open"#])
     refuse(.offload, ["on": #""on" is not an offload setting; expected auto or off"#])
     refuse(
       .logLevel,

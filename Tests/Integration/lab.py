@@ -169,6 +169,7 @@ class Node:
         self.address = address
         self.namespace = lab.prefix + name
         self.socket_path = str(lab.directory / f"{name}.sock")
+        self.state_path = str(lab.directory / f"{name}.state")
 
     def _inside(self, command):
         return ["ip", "netns", "exec", self.namespace, *map(str, command)]
@@ -298,17 +299,23 @@ class Node:
     # --- the suite ---
 
     def mnedc(self, program, *options, check=True, timeout=30, **more):
-        """Runs one of the suite's programs here to its end, on this node's own socket."""
-        return self.run(self.lab.program(program), *self._with_socket(options), check=check, timeout=timeout, **more)
+        """Runs one of the suite's programs here to its end, on this node's own socket and state."""
+        return self.run(self.lab.program(program), *self._with_paths(program, options), check=check, timeout=timeout, **more)
 
     def start_mnedc(self, program, *options, **more):
         return self.start(
-            self.lab.program(program), *self._with_socket(options), name=f"{program} on {self.name}", **more
+            self.lab.program(program), *self._with_paths(program, options), name=f"{program} on {self.name}", **more
         )
 
-    def _with_socket(self, options):
+    def _with_paths(self, program, options):
         options = [str(option) for option in options]
-        return options if "--socket" in options else [*options, "--socket", self.socket_path]
+        if "--socket" not in options:
+            options += ["--socket", self.socket_path]
+        if program in ("mnedcd", "mnedc-join") and "--state" not in options:
+            # A second daemon of this node has a socket of its own, and so a state of its own.
+            socket_path = Path(options[options.index("--socket") + 1])
+            options += ["--state", str(self.lab.directory / f"{socket_path.stem}.state")]
+        return options
 
     def status(self):
         """What mnedc-ctl status says about the daemon here, or None if there is none."""
@@ -331,6 +338,8 @@ class Lab:
     def __init__(self, directory=None):
         self.prefix = f"mt{os.getpid()}-{next(_numbers)}-"
         self.directory = Path(tempfile.mkdtemp(prefix="mnedc-", dir=directory))
+        # As /tmp: the relay, which becomes another user, has to remove its socket.
+        self.directory.chmod(0o1777)
         self.started = []
         self.sockets = []
         self.nodes = {}

@@ -22,6 +22,8 @@ def refuses(node, program, *options, says, before=(), lines=1, keeps_socket=Fals
     command = [*before, node.lab.program(program), *options]
     if "--socket" not in options and not any(option in options for option in ("--help", "--version")):
         command += ["--socket", node.socket_path]
+    if program in ("mnedcd", "mnedc-join") and "--state" not in options and "--help" not in options:
+        command += ["--state", node.state_path]
     done = node.run(*command, check=False, timeout=15, **more)
     told = done.stderr.strip().splitlines()
     assert done.returncode > 0, f"status {done.returncode}: {done.stderr}"
@@ -35,12 +37,11 @@ def refuses(node, program, *options, says, before=(), lines=1, keeps_socket=Fals
     return done
 
 
-def as_nobody(lab):
-    """What to put before a command so that it runs without privileges; the lab's directory is open to it then."""
+def as_somebody(lab):
+    """What to put before a command so that it runs without privileges."""
     if not all(os.stat(path).st_mode & 1 for path in [lab.programs, *lab.programs.parents]):
         pytest.skip("the programs lie in a directory that is closed to others")
-    lab.directory.chmod(0o777)
-    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    return ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups"]
 
 
 # --- Options and files ---
@@ -95,7 +96,7 @@ def test_config_files_that_cannot_be_read_are_named(flat, program):
     closed = lab.directory / "closed.yaml"
     closed.write_text("log-level: info\n")
     closed.chmod(0)
-    refuses(lab.relay, program, "--config", closed, says="permission denied", before=as_nobody(lab))
+    refuses(lab.relay, program, "--config", closed, says="permission denied", before=as_somebody(lab))
 
 
 def test_all_errors_of_a_config_file_are_told_with_their_places(flat):
@@ -161,14 +162,15 @@ def test_without_privileges_the_missing_right_is_named(flat, program, options):
     node = lab.relay if program == "mnedcd" else lab["d1"]
     if program == "mnedcd":
         options = ("--listen", "0.0.0.0:4444", "--socket", str(lab.directory / "other.sock"))
-    refuses(node, program, *options, says="CAP_NET_ADMIN|root", before=as_nobody(lab), keeps_socket=True)
+    refuses(node, program, *options, says="CAP_NET_ADMIN|root", before=as_somebody(lab), keeps_socket=True)
 
 
 def test_a_relay_without_a_device_needs_no_privileges(flat):
-    """As nobody, with --no-device: devices join it and reach each other."""
+    """As a user of no account, with --no-device: devices join it and reach each other."""
     lab = flat(2)
     program = lab.relay.start(
-        *as_nobody(lab), lab.program("mnedcd"), "--no-device", "--socket", lab.relay.socket_path, name="mnedcd"
+        *as_somebody(lab), lab.program("mnedcd"), "--no-device", "--socket", lab.relay.socket_path, "--state",
+        lab.relay.state_path, name="mnedcd",
     )
     until(lambda: lab.relay.status() or not program.is_running, "mnedcd answers")
     lab.start_device("d1"), lab.start_device("d2")
@@ -281,12 +283,12 @@ def test_only_root_and_the_daemons_own_user_may_stop_it(flat):
     """Anybody may ask for the status."""
     lab = flat(0)
     relay = lab.start_relay()
-    nobody = as_nobody(lab)
+    somebody = as_somebody(lab)
     done = lab.relay.run(
-        *nobody, lab.program("mnedc-ctl"), "stop", "--socket", lab.relay.socket_path, check=False
+        *somebody, lab.program("mnedc-ctl"), "stop", "--socket", lab.relay.socket_path, check=False
     )
     assert done.returncode != 0 and len(done.stderr.strip().splitlines()) == 1, done.stderr
-    status = lab.relay.run(*nobody, lab.program("mnedc-ctl"), "status", "--json", "--socket", lab.relay.socket_path)
+    status = lab.relay.run(*somebody, lab.program("mnedc-ctl"), "status", "--json", "--socket", lab.relay.socket_path)
     assert json.loads(status.stdout)["process_id"] == relay.pid
 
 

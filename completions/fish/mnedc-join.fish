@@ -20,7 +20,7 @@ function __mnedc-join_parse_tokens -S
     set -l unparsed_tokens (__mnedc-join_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedc-join'
-        __mnedc-join_parse_subcommand 0 'c/config=' 's/server=+' 'd/device-id=' 'a/address=' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'log-level=' 'check' 'version' 'h/help'
+        __mnedc-join_parse_subcommand 0 'c/config=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __mnedc-join_parse_subcommand -r 1 'version'
@@ -79,6 +79,7 @@ end
 complete -c 'mnedc-join' -f
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join"' -l 'server' -s 's' -d 'Join the relay here (no default); may be given several times, tried in order.' -rfka ''
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join"' -l 'server-key' -d 'Join only a relay that has this key (no default); may be given several times.' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" d device-id' -l 'device-id' -s 'd' -d 'Go by this name, unique in the network (default: the host\'s and 8 hex digits).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" a address' -l 'address' -s 'a' -d 'Ask for this virtual address, and take no other (default: what the relay gives).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" i interface' -l 'interface' -s 'i' -d 'Name the TUN interface so (default: mnedc0).' -rfka ''
@@ -86,6 +87,7 @@ complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" t timeout' -l 'timeout' -s 't' -d 'Give up unless joined after this time (default: 30s).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" b background' -l 'background' -s 'b' -d 'Go to the background once joined; the log goes to the system\'s.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" socket' -l 'socket' -d 'Listen for mnedc-ctl and mnedc-peers here (default: /run/mnedc/mnedc-join.sock).' -rF
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" state' -l 'state' -d 'Keep keys and what else must outlive the program here (default: /var/lib/mnedc-join).' -rfa '(__mnedc-join_complete_directories)'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" log-level' -l 'log-level' -d 'Log this and worse: trace, debug, info, notice, warning, error, critical (default: info).' -rfka 'trace debug info notice warning error critical'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" check' -l 'check' -d 'Check the configuration, print what is in force, and exit.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" version' -l 'version' -d 'Show the version.'

@@ -20,7 +20,7 @@ function __mnedcd_parse_tokens -S
     set -l unparsed_tokens (__mnedcd_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedcd'
-        __mnedcd_parse_subcommand 0 'c/config=' 'l/listen=+' 'p/pool=' 'no-device' 'i/interface=' 'socket=' 'log-level=' 'check' 'version' 'h/help'
+        __mnedcd_parse_subcommand 0 'c/config=' 'l/listen=+' 'p/pool=' 'admission=' 'no-device' 'i/interface=' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __mnedcd_parse_subcommand -r 1 'version'
@@ -80,9 +80,11 @@ complete -c 'mnedcd' -f
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd"' -l 'listen' -s 'l' -d 'Listen here (default: [::]:3334); may be given several times.' -rfka ''
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" p pool' -l 'pool' -s 'p' -d 'Lease virtual addresses from this network (default: 10.0.0.0/24).' -rfka ''
+complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" admission' -l 'admission' -d 'Let new devices join by invite, approve or open (default: invite).' -rfka 'invite approve open'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" no-device' -l 'no-device' -d 'Only relay: this host gets no virtual address, and no privilege is needed.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" i interface' -l 'interface' -s 'i' -d 'Name this host\'s TUN interface so (default: mnedc0).' -rfka ''
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" socket' -l 'socket' -d 'Listen for mnedc-ctl and mnedc-peers here (default: /run/mnedc/mnedcd.sock).' -rF
+complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" state' -l 'state' -d 'Keep keys and what else must outlive the program here (default: /var/lib/mnedcd).' -rfa '(__mnedcd_complete_directories)'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" log-level' -l 'log-level' -d 'Log this and worse: trace, debug, info, notice, warning, error, critical (default: info).' -rfka 'trace debug info notice warning error critical'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" check' -l 'check' -d 'Check the configuration, print what is in force, and exit.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" version' -l 'version' -d 'Show the version.'

@@ -19,6 +19,7 @@
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 /// Attaches an open /dev/net/tun descriptor to the interface `name` (TUNSETIFF); the kernel's name for it is written
@@ -51,5 +52,28 @@ int clinux_name_thread(const char *name);
 
 /// Writes one line to the system's log (syslog); `priority` is 0 to 7.
 void clinux_syslog(const char *program, int priority, const char *text);
+
+/// Gives up every supplementary group, then becomes the group and the user for good (setgroups, setresgid, setresuid);
+/// the permitted capabilities stay.
+int clinux_become(uid_t user, gid_t group);
+
+/// The real, effective and saved user and group of the calling thread (getresuid, getresgid).
+int clinux_identity(uid_t users[3], gid_t groups[3]);
+
+/// The capabilities of the calling thread, a bit each (capget).
+int clinux_capabilities(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
+
+/// Sets those of the calling thread: permitted and effective alike, none inheritable (capset).
+int clinux_set_capabilities(uint64_t capabilities);
+
+/// Empties the calling thread's bounding set, which needs CAP_SETPCAP (PR_CAPBSET_DROP).
+int clinux_empty_bounding_set(void);
+
+/// How many capabilities are in the calling thread's bounding set.
+int clinux_bounding_set_size(void);
+
+/// Empties the calling thread's ambient set, and has no program that it runs gain privileges (PR_CAP_AMBIENT,
+/// PR_SET_NO_NEW_PRIVS).
+int clinux_gain_no_privileges(void);
 
 #endif

@@ -1,0 +1,188 @@
+public import SystemIO
+internal import SystemPackage
+
+/// The directory of what a daemon must not forget, for it alone: mode 0700, files 0600. For any thread, and for several
+/// processes at a time.
+public final class StateDirectory: Sendable {
+  public let path: String
+  private let directory: Directory
+  /// Who owns new files, if it is not whoever makes them.
+  private let heir: User?
+  /// Who may own what is there, beside root.
+  private let user: UInt32
+
+  /// Opens the directory at `path`, or makes it below one that is there. Root can name the user that it will become
+  /// (`Privileges`): what is root's in it then goes to that user.
+  public init(_ path: String, for heir: User? = nil) throws(StateError) {
+    self.path = path
+    self.heir = heir
+    user = heir?.id ?? currentUser()
+    do {
+      _ = try Directory.make(path, mode: 0o700)
+    } catch {
+      throw StateError("make the directory \(path)", error)
+    }
+    do {
+      try Self.check(try FileAttributes(of: path), path, user)
+      directory = try Directory(path)
+      let attributes = try directory.attributes()
+      try Self.check(attributes, path, user)
+      if let heir, attributes.user != heir.id { try directory.handOver(user: heir.id, group: heir.group) }
+    } catch let error as Errno {
+      throw StateError("open the directory \(path)", error)
+    } catch let error as StateError {
+      throw error
+    } catch {
+      fatalError("no other error is thrown here")
+    }
+  }
+
+  private static func check(_ attributes: FileAttributes, _ path: String, _ user: UInt32) throws(StateError) {
+    switch attributes.kind {
+    case .directory: break
+    case .symbolicLink:
+      throw StateError(.unsafe, "\(path) is a symbolic link; name the directory that it leads to with --state")
+    case .regular, .other:
+      throw StateError(.unsafe, "\(path) is no directory; remove it, or name another with --state")
+    }
+    guard attributes.user == user || attributes.user == 0 else {
+      throw StateError(
+        .unsafe,
+        "\(path) belongs to user \(attributes.user) in place of \(user); chown -R \(user) \(path), or name another with "
+          + "--state")
+    }
+    guard attributes.mode & 0o077 == 0 else {
+      throw StateError(
+        .unsafe, "\(path) is open to other users (mode \(octal(attributes.mode))); close it: chmod 700 \(path)")
+    }
+  }
+
+  /// Where a file of it is, for messages and for libraries that open files themselves.
+  public func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  /// What there is to keep from others in a file.
+  public enum Secrecy: Sendable {
+    /// Its content: nobody else may read it.
+    case secret
+    /// Its truth: nobody else may change it.
+    case trusted
+  }
+
+  /// A file's content; `nil` if it is not there. One of more than `limit` bytes, or one that others had their hands on, is an
+  /// error.
+  public func read(_ name: String, limit: Int, _ secrecy: Secrecy) throws(StateError) -> [UInt8]? {
+    do {
+      guard let attributes = try directory.attributes(of: name) else { return nil }
+      try check(attributes, name, secrecy)
+      let (opened, content) = try directory.read(name, limit: limit + 1)
+      try check(opened, name, secrecy)
+      guard content.count <= limit else {
+        throw StateError(
+          .damaged, "\(file(name)) is larger than \(limit) bytes, so this program did not write it; move it away")
+      }
+      return content
+    } catch let error as Errno {
+      throw StateError("read \(file(name))", error)
+    } catch let error as StateError {
+      throw error
+    } catch {
+      fatalError("no other error is thrown here")
+    }
+  }
+
+  private func check(_ attributes: FileAttributes, _ name: String, _ secrecy: Secrecy) throws(StateError) {
+    let path = file(name)
+    switch attributes.kind {
+    case .regular: break
+    case .symbolicLink: throw StateError(.unsafe, "\(path) is a symbolic link; put the file itself in its place")
+    case .directory, .other: throw StateError(.unsafe, "\(path) is no regular file; remove it")
+    }
+    guard attributes.user == user || attributes.user == 0 else {
+      throw StateError(
+        .unsafe, "\(path) belongs to user \(attributes.user) in place of \(user); if it is yours, chown \(user) \(path)"
+      )
+    }
+    switch secrecy {
+    case .secret:
+      guard attributes.mode & 0o077 == 0 else {
+        throw StateError(
+          .unsafe,
+          "\(path) is open to other users (mode \(octal(attributes.mode))); chmod 600 \(path), or remove it if one of them "
+            + "may have read it")
+      }
+    case .trusted:
+      guard attributes.mode & 0o022 == 0 else {
+        throw StateError(
+          .unsafe,
+          "\(path) can be changed by other users (mode \(octal(attributes.mode))); look it through, then chmod 600 \(path)"
+        )
+      }
+    }
+  }
+
+  /// Makes a file, whole and on the disk when this returns. False: there is one already, which stays.
+  public func create(_ name: String, _ content: [UInt8]) throws(StateError) -> Bool {
+    do throws(Errno) {
+      let lock = try directory.lock()
+      try directory.write(name, content, over: .keep, owner: givenTo)
+      _ = consume lock
+      return true
+    } catch {
+      if error == .fileExists { return false }
+      throw StateError("write \(file(name))", error)
+    }
+  }
+
+  /// Makes or replaces a file by what `body` makes of its content (`nil`: not there); if that is `nil`, all stays. No other
+  /// writer comes between. After a crash at any moment, the old content or the new is there.
+  public func update(
+    _ name: String, limit: Int, _ secrecy: Secrecy, _ body: ([UInt8]?) throws(StateError) -> [UInt8]?
+  ) throws(StateError) {
+    let lock = try locked(name)
+    if let content = try body(try read(name, limit: limit, secrecy)) {
+      try attempt("write \(file(name))") { () throws(Errno) in
+        try directory.write(name, content, over: .replace, owner: givenTo)
+      }
+    }
+    _ = consume lock
+  }
+
+  /// Gives a file the place of another, which is gone then.
+  public func move(_ name: String, to other: String) throws(StateError) {
+    let lock = try locked(name)
+    try attempt("rename \(file(name))") { () throws(Errno) in try directory.move(name, to: other) }
+    _ = consume lock
+  }
+
+  /// Removes a file if it is there.
+  public func remove(_ name: String) throws(StateError) {
+    let lock = try locked(name)
+    try attempt("remove \(file(name))") { () throws(Errno) in try directory.remove(name) }
+    _ = consume lock
+  }
+
+  /// Only root gives files away.
+  private var givenTo: User? { heir.flatMap { currentUser() == $0.id ? nil : $0 } }
+
+  private func locked(_ name: String) throws(StateError) -> DirectoryLock {
+    do {
+      return try directory.lock()
+    } catch {
+      throw StateError("lock \(path)", error)
+    }
+  }
+
+  private func attempt(_ what: String, _ body: () throws(Errno) -> Void) throws(StateError) {
+    do {
+      try body()
+    } catch {
+      throw StateError(what, error)
+    }
+  }
+}
+
+/// A mode as chmod(1) takes it.
+private func octal(_ mode: UInt32) -> String {
+  let digits = String(mode, radix: 8)
+  return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+}

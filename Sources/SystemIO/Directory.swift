@@ -1,0 +1,198 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// What the file system says of a file.
+public struct FileAttributes: Equatable, Sendable {
+  public enum Kind: Sendable {
+    case regular, directory, symbolicLink, other
+  }
+
+  public let kind: Kind
+  /// The owner.
+  public let user: UInt32
+  /// Permissions alone, at most 0o7777.
+  public let mode: UInt32
+  /// In bytes.
+  public let size: Int
+
+  fileprivate init(_ status: stat) {
+    kind =
+      switch status.st_mode & S_IFMT {
+      case S_IFREG: .regular
+      case S_IFDIR: .directory
+      case S_IFLNK: .symbolicLink
+      default: .other
+      }
+    user = status.st_uid
+    mode = status.st_mode & 0o7777
+    size = Int(status.st_size)
+  }
+
+  /// Of what is at `path`, a symbolic link itself.
+  public init(of path: String) throws(Errno) {
+    var status = stat()
+    try checked { lstat(path, &status) }
+    self.init(status)
+  }
+}
+
+/// An open directory. Its files are reached through it, whatever becomes of its path; names are those of files in it, without
+/// a slash. For any thread.
+public struct Directory: ~Copyable, Sendable {
+  private let descriptor: Descriptor
+
+  /// Opens the directory at `path`, which is no symbolic link.
+  public init(_ path: String) throws(Errno) {
+    descriptor = Descriptor(
+      owning: try checked { open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) })
+  }
+
+  /// Makes a directory of that mode, whatever the umask. False: something is there already.
+  public static func make(_ path: String, mode: UInt32) throws(Errno) -> Bool {
+    do {
+      try checked { mkdir(path, mode) }
+    } catch {
+      if error == .fileExists { return false }
+      throw error
+    }
+    try checked { chmod(path, mode) }
+    return true
+  }
+
+  public borrowing func attributes() throws(Errno) -> FileAttributes {
+    var status = stat()
+    try checked { fstat(descriptor.raw, &status) }
+    return FileAttributes(status)
+  }
+
+  public borrowing func setMode(_ mode: UInt32) throws(Errno) {
+    try checked { fchmod(descriptor.raw, mode) }
+  }
+
+  public borrowing func setOwner(user: UInt32, group: UInt32) throws(Errno) {
+    try checked { fchown(descriptor.raw, user, group) }
+  }
+
+  /// Gives every file in it, symbolic links themselves, to a user; then itself.
+  public borrowing func handOver(user: UInt32, group: UInt32) throws(Errno) {
+    for name in try names() {
+      try checked { fchownat(descriptor.raw, name, user, group, AT_SYMLINK_NOFOLLOW) }
+    }
+    try setOwner(user: user, group: group)
+  }
+
+  private borrowing func names() throws(Errno) -> [String] {
+    // A descriptor of its own, which closedir closes.
+    let again = try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    guard let stream = fdopendir(again) else {
+      let error = Errno(rawValue: errno)
+      close(again)
+      throw error
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+  }
+
+  /// What is under that name, a symbolic link itself; `nil` if nothing is.
+  public borrowing func attributes(of name: String) throws(Errno) -> FileAttributes? {
+    var status = stat()
+    do {
+      try checked { fstatat(descriptor.raw, name, &status, AT_SYMLINK_NOFOLLOW) }
+    } catch {
+      if error == .noSuchFileOrDirectory { return nil }
+      throw error
+    }
+    return FileAttributes(status)
+  }
+
+  /// Opens a file, which is no symbolic link, without waiting for anything; reads it, but no more than `limit` bytes, and
+  /// says what was opened.
+  public borrowing func read(_ name: String, limit: Int) throws(Errno) -> (attributes: FileAttributes, content: [UInt8])
+  {
+    let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
+    let file = Descriptor(owning: try checked { openat(descriptor.raw, name, flags) })
+    var status = stat()
+    try checked { fstat(file.raw, &status) }
+    let attributes = FileAttributes(status)
+    return (attributes, attributes.kind == .regular ? try file.readToEnd(limit: limit) : [])
+  }
+
+  /// What `write` does with a file that is there.
+  public enum Existing: Sendable {
+    case replace
+    /// Throws `Errno.fileExists`, even if the file came to be at this very moment.
+    case keep
+  }
+
+  /// Makes a file with that content, mode 0600: it is there whole, on the disk, or it is not there. `owner` is for root to
+  /// give. To be called with the lock.
+  public borrowing func write(
+    _ name: String, _ content: [UInt8], over existing: Existing, owner: User?
+  ) throws(Errno) {
+    let draft = ".\(name).new"
+    // A process that was killed may have left it.
+    _ = unlinkat(descriptor.raw, draft, 0)
+    do {
+      let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+      let file = Descriptor(owning: try checked { openat(descriptor.raw, draft, flags, 0o600) })
+      try checked { fchmod(file.raw, 0o600) }
+      if let owner { try checked { fchown(file.raw, owner.id, owner.group) } }
+      var rest = content[...]
+      while !rest.isEmpty {
+        rest = rest.dropFirst(try checked { rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) } })
+      }
+      try checked { fsync(file.raw) }
+      switch existing {
+      case .replace:
+        try checked { renameat(descriptor.raw, draft, descriptor.raw, name) }
+      case .keep:
+        try checked { linkat(descriptor.raw, draft, descriptor.raw, name, 0) }
+        try checked { unlinkat(descriptor.raw, draft, 0) }
+      }
+    } catch {
+      _ = unlinkat(descriptor.raw, draft, 0)
+      throw error
+    }
+    try checked { fsync(descriptor.raw) }
+  }
+
+  /// Gives a file the place of another, at once and for good.
+  public borrowing func move(_ name: String, to other: String) throws(Errno) {
+    try checked { renameat(descriptor.raw, name, descriptor.raw, other) }
+    try checked { fsync(descriptor.raw) }
+  }
+
+  /// Removes a file if it is there.
+  public borrowing func remove(_ name: String) throws(Errno) {
+    do {
+      try checked { unlinkat(descriptor.raw, name, 0) }
+    } catch {
+      if error == .noSuchFileOrDirectory { return }
+      throw error
+    }
+    try checked { fsync(descriptor.raw) }
+  }
+
+  /// Keeps every other holder of the lock out, in this process and in others, until the result is let go of.
+  public borrowing func lock() throws(Errno) -> DirectoryLock {
+    let again = Descriptor(
+      owning: try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
+    try checked { flock(again.raw, LOCK_EX) }
+    return DirectoryLock(descriptor: again)
+  }
+}
+
+/// A lock, which lasts as long as this value.
+public struct DirectoryLock: ~Copyable, Sendable {
+  private let descriptor: Descriptor
+
+  fileprivate init(descriptor: consuming Descriptor) {
+    self.descriptor = descriptor
+  }
+}

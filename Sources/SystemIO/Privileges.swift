@@ -1,0 +1,115 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// A user of this system, with its primary group.
+public struct User: Equatable, Sendable {
+  public let name: String
+  public let id: UInt32
+  public let group: UInt32
+
+  /// The user of that name (getpwnam_r(3)); `nil` if there is none.
+  public init?(named name: String) throws(Errno) {
+    var entry = passwd()
+    var found: UnsafeMutablePointer<passwd>?
+    var room = [CChar](repeating: 0, count: 1024)
+    var result = getpwnam_r(name, &entry, &room, room.count, &found)
+    while result == ERANGE || result == EINTR {
+      if result == ERANGE { room = [CChar](repeating: 0, count: room.count * 2) }
+      result = getpwnam_r(name, &entry, &room, room.count, &found)
+    }
+    // The manual lists these as other ways to say that there is none.
+    if [0, ENOENT, ESRCH].contains(result), found == nil { return nil }
+    guard found != nil else { throw Errno(rawValue: result) }
+    self.name = name
+    id = entry.pw_uid
+    group = entry.pw_gid
+  }
+}
+
+/// A right that root has by itself (capabilities(7)).
+public enum Capability: Int, Sendable {
+  /// Interfaces, addresses and routes.
+  case netAdmin = 12
+}
+
+/// Why rights could not be given up. What the process has left is undefined, so it has to end.
+public struct PrivilegeError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What failed, as it goes on behind "cannot".
+  public let step: String
+  /// `nil` if every call went well and the rights are there all the same.
+  public let error: Errno?
+
+  public var description: String {
+    "cannot \(step): \(error?.description ?? "the system calls succeed but change nothing")"
+  }
+}
+
+/// Gives up for good what this process may do, and checks that it is gone. Rights belong to threads, so that all of this is
+/// for the main thread while there is no other.
+public enum Privileges {
+  /// Becomes `user` with the group of that user alone, and keeps nothing but `capabilities`, as `keepOnly` does. Needs root.
+  public static func drop(to user: User, keeping capabilities: Set<Capability>) throws(PrivilegeError) {
+    precondition(isOnlyThread, "rights are given up before there are threads")
+    let canBound = try emptyBoundingSet()
+    try attempt("become the user \(user.name)") { clinux_become(user.id, user.group) }
+    try keepOnly(capabilities)
+
+    var users: [uid_t] = [0, 0, 0]
+    var groups: [gid_t] = [0, 0, 0]
+    try attempt("tell who this process is") { clinux_identity(&users, &groups) }
+    let isBound = !canBound || clinux_bounding_set_size() == 0
+    let isUser = users.allSatisfy { $0 == user.id } && groups.allSatisfy { $0 == user.group } && getgroups(0, nil) == 0
+    guard isUser, isBound, user.id == 0 || setuid(0) != 0 else {
+      throw PrivilegeError(step: "become the user \(user.name)", error: nil)
+    }
+  }
+
+  /// Keeps those of `capabilities` that this process has, and no others, whoever it is. It gains none by running another
+  /// program either, from a file of root or one that is set-user-ID.
+  public static func keepOnly(_ capabilities: Set<Capability>) throws(PrivilegeError) {
+    precondition(isOnlyThread, "rights are given up before there are threads")
+    let kept = capabilities.reduce(0) { $0 | 1 << UInt64($1.rawValue) } & (try current().permitted)
+    let canBound = try emptyBoundingSet()
+    try attempt("give up capabilities") { clinux_set_capabilities(kept) }
+    try attempt("forbid new privileges") { clinux_gain_no_privileges() }
+
+    let now = try current()
+    guard now.effective == kept, now.permitted == kept, now.inheritable == 0,
+      !canBound || clinux_bounding_set_size() == 0
+    else {
+      throw PrivilegeError(step: "give up capabilities", error: nil)
+    }
+  }
+
+  /// CAP_SETPCAP, the right to change the bounding set.
+  private static let setPCap: UInt64 = 1 << 8
+
+  /// False: this process may not, and nothing has changed.
+  private static func emptyBoundingSet() throws(PrivilegeError) -> Bool {
+    guard try current().effective & setPCap != 0 else { return false }
+    try attempt("empty the bounding set") { clinux_empty_bounding_set() }
+    return true
+  }
+
+  private static func current() throws(PrivilegeError) -> (effective: UInt64, permitted: UInt64, inheritable: UInt64) {
+    var (effective, permitted, inheritable) = (UInt64(0), UInt64(0), UInt64(0))
+    try attempt("tell what this process may do") { clinux_capabilities(&effective, &permitted, &inheritable) }
+    return (effective, permitted, inheritable)
+  }
+
+  private static func attempt(_ step: String, _ call: () -> CInt) throws(PrivilegeError) {
+    let result = call()
+    if result < 0 { throw PrivilegeError(step: step, error: Errno(rawValue: -result)) }
+  }
+
+  /// As far as it can be told: without /proc, nobody knows.
+  private static var isOnlyThread: Bool {
+    guard let directory = opendir("/proc/self/task") else { return true }
+    defer { closedir(directory) }
+    var entries = 0
+    while readdir(directory) != nil { entries += 1 }
+    // "." and ".." among them.
+    return entries <= 3
+  }
+}

@@ -1,0 +1,71 @@
+/// The text forms of X25519 keys: a word that says what the key is for, a colon, and the key's 32 bytes in base64url.
+public enum KeyText: String, CaseIterable, Sendable {
+  /// A relay's public key, as `server-key` pins it.
+  case relay = "mnedc-relay"
+  /// A device's public key.
+  case device = "mnedc-device"
+  /// A private key of either, as its file holds it. It is in no message.
+  case privateKey = "mnedc-private-key"
+
+  /// The size of every key, in bytes (RFC 7748, section 5).
+  public static let keySize = 32
+
+  /// The text of a key of 32 bytes.
+  public func text(_ key: [UInt8]) -> String {
+    precondition(key.count == Self.keySize, "a key has 32 bytes")
+    return prefix + Base64URL.encode(key)
+  }
+
+  /// The 32 bytes of a key of this kind, written as `text` writes it.
+  public func parse(_ text: some StringProtocol) throws(KeyTextError) -> [UInt8] {
+    guard text.utf8.starts(with: prefix.utf8) else {
+      if text.utf8.starts(with: InviteText.prefix.utf8) { throw .invite }
+      throw Self.kind(of: text).map { .otherKind($0) } ?? .noPrefix
+    }
+    let digits = text.utf8.dropFirst(prefix.utf8.count)
+    guard digits.count == Self.digitCount else { throw .wrongLength(digits.count) }
+    guard let key = Base64URL.decode(String(decoding: digits, as: UTF8.self)) else { throw .notBase64URL }
+    return key
+  }
+
+  /// What people compare: `SHA256:` and the base64url of a key's SHA-256, whose 32 bytes `digest` is.
+  public static func fingerprint(digest: [UInt8]) -> String {
+    precondition(digest.count == 32, "a SHA-256 digest has 32 bytes")
+    return "SHA256:" + Base64URL.encode(digest)
+  }
+
+  /// What a text is by its beginning.
+  static func kind(of text: some StringProtocol) -> KeyText? {
+    allCases.first { text.utf8.starts(with: $0.prefix.utf8) }
+  }
+
+  /// What every such text begins with.
+  public var prefix: String { rawValue + ":" }
+
+  /// Of 32 bytes in base64url.
+  static let digitCount = 43
+}
+
+/// Why a text is not the key that is wanted. The description goes on behind the text, and holds nothing of it.
+public enum KeyTextError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// It begins as something else of the suite does.
+  case otherKind(KeyText)
+  case invite
+  case noPrefix
+  /// How many bytes stand behind the prefix.
+  case wrongLength(Int)
+  /// A foreign character, or bits that no key sets.
+  case notBase64URL
+
+  public var description: String {
+    switch self {
+    case .otherKind(.relay): "is the key of a relay"
+    case .otherKind(.device): "is the key of a device"
+    case .otherKind(.privateKey): "is a private key, which is for nobody to see"
+    case .invite: "is an invite, not a key"
+    case .noPrefix: "is no key of this suite"
+    case .wrongLength(let count): "has \(count) characters behind the colon in place of \(KeyText.digitCount)"
+    case .notBase64URL: "has a character that no key has there; was it copied right?"
+    }
+  }
+}
