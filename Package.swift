@@ -28,12 +28,13 @@ let package = Package(
 
     .target(name: "SystemIO", dependencies: ["CLinux", .systemPackage]),
     .target(name: "Wire"),
-    .target(name: "Noise", dependencies: ["CBoringSSL", .crypto]),
-    .target(name: "Link", dependencies: ["SystemIO", "Wire", .systemPackage]),
+    .target(name: "Noise", dependencies: ["CBoringSSL", "Wire", .crypto]),
+    .target(name: "Link", dependencies: ["Noise", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
-    .target(name: "Relay", dependencies: ["Link", "SystemIO", "Wire", .logging, .systemPackage]),
-    .target(name: "Device", dependencies: ["Link", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Store", dependencies: ["CSQLite", "SystemIO", .systemPackage]),
+    .target(
+      name: "Relay", dependencies: ["Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
+    .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
@@ -41,46 +42,60 @@ let package = Package(
     .target(
       name: "Program",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Link", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
-        .systemPackage,
+        "Config", "Control", "Device", "Identity", "Link", "Noise", "SystemIO", "Tun", "Wire", .argumentParser,
+        .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Program", "Relay", "SystemIO", "Tun", "Wire", .argumentParser,
-        .logging, .systemPackage,
+        "Config", "Control", "Device", "Identity", "Noise", "Program", "Relay", "Store", "SystemIO", "Tun", "Wire",
+        .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Program", "SystemIO", "Tun", "Wire", .argumentParser, .logging,
-        .systemPackage,
+        "Config", "Control", "Device", "Identity", "Noise", "Program", "SystemIO", "Tun", "Wire", .argumentParser,
+        .logging, .systemPackage,
       ]),
     .executableTarget(
-      name: "mnedc-peers", dependencies: ["Control", "Program", "SystemIO", .argumentParser]),
+      name: "mnedc-peers", dependencies: ["Control", "Program", .argumentParser]),
     .executableTarget(
-      name: "mnedc-ctl", dependencies: ["Control", "Program", "SystemIO", .argumentParser]),
+      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", .argumentParser]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
       name: "TestSupport",
-      dependencies: ["CTestSupport", "Device", "Link", "Relay", "SystemIO", "Tun", "Wire", .logging, .systemPackage],
+      dependencies: [
+        "CTestSupport", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
+        .systemPackage,
+      ],
       path: "Tests/TestSupport"),
     .testTarget(
       name: "SystemIOTests",
       dependencies: ["CLinux", "CTestSupport", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
     .testTarget(
-      name: "LinkTests", dependencies: ["CTestSupport", "Link", "SystemIO", "TestSupport", "Wire", .systemPackage]),
+      name: "LinkTests",
+      dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
-    .executableTarget(name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
-    .testTarget(name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
+    .executableTarget(
+      name: "join-storm", dependencies: ["Noise", "SystemIO", "TestSupport", "Wire"], path: "Tests/JoinStorm"),
+    .executableTarget(
+      name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
+    .testTarget(
+      name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
-    .testTarget(name: "RelayTests", dependencies: ["Link", "Relay", "SystemIO", "TestSupport", "Wire"]),
-    .testTarget(name: "DeviceTests", dependencies: ["Device", "Link", "SystemIO", "TestSupport", "Tun", "Wire"]),
-    .testTarget(name: "NoiseTests", dependencies: ["CTestSupport", "Noise"], resources: [.copy("vectors.json")]),
-    .executableTarget(name: "noise-peer", dependencies: ["Noise"], path: "Tests/NoisePeer"),
+    .testTarget(
+      name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
+    .testTarget(
+      name: "DeviceTests",
+      dependencies: [
+        "CTestSupport", "Device", "Link", "Noise", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+      ]),
+    .testTarget(
+      name: "NoiseTests", dependencies: ["CTestSupport", "Noise", "Wire"], resources: [.copy("vectors.json")]),
+    .executableTarget(name: "noise-peer", dependencies: ["Noise", "Wire"], path: "Tests/NoisePeer"),
     .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )

@@ -131,7 +131,7 @@ unreachable top deep 192.168.80.20
 
 # --- The suite ----------------------------------------------------------------------------------------------------
 
-step "Start the relay, join the devices"
+step "Start the relay, invite the devices, and join them"
 "$lab" exec relay mnedcd >"$work/mnedcd on relay.log" 2>&1 &
 started+=($!)
 relay=$!
@@ -141,12 +141,15 @@ for ((tries = 0; ; tries++)); do
   ((tries < 100)) || fail "mnedcd does not answer mnedc-ctl"
   sleep 0.05
 done
-good "mnedcd on relay, 192.168.50.10:3334"
+good "mnedcd on relay, 192.168.50.10:3334, key $(on relay mnedc-ctl key | awk '/^fingerprint/ { print $2 }')"
 
 declare -A virtual
 join() {
-  local node=$1 from=${EPOCHREALTIME/[.,]/} to
-  on "$node" mnedc-join --server 192.168.50.10:3334 --device-id "$node" --background \
+  local node=$1 from to invite
+  invite=$(on relay mnedc-ctl invite --device-id "$node" 2>"$work/out") || fail "the relay makes no invite"
+  good "mnedc-ctl invite --device-id $node: ${invite:0:20}…, ${#invite} characters"
+  from=${EPOCHREALTIME/[.,]/}
+  on "$node" mnedc-join --device-id "$node" --background "$invite" \
     >"$work/mnedc-join on $node.log" 2>&1 || fail "$node did not join"
   to=${EPOCHREALTIME/[.,]/}
   virtual[$node]=$(on "$node" ip -4 -brief address show dev mnedc0 2>"$work/out" | awk '{ sub("/.*", "", $3); print $3 }')
@@ -160,6 +163,17 @@ join deep
 step "Who is there: mnedc-peers on mid"
 on mid mnedc-peers >"$work/out" 2>&1 || fail "mnedc-peers failed"
 shown <"$work/out"
+
+step "Who was let in, and by what: mnedc-ctl devices on relay"
+on relay mnedc-ctl devices >"$work/out" 2>&1 || fail "mnedc-ctl devices failed"
+cut -c -100 "$work/out" | shown
+
+step "Without an invite, nobody gets in"
+if on top mnedc-join --server 192.168.50.10:3334 --device-id stranger --interface stranger0 --state "$work/stranger" \
+  --config /dev/null --socket /run/mnedc/stranger.sock --background >"$work/out" 2>&1; then
+  fail "a stranger joined"
+fi
+good "$(tail -n 1 "$work/out" | cut -c -100)…"
 
 step "Ping by virtual address"
 reachable() {

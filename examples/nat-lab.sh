@@ -53,13 +53,14 @@ A router lets its own side out and drops what comes from above, as the one at ho
   close               no such routes any more, and nothing published
   help                this text
 
-On a node, /run/mnedc and the state directories are the node's own, and .build/release (or \$BUILD) comes first in PATH,
+On a node, /etc/mnedc, /run/mnedc and the state directories are the node's own, and .build/release (or \$BUILD) comes first in PATH,
 so this is a whole network:
 
   nat-lab.sh up
   nat-lab.sh exec relay mnedcd &
-  nat-lab.sh exec mid  mnedc-join --server 192.168.50.10:3334 --device-id mid --background
-  nat-lab.sh exec deep mnedc-join --server 192.168.50.10:3334 --device-id deep --background
+  invite=\$(nat-lab.sh exec relay mnedc-ctl invite --uses 2)
+  nat-lab.sh exec mid  mnedc-join --device-id mid --background "\$invite"
+  nat-lab.sh exec deep mnedc-join --device-id deep --background "\$invite"
   nat-lab.sh exec deep mnedc-peers
   nat-lab.sh down
 
@@ -291,7 +292,7 @@ run_on() {
   shift
   build=${BUILD:-$here/../.build/release}
   [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
-  mkdir -p /run/mnedc "$state/$prefix$node/run"
+  mkdir -p /run/mnedc /etc/mnedc "$state/$prefix$node/run" "$state/$prefix$node/etc"
   (umask 077 && mkdir -p /var/lib/mnedcd /var/lib/mnedc-join "$state/$prefix$node/mnedcd" "$state/$prefix$node/mnedc-join")
   # There is no name server in the lab; without one in resolv.conf, nobody waits for it.
   # shellcheck disable=SC2016 # for the inner shell
@@ -299,7 +300,7 @@ run_on() {
     hostname "$1"
     mount --bind /dev/null /etc/resolv.conf 2>/dev/null
     mount --bind "$2/mnedcd" /var/lib/mnedcd && mount --bind "$2/mnedc-join" /var/lib/mnedc-join &&
-    mount --bind "$2/run" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
+    mount --bind "$2/etc" /etc/mnedc && mount --bind "$2/run" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
 }
 
 limit() {

@@ -171,6 +171,8 @@ extension ValueKind where Value == Bool {
 
 extension ValueKind where Value == Int {
   public static var mtu: ValueKind { wholeNumber("an MTU", in: 576...65535) }
+  /// How many devices an invite lets in.
+  public static var inviteUses: ValueKind { wholeNumber("a number of devices", in: 1...10_000) }
   /// The bound of a send queue, in bytes.
   public static var queue: ValueKind { size(from: 256 << 10, to: 64 << 20) }
 }
@@ -180,6 +182,8 @@ extension ValueKind where Value == Duration {
   public static var joinTimeout: ValueKind { duration(from: .seconds(1), to: .seconds(3600)) }
   /// How long a tool waits for its daemon.
   public static var answerTimeout: ValueKind { duration(from: .milliseconds(100), to: .seconds(3600)) }
+  /// How long an invite is good.
+  public static var inviteLifetime: ValueKind { duration(from: .seconds(1), to: .seconds(365 * 24 * 3600)) }
   public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
 }
 

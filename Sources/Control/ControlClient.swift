@@ -9,29 +9,17 @@ public enum ControlClient {
     case timeout
     /// The daemon said no.
     case refused(ControlError)
-    /// What came back is no answer.
+    /// What came back is no answer, or one to another question.
     case badAnswer
   }
 
   /// An answer longer than this is none.
   private static let maximumAnswer = 64 << 20
 
-  public static func status(at path: String, timeout: Duration) throws(Failure) -> StatusReport {
-    try ask(.status, at: path, timeout: timeout)
-  }
-
-  public static func peers(at path: String, timeout: Duration) throws(Failure) -> PeersReport {
-    try ask(.peers, at: path, timeout: timeout)
-  }
-
-  /// Returns once the daemon has agreed to stop.
-  public static func stop(at path: String, timeout: Duration) throws(Failure) {
-    let _: Done = try ask(.stop, at: path, timeout: timeout)
-  }
-
-  private static func ask<Result: Codable>(
-    _ command: ControlCommand, at path: String, timeout: Duration
-  ) throws(Failure) -> Result {
+  /// Asks for `command`, whose answer is a `Report`.
+  public static func ask<Report: Codable>(
+    _ command: ControlCommand, _: Report.Type = Report.self, at path: String, timeout: Duration
+  ) throws(Failure) -> Report {
     let deadline = Instant.now().advanced(by: timeout)
     let socket = try connect(to: path)
     let answer: [UInt8]
@@ -44,7 +32,7 @@ public enum ControlClient {
     } catch {
       throw .badAnswer
     }
-    guard let response = JSON.decode(ControlResponse<Result>.self, answer) else { throw .badAnswer }
+    guard let response = JSON.decode(ControlResponse<Report>.self, answer) else { throw .badAnswer }
     if let error = response.error { throw .refused(error) }
     guard let result = response.result else { throw .badAnswer }
     return result

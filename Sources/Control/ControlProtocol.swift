@@ -5,21 +5,6 @@ internal import FoundationEssentials
 //     {"command":"status","version":1}
 //     {"result":{…},"version":1}      or      {"error":{"code":"denied","text":"…"},"version":1}
 
-/// What a daemon can be asked for.
-public enum ControlCommand: String, Codable, Sendable, CaseIterable {
-  case status
-  case peers
-  case stop
-
-  /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
-  public var isForEverybody: Bool {
-    switch self {
-    case .status, .peers: true
-    case .stop: false
-    }
-  }
-}
-
 /// Why a request was not carried out.
 public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringConvertible {
   public enum Code: String, Codable, Sendable {
@@ -29,6 +14,12 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
     case denied
     /// The daemon has too many to answer.
     case busy
+    /// This daemon has no such command; another of the suite has.
+    case unsupported
+    /// What the request names is not there.
+    case notFound = "not-found"
+    /// It was tried, and did not work.
+    case failed
   }
 
   public var code: Code
@@ -40,35 +31,6 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
   }
 
   public var description: String { text }
-}
-
-struct ControlRequest: Codable {
-  var version = 1
-  var command: ControlCommand
-
-  static let maximumSize = 4096
-
-  init(_ command: ControlCommand) {
-    self.command = command
-  }
-
-  init(parsing line: some Collection<UInt8>) throws(ControlError) {
-    guard let any = try? JSONDecoder().decode(AnyRequest.self, from: Data(line)) else {
-      throw ControlError(.badRequest, "a request is a JSON object with a version and a command")
-    }
-    guard any.version == 1 else { throw ControlError(.badRequest, "this daemon answers requests of version 1") }
-    guard let command = ControlCommand(rawValue: any.command) else {
-      let known = ControlCommand.allCases.map(\.rawValue).joined(separator: ", ")
-      throw ControlError(.badRequest, "there is no such command; there are \(known)")
-    }
-    self.command = command
-  }
-}
-
-/// A request of whatever version and command.
-private struct AnyRequest: Decodable {
-  var version: Int
-  var command: String
 }
 
 struct ControlResponse<Result: Codable>: Codable {

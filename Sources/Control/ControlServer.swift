@@ -73,18 +73,20 @@ public final class ControlServer: EventHandler {
 
 /// What a command comes to.
 public enum ControlAnswer: Sendable {
-  case status(StatusReport)
-  case peers(PeersReport)
+  case report(any Codable & Sendable)
   case done
   case failed(ControlError)
 
   var line: [UInt8] {
     switch self {
-    case .status(let report): JSON.line(ControlResponse(result: report))
-    case .peers(let report): JSON.line(ControlResponse(result: report))
-    case .done: JSON.line(ControlResponse(result: Done()))
+    case .report(let report): Self.line(report)
+    case .done: Self.line(Done())
     case .failed(let error): JSON.line(ControlResponse<Done>(error: error))
     }
+  }
+
+  private static func line(_ report: some Codable) -> [UInt8] {
+    JSON.line(ControlResponse(result: report))
   }
 }
 
@@ -101,6 +103,7 @@ private final class ControlClientSession: EventHandler {
   private var answer: ArraySlice<UInt8> = []
 
   private static let timeout = Duration.seconds(5)
+  private static let answerTimeout = Duration.seconds(60)
 
   var user: UInt32 { peer.user }
 
@@ -147,13 +150,17 @@ private final class ControlClientSession: EventHandler {
   private func carryOut(_ line: ArraySlice<UInt8>) {
     guard let handler, let registration else { return }
     self.handler = nil
+    // Whoever has asked may wait for the answer, as some take a relay or a disk to give.
+    if let timer { events.cancel(timer) }
+    timer = events.schedule(after: Self.answerTimeout) { [weak self] in self?.end() }
     // One request a connection: whatever else comes is not read, but that the other end is gone is told all the same.
     events.setInterest([], of: socket, registration)
     do throws(ControlError) {
       let command = try ControlRequest(parsing: line).command
-      guard command.isForEverybody || peer.user == 0 || peer.user == currentUser() else {
+      let name = command.name
+      guard name.isForEverybody || peer.user == 0 || peer.user == currentUser() else {
         throw ControlError(
-          .denied, "\(command.rawValue) is for root and the daemon's own user (\(currentUser())); you are \(peer.user)")
+          .denied, "\(name.rawValue) is for root and the daemon's own user (\(currentUser())); you are \(peer.user)")
       }
       let reference = LoopBound(self)
       let events = events

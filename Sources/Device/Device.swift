@@ -1,4 +1,5 @@
 internal import Link
+public import Noise
 internal import Synchronization
 public import SystemIO
 public import SystemPackage
@@ -11,6 +12,16 @@ public enum DeviceEvent: Sendable {
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
   /// No connection; another attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
+  /// The relay has told the device to wait until an operator lets it in.
+  case pending(server: String)
+  /// The relay has proved itself with a key that was not known before; it is from now on.
+  case trusted(PublicKey, server: String)
+  /// The relay lets the device in with this key from now on.
+  case keyReplaced(PublicKey)
+  /// The relay does not take the new key, and the device keeps its own.
+  case keyKept(Refusal)
+  /// Something that a person should know of.
+  case warning(String)
   /// The interface cannot be set up, or does not work any more: the device has stopped.
   case failed(DeviceFailure)
 }
@@ -36,6 +47,7 @@ public final class Device: @unchecked Sendable {
   private var joins = 0
   private var lastLoss: String?
   private var isReading = false
+  private lazy var peerSettings = settings.peers
 
   // Owned by whoever starts and stops.
   private var thread: SystemThread?
@@ -64,6 +76,12 @@ public final class Device: @unchecked Sendable {
       events.stop()
     }
     thread?.join()
+  }
+
+  /// Moves this device to another key without losing its ID, lease or open connections. An event tells of the end; `reply`
+  /// hears at once whether it begins: not while another change is under way. Called on the device's thread.
+  public func replaceKey(with key: PrivateKey, _ reply: @escaping @Sendable (Bool) -> Void) {
+    events.post { [self] in reply(uplink.replaceKey(with: key)) }
   }
 
   // MARK: Packets from the interface
@@ -114,9 +132,9 @@ public final class Device: @unchecked Sendable {
 
 extension Device: EventHandler {
   public func handle(_ events: Events) {
-    guard let connection = uplink.connection, let pump else { return }
+    guard uplink.connection != nil, let pump else { return }
     do {
-      try pump.pump(to: connection)
+      try pump.pump()
     } catch {
       fail(.interface(tun.name, error))
     }
@@ -125,7 +143,8 @@ extension Device: EventHandler {
 
 extension Device: UplinkDelegate {
   func uplinkJoined(_ welcome: Welcome) {
-    let new = Membership(address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress)
+    let new = Membership(
+      deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress)
     do {
       try tun.configure(address: new.address, in: new.pool, mtu: settings.mtu)
     } catch {
@@ -133,7 +152,12 @@ extension Device: UplinkDelegate {
     }
     membership = new
     joins += 1
-    if let pump { pump.rejoin(new) } else { pump = PacketPump(tun, new) }
+    if let pump {
+      pump.rejoin(new)
+    } else {
+      pump = PacketPump(tun, new, peerSettings, on: events) { [unowned self] in onEvent(.warning($0)) }
+    }
+    pump?.uplink = uplink.connection
     startReading()
     onEvent(.joined(address: new.address, pool: new.pool, server: uplink.server ?? ""))
   }
@@ -149,12 +173,44 @@ extension Device: UplinkDelegate {
     }
   }
 
-  func uplinkReceived(_ payload: UnsafeRawBufferPointer, from source: IPv4Address) {
+  func uplinkReceived(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
     pump?.deliver(payload, from: source)
+  }
+
+  func uplinkReceived(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address) {
+    pump?.deliver(handshake: payload, from: source)
+  }
+
+  func uplinkIsPending() {
+    onEvent(.pending(server: uplink.server ?? ""))
+  }
+
+  func uplinkWarns(_ line: String) {
+    onEvent(.warning(line))
+  }
+
+  func uplinkPauses() {
+    stopReading()
+    pump?.uplink = nil
+  }
+
+  func uplinkReplacedKey(_ key: PrivateKey) {
+    pump?.replaceKey(with: key)
+    peerSettings.key = key
+    onEvent(.keyReplaced(key.publicKey))
+  }
+
+  func uplinkKeptKey(_ refusal: Refusal) {
+    onEvent(.keyKept(refusal))
+  }
+
+  func uplinkTrusts(_ key: PublicKey) {
+    onEvent(.trusted(key, server: uplink.server ?? ""))
   }
 
   func uplinkLost(_ reason: UplinkLoss, retry: Duration) {
     stopReading()
+    pump?.uplink = nil
     lastLoss = reason.description
     onEvent(.lost(reason, retry: retry))
   }

@@ -1,3 +1,4 @@
+public import Noise
 public import SystemIO
 public import SystemPackage
 public import Wire
@@ -5,6 +6,14 @@ public import Wire
 /// What a device needs to know, as plain values.
 public struct DeviceSettings: Sendable {
   public var deviceID: String
+  /// This device's key and what concerns sessions with its peers.
+  public var peers: PeerSettings
+  /// The key that was to take the place of the device's when it ended the last time, if any: the relay may know either.
+  public var nextKey: PrivateKey?
+  /// By which the device tells its relay from others.
+  public var trust: any RelayTrust
+  /// The invite's, for a device that the relay does not know yet.
+  public var token: Token?
   public var route: RelayRoute
   /// The address to ask the relay for, and nothing else will do; `nil` to take what it gives.
   public var address: IPv4Address?
@@ -14,9 +23,15 @@ public struct DeviceSettings: Sendable {
   public var queueLimit: Int
 
   public init(
-    deviceID: String, route: RelayRoute, address: IPv4Address? = nil, mtu: Int = 1400, queueLimit: Int = 4 << 20
+    deviceID: String, peers: PeerSettings, nextKey: PrivateKey? = nil, trust: any RelayTrust, token: Token? = nil,
+    route: RelayRoute,
+    address: IPv4Address? = nil, mtu: Int = 1400, queueLimit: Int = 4 << 20
   ) {
     self.deviceID = deviceID
+    self.peers = peers
+    self.nextKey = nextKey
+    self.trust = trust
+    self.token = token
     self.route = route
     self.address = address
     self.mtu = mtu

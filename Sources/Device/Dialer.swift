@@ -3,7 +3,8 @@ internal import SystemPackage
 
 /// Who waits for a dialer's end. Called once, on the loop.
 protocol DialerDelegate: AnyObject {
-  func dialed(_ descriptor: consuming Descriptor, name: String)
+  /// `server` is the one of the config that `name`, an address, was found under.
+  func dialed(_ descriptor: consuming Descriptor, name: String, server: String)
   /// `failures` has what went wrong in order, such as `192.0.2.1:3334: connection refused`.
   func dialFailed(_ failures: [String])
 }
@@ -18,6 +19,8 @@ final class Dialer: EventHandler {
   private weak var delegate: (any DialerDelegate)?
   private var servers: ArraySlice<(host: String, port: UInt16)>
   private var candidates: ArraySlice<SocketAddress> = []
+  /// The server that the candidates belong to.
+  private var server = ""
   private var failures: [String] = []
   private var attempt: Attempt?
   /// What it is about.
@@ -64,6 +67,7 @@ final class Dialer: EventHandler {
 
   private func resolve(_ host: String, _ port: UInt16) {
     progress = "looking up \(host)"
+    server = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     let reference = LoopBound(self)
     resolver.resolve(host, port: port, on: events) { answer in
       let dialer = reference.value
@@ -101,7 +105,7 @@ final class Dialer: EventHandler {
     }
     let delegate = delegate
     self.delegate = nil
-    delegate?.dialed(descriptor, name: name)
+    delegate?.dialed(descriptor, name: name, server: server)
   }
 
   private func fail(_ address: SocketAddress, _ why: String) {

@@ -1,11 +1,13 @@
 // The journey of a packet out of this device:
 //
-//   the TUN → `pump`: into a buffer behind room for the frame's header → small packets of one flow share a frame
-//   → `flush`: everything read so far goes to the uplink in one call
+//   the TUN → `pump`: into a buffer behind room for the headers → small packets of one flow share a frame → `close`: the
+//   frame is sealed where it lies → `flush`: everything read so far goes to the uplink in one call
 //
-// and into it: `deliver`, from the frame where it lies in the receive buffer to the TUN.
+// or, while there is no session with the peer, to the peer's link, where it waits for one. And into it: `deliver`, opened in
+// the receive buffer where it lies, from there to the TUN.
 
 internal import Link
+internal import Noise
 internal import SystemIO
 internal import SystemPackage
 internal import Tun
@@ -13,6 +15,7 @@ internal import Wire
 
 /// What a device is called in its network.
 struct Membership: Equatable {
+  var deviceID: String
   var address: IPv4Address
   var pool: IPv4Prefix
   var relayAddress: IPv4Address
@@ -20,20 +23,35 @@ struct Membership: Equatable {
 
 /// The device's data path, both ways. Owned by the device's thread.
 final class PacketPump {
+  // Set once.
   private let tun: any PacketDevice
   private let buffer = RawBuffer(count: bufferSize)
+  private let onWarning: (String) -> Void
+
+  /// The connection to the relay, while there is one.
+  var uplink: FrameConnection?
   private var membership: Membership
   private(set) var peers = PeerTable()
-  private var absent = AbsentPeers()
+  private lazy var links = PeerLinks(settings, own: own, on: events, delegate: self)
+  private let settings: PeerSettings
+  private let events: EventLoop
+  private var unlocated = UnlocatedPackets()
   private var copies = RateLimit(perSecond: 2000, burst: 4000)
-  private(set) var counters = DeviceCounters()
+  private var packetCounters = DeviceCounters()
 
-  // What `buffer` holds: whole frames, of which the last may grow.
+  // What `buffer` holds: sealed frames up to `end`, and behind them one that may grow.
   private var end = 0
   private var frames = 0
-  private var lastFrame: (start: Int, header: FrameHeader)?
-  // The destination that was last found among the peers.
+  private var open: OpenFrame?
+  // The link that the last packet went to.
   private var lastDestination: IPv4Address?
+  private var lastLink: PeerLink?
+
+  /// A frame that is not sealed yet; it begins where the sealed ones end.
+  private struct OpenFrame {
+    var header: FrameHeader
+    let session: PeerSession
+  }
 
   private static let bufferSize = 256 << 10
   /// A packet up to this size may share a frame; a larger one is not worth moving.
@@ -42,96 +60,159 @@ final class PacketPump {
   private static let sharedFrame = 32 << 10
   /// Packets read in one go before the other direction has its turn.
   private static let batch = 256
+  /// What stands before a frame's first packet.
+  private static let prefix = FrameHeader.size + SealedHeader.size + PacketRecord.prefixSize
 
-  init(_ tun: any PacketDevice, _ membership: Membership) {
+  init(
+    _ tun: any PacketDevice, _ membership: Membership, _ settings: PeerSettings, on events: EventLoop,
+    onWarning: @escaping (String) -> Void
+  ) {
     self.tun = tun
     self.membership = membership
+    self.settings = settings
+    self.events = events
+    self.onWarning = onWarning
     precondition(room <= Self.bufferSize)
   }
 
-  /// The bytes that one more packet can take.
-  private var room: Int { FrameHeader.size + PacketRecord.prefixSize + tun.maximumRead }
+  private var own: PeerName { PeerName(address: membership.address, deviceID: membership.deviceID) }
+
+  /// The bytes that one more packet can take, in a frame of its own behind an open one.
+  private var room: Int { TransportCipher.tagSize + Self.prefix + tun.maximumRead + TransportCipher.tagSize }
+
+  var counters: DeviceCounters {
+    var result = packetCounters
+    result.links = links.counters
+    return result
+  }
+
+  /// The session with a peer, for whoever shows it.
+  func session(with address: IPv4Address) -> PeerSession? { links.links[address]?.current }
 
   func rejoin(_ membership: Membership) {
     self.membership = membership
+    links.own = own
     lastDestination = nil
+  }
+
+  /// The device has another key: what was agreed on with the former one is of no use.
+  func replaceKey(with key: PrivateKey) {
+    lastDestination = nil
+    links.replaceKey(with: key)
   }
 
   /// The relay says who has come and gone.
   func update(_ update: PeerUpdate) -> PeerTable.Outcome {
     lastDestination = nil
-    for peer in update.joined { absent.forget(peer.address) }
-    return peers.apply(update, in: membership.pool, except: membership.address)
+    let outcome = peers.apply(update, in: membership.pool, except: membership.address)
+    links.update(peers)
+    for address in unlocated.addresses {
+      guard let peer = peers.peers[address] else { continue }
+      for packet in unlocated.take(address) { packet.withUnsafeBytes { wait($0, peer) } }
+    }
+    return outcome
   }
 
   // MARK: Out
 
   /// Reads what the TUN has, up to a batch, and sends it.
-  func pump(to uplink: FrameConnection) throws(Errno) {
-    defer { flush(to: uplink) }
+  func pump() throws(Errno) {
+    defer { flush() }
     for _ in 0..<Self.batch {
-      if buffer.count - end < room { flush(to: uplink) }
-      let start = end + FrameHeader.size + PacketRecord.prefixSize
-      let place = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start...])
-      guard let count = try tun.read(into: place) else { return }
-      route(UnsafeMutableRawBufferPointer(rebasing: place[..<count]), to: uplink)
+      if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
+      guard let count = try tun.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[place...])) else {
+        return
+      }
+      route(UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[place..<place + count]))
     }
   }
 
-  private func flush(to uplink: FrameConnection) {
-    guard frames > 0 else { return }
-    uplink.send(FrameRun(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<end]), frames: frames))
-    end = 0
-    frames = 0
-    lastFrame = nil
+  /// Where a packet is put so that a frame of its own can begin before it, behind the open one and its tag.
+  private var place: Int {
+    let start = open.map { end + $0.header.frameSize + TransportCipher.tagSize } ?? end
+    return start + Self.prefix
   }
 
-  /// Decides about a packet, which stands where the record of a new frame would be.
-  private func route(_ record: UnsafeMutableRawBufferPointer, to uplink: FrameConnection) {
+  private func flush() {
+    close()
+    guard frames > 0 else { return }
+    uplink?.send(FrameRun(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<end]), frames: frames))
+    end = 0
+    frames = 0
+  }
+
+  /// Seals the open frame.
+  private func close() {
+    guard var frame = open else { return }
+    open = nil
+    frame.header.length += TransportCipher.tagSize
+    let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[end..<end + frame.header.frameSize])
+    frame.header.write(to: bytes)
+    frame.session.seal(UnsafeMutableRawBufferPointer(rebasing: bytes[FrameHeader.size...]))
+    end += bytes.count
+    frames += 1
+  }
+
+  /// Decides about a packet, which stands at `place`.
+  private func route(_ record: UnsafeMutableRawBufferPointer) {
     guard record.count > OffloadHeader.size else {
-      counters.malformed += 1
+      packetCounters.malformed += 1
       return
     }
     let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
     switch IPPeek(packet.bytes) {
-    case nil: counters.malformed += 1
-    case .ipv6: counters.unroutable += 1
+    case nil: packetCounters.malformed += 1
+    case .ipv6: packetCounters.unroutable += 1
     case .ipv4(let peek):
-      if peek.destination == lastDestination {
-        append(record.count, peek)
-      } else if peers.contains(peek.destination) {
-        lastDestination = peek.destination
-        append(record.count, peek)
+      if peek.destination == lastDestination, let session = lastLink?.current {
+        append(record.count, peek, session)
+      } else if let peer = peers.peers[peek.destination] {
+        send(record, peek, to: peer)
       } else if isForAll(peek.destination) {
-        sendToAll(record, peek, uplink)
+        sendToAll(record, peek)
       } else {
-        askFor(packet, record.count, peek)
+        askFor(record, packet, peek)
       }
     }
   }
 
-  /// Makes the record behind the frames a part of them.
-  private func append(_ count: Int, _ peek: IPv4Peek) {
-    counters.sent += 1
-    let start = end + FrameHeader.size
+  private func send(_ record: UnsafeMutableRawBufferPointer, _ peek: IPv4Peek, to peer: Peer) {
+    guard let link = links.links[peer.address], let session = link.current else {
+      return wait(UnsafeRawBufferPointer(record), peer)
+    }
+    lastDestination = peek.destination
+    lastLink = link
+    append(record.count, peek, session)
+  }
+
+  /// Keeps a packet for a peer until there is a session.
+  private func wait(_ record: UnsafeRawBufferPointer, _ peer: Peer) {
+    guard let link = links.link(to: peer) else {
+      packetCounters.unroutable += 1
+      return
+    }
+    packetCounters.overdue += link.pending.add(record)
+    if link.next == nil { links.begin(link) }
+  }
+
+  /// Makes the record at `place` a part of the frames.
+  private func append(_ count: Int, _ peek: IPv4Peek, _ session: PeerSession) {
+    packetCounters.sent += 1
     let length = PacketRecord.prefixSize + count
-    let prefix = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
-    PacketRecord.writePrefix(length: count, to: prefix)
-    if let (start, last) = lastFrame, last.address == peek.destination, last.flow == peek.flow,
-      count <= Self.smallPacket, last.length + length <= Self.sharedFrame
+    let start = place - PacketRecord.prefixSize
+    let record = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
+    PacketRecord.writePrefix(length: count, to: record)
+    if let frame = open, frame.session === session, frame.header.flow == peek.flow, count <= Self.smallPacket,
+      frame.header.length + length <= Self.sharedFrame
     {
-      UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[end...]).copyMemory(from: UnsafeRawBufferPointer(prefix))
-      var header = last
-      header.length += length
-      end += length
-      header.write(to: UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start...]))
-      lastFrame = (start, header)
+      let tail = end + frame.header.frameSize
+      UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[tail...]).copyMemory(from: UnsafeRawBufferPointer(record))
+      open?.header.length += length
     } else {
-      let header = FrameHeader(type: .data, length: length, address: peek.destination, flow: peek.flow)
-      header.write(to: UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[end...]))
-      lastFrame = (end, header)
-      end += header.frameSize
-      frames += 1
+      close()
+      let header = FrameHeader(
+        type: .data, length: SealedHeader.size + length, address: peek.destination, flow: peek.flow)
+      open = OpenFrame(header: header, session: session)
     }
   }
 
@@ -140,45 +221,67 @@ final class PacketPump {
   }
 
   /// Sends a copy to every peer, as often as is decent.
-  private func sendToAll(_ record: UnsafeMutableRawBufferPointer, _ peek: IPv4Peek, _ uplink: FrameConnection) {
+  private func sendToAll(_ record: UnsafeMutableRawBufferPointer, _ peek: IPv4Peek) {
     let peers = peers.peers
     guard !peers.isEmpty, copies.allow(cost: Double(peers.count), at: .now()) else {
-      counters.limited += peers.isEmpty ? 0 : 1
+      packetCounters.limited += peers.isEmpty ? 0 : 1
       return
     }
-    flush(to: uplink)
-    let frame = UnsafeMutableRawBufferPointer(
-      start: record.baseAddress! - FrameHeader.size - PacketRecord.prefixSize,
-      count: FrameHeader.size + PacketRecord.prefixSize + record.count)
-    PacketRecord.writePrefix(
-      length: record.count, to: UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.size...]))
-    for address in peers.keys {
-      FrameHeader(type: .data, length: frame.count - FrameHeader.size, address: address, flow: peek.flow)
-        .write(to: frame)
-      uplink.send(FrameRun(UnsafeRawBufferPointer(frame), frames: 1))
-      counters.sent += 1
+    let copy = Array(record)
+    copy.withUnsafeBytes { copy in
+      for peer in peers.values {
+        if let session = links.links[peer.address]?.current {
+          appendCopy(of: copy, peek, to: peer.address, session)
+        } else {
+          wait(copy, peer)
+        }
+      }
     }
+  }
+
+  /// Adds a packet that is not in the buffer.
+  private func appendCopy(
+    of record: UnsafeRawBufferPointer, _ peek: IPv4Peek, to address: IPv4Address, _ session: PeerSession
+  ) {
+    if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
+    // Frames of different peers differ in address alone.
+    close()
+    UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[place...]).copyMemory(from: record)
+    append(record.count, peek, session)
+    open?.header.address = address
   }
 
   // MARK: Nobody there
 
   /// A packet for an address of which no peer is known: the relay may know better.
-  private func askFor(_ packet: UnsafeRawBufferPointer, _ count: Int, _ peek: IPv4Peek) {
+  private func askFor(
+    _ record: UnsafeMutableRawBufferPointer, _ packet: UnsafeRawBufferPointer, _ peek: IPv4Peek
+  ) {
     let now = Instant.now()
-    let reply = reply(to: packet, peek)
-    if membership.pool.contains(peek.destination), !absent.isAbsent(peek.destination, at: now) {
-      absent.ask(peek.destination, reply: reply, at: now)
-      append(count, peek)
+    if membership.pool.contains(peek.destination), !unlocated.isAbsent(peek.destination, at: now) {
+      let isNew = unlocated.add(UnsafeRawBufferPointer(record), for: peek.destination, at: now)
+      if isNew { uplink?.send(control: ControlMessage.locate(Locate(address: peek.destination)).frame()) }
     } else {
-      counters.unroutable += 1
-      tell(reply, at: now)
+      packetCounters.unroutable += 1
+      tell(reply(to: packet, peek), at: now)
     }
   }
 
   /// The relay says that nobody has this address.
   func markAbsent(_ address: IPv4Address) {
     let now = Instant.now()
-    tell(absent.markAbsent(address, at: now), at: now)
+    unlocatable(unlocated.markAbsent(address, at: now), at: now)
+  }
+
+  /// Tells the senders of packets that cannot be delivered.
+  private func unlocatable(_ records: [[UInt8]], at now: Instant) {
+    for record in records {
+      packetCounters.unroutable += 1
+      record.withUnsafeBytes { record in
+        let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
+        if case .ipv4(let peek)? = IPPeek(packet.bytes) { tell(reply(to: packet, peek), at: now) }
+      }
+    }
   }
 
   /// What the sender of a packet on this device is told if it cannot be delivered.
@@ -192,36 +295,79 @@ final class PacketPump {
   }
 
   private func tell(_ reply: [UInt8]?, at now: Instant) {
-    guard let reply, absent.mayReply(at: now) else { return }
+    guard let reply, unlocated.mayReply(at: now) else { return }
     _ = reply.withUnsafeBytes { tun.write($0) }
   }
 
   // MARK: In
 
-  /// Writes the packets of a data frame to the TUN; what is not from `source` or not for this device is dropped.
-  func deliver(_ payload: UnsafeRawBufferPointer, from source: IPv4Address) {
+  /// Opens a data frame's payload and writes its packets to the TUN; what is not from `source` or not for this device is
+  /// dropped.
+  func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
+    guard let peer = peers.peers[source] else {
+      packetCounters.misaddressed += 1
+      return
+    }
+    guard let content = links.open(payload, from: peer) else { return }
     var offset = 0
-    while offset < payload.count {
-      guard let range = try? PacketRecord.range(in: payload.bytes, at: offset), range.count > OffloadHeader.size else {
-        counters.malformed += 1
+    while offset < content.count {
+      guard let range = try? PacketRecord.range(in: content.bytes, at: offset), range.count > OffloadHeader.size else {
+        packetCounters.malformed += 1
         return
       }
       offset = range.upperBound
-      let packet = UnsafeRawBufferPointer(rebasing: payload[(range.lowerBound + OffloadHeader.size)..<range.upperBound])
+      let packet = UnsafeRawBufferPointer(rebasing: content[(range.lowerBound + OffloadHeader.size)..<range.upperBound])
       guard case .ipv4(let peek)? = IPPeek(packet.bytes) else {
-        counters.malformed += 1
+        packetCounters.malformed += 1
         continue
       }
       guard peek.source == source, peek.destination == membership.address || isForAll(peek.destination) else {
-        counters.misaddressed += 1
+        packetCounters.misaddressed += 1
         continue
       }
-      if tun.write(UnsafeRawBufferPointer(rebasing: payload[range])) {
-        counters.received += 1
+      if tun.write(UnsafeRawBufferPointer(rebasing: content[range])) {
+        packetCounters.received += 1
       } else {
-        counters.malformed += 1
+        packetCounters.malformed += 1
       }
     }
+  }
+
+  /// Takes a peer-handshake frame's payload.
+  func deliver(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address) {
+    links.receive(handshake: payload, from: source, peers.peers[source])
+  }
+}
+
+extension PacketPump: PeerLinksDelegate {
+  func send(handshake frame: [UInt8]) {
+    frame.withUnsafeBytes { uplink?.send(FrameRun($0, frames: 1)) }
+  }
+
+  /// Sends what has waited; a lone header if nothing has, so that the responder knows that the session is there.
+  func linkIsReady(_ link: PeerLink, isInitiator: Bool) {
+    guard let session = link.current else { return }
+    let address = link.peer.address
+    for packet in link.pending.takeAll() {
+      packet.withUnsafeBytes { record in
+        let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
+        guard case .ipv4(let peek)? = IPPeek(packet.bytes) else { return }
+        appendCopy(of: record, peek, to: address, session)
+      }
+    }
+    if isInitiator, session.sent == 0, open == nil {
+      let header = FrameHeader(type: .data, length: SealedHeader.size, address: address)
+      open = OpenFrame(header: header, session: session)
+    }
+    flush()
+  }
+
+  func linkHasFailed(_ link: PeerLink) {
+    unlocatable(link.pending.takeAll(), at: .now())
+  }
+
+  func linkIsSuspicious(_ line: String) {
+    onWarning(line)
   }
 }
 
@@ -238,4 +384,8 @@ public struct DeviceCounters: Sendable, Equatable {
   public var misaddressed = 0
   /// Dropped: broadcast or multicast beyond the limit.
   public var limited = 0
+  /// Dropped: too many waited for a session with their peer.
+  public var overdue = 0
+  /// What the sessions with peers have seen.
+  public var links = PeerLinkCounters()
 }

@@ -4,6 +4,8 @@ internal import Wire
 struct PeerTable {
   private(set) var peers: [IPv4Address: Peer] = [:]
   private var revision: Int?
+  /// A snapshot of which parts are still to come; until then, what was known before counts.
+  private var snapshot: [IPv4Address: Peer]?
 
   /// Whether the update fits what is known.
   enum Outcome { case applied, outdated, missedSome }
@@ -14,13 +16,20 @@ struct PeerTable {
       guard let revision, since <= revision else { return .missedSome }
       guard update.revision >= revision else { return .outdated }
     } else {
-      peers = [:]
+      snapshot = [:]
     }
     revision = update.revision
-    for address in update.left { peers[address] = nil }
+    var changed = snapshot ?? peers
+    for address in update.left { changed[address] = nil }
     for peer in update.joined
     where peer.address != own && pool.contains(peer.address) && DeviceID.isValid(peer.deviceID) {
-      peers[peer.address] = peer
+      changed[peer.address] = peer
+    }
+    if snapshot != nil, update.more == true {
+      snapshot = changed
+    } else {
+      snapshot = nil
+      peers = changed
     }
     return .applied
   }

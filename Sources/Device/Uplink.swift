@@ -1,4 +1,8 @@
+// The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
+// the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
+
 internal import Link
+internal import Noise
 internal import SystemIO
 internal import SystemPackage
 public import Wire
@@ -8,8 +12,20 @@ protocol UplinkDelegate: AnyObject {
   /// The relay lets this device in.
   func uplinkJoined(_ welcome: Welcome)
   func uplinkReceived(_ message: ControlMessage)
-  /// A data frame's payload, good for this call.
-  func uplinkReceived(_ payload: UnsafeRawBufferPointer, from source: IPv4Address)
+  /// A data frame's payload, good for this call and to be changed in place.
+  func uplinkReceived(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address)
+  /// A peer-handshake frame's payload, good for this call.
+  func uplinkReceived(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address)
+  /// An operator has to let this device in.
+  func uplinkIsPending()
+  func uplinkWarns(_ line: String)
+  /// The connection is made anew, without a reason to worry.
+  func uplinkPauses()
+  /// The relay lets the device in with this key alone from now on; or does not take the new key.
+  func uplinkReplacedKey(_ key: PrivateKey)
+  func uplinkKeptKey(_ refusal: Refusal)
+  /// The relay was met for the first time, or has replaced its key.
+  func uplinkTrusts(_ key: PublicKey)
   /// An attempt or a connection has ended; the next attempt comes after `retry`.
   func uplinkLost(_ reason: UplinkLoss, retry: Duration)
 }
@@ -20,6 +36,8 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   case unreachable([String])
   /// The relay said no.
   case refused(Refusal)
+  /// Whoever answers is not the relay that it should be.
+  case distrusted(RelayDistrust)
   /// The connection broke.
   case broken(String)
 
@@ -27,6 +45,7 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     switch self {
     case .unreachable(let failures): failures.joined(separator: "; ")
     case .refused(let refusal): refusal.text
+    case .distrusted(let problem): problem.description
     case .broken(let why): why
     }
   }
@@ -42,21 +61,40 @@ final class Uplink: EventHandler, DialerDelegate {
   private let instance: String
   private unowned let delegate: any UplinkDelegate
 
+  // While a new key takes the place of the old one, there are two, and the device proves itself with `key`.
+  private var key: PrivateKey
+  private var otherKey: PrivateKey?
+  private var isKeyNew = false
+  private var hasTriedOtherKey = false
+  private var isOfferScheduled = false
+  /// How often the relay may announce another key of its own.
+  private var adoptions = RateLimit(perSecond: 0.1, burst: 5)
+
   private var phase = Phase.idle
   private var backoff = Backoff()
   private var generation = 0
   private var lastAddress: IPv4Address?
   private(set) var roundTrip: Duration?
   private(set) var server: String?
+  /// What the config calls it, and the key that it has proved to have.
+  private var serverName = ""
+  private var relayKey: PublicKey?
 
   private enum Phase {
     case idle
     case dialing(Dialer)
+    case greeting(FrameConnection, Handshake)
     case joining(FrameConnection)
+    /// An operator has to decide.
+    case pending(FrameConnection)
     case joined(FrameConnection, since: Instant, keepalive: Duration)
     case ended
   }
 
+  /// How long the relay may be silent while an operator decides.
+  private static let pendingSilence = Duration.seconds(60)
+  /// How long to wait until the relay is told of a new key once more.
+  private static let offerAgainAfter = Duration.seconds(30)
   /// Times out of proportion, whatever a relay says.
   private static let keepaliveRange = 100...600_000
   /// A connection that has held for so long was a good one, and the next attempt need not wait.
@@ -64,6 +102,8 @@ final class Uplink: EventHandler, DialerDelegate {
 
   init(_ settings: DeviceSettings, on events: EventLoop, delegate: any UplinkDelegate) {
     self.settings = settings
+    key = settings.peers.key
+    otherKey = settings.nextKey
     self.events = events
     self.delegate = delegate
     var random = SystemRandomNumberGenerator()
@@ -80,7 +120,9 @@ final class Uplink: EventHandler, DialerDelegate {
     switch phase {
     case .idle: "waiting before the next attempt"
     case .dialing(let dialer): dialer.progress
+    case .greeting: "waiting for \(server ?? "the relay") to prove who it is"
     case .joining: "waiting for \(server ?? "the relay") to answer the join request"
+    case .pending: "waiting for an operator of the relay to let this device in"
     case .joined: "joined"
     case .ended: "ended"
     }
@@ -96,7 +138,7 @@ final class Uplink: EventHandler, DialerDelegate {
       dialer.start()
     case .local(let open):
       do {
-        dialed(try open(), name: "this host")
+        dialed(try open(), name: "this host", server: "this host")
       } catch {
         lose(.broken("\(error)"))
       }
@@ -107,25 +149,63 @@ final class Uplink: EventHandler, DialerDelegate {
     lose(.unreachable(failures))
   }
 
-  func dialed(_ descriptor: consuming Descriptor, name: String) {
+  func dialed(_ descriptor: consuming Descriptor, name: String, server serverName: String) {
     server = name
+    self.serverName = serverName
     do {
       try descriptor.tune(.frames)
       let connection = FrameConnection(descriptor, loop: events, queueLimit: settings.queueLimit)
-      phase = .joining(connection)
+      connection.payloadLimit = FrameType.handshake.maximumPayload
+      let hello = HandshakeHello(keyHint: settings.trust.expectedKey(of: serverName)?.hint ?? 0)
+      var handshake = Handshake(
+        .xx, cipher: .chaCha20Poly1305, role: .initiator, prologue: hello.prologue, key: key)
+      let message = try handshake.write()
+      phase = .greeting(connection, handshake)
       try connection.attach(self)
-      let request = JoinRequest(
-        deviceID: settings.deviceID, instance: instance, address: settings.address ?? lastAddress,
-        addressRequired: settings.address == nil ? nil : true)
-      connection.send(control: ControlMessage.join(request).frame(.handshake))
+      connection.send(handshake: hello.bytes + message)
     } catch {
       return lose(.broken("\(error)"))
     }
     let generation = generation
     events.schedule(after: DeviceSettings.joinTimeout) { [weak self] in
-      guard let self, self.generation == generation, case .joining = self.phase else { return }
-      self.lose(.broken("\(name) did not answer the join request within \(Int(DeviceSettings.joinTimeout.seconds)) s"))
+      guard let self, self.generation == generation else { return }
+      switch self.phase {
+      case .greeting, .joining:
+        self.lose(.broken("\(name) has not let this device in within \(Int(DeviceSettings.joinTimeout.seconds)) s"))
+      default: break
+      }
     }
+  }
+
+  /// The handshake's second message: the relay proves who it is, and this device asks to be let in.
+  private func meet(
+    _ connection: FrameConnection, _ handshake: consuming Handshake, _ message: UnsafeRawBufferPointer
+  ) throws(WireError) {
+    let payload: [UInt8]
+    do {
+      payload = try handshake.read(message)
+    } catch {
+      throw .notAuthentic(.handshake)
+    }
+    guard payload.first == protocolVersion, let key = handshake.remoteKey else {
+      throw .badMessage("no version of the protocol that this device speaks")
+    }
+    do {
+      if try settings.trust.check(key, of: serverName) { delegate.uplinkTrusts(key) }
+    } catch {
+      return lose(.distrusted(error))
+    }
+    relayKey = key
+    let request = JoinRequest(
+      deviceID: settings.deviceID, instance: instance, address: settings.address ?? lastAddress,
+      addressRequired: settings.address == nil ? nil : true, token: settings.token, ciphers: settings.peers.ciphers)
+    guard let answer = try? handshake.write(ControlMessage.join(request).encoded()) else {
+      preconditionFailure("a join request fits a message")
+    }
+    connection.send(handshake: answer)
+    let keys = handshake.split()
+    connection.secure(sending: keys.send, receiving: keys.receive)
+    phase = .joining(connection)
   }
 
   // MARK: What comes in
@@ -133,15 +213,16 @@ final class Uplink: EventHandler, DialerDelegate {
   func handle(_ events: Events) {
     let connection: FrameConnection
     switch phase {
-    case .joining(let current), .joined(let current, _, _): connection = current
-    default: return
+    case .greeting(let current, _), .joining(let current), .pending(let current), .joined(let current, _, _):
+      connection = current
+    case .idle, .dialing, .ended: return
     }
     if events.contains(.writable) { connection.flush() }
     guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
         using: memory,
-        deliver: { frame, header throws(WireError) in try accept(UnsafeRawBufferPointer(frame), header) },
+        deliver: { frame, header throws(WireError) in try accept(frame, header) },
         finish: {})
     } catch {
       switch error {
@@ -152,20 +233,31 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  private func accept(_ frame: UnsafeRawBufferPointer, _ header: FrameHeader) throws(WireError) {
-    let payload = UnsafeRawBufferPointer(rebasing: frame[FrameHeader.size...])
+  private func accept(_ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader) throws(WireError) {
+    let payload = UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.size...])
+    let bytes = UnsafeRawBufferPointer(payload)
     switch (phase, header.type) {
     case (.joined, .data):
       delegate.uplinkReceived(payload, from: header.address)
-    case (.joining(let connection), .control):
-      try enter(connection, try ControlMessage.decode(payload))
+    case (.joined, .peerHandshake):
+      delegate.uplinkReceived(handshake: bytes, from: header.address)
+    case (.greeting(let connection, let handshake), .handshake):
+      try meet(connection, handshake, bytes)
+    case (.greeting, .control):
+      // In the clear, so from anybody.
+      guard case .refused(let refusal)? = try ControlMessage.decode(bytes) else { throw .unexpectedFrame(.control) }
+      lose(
+        .broken(
+          "whoever answers at \(server ?? "the server") does not prove to be the relay, but says: \(refusal.text)"))
+    case (.joining(let connection), .control), (.pending(let connection), .control):
+      try enter(connection, try ControlMessage.decode(bytes))
     case (.joined, .control):
-      guard let message = try ControlMessage.decode(payload) else { return }
-      if case .refused(let refusal) = message { lose(.refused(refusal)) } else { delegate.uplinkReceived(message) }
-    case (.joining(let connection), .ping), (.joined(let connection, _, _), .ping):
-      connection.send(pongFor: payload)
-    case (.joined, .pong):
-      learn(from: payload)
+      guard let message = try ControlMessage.decode(bytes) else { return }
+      try obey(message)
+    case (.joining(let connection), .ping), (.pending(let connection), .ping), (.joined(let connection, _, _), .ping):
+      connection.send(pongFor: bytes)
+    case (.joined, .pong), (.pending, .pong):
+      learn(from: bytes)
     case (.idle, _), (.dialing, _), (.ended, _):
       break  // The rest of what came with the last word.
     default:
@@ -173,25 +265,134 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
+  private func obey(_ message: ControlMessage) throws(WireError) {
+    switch message {
+    case .refused(let refusal):
+      lose(.refused(refusal))
+    case .relayKey(let notice):
+      adopt(notice.key)
+    case .nextKeyAccepted(let notice) where !isKeyNew && notice.key == otherKey?.publicKey:
+      reconnectWithOtherKey()
+    case .nextKeyRefused(let refusal) where !isKeyNew && otherKey != nil:
+      if refusal.code.isPassing {
+        offerAgain()
+      } else {
+        otherKey = nil
+        delegate.uplinkKeptKey(refusal)
+      }
+    default:
+      delegate.uplinkReceived(message)
+    }
+  }
+
+  // MARK: A new key for the device
+
+  /// Moves the device to the key `next`: the relay is told of it under the present one, and the connection is made anew with it.
+  /// The delegate hears of the end. False: another change is under way.
+  func replaceKey(with next: PrivateKey) -> Bool {
+    guard otherKey == nil else { return false }
+    otherKey = next
+    offerOtherKey()
+    return true
+  }
+
+  private func offerOtherKey() {
+    guard !isKeyNew, let otherKey, let connection else { return }
+    connection.send(control: ControlMessage.nextKey(KeyNotice(key: otherKey.publicKey)).frame())
+  }
+
+  private func offerAgain() {
+    guard !isOfferScheduled else { return }
+    isOfferScheduled = true
+    events.schedule(after: Self.offerAgainAfter) { [weak self] in
+      self?.isOfferScheduled = false
+      self?.offerOtherKey()
+    }
+  }
+
+  /// The relay takes either key: on with the other one, without waiting. Interface and address stay.
+  private func reconnectWithOtherKey() {
+    guard let other = otherKey else { return }
+    otherKey = key
+    key = other
+    isKeyNew.toggle()
+    switch phase {
+    case .joined(let connection, _, _), .joining(let connection), .pending(let connection),
+      .greeting(let connection, _):
+      connection.close()
+    case .idle, .dialing, .ended: break
+    }
+    phase = .idle
+    generation += 1
+    delegate.uplinkPauses()
+    connect()
+  }
+
+  /// The device is in with its present key.
+  private func settleKeys() {
+    hasTriedOtherKey = false
+    guard otherKey != nil else { return }
+    guard isKeyNew else { return offerOtherKey() }
+    otherKey = nil
+    isKeyNew = false
+    delegate.uplinkReplacedKey(key)
+  }
+
+  /// The relay does not know the present key. If a change was interrupted, it knows the other one.
+  private func mayTryOtherKey(after refusal: Refusal) -> Bool {
+    guard otherKey != nil, !hasTriedOtherKey else { return false }
+    switch refusal.code {
+    case .deviceIDTaken, .inviteNeeded, .inviteUnknown, .inviteUsedUp, .inviteExpired, .inviteRevoked,
+      .inviteForAnother,
+      .tooManyAttempts, .denied:
+      return true
+    default: return false
+    }
+  }
+
+  /// The relay announces the key that it will have.
+  private func adopt(_ key: PublicKey) {
+    guard let relayKey, key != relayKey, adoptions.allow(at: .now()) else { return }
+    do {
+      try settings.trust.replace(relayKey, with: key, of: serverName)
+      delegate.uplinkTrusts(key)
+    } catch {
+      delegate.uplinkWarns("the relay announces a new key, which cannot be kept: \(error)")
+    }
+  }
+
   private func enter(_ connection: FrameConnection, _ message: ControlMessage?) throws(WireError) {
     switch message {
     case .welcome(let welcome):
-      guard welcome.version == protocolVersion, welcome.isPlausible else {
+      guard welcome.isPlausible, welcome.address != welcome.relayAddress || isLocal else {
         throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
       }
       lastAddress = welcome.address
       let keepalive = Duration.milliseconds(
         min(max(welcome.keepalive, Self.keepaliveRange.lowerBound), Self.keepaliveRange.upperBound))
       phase = .joined(connection, since: .now(), keepalive: keepalive)
+      connection.payloadLimit = FrameHeader.maximumPayload
       delegate.uplinkJoined(welcome)
       connection.sendPing()
+      settleKeys()
       checkLater(generation, keepalive)
     case .refused(let refusal):
+      if mayTryOtherKey(after: refusal) {
+        hasTriedOtherKey = true
+        return reconnectWithOtherKey()
+      }
       lose(.refused(refusal))
+    case .pending:
+      guard case .joining = phase else { return }
+      phase = .pending(connection)
+      delegate.uplinkIsPending()
+      checkPending(generation)
     case nil: break
     default: throw .badMessage("a welcome was due")
     }
   }
+
+  private var isLocal: Bool { if case .local = settings.route { true } else { false } }
 
   // MARK: Signs of life
 
@@ -206,6 +407,18 @@ final class Uplink: EventHandler, DialerDelegate {
         if silence >= keepalive { connection.sendPing() }
         self.checkLater(generation, keepalive)
       }
+    }
+  }
+
+  private func checkPending(_ generation: Int) {
+    events.schedule(after: Self.pendingSilence / 3) { [weak self] in
+      guard let self, self.generation == generation, case .pending(let connection) = self.phase else { return }
+      let silence = Instant.now().since(connection.lastReceived)
+      guard silence < Self.pendingSilence else {
+        return self.lose(.broken("no sign of life from the relay for \(Int(silence.seconds)) s"))
+      }
+      connection.sendPing()
+      self.checkPending(generation)
     }
   }
 
@@ -227,7 +440,7 @@ final class Uplink: EventHandler, DialerDelegate {
       return
     case .idle: break
     case .dialing(let dialer): dialer.cancel()
-    case .joining(let connection): connection.close()
+    case .greeting(let connection, _), .joining(let connection), .pending(let connection): connection.close()
     case .joined(let connection, let since, _):
       connection.close()
       if Instant.now().since(since) >= Self.stableAfter { backoff.reset() }
@@ -246,7 +459,7 @@ final class Uplink: EventHandler, DialerDelegate {
     switch phase {
     case .idle, .ended: break
     case .dialing(let dialer): dialer.cancel()
-    case .joining(let connection): connection.close()
+    case .greeting(let connection, _), .joining(let connection), .pending(let connection): connection.close()
     case .joined(let connection, _, _):
       connection.send(control: ControlMessage.leave.frame())
       connection.close()

@@ -44,12 +44,14 @@ public struct KnownRelays: Sendable {
     return result
   }
 
-  /// Puts a relay's new key in the place of what was known; for who has proof of it.
-  public func replace(_ server: String, _ key: [UInt8]) throws(StateError) {
+  /// Puts a relay's new key in the place of its `old` one, by whatever other names the relay is known too; for who has proof of
+  /// it.
+  public func replace(_ server: String, _ old: [UInt8], with key: [UInt8]) throws(StateError) {
     precondition(Self.isServer(Array(server.utf8)[...]), "a server has a port")
     try update { entries in
       entries.removeAll { $0.server == server }
       entries.append(Entry(server: server, key: key))
+      for index in entries.indices where entries[index].key == old { entries[index].key = key }
     }
   }
 

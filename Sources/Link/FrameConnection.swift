@@ -4,6 +4,7 @@
 //   out  `send` by whichever thread has the frame: straight to the kernel, or what it does not take to the `SendQueue`
 //        → `flush` by the owner's loop when the kernel takes more
 
+public import Noise
 internal import Synchronization
 public import SystemIO
 public import SystemPackage
@@ -18,6 +19,8 @@ public final class FrameConnection: @unchecked Sendable {
   // Owned by the loop's thread.
   private var partial: PartialFrame?
   private var isOpen = true
+  /// Set once the handshake is over.
+  private var receiveSeal: FrameSeal?
   /// When bytes last came.
   public private(set) var lastReceived = Instant.now()
   public private(set) var received = Traffic()
@@ -30,6 +33,8 @@ public final class FrameConnection: @unchecked Sendable {
   private struct Sending: ~Copyable {
     var queue: SendQueue
     var registration: Registration?
+    /// Set once the handshake is over.
+    var seal: FrameSeal?
     /// What the loop was last told to wait for.
     var interest: Events = .readable
     var isClosed = false
@@ -61,6 +66,13 @@ public final class FrameConnection: @unchecked Sendable {
       sending.registration = registration
       if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
     }
+  }
+
+  /// Seals control, ping and pong frames from now on, and expects the other end to; to be called once, between two frames.
+  public func secure(sending: TransportKey, receiving: TransportKey) {
+    precondition(loop.isCurrent)
+    receiveSeal = FrameSeal(receiving)
+    self.sending.withLock { $0.seal = FrameSeal(sending) }
   }
 
   /// Why `receive` ended a connection.
@@ -128,8 +140,7 @@ public final class FrameConnection: @unchecked Sendable {
     }
     if let completed {
       let frame = UnsafeMutableRawBufferPointer(rebasing: completed.bytes[..<completed.needed])
-      received.frames += 1
-      try deliver(frame, FrameHeader(parsing: UnsafeRawBufferPointer(frame).bytes))
+      try open(frame, FrameHeader(parsing: UnsafeRawBufferPointer(frame).bytes), deliver)
     }
     try parse(UnsafeMutableRawBufferPointer(rebasing: scratch[..<end]), memory, deliver: deliver)
   }
@@ -146,8 +157,7 @@ public final class FrameConnection: @unchecked Sendable {
       case .partial(let needed) where needed > FrameHeader.size + payloadLimit:
         throw .badMessage("a frame of \(needed) bytes is too long here")
       case .frame(let header):
-        received.frames += 1
-        try deliver(UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + header.frameSize]), header)
+        try open(UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + header.frameSize]), header, deliver)
         offset += header.frameSize
       case .partial(let needed):
         let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
@@ -155,6 +165,16 @@ public final class FrameConnection: @unchecked Sendable {
         return
       }
     }
+  }
+
+  private func open(
+    _ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader,
+    _ deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
+  ) throws(WireError) {
+    received.frames += 1
+    guard header.type.isSealedByLink, receiveSeal != nil else { return try deliver(frame, header) }
+    guard let (frame, header) = receiveSeal!.open(frame, header) else { throw .notAuthentic(header.type) }
+    try deliver(frame, header)
   }
 
   private func read(_ call: () throws(Errno) -> Int?) throws -> Int? {
@@ -242,11 +262,16 @@ public final class FrameConnection: @unchecked Sendable {
     }
   }
 
-  /// Sends a frame that is not data, before all data that waits. A destination that does not read so much as these is cut off.
-  public func send(control frame: [UInt8]) {
+  /// Sends a frame that is not data, sealed once the handshake is over, before all data that waits. A destination that does
+  /// not read so much as these is cut off.
+  ///
+  /// `first` is called before, with nothing else sent in between: who finds this connection by what it does comes after the frame.
+  public func send(control frame: [UInt8], first: () -> Void = {}) {
     sending.withLock { sending in
+      first()
       guard !sending.isClosed else { return }
       sending.sent.frames += 1
+      let frame = sending.seal?.seal(frame) ?? frame
       frame.withUnsafeBytes { frame in
         var sent = 0
         if sending.queue.isEmpty {
@@ -265,6 +290,13 @@ public final class FrameConnection: @unchecked Sendable {
         setInterest([.readable, .writable], &sending)
       }
     }
+  }
+
+  /// Sends a message of the handshake, in the clear as far as this connection is concerned.
+  public func send(handshake message: [UInt8]) {
+    var frame = [UInt8](repeating: 0, count: FrameHeader.size)
+    frame.withUnsafeMutableBytes { FrameHeader(type: .handshake, length: message.count).write(to: $0) }
+    send(control: frame + message)
   }
 
   /// What was sent so far, and how the queue does.

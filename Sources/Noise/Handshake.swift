@@ -3,6 +3,8 @@
 //
 // Source: the Noise specification, revision 34 (https://noiseprotocol.org/noise.html), with X25519 and SHA-256.
 
+public import Wire
+
 /// One end of a Noise handshake. A value: copies go their own ways, so only one of them may write, or a key would seal
 /// two things with one counter. May be used from any thread, one at a time.
 public struct Handshake: Sendable {

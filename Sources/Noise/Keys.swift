@@ -1,17 +1,12 @@
 internal import Crypto
+public import Wire
 
-/// An X25519 public key (RFC 7748): who a device or a relay is.
-public struct PublicKey: Sendable, Hashable {
-  /// In bytes.
-  public static let size = 32
+extension PublicKey {
+  /// SHA-256 of the key, 32 bytes: what fingerprints show.
+  public var digest: [UInt8] { sha256(bytes) }
 
-  public let bytes: [UInt8]
-
-  /// Nil unless there are `size` bytes. Any 32 bytes are a key; those without a use are refused in the handshake.
-  public init?(_ bytes: [UInt8]) {
-    guard bytes.count == Self.size else { return nil }
-    self.bytes = bytes
-  }
+  /// The digest's first 8 bytes as a number, by which a relay with several keys knows the one that is meant.
+  public var hint: UInt64 { digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
 }
 
 /// An X25519 private key. Its memory is wiped when the last copy goes.

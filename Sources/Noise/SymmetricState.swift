@@ -1,5 +1,6 @@
 internal import CBoringSSL
 internal import Crypto
+internal import Wire
 
 /// What both ends of a handshake know: the hash of all that was said, and a key chained from all that was agreed.
 ///

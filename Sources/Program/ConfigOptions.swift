@@ -16,18 +16,29 @@ public struct ConfigOptions: ParsableArguments {
 
   public init() {}
 
+  /// The file that is read.
+  public var path: String { config ?? Self.defaultPath }
+
   /// The settings of the file, or the defaults where no file is named and the usual one is missing.
   public func load() throws -> Settings {
-    let path = config ?? Self.defaultPath
-    let bytes: [UInt8]
+    try parse(try read())
+  }
+
+  /// What the file holds; `nil` if it is missing, which only the usual one may be, and one that is about to be made.
+  public func read(mayBeNew: Bool = false) throws -> [UInt8]? {
     do {
-      bytes = try readFile(path, limit: Settings.maximumFileSize + 1)
+      return try readFile(path, limit: Settings.maximumFileSize + 1)
     } catch {
-      if config == nil, error == .noSuchFileOrDirectory { return Settings() }
+      if mayBeNew || config == nil, error == .noSuchFileOrDirectory { return nil }
       throw Failure(.noInput, "cannot read the configuration \(path): \(error)\(Self.hint(error))")
     }
+  }
+
+  /// The settings that the file's content gives.
+  public func parse(_ content: [UInt8]?) throws -> Settings {
+    guard let content else { return Settings() }
     do {
-      return try Settings.load(bytes, file: path)
+      return try Settings.load(content, file: path)
     } catch {
       throw Failure(.configuration, error.description)
     }

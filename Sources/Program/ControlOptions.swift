@@ -23,22 +23,19 @@ public struct ControlOptions: ParsableArguments {
 
   public init() {}
 
-  /// Asks the daemon at `--socket`, or whichever runs here: the device's, then the relay's.
-  public func ask<Answer>(
-    _ request: (_ path: String, _ timeout: Duration) throws(ControlClient.Failure) -> Answer
-  ) throws -> Answer {
-    let paths: [String]
-    if let socket {
-      paths = [socket]
-    } else {
-      // A mistake in the usual file must not keep anybody from asking a daemon that runs.
-      let settings = configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
-      paths = [settings.join.socket, settings.relay.socket]
-    }
+  /// The answer of the daemon at `--socket`, or of whichever runs here and is the first that may have one.
+  public func ask<Report: Codable>(_ command: ControlCommand, _: Report.Type = Report.self) throws -> Report {
+    try askAndLocate(command).report
+  }
+
+  /// As `ask`, with the socket of the daemon that has answered.
+  public func askAndLocate<Report: Codable>(
+    _ command: ControlCommand, _: Report.Type = Report.self
+  ) throws -> (report: Report, path: String) {
     var notRunning: [String] = []
-    for path in paths {
+    for path in try paths(for: command) {
       do {
-        return try request(path, timeout)
+        return (try ControlClient.ask(command, at: path, timeout: timeout), path)
       } catch {
         guard case .notRunning(let errno) = error else { throw Self.failure(error, path) }
         // A socket that may not be opened is there; a missing or dead one is not worth a word unless it was asked for.
@@ -46,9 +43,18 @@ public struct ControlOptions: ParsableArguments {
         notRunning.append("\(path): \(errno)")
       }
     }
+    let missing = command.name.isForRelay ? "start mnedcd" : "start mnedcd or mnedc-join"
     throw Failure(
-      .unavailable,
-      "no daemon answers (\(notRunning.joined(separator: "; "))); start mnedcd or mnedc-join, or name its --socket")
+      .unavailable, "no daemon answers (\(notRunning.joined(separator: "; "))); \(missing), or name its --socket")
+  }
+
+  /// The device's comes first, but for what only a relay has.
+  private func paths(for command: ControlCommand) throws -> [String] {
+    if let socket { return [socket] }
+    // A mistake in the usual file must not keep anybody from asking a daemon that runs.
+    let settings = configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
+    let paths = [settings.join.socket, settings.relay.socket]
+    return command.name.isForRelay ? paths.reversed() : paths
   }
 
   private static func failure(_ failure: ControlClient.Failure, _ path: String) -> Failure {
@@ -62,6 +68,7 @@ public struct ControlOptions: ParsableArguments {
       case .denied: Failure(.noPermission, error.text)
       case .busy: Failure(.temporaryFailure, error.text)
       case .badRequest: Failure(.unavailable, "\(error.text); is the daemon of another version?")
+      case .unsupported, .notFound, .failed: Failure(.unavailable, error.text)
       }
     }
   }

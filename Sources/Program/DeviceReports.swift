@@ -9,11 +9,12 @@ internal import Wire
 extension DeviceReport {
   public init(_ status: DeviceStatus) {
     self.init(
-      deviceId: status.deviceID, state: status.isJoined ? .joined : .connecting, interface: status.interface,
-      address: status.address?.description, network: status.pool?.description,
+      deviceId: status.deviceID, state: status.isJoined ? .joined : .connecting, progress: status.progress,
+      interface: status.interface, address: status.address?.description, network: status.pool?.description,
       relayAddress: status.relayAddress?.description, server: status.server,
       roundTripMs: status.roundTrip.map(\.milliseconds), joins: status.joins, lastError: status.lastLoss,
       peers: status.peers.count, packets: PacketReport(status.counters),
+      peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
   }
 }
@@ -22,7 +23,17 @@ extension PacketReport {
   fileprivate init(_ counters: DeviceCounters) {
     self.init(
       sent: counters.sent, received: counters.received, malformed: counters.malformed,
-      unroutable: counters.unroutable, misaddressed: counters.misaddressed, limited: counters.limited)
+      unroutable: counters.unroutable, misaddressed: counters.misaddressed, limited: counters.limited,
+      overdue: counters.overdue)
+  }
+}
+
+extension PeerLinksReport {
+  fileprivate init(_ counters: PeerLinkCounters) {
+    self.init(
+      initiations: counters.initiations, answers: counters.answers, sessions: counters.sessions,
+      forged: counters.forged, replayed: counters.replayed, unknownSession: counters.unknownSession,
+      limited: counters.limited, refused: counters.refused)
   }
 }
 

@@ -65,6 +65,9 @@ public final class LogOutput: Sendable {
   }
 
   fileprivate func add(_ level: Logger.Level, _ text: String) {
+    // One line is one line, whatever is quoted in it.
+    let isClean = text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+    let text = isClean ? text : String(decoding: text.utf8.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self)
     let line = Line(level: level, text: text, time: localTime())
     let needsThread = state.withLock { state in
       if state.lines.count < Self.maximumLines { state.lines.append(line) } else { state.leftOut += 1 }

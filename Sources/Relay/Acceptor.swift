@@ -7,7 +7,7 @@ internal import SystemPackage
 final class Acceptor: EventHandler {
   let address: SocketAddress
   /// `nil` once stopped.
-  private var listening: Listening?
+  private var listening: RelayListeners.Socket?
   private let loops: [RelayLoop]
   private var registration: Registration?
   private var next = 0
@@ -15,9 +15,9 @@ final class Acceptor: EventHandler {
   /// How long to wait when the system has no descriptor or memory left for another connection.
   private static let pause = Duration.seconds(1)
 
-  init(_ listener: consuming TCPListener, loops: [RelayLoop]) {
-    address = listener.address
-    listening = Listening(listener)
+  init(_ listening: RelayListeners.Socket, loops: [RelayLoop]) {
+    address = listening.listener.address
+    self.listening = listening
     self.loops = loops
   }
 
@@ -47,14 +47,14 @@ final class Acceptor: EventHandler {
   }
 
   private func deal(_ socket: consuming TCPSocket) {
-    let name = socket.peer.description
+    let origin = Origin(socket.peer)
     let descriptor = socket.takeDescriptor()
     do {
       try descriptor.tune(.frames)
     } catch {
       return  // It is gone already.
     }
-    loops[next % loops.count].adopt(descriptor, peerName: name)
+    loops[next % loops.count].adopt(descriptor, from: origin)
     next += 1
   }
 
@@ -66,14 +66,5 @@ final class Acceptor: EventHandler {
   private func setInterest(_ events: Events) {
     guard let registration, let listening else { return }
     home.events.setInterest(events, of: listening.listener.descriptor, registration)
-  }
-}
-
-/// A listening socket that can be let go of before its acceptor.
-private final class Listening {
-  let listener: TCPListener
-
-  init(_ listener: consuming TCPListener) {
-    self.listener = listener
   }
 }

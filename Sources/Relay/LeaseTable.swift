@@ -31,6 +31,9 @@ struct LeaseTable {
   /// How many devices can have an address at once, the relay host not counted.
   var capacity: Int { pool.count - 3 }
 
+  /// Who has, or had last, this address.
+  func holder(of address: IPv4Address) -> String? { leases[address]?.deviceID }
+
   var online: Int { leases.values.count { $0.isOnline } }
 
   /// Gives `deviceID` an address and marks it in use: the one it had, or the one it `wants`, or a free one.

@@ -20,7 +20,8 @@ public final class Relay: @unchecked Sendable {
   public let settings: RelaySettings
   /// Where it listens, with the ports that the kernel chose.
   public let addresses: [SocketAddress]
-  private let registry: Registry
+  let registry: Registry
+  let desk: AdmissionDesk
   private let loops: [RelayLoop]
 
   // Owned by the first loop's thread once that runs.
@@ -29,44 +30,24 @@ public final class Relay: @unchecked Sendable {
   // Owned by whoever starts and stops.
   private var threads: [SystemThread] = []
 
-  /// Why a relay cannot begin.
-  public enum StartError: Error, Sendable {
-    case listen(SocketAddress, Errno)
-    case system(Errno)
-  }
-
-  /// Takes the listening sockets; nobody is served before `start`.
-  public init(_ settings: RelaySettings, logger: Logger) throws(StartError) {
+  /// Nobody is served before `start`.
+  public init(_ settings: RelaySettings, _ listeners: RelayListeners, logger: Logger) throws(Errno) {
     precondition(settings.threads >= 1)
     self.settings = settings
     let registry = Registry(settings: settings)
     self.registry = registry
+    let desk = AdmissionDesk(settings.store, mode: settings.admission, logger: logger)
+    self.desk = desk
     var events: [EventLoop] = []
-    do {
-      for _ in 0..<settings.threads { events.append(try EventLoop()) }
-    } catch {
-      throw .system(error)
-    }
+    for _ in 0..<settings.threads { events.append(try EventLoop()) }
     let announcer = Announcer(on: events[0]) { registry.sendChanges() }
     let loops = events.map { events in
-      RelayLoop(events, settings: settings, registry: registry, logger: logger) { announcer.trigger() }
+      RelayLoop(events, settings: settings, registry: registry, desk: desk, logger: logger) { announcer.trigger() }
     }
     self.loops = loops
-    var acceptors: [Acceptor] = []
-    for address in settings.listen {
-      do {
-        acceptors.append(Acceptor(try TCPListener(on: address), loops: loops))
-      } catch {
-        throw .listen(address, error)
-      }
-    }
-    self.acceptors = acceptors
+    acceptors = listeners.sockets.map { Acceptor($0, loops: loops) }
     addresses = acceptors.map(\.address)
-    do {
-      for acceptor in acceptors { try acceptor.start() }
-    } catch {
-      throw .system(error)
-    }
+    for acceptor in acceptors { try acceptor.start() }
   }
 
   /// The relay host's own virtual address: the pool's first.
@@ -92,7 +73,7 @@ public final class Relay: @unchecked Sendable {
   /// Makes a connection to this relay within the process, for the device that the relay host itself is.
   public func connectLocally() throws(Errno) -> Descriptor {
     let pair = try SocketPair()
-    return pair.split { loops[0].adopt($0, peerName: "this host", isRelayHost: true) }
+    return pair.split { loops[0].adopt($0, from: .relayHost) }
   }
 
   /// Gathers the relay's state from its loops and gives it to `reply`, on one of their threads.

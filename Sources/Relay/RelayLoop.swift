@@ -9,6 +9,8 @@ final class RelayLoop: @unchecked Sendable {
   // Set once.
   let events: EventLoop
   let registry: Registry
+  let desk: AdmissionDesk
+  let keys: RelayKeys
   let logger: Logger
   private let settings: RelaySettings
   private let onChange: @Sendable () -> Void
@@ -19,25 +21,30 @@ final class RelayLoop: @unchecked Sendable {
   private(set) var sessions: [ObjectIdentifier: Session] = [:]
   /// Those of them that have not joined.
   private var strangers: [ObjectIdentifier: Session] = [:]
+  /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond.
+  private var greetings = SourceLimits(perSecond: 200, burst: 1000)
+  private(set) var counters = RelayCounters()
   private var lines = RateLimit(perSecond: 1, burst: 20)
 
   /// `onChange` is called, on any thread, when somebody has joined or left.
   init(
-    _ events: EventLoop, settings: RelaySettings, registry: Registry, logger: Logger,
+    _ events: EventLoop, settings: RelaySettings, registry: Registry, desk: AdmissionDesk, logger: Logger,
     onChange: @escaping @Sendable () -> Void
   ) {
     self.events = events
     self.settings = settings
     self.registry = registry
+    self.desk = desk
+    keys = settings.keys
     self.logger = logger
     self.onChange = onChange
     forwarder = Forwarder(registry.directory)
   }
 
   /// Takes a new connection over. From any thread.
-  func adopt(_ descriptor: consuming Descriptor, peerName: String, isRelayHost: Bool = false) {
+  func adopt(_ descriptor: consuming Descriptor, from origin: Origin) {
     let connection = FrameConnection(descriptor, loop: events, queueLimit: settings.queueLimit)
-    let session = Session(connection, peerName: peerName, isRelayHost: isRelayHost, loop: self)
+    let session = Session(connection, origin: origin, loop: self)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
       strangers[ObjectIdentifier(session)] = session
@@ -45,7 +52,7 @@ final class RelayLoop: @unchecked Sendable {
       do {
         try connection.attach(session)
       } catch {
-        limited { $0.error("\(peerName): cannot be served: \(error)") }
+        limited { $0.error("\(origin.name): cannot be served: \(error)") }
         forget(session)
       }
     }
@@ -56,16 +63,34 @@ final class RelayLoop: @unchecked Sendable {
     strangers[ObjectIdentifier(session)] = nil
   }
 
-  /// The session has joined.
+  /// The session has joined, or waits for an operator.
   func welcome(_ session: Session) {
     strangers[ObjectIdentifier(session)] = nil
   }
 
-  /// A flood of connections that never join must not keep those out that do: who has been about to join for longest gives
-  /// way, since an honest device is through within a few round trips.
+  /// A flood of connections that never join must not keep those out that do: of the address that most of them come from, the
+  /// one that has been about to join for longest gives way, since an honest device is through within a few round trips.
   private func makeRoomForStrangers() {
     guard strangers.count > RelaySettings.maximumStrangers else { return }
-    strangers.values.min { $0.since < $1.since }?.giveWay()
+    var counts: [String: Int] = [:]
+    for session in strangers.values { counts[session.origin.host, default: 0] += 1 }
+    let worst = counts.values.max()
+    strangers.values.filter { counts[$0.origin.host] == worst }.min { $0.since < $1.since }?.giveWay()
+  }
+
+  /// Whether one more handshake may be begun from there.
+  func mayGreet(_ origin: Origin) -> Bool {
+    origin.isRelayHost || greetings.allow(origin.host, at: .now())
+  }
+
+  /// Counts a device that was not let in.
+  func refused(_ code: Refusal.Code) {
+    counters.refused[code.rawValue, default: 0] += 1
+  }
+
+  /// Counts a connection that was closed for what it sent.
+  func broken(_ problem: WireError) {
+    if case .notAuthentic = problem { counters.notAuthentic += 1 } else { counters.malformed += 1 }
   }
 
   func announce() {

@@ -1,10 +1,13 @@
-public import SystemIO
+public import Store
 public import Wire
 
 /// What a relay needs to know, as plain values.
 public struct RelaySettings: Sendable {
-  /// Where to listen.
-  public var listen: [SocketAddress]
+  /// By which the relay proves who it is.
+  public var keys: RelayKeys
+  /// Who has been admitted, and which invites there are.
+  public var store: Store
+  public var admission: AdmissionMode
   /// The network that leases come from; its first address is the relay host's own.
   public var pool: IPv4Prefix
   /// After this silence a device is asked for a sign of life; after three of them it is dead.
@@ -14,8 +17,13 @@ public struct RelaySettings: Sendable {
   /// How many threads share the sessions.
   public var threads: Int
 
-  public init(listen: [SocketAddress], pool: IPv4Prefix, keepalive: Duration, queueLimit: Int, threads: Int) {
-    self.listen = listen
+  public init(
+    keys: RelayKeys, store: Store, admission: AdmissionMode, pool: IPv4Prefix, keepalive: Duration, queueLimit: Int,
+    threads: Int
+  ) {
+    self.keys = keys
+    self.store = store
+    self.admission = admission
     self.pool = pool
     self.keepalive = keepalive
     self.queueLimit = queueLimit
@@ -24,6 +32,8 @@ public struct RelaySettings: Sendable {
 
   /// A connection that has not joined by then is closed.
   static let handshakeTimeout = Duration.seconds(10)
+  /// How long a device that waits for an operator may be silent.
+  static let pendingSilence = Duration.seconds(60)
   /// How many connections of one loop may be about to join at once.
   static let maximumStrangers = 1024
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.

@@ -14,19 +14,38 @@ public struct RelayStatus: Sendable {
   public var joining = 0
   /// Data frames for addresses that nobody has.
   public var unreachable = 0
+  public var counters = RelayCounters()
   public var sessions: [SessionStatus] = []
 
   mutating func add(_ loop: RelayLoop.Status) {
     joining += loop.joining
     unreachable += loop.unreachable
+    counters.add(loop.counters)
     sessions += loop.sessions
     sessions.sort { $0.address < $1.address }
+  }
+}
+
+/// What was turned away.
+public struct RelayCounters: Sendable, Equatable {
+  /// Devices that were not let in, by the refusal's code.
+  public var refused: [String: Int] = [:]
+  /// Connections closed because of a frame that did not open.
+  public var notAuthentic = 0
+  /// Connections closed because of a frame that made no sense.
+  public var malformed = 0
+
+  mutating func add(_ other: RelayCounters) {
+    refused.merge(other.refused, uniquingKeysWith: +)
+    notAuthentic += other.notAuthentic
+    malformed += other.malformed
   }
 }
 
 /// How one joined session does.
 public struct SessionStatus: Sendable {
   public var deviceID: String
+  public var fingerprint: String
   public var address: IPv4Address
   /// Where the device connects from, as the relay sees it.
   public var outerAddress: String
@@ -44,23 +63,27 @@ extension RelayLoop {
   struct Status: Sendable {
     var joining: Int
     var unreachable: Int
+    var counters: RelayCounters
     var sessions: [SessionStatus]
   }
 
   /// On the loop's thread.
   var status: Status {
     let joined = sessions.values.compactMap(\.status)
-    return Status(joining: sessions.count - joined.count, unreachable: forwarder.unreachable, sessions: joined)
+    return Status(
+      joining: sessions.count - joined.count, unreachable: forwarder.unreachable, counters: counters,
+      sessions: joined)
   }
 }
 
 extension Session {
   /// `nil` unless joined. On the loop's thread.
   var status: SessionStatus? {
-    guard case .joined(let deviceID, let address) = state else { return nil }
+    guard case .joined(let applicant, let address) = state else { return nil }
     let (sent, queue) = connection.sendStatistics
     return SessionStatus(
-      deviceID: deviceID, address: address, outerAddress: peerName, since: since,
+      deviceID: applicant.deviceID, fingerprint: applicant.fingerprint, address: address, outerAddress: origin.name,
+      since: since,
       lastReceived: connection.lastReceived, roundTrip: roundTrip, received: connection.received, sent: sent,
       queue: queue)
   }

@@ -1,5 +1,10 @@
+// The journey of a device into the network: hello and the first message of a handshake → `greet`: the relay proves who it is →
+// `meet`: the device has proved who it is and asks to be let in → the `AdmissionDesk` decides, an operator perhaps →
+// `admit`: the `Registry` gives it an address.
+
 internal import Link
 internal import Logging
+internal import Noise
 internal import SystemIO
 internal import SystemPackage
 internal import Wire
@@ -9,35 +14,41 @@ internal import Wire
 final class Session: EventHandler, @unchecked Sendable {
   // Set once.
   let connection: FrameConnection
-  let peerName: String
-  /// Whether this is the relay host itself, which has the pool's first address.
-  let isRelayHost: Bool
+  let origin: Origin
   unowned let loop: RelayLoop
 
   // Owned by the loop's thread.
-  private(set) var state = State.joining
+  private(set) var state = State.greeting
   let since = Instant.now()
   private(set) var roundTrip: Duration?
+  /// The relay's key that the device has been shown.
+  private var shownKey: PublicKey?
   private var onProof: [@Sendable (Bool) -> Void] = []
   private var proofTimer: Timer?
   private var syncs = RateLimit(perSecond: 1, burst: 2)
   private var hasSyncWaiting = false
+  private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// How often the device may be told that somebody is not there.
   var notices = RateLimit(perSecond: 200, burst: 200)
 
   enum State {
     /// Nothing, or not enough, has come.
-    case joining
-    /// An older session with the same device ID is being asked for a sign of life.
+    case greeting
+    /// The relay has proved who it is; the device has not yet.
+    case proving(Handshake)
+    /// Nobody has decided yet whether the device may join.
+    case deciding
+    /// An operator has to.
+    case pending(Applicant)
+    /// An older session of the same device is being asked for a sign of life.
     case waiting
-    case joined(deviceID: String, address: IPv4Address)
+    case joined(Applicant, address: IPv4Address)
     case ended
   }
 
-  init(_ connection: FrameConnection, peerName: String, isRelayHost: Bool, loop: RelayLoop) {
+  init(_ connection: FrameConnection, origin: Origin, loop: RelayLoop) {
     self.connection = connection
-    self.peerName = peerName
-    self.isRelayHost = isRelayHost
+    self.origin = origin
     self.loop = loop
     // Strangers get little memory.
     connection.payloadLimit = FrameType.handshake.maximumPayload
@@ -58,6 +69,7 @@ final class Session: EventHandler, @unchecked Sendable {
       case .closed: finish("left without a word")
       case .system(let errno): finish("connection lost: \(errno)")
       case .wire(let problem):
+        loop.broken(problem)
         loop.limited { $0.warning("\(description): sent \(problem); the connection is closed") }
         close(telling: Refusal(.protocolError, problem.description))
       }
@@ -66,18 +78,22 @@ final class Session: EventHandler, @unchecked Sendable {
 
   private func accept(_ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader) throws(WireError) {
     switch (state, header.type) {
-    case (.joined(_, let address), .data):
+    case (.joined(_, let address), .data), (.joined(_, let address), .peerHandshake):
       FrameHeader.rewriteAddress(of: frame, to: address)
       loop.forwarder.forward(UnsafeRawBufferPointer(frame), to: header.address, from: self)
     case (.ended, _):
       break
-    case (.joining, .handshake):
-      try join(payload(frame))
-    case (.joined(let deviceID, _), .control):
-      try obey(try ControlMessage.decode(payload(frame)), deviceID)
-    case (.joined, .ping), (.waiting, .ping):
+    case (.greeting, .handshake):
+      try greet(payload(frame))
+    case (.proving(let handshake), .handshake):
+      try meet(handshake, payload(frame))
+    case (.joined(let applicant, _), .control):
+      try obey(try ControlMessage.decode(payload(frame)), applicant)
+    case (.deciding, .ping), (.pending, .ping), (.waiting, .ping), (.joined, .ping):
       connection.send(pongFor: payload(frame))
-    case (.joined, .pong):
+    case (.deciding, .pong), (.waiting, .pong):
+      break  // The answer to a ping from when it was pending.
+    case (.pending, .pong), (.joined, .pong):
       learn(from: payload(frame))
     default:
       throw .unexpectedFrame(header.type)
@@ -88,9 +104,17 @@ final class Session: EventHandler, @unchecked Sendable {
     UnsafeRawBufferPointer(rebasing: frame[FrameHeader.size...])
   }
 
-  private func obey(_ message: ControlMessage?, _ deviceID: String) throws(WireError) {
+  private func obey(_ message: ControlMessage?, _ applicant: Applicant) throws(WireError) {
     switch message {
-    case .sync: resend(deviceID)
+    case .sync: resend(applicant.deviceID)
+    case .locate(let question):
+      guard notices.allow(at: .now()) else { return }
+      loop.registry.locate(question.address, for: self)
+    case .nextKey(let notice):
+      guard keyChanges.allow(at: .now()) else {
+        return answer(Refusal(.busy, "the key was changed only just now; try again in a while"), notice.key)
+      }
+      loop.desk.setNextKey(notice.key, of: applicant) { self.answer($0, notice.key) }
     case .leave: finish("left")
     case nil: break
     default: throw .badMessage("it is not for a relay")
@@ -109,40 +133,141 @@ final class Session: EventHandler, @unchecked Sendable {
     }
   }
 
-  // MARK: Joining
-
-  private func join(_ payload: UnsafeRawBufferPointer) throws(WireError) {
-    guard case .join(let request)? = try ControlMessage.decode(payload) else {
-      throw .badMessage("the first one must be a join")
-    }
-    admit(request, over: nil)
+  /// Tells the device whether it may connect with `key` from now on. From any thread.
+  private func answer(_ refusal: Refusal?, _ key: PublicKey) {
+    let answer = refusal.map { ControlMessage.nextKeyRefused($0) } ?? .nextKeyAccepted(KeyNotice(key: key))
+    connection.send(control: answer.frame())
   }
 
-  private func admit(_ request: JoinRequest, over dead: Session?) {
-    switch loop.registry.admit(self, request, over: dead) {
-    case .admitted(let address):
-      state = .joined(deviceID: request.deviceID, address: address)
-      connection.payloadLimit = FrameHeader.maximumPayload
+  // MARK: Joining
+
+  /// The handshake's first message: whoever it is gets to know who the relay is.
+  private func greet(_ payload: UnsafeRawBufferPointer) throws(WireError) {
+    let hello = try HandshakeHello(parsing: payload.bytes)
+    guard hello.versions.contains(protocolVersion) else {
+      return refuse(Refusal(.unsupportedVersion, "this relay speaks version \(protocolVersion) of the protocol only"))
+    }
+    guard loop.mayGreet(origin) else {
+      return refuse(Refusal(.busy, "too many connections come from \(origin.host); try again in a while"))
+    }
+    let key = loop.keys.key(for: hello.keyHint)
+    var handshake = Handshake(
+      .xx, cipher: .chaCha20Poly1305, role: .responder, prologue: hello.prologue, key: key)
+    do {
+      _ = try handshake.read(UnsafeRawBufferPointer(rebasing: payload[HandshakeHello.size...]))
+      connection.send(handshake: try handshake.write([protocolVersion]))
+    } catch {
+      throw .notAuthentic(.handshake)
+    }
+    shownKey = key.publicKey
+    state = .proving(handshake)
+  }
+
+  /// The handshake's last message: the device proves who it is, and asks to be let in.
+  private func meet(_ handshake: consuming Handshake, _ payload: UnsafeRawBufferPointer) throws(WireError) {
+    let message: [UInt8]
+    do {
+      message = try handshake.read(payload)
+    } catch {
+      throw .notAuthentic(.handshake)
+    }
+    guard let key = handshake.remoteKey else { preconditionFailure("XX brings the initiator's key") }
+    let keys = handshake.split()
+    connection.secure(sending: keys.send, receiving: keys.receive)
+    guard case .join(let request)? = try ControlMessage.decode(message) else {
+      throw .badMessage("the first one must be a join")
+    }
+    let applicant = Applicant(request, key: key, origin: origin)
+    if let objection = applicant.objection { return refuse(objection, to: applicant) }
+    decide(about: applicant)
+  }
+
+  /// Asks the desk whether the device may join; `dead` is an older session of it that has given no sign of life.
+  private func decide(about applicant: Applicant, over dead: Session? = nil) {
+    state = .deciding
+    let asOf = loop.registry.dismissals
+    loop.desk.decide(applicant) { [self] decision in
+      loop.events.post { self.learn(decision, about: applicant, asOf: asOf, over: dead) }
+    }
+  }
+
+  private func learn(
+    _ decision: AdmissionDesk.Decision, about applicant: Applicant, asOf: Int, over dead: Session? = nil
+  ) {
+    guard case .deciding = state else { return }
+    switch decision {
+    case .admitted: admit(applicant, asOf: asOf, over: dead)
+    case .refused(let refusal): refuse(refusal, to: applicant)
+    case .pending:
+      guard loop.desk.keep(self, applicant) else {
+        return refuse(Refusal(.busy, "too many devices wait for an operator; try again later"), to: applicant)
+      }
+      state = .pending(applicant)
       loop.welcome(self)
-      loop.logger.info("\(request.deviceID) joined as \(address) from \(peerName)")
-      loop.announce()
-    case .refused(let refusal):
-      loop.limited { $0.notice("\(request.deviceID) (\(peerName)) refused: \(refusal.text)") }
-      close(telling: refusal)
-    case .contested(let older):
-      state = .waiting
-      older.askForProof { [self] isAlive in
-        loop.events.post { self.settle(request, older, isAlive) }
+      connection.send(control: ControlMessage.pending.frame())
+      loop.limited {
+        $0.notice(
+          """
+          \(applicant.deviceID) (\(origin.name), \(applicant.fingerprint)) waits to be let in: \
+          mnedc-ctl approve \(applicant.deviceID)
+          """)
       }
     }
   }
 
-  private func settle(_ request: JoinRequest, _ older: Session, _ isAlive: Bool) {
+  /// An operator has decided about a session that waits for that. From any thread.
+  func settle(_ decision: AdmissionDesk.Decision) {
+    loop.events.post { [self] in
+      guard case .pending(let applicant) = state else { return }
+      if case .admitted = decision { return decide(about: applicant) }
+      state = .deciding
+      learn(decision, about: applicant, asOf: 0)
+    }
+  }
+
+  private func refuse(_ refusal: Refusal, to applicant: Applicant? = nil) {
+    loop.refused(refusal.code)
+    // What is no device ID may be anything, and is not for a log.
+    let named = applicant.flatMap { DeviceID.isValid($0.deviceID) ? $0 : nil }
+    let who = named.map { "\($0.deviceID) (\(origin.name))" } ?? origin.name
+    loop.limited { $0.notice("\(who) refused: \(refusal.text)") }
+    close(telling: refusal)
+  }
+
+  private func admit(_ applicant: Applicant, asOf: Int, over dead: Session?) {
+    switch loop.registry.admit(self, applicant, decided: asOf, over: dead) {
+    case .admitted(let address):
+      state = .joined(applicant, address: address)
+      connection.payloadLimit = FrameHeader.maximumPayload
+      if let newest = loop.keys.successor(of: shownKey) {
+        connection.send(control: ControlMessage.relayKey(KeyNotice(key: newest)).frame())
+      }
+      loop.welcome(self)
+      loop.desk.noteSeen(applicant)
+      loop.logger.info("\(applicant.deviceID) joined as \(address) from \(origin.name)")
+      loop.announce()
+    case .refused(let refusal):
+      refuse(refusal, to: applicant)
+    case .outdated:
+      decide(about: applicant, over: dead)
+    case .contested(let older):
+      state = .waiting
+      older.askForProof { [self] isAlive in
+        loop.events.post { self.settle(applicant, older, isAlive) }
+      }
+    }
+  }
+
+  private func settle(_ applicant: Applicant, _ older: Session, _ isAlive: Bool) {
     guard case .waiting = state else { return }
-    guard isAlive else { return admit(request, over: older) }
-    let text = "the device ID \(request.deviceID) is in use by \(older.peerName); give each device an ID of its own"
-    loop.limited { $0.warning("\(request.deviceID) (\(peerName)) refused: \(text)") }
-    close(telling: Refusal(.deviceIDTaken, text))
+    // Much may have happened meanwhile: the device may have been sent away.
+    guard isAlive else { return decide(about: applicant, over: older) }
+    refuse(
+      Refusal(
+        .keyInUse,
+        "the key of \(applicant.deviceID) is in use at \(older.origin.name): if this machine is a copy of that one, remove "
+          + "device.key from its state directory and join with an invite and a device ID of its own"),
+      to: applicant)
   }
 
   /// Answers whether this session lives: at once if its device echoes, after `proofTimeout` if not. From any thread.
@@ -181,13 +306,20 @@ final class Session: EventHandler, @unchecked Sendable {
       } else if silence >= keepalive {
         connection.sendPing()
       }
-    case .joining:
+    case .pending:
+      // Somebody who waits for a person may take long, but not longer than its connection.
+      if silence >= RelaySettings.pendingSilence {
+        finish("no sign of life for \(Int(silence.seconds)) s")
+      } else if silence >= RelaySettings.pendingSilence / 3 {
+        connection.sendPing()
+      }
+    case .greeting, .proving:
       guard now.since(since) >= RelaySettings.handshakeTimeout else { return }
       loop.limited {
-        $0.notice("\(peerName): has not joined within \(Int(RelaySettings.handshakeTimeout.seconds)) s; closed")
+        $0.notice("\(origin.name): has not joined within \(Int(RelaySettings.handshakeTimeout.seconds)) s; closed")
       }
       close(telling: Refusal(.silent, "no join request came in time"))
-    case .waiting, .ended:
+    case .deciding, .waiting, .ended:
       break
     }
   }
@@ -211,7 +343,9 @@ final class Session: EventHandler, @unchecked Sendable {
 
   /// Ends a session that has not joined, to make room for another.
   func giveWay() {
-    loop.limited { $0.notice("\(peerName): too many connections are about to join, and this one for longest; closed") }
+    loop.limited {
+      $0.notice("\(origin.name): too many connections are about to join, and this one for longest; closed")
+    }
     close(telling: Refusal(.silent, "too many connections are about to join; try again"))
   }
 
@@ -224,9 +358,14 @@ final class Session: EventHandler, @unchecked Sendable {
     if let refusal { connection.send(control: ControlMessage.refused(refusal).frame()) }
     let former = state
     state = .ended
-    if case .joined(let deviceID, _) = former {
-      loop.registry.remove(self, deviceID)
+    switch former {
+    case .joined(let applicant, _):
+      loop.registry.remove(self, applicant.deviceID)
+      loop.desk.noteSeen(applicant)
       loop.announce()
+    case .pending(let applicant):
+      loop.desk.drop(self, applicant)
+    default: break
     }
     connection.close()
     prove(false)
@@ -235,8 +374,9 @@ final class Session: EventHandler, @unchecked Sendable {
 
   private var description: String {
     switch state {
-    case .joined(let deviceID, let address): "\(deviceID) (\(address), \(peerName))"
-    default: peerName
+    case .joined(let applicant, let address): "\(applicant.deviceID) (\(address), \(origin.name))"
+    case .pending(let applicant): "\(applicant.deviceID) (\(origin.name))"
+    default: origin.name
     }
   }
 }

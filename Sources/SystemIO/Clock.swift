@@ -46,3 +46,12 @@ extension Duration {
     return Double(seconds) + Double(attoseconds) * 1e-18
   }
 }
+
+/// The time of day, in seconds since 1970; it jumps when somebody sets the clock.
+public enum UnixTime {
+  public static func now() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec)
+  }
+}

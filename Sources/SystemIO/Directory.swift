@@ -42,6 +42,8 @@ public struct FileAttributes: Equatable, Sendable {
 public struct Directory: ~Copyable, Sendable {
   private let descriptor: Descriptor
 
+  private static let lockAttempts = 100
+
   /// Opens the directory at `path`, which is no symbolic link.
   public init(_ path: String) throws(Errno) {
     descriptor = Descriptor(
@@ -130,10 +132,15 @@ public struct Directory: ~Copyable, Sendable {
     case keep
   }
 
-  /// Makes a file with that content, mode 0600: it is there whole, on the disk, or it is not there. `owner` is for root to
-  /// give. To be called with the lock.
+  /// Throws unless this user, with the rights that this process has now, can make files in it.
+  public borrowing func checkWritable() throws(Errno) {
+    try checked { faccessat(descriptor.raw, ".", W_OK | X_OK, AT_EACCESS) }
+  }
+
+  /// Makes a file with that content: it is there whole, on the disk, or it is not there. `owner` is for root to give. To be
+  /// called with the lock.
   public borrowing func write(
-    _ name: String, _ content: [UInt8], over existing: Existing, owner: User?
+    _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32 = 0o600, owner: User?
   ) throws(Errno) {
     let draft = ".\(name).new"
     // A process that was killed may have left it.
@@ -141,7 +148,7 @@ public struct Directory: ~Copyable, Sendable {
     do {
       let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
       let file = Descriptor(owning: try checked { openat(descriptor.raw, draft, flags, 0o600) })
-      try checked { fchmod(file.raw, 0o600) }
+      try checked { fchmod(file.raw, mode) }
       if let owner { try checked { fchown(file.raw, owner.id, owner.group) } }
       var rest = content[...]
       while !rest.isEmpty {
@@ -179,12 +186,17 @@ public struct Directory: ~Copyable, Sendable {
     try checked { fsync(descriptor.raw) }
   }
 
-  /// Keeps every other holder of the lock out, in this process and in others, until the result is let go of.
+  /// Keeps every other holder of the lock out, in this process and in others, until the result is let go of. Throws
+  /// `wouldBlock` if another one holds it for over a second: whoever may read a directory may lock it.
   public borrowing func lock() throws(Errno) -> DirectoryLock {
     let again = Descriptor(
       owning: try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
-    try checked { flock(again.raw, LOCK_EX) }
-    return DirectoryLock(descriptor: again)
+    for _ in 0..<Self.lockAttempts {
+      if flock(again.raw, LOCK_EX | LOCK_NB) == 0 { return DirectoryLock(descriptor: again) }
+      guard errno == EWOULDBLOCK || errno == EINTR else { throw Errno(rawValue: errno) }
+      sleep(for: .milliseconds(10))
+    }
+    throw .wouldBlock
   }
 }
 

@@ -3,6 +3,18 @@ internal import Glibc
 public import SystemPackage
 
 /// Ends this process.
+/// Overwrites what follows `prefix` in this process's arguments, so that other users do not see it in the list of processes any
+/// more. To be called before there are threads, and after the arguments were read.
+public func hideArguments(behind prefix: String) {
+  for index in 1..<max(1, Int(CommandLine.argc)) {
+    guard let argument = CommandLine.unsafeArgv[index], strncmp(argument, prefix, prefix.utf8.count) == 0 else {
+      continue
+    }
+    let secret = argument + prefix.utf8.count
+    memset(secret, CInt(UInt8(ascii: "x")), strlen(secret))
+  }
+}
+
 public func endProcess(_ status: Int32) -> Never {
   exit(status)
 }

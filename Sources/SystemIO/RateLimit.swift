@@ -15,14 +15,25 @@ public struct RateLimit: Sendable {
 
   /// Whether it may happen now, at the price of `cost`. A price above what is left is allowed once, and owed.
   public mutating func allow(cost: Double = 1, at now: Instant) -> Bool {
-    tokens = min(burst, tokens + now.since(last).seconds * perSecond)
-    last = now
-    guard tokens > 0 else {
+    refill(at: now)
+    guard tokens >= min(cost, 1) else {
       suppressed += 1
       return false
     }
     suppressed = 0
     tokens -= cost
     return true
+  }
+
+  /// Whether it could happen now.
+  public func mightAllow(at now: Instant) -> Bool {
+    var copy = self
+    copy.refill(at: now)
+    return copy.tokens >= 1
+  }
+
+  private mutating func refill(at now: Instant) {
+    tokens = min(burst, tokens + now.since(last).seconds * perSecond)
+    last = now
   }
 }

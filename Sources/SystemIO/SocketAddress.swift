@@ -34,6 +34,15 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     return host.hasPrefix("::ffff:") && host.contains(".") ? String(host.dropFirst(7)) : host
   }
 
+  /// What one person is likely to have: an IPv4 address, or the 64 bits in front of an IPv6 address.
+  public var neighbourhood: String {
+    let host = host
+    guard host.contains(":") else { return host }
+    return withUnsafeBytes(of: storage) { bytes in
+      bytes[8..<16].map { String($0, radix: 16) }.joined(separator: ":") + "/64"
+    }
+  }
+
   /// `192.0.2.1:3334` or `[2001:db8::1]:3334`.
   public var description: String {
     let host = host

@@ -5,17 +5,19 @@
 //
 // `address` is a virtual IPv4 address: the destination on the way up, the source on the way down, where the relay writes
 // it from the session's lease. `flow` is a hash of the inner flow, set by the sender, by which queues are fair. In frames
-// that are not data both are zero on the way out and ignored on the way in.
+// that are not between devices both are zero on the way out and ignored on the way in.
 
-/// What a frame carries. 4 is kept for the handshake between two devices.
+/// What a frame carries.
 public enum FrameType: UInt8, Sendable {
-  /// The device's first frame: a `ControlMessage`, `join`.
+  /// A message of the handshake between device and relay (`RelayHandshake`).
   case handshake = 1
-  /// A `ControlMessage` between device and relay, of which `welcome` or `refused` answers the handshake.
+  /// A `ControlMessage` between device and relay; sealed once the handshake is over.
   case control = 2
-  /// Packets between two devices (`PacketRecord`), which the relay does not look into.
+  /// Packets between two devices, sealed by one for the other (`SealedHeader`); the relay cannot look into it.
   case data = 3
-  /// Asks for a pong with the same payload, at most 64 bytes: a sign of life, and a round trip measured.
+  /// A message of the handshake between two devices (`PeerHandshakeHeader`), which the relay passes on like data.
+  case peerHandshake = 4
+  /// Asks for a pong with the same payload: a sign of life, and a round trip measured. Both are sealed.
   case ping = 5
   case pong = 6
 
@@ -24,9 +26,16 @@ public enum FrameType: UInt8, Sendable {
     switch self {
     case .handshake: 8 << 10
     case .control, .data: FrameHeader.maximumPayload
+    case .peerHandshake: 1 << 10
     case .ping, .pong: 64
     }
   }
+
+  /// Whether the two ends of a connection seal it for each other, once their handshake is over.
+  public var isSealedByLink: Bool { self == .control || self == .ping || self == .pong }
+
+  /// Whether it goes from one device to another, and the relay does nothing but pass it on.
+  @inlinable public var isBetweenDevices: Bool { self == .data || self == .peerHandshake }
 }
 
 /// The twelve bytes before every payload.
@@ -114,6 +123,8 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
   case unexpectedFrame(FrameType)
   case badPacketRecord
   case badMessage(String)
+  /// A sealed frame, or a message of a handshake, that does not open.
+  case notAuthentic(FrameType)
 
   public var description: String {
     switch self {
@@ -124,6 +135,7 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unexpectedFrame(let type): "a \(type) frame where none is due"
     case .badPacketRecord: "a data frame whose packets do not fill it"
     case .badMessage(let why): "a control message that cannot be read: \(why)"
+    case .notAuthentic(let type): "a \(type) frame that does not open with the session's key"
     }
   }
 }

@@ -89,9 +89,12 @@ extension RawSpan {
   }
 }
 
+/// Random in every process, so that a flow's hash tells nobody on the way which ports it has.
+private let flowSecret = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
+
 /// Every bit of either changes about half of the flow's (the end of MurmurHash3).
 private func foldFlow(_ first: UInt64, _ second: UInt64) -> UInt16 {
-  var mixed = (first &* 0x9E37_79B9_7F4A_7C15) ^ second
+  var mixed = ((first ^ flowSecret.0) &* 0x9E37_79B9_7F4A_7C15) ^ second ^ flowSecret.1
   mixed = (mixed ^ mixed >> 33) &* 0xFF51_AFD7_ED55_8CCD
   mixed = (mixed ^ mixed >> 33) &* 0xC4CE_B9FE_1A85_EC53
   return UInt16(truncatingIfNeeded: mixed >> 48)

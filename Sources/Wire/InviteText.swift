@@ -18,7 +18,7 @@ public struct InviteText: Equatable, Sendable, LosslessStringConvertible {
   /// A terminal takes no longer line than 4095 bytes.
   public static let maximumLength = 2048
 
-  static let prefix = "mnedc-invite:"
+  public static let prefix = "mnedc-invite:"
   private static let checksumSize = 4
 
   /// Throws if there is no server or too many, if one cannot be written, or if all of them make the line too long.

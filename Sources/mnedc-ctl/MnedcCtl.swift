@@ -6,10 +6,14 @@ struct MnedcCtl: ParsableCommand {
     commandName: "mnedc-ctl",
     abstract: "Talks to the daemons that run on this host.",
     version: suiteVersion,
-    subcommands: [Status.self, Stop.self])
+    subcommands: [
+      Status.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self,
+      Deny.self,
+      Devices.self, Revoke.self, Forget.self, Stop.self,
+    ])
 
   func run() throws {
-    throw Failure(.usage, "name a command: status or stop; see mnedc-ctl --help")
+    throw Failure(.usage, "name a command, such as status or invite; see mnedc-ctl --help")
   }
 }
 

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Control
 import Program
-import SystemIO
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -10,14 +9,11 @@ struct Status: ParsableCommand {
 
   @OptionGroup var control: ControlOptions
 
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let report = try control.ask { path, timeout throws(ControlClient.Failure) in
-      try ControlClient.status(at: path, timeout: timeout)
-    }
-    try printOut(json ? JSON.pretty(report) : Self.text(report))
+    let report: StatusReport = try control.ask(.status)
+    try output.show(report) { Self.text(report) }
   }
 
   private static func text(_ report: StatusReport) -> String {
@@ -32,8 +28,11 @@ struct Status: ParsableCommand {
   private static func text(_ relay: RelayReport) -> String {
     var lines = [
       "relay      \(relay.pool) at \(relay.listen.joined(separator: ", "))",
+      "key        \(relay.fingerprint)",
+      "admission  \(relay.admission), \(relay.pending) pending",
       "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",
       "no target  \(relay.unreachableFrames) frames",
+      "refused    \(refused(relay)); closed: \(relay.notAuthentic) not authentic, \(relay.malformed) malformed",
     ]
     if !relay.sessions.isEmpty {
       var table = Table(["ADDRESS", "ID", "FROM", "SILENT", "RECEIVED", "SENT", "QUEUE", "DELAY", "DROPS"])
@@ -50,15 +49,24 @@ struct Status: ParsableCommand {
     return lines.joined(separator: "\n")
   }
 
+  private static func refused(_ relay: RelayReport) -> String {
+    relay.refused.isEmpty ? "none" : relay.refused.map { "\($0.count) \($0.code)" }.joined(separator: ", ")
+  }
+
   private static func text(_ device: DeviceReport) -> String {
-    let packets = device.packets
+    let (packets, links) = (device.packets, device.peerLinks)
+    let state = device.state == .joined ? "joined" : "\(device.state.rawValue) (\(device.progress))"
     var lines = [
-      "device     \(device.deviceId), \(device.state.rawValue)",
+      "device     \(device.deviceId), \(state)",
       "address    \(device.address ?? "none yet") (\(device.interface)) in \(device.network ?? "no network yet")",
       "server     \(device.server ?? "none yet")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
       "peers      \(device.peers)",
       "packets    \(packets.sent) sent, \(packets.received) received; dropped: \(packets.malformed) malformed, "
-        + "\(packets.unroutable) for nobody, \(packets.misaddressed) misaddressed, \(packets.limited) beyond the limit",
+        + "\(packets.unroutable) for nobody, \(packets.misaddressed) misaddressed, \(packets.limited) beyond the limit, "
+        + "\(packets.overdue) overdue",
+      "sealed     \(links.sessions) sessions of \(links.initiations) handshakes begun and \(links.answers) answered; "
+        + "dropped: \(links.forged) forged, \(links.replayed) replayed, \(links.unknownSession) of no session, "
+        + "\(links.limited) beyond the limit, \(links.refused) refused",
       "uplink     \(Table.bytes(device.link.sentBytes)) sent, \(Table.bytes(device.link.receivedBytes)) received; "
         + "\(Table.bytes(device.link.queueBytes)) wait, delay \(Table.milliseconds(device.link.queueDelayMs)); "
         + "dropped: \(device.link.lateDrops) late, \(device.link.overflowDrops) full",

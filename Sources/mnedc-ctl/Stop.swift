@@ -10,10 +10,7 @@ struct Stop: ParsableCommand {
   @OptionGroup var control: ControlOptions
 
   func run() throws {
-    let path = try control.ask { path, timeout throws(ControlClient.Failure) in
-      try ControlClient.stop(at: path, timeout: timeout)
-      return path
-    }
+    let path = try control.askAndLocate(.stop, Done.self).path
     try printOut("the daemon at \(path) stops")
   }
 }

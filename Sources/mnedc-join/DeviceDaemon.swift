@@ -3,6 +3,7 @@ import Control
 import Device
 import Identity
 import Logging
+import Noise
 import Program
 import SystemIO
 import SystemPackage
@@ -13,13 +14,24 @@ import Wire
 final class DeviceDaemon: @unchecked Sendable {
   // Set once.
   private let settings: Settings
+  private let identity: DeviceIdentity
   private let deviceID: String
   private let daemon: Daemon
   private let state: StateDirectory
+  private let rotation: KeyRotation
+  private let invitation: Invitation?
 
   // Owned by the main thread.
   private var device: Device?
+  private var publicKey: PublicKey
+  /// Where the invitation is to be written, if it is.
+  private var place: InvitationPlace?
   private var hasJoined = false
+  private var isJoined = false
+  /// Whether an operator of the relay has to decide.
+  private var isPending = false
+  /// How often the time for the first join has begun.
+  private var attempts = 0
   /// The last lease.
   private var address: IPv4Address?
   /// Who waits for the first join; `nil` in the foreground, and once joined.
@@ -27,15 +39,15 @@ final class DeviceDaemon: @unchecked Sendable {
 
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
   /// every right but that to change the interface.
-  init(_ settings: Settings, isInBackground: Bool) throws {
+  init(_ settings: Settings, _ invitation: Invitation?, isInBackground: Bool) throws {
     self.settings = settings
+    self.invitation = invitation
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
     if isInBackground {
       foreground = try Foreground(on: daemon.events) { [daemon] in
         daemon.stop("nobody waits for this device to join any more")
       }
     }
-    deviceID = try settings.deviceID ?? MachineIdentity.deviceID()
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
@@ -47,9 +59,16 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(error)
     }
+    identity = try DeviceIdentity(in: state, configured: settings.deviceID)
+    let key = identity.key
+    deviceID = identity.deviceID
+    publicKey = key.publicKey
+    rotation = KeyRotation(daemon, state, deviceID: deviceID)
     let deviceSettings = DeviceSettings(
-      deviceID: deviceID, route: .servers(settings.servers.map { ($0.host, $0.port) }),
-      address: settings.join.address, mtu: settings.join.mtu)
+      deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
+      trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
+      route: .servers(settings.servers.map { ($0.host, $0.port) }), address: settings.join.address,
+      mtu: settings.join.mtu)
     do {
       device = try Device(deviceSettings, tun) { [unowned self] event in
         daemon.events.post { self.handle(event) }
@@ -57,45 +76,71 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
-    try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in
-      switch command {
-      case .status:
-        let report = daemon.statusReport()
-        device?.status { status in
-          var report = report
-          report.device = DeviceReport(status)
-          answer(.status(report))
-        }
-      case .peers:
-        device?.status { answer(.peers(PeersReport($0))) }
-      case .stop:
-        preconditionFailure("the daemon sees to that itself")
-      }
-    }
+    try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
     do {
       try Privileges.keepOnly([.netAdmin])
     } catch {
       throw Failure(error)
+    }
+    place = try invitation?.place()
+  }
+
+  /// What the device does when it is asked at the local socket.
+  private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
+    switch command {
+    case .status:
+      let report = daemon.statusReport()
+      device?.status { status in
+        var report = report
+        report.device = DeviceReport(status)
+        answer(.report(report))
+      }
+    case .peers:
+      device?.status { answer(.report(PeersReport($0))) }
+    case .key:
+      answer(
+        .report(
+          KeyReport(
+            role: .device, deviceId: deviceID, key: KeyText.device.text(publicKey.bytes),
+            fingerprint: publicKey.fingerprint)))
+    case .rotateKey:
+      rotation.begin(device, isJoined: isJoined, answer)
+    case .stop:
+      preconditionFailure("the daemon sees to that itself")
+    default:
+      answer(
+        .failed(
+          ControlError(
+            .unsupported,
+            "this is mnedc-join, and \(command.name.rawValue) is for the relay; ask mnedcd, on the host where it runs "
+              + "(--socket \(settings.relay.socket))")))
     }
   }
 
   /// Keeps the device joined until told to stop. Throws if the first join fails.
   func run() throws {
     device?.start()
-    daemon.events.schedule(after: settings.join.timeout) { self.giveUp() }
+    limitFirstJoin()
     try daemon.run { device?.stop() }
   }
 
-  /// The time for the first join is up.
+  /// Gives up unless joined in time; an operator who has to decide may take longer.
+  private func limitFirstJoin() {
+    attempts += 1
+    let attempt = attempts
+    daemon.events.schedule(after: settings.join.timeout) { [self] in
+      if !hasJoined, !isPending, attempt == attempts { giveUp() }
+    }
+  }
+
   private func giveUp() {
-    guard !hasJoined else { return }
     let time = ValueKind<Duration>.joinTimeout.text(settings.join.timeout)
     device?.status { [daemon] status in
       let why = status.lastLoss ?? status.progress
       daemon.fail(
         Failure(
           .unavailable,
-          "could not join within \(time): \(why); check that --server is right, that mnedcd runs there, and that its "
+          "could not join within \(time): \(why); check that the server is right (--server), that mnedcd runs there, and that its "
             + "port is open"))
     }
   }
@@ -104,21 +149,56 @@ final class DeviceDaemon: @unchecked Sendable {
     switch event {
     case .joined(let address, let pool, let server): joined(address, pool, server)
     case .lost(let loss, let retry): lost(loss, retry)
+    case .pending(let server): pending(server)
+    case .trusted(let key, let server):
+      trusted(key, server)
+    case .keyReplaced(let key):
+      publicKey = key
+      rotation.end(with: key)
+    case .keyKept(let refusal):
+      rotation.end(refusal)
+    case .warning(let line):
+      daemon.logger.warning("\(line)")
     case .failed(.configure(let error)): daemon.fail(Failure(error))
     case .failed(.interface(let name, let errno)):
       daemon.fail(Failure(.systemError, "the interface \(name) has failed: \(errno); start the program again"))
     }
   }
 
+  /// A relay shows its key before it lets anybody in, and announces a new one to those that are.
+  private func trusted(_ key: PublicKey, _ server: String) {
+    daemon.logger.notice(
+      isJoined
+        ? "the relay at \(server) has replaced its key by \(key.fingerprint), which is kept in \(state.path)"
+        : """
+        the relay at \(server) is met for the first time; its key \(key.fingerprint) (there, mnedc-ctl key shows it) is \
+        trusted from now on, and kept in \(KnownRelays(in: state).path)
+        """)
+  }
+
   private func joined(_ address: IPv4Address, _ pool: IPv4Prefix, _ server: String) {
+    if !hasJoined {
+      do throws(Failure) {
+        if let invitation, let place { try invitation.write(to: place) }
+      } catch {
+        return daemon.fail(error)
+      }
+    }
     if let former = self.address, former != address {
       daemon.logger.warning(
         "the relay has given \(former) to another device; this one has \(address) now, and its open connections are lost"
       )
     }
     self.address = address
+    do {
+      try identity.remember()
+    } catch {
+      daemon.logger.warning("the device ID cannot be kept for the case that this host is renamed: \(error)")
+    }
     let line = "joined \(pool) as \(deviceID) at \(address) through \(server)"
     hasJoined = true
+    isJoined = true
+    isPending = false
     if let foreground {
       daemon.output.useSystemLog()
       foreground.becomeReady(line)
@@ -128,10 +208,30 @@ final class DeviceDaemon: @unchecked Sendable {
     notifyServiceManager("READY=1\nSTATUS=\(line)")
   }
 
+  /// An operator has to let this device in, which may take longer than the time for the first join.
+  private func pending(_ server: String) {
+    isPending = true
+    daemon.logger.notice(
+      """
+      waiting until an operator of the relay at \(server) lets \(deviceID) (\(publicKey.fingerprint)) in; there: \
+      mnedc-ctl approve \(deviceID)
+      """)
+    notifyServiceManager("STATUS=waiting for an operator of \(server) to let \(deviceID) in")
+  }
+
   private func lost(_ loss: UplinkLoss, _ retry: Duration) {
+    isJoined = false
+    if isPending { limitFirstJoin() }
+    isPending = false
     // Before the first join, a relay that says no is the answer; later it may change its mind, or be another.
-    if !hasJoined, case .refused(let refusal) = loss, refusal.code != .shuttingDown {
-      return daemon.fail(Failure(.unavailable, "the relay does not let this device in: \(refusal.text)"))
+    if !hasJoined {
+      switch loss {
+      case .refused(let refusal) where !refusal.code.isPassing:
+        return daemon.fail(Failure(.unavailable, "the relay does not let this device in: \(refusal.text)"))
+      case .distrusted(let problem):
+        return daemon.fail(Failure(.noPermission, problem.description))
+      default: break
+      }
     }
     // Who waits in the foreground is told once, if it comes to nothing.
     let level: Logger.Level = foreground == nil ? .warning : .debug

@@ -11,6 +11,9 @@ struct MnedcJoin: ParsableCommand {
     discussion: "Runs in the foreground until told to stop (SIGTERM, or mnedc-ctl stop). Options override the file.",
     version: suiteVersion)
 
+  @Argument(help: "What mnedc-ctl invite prints at the relay; needed once.")
+  var invite: String?
+
   @OptionGroup var configuration: ConfigOptions
 
   @Option(
@@ -75,7 +78,33 @@ struct MnedcJoin: ParsableCommand {
   private static let defaults = Settings().join
 
   func run() throws {
-    var settings = try configuration.load()
+    let invite = try invite.map { try Self.read($0) }
+    let content = try configuration.read(mayBeNew: invite != nil)
+    let file = try configuration.parse(content)
+    var settings = overridden(file)
+    let invitation = try invite.map { invite in
+      try Invitation(
+        invite,
+        Invitation.Surroundings(
+          path: configuration.path, content: content, file: file, servers: server, serverKeys: serverKey,
+          deviceID: deviceID),
+        &settings)
+    }
+    guard !settings.servers.isEmpty else {
+      throw Failure(
+        .configuration,
+        "no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, or write "
+          + "`server: HOST:PORT` to \(configuration.path)")
+    }
+    if daemon.check { return try check(invite, settings) }
+    let isInBackground = Foreground.isWaiting()
+    if background, !isInBackground { return try goToBackground() }
+    hideArguments(behind: InviteText.prefix)
+    try DeviceDaemon(settings, invitation, isInBackground: isInBackground).run()
+  }
+
+  private func overridden(_ file: Settings) -> Settings {
+    var settings = file
     if !server.isEmpty { settings.servers = server }
     if !serverKey.isEmpty { settings.serverKeys = serverKey }
     if let deviceID { settings.deviceID = deviceID }
@@ -86,16 +115,24 @@ struct MnedcJoin: ParsableCommand {
     if let socket { settings.join.socket = socket }
     if let state { settings.join.state = state }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
-    guard !settings.servers.isEmpty else {
-      throw Failure(
-        .configuration,
-        "no relay is named; give --server HOST:PORT, or write `server: HOST:PORT` to "
-          + (configuration.config ?? ConfigOptions.defaultPath))
+    return settings
+  }
+
+  /// Not as an option's transform: its error would show the invite, which is a secret.
+  private static func read(_ text: String) throws -> InviteText {
+    do {
+      return try InviteText(parsing: text)
+    } catch {
+      throw Failure(.usage, "\(error)")
     }
-    if daemon.check { return try daemon.show(settings) }
-    let isInBackground = Foreground.isWaiting()
-    if background, !isInBackground { return try goToBackground() }
-    try DeviceDaemon(settings, isInBackground: isInBackground).run()
+  }
+
+  private func check(_ invite: InviteText?, _ settings: Settings) throws {
+    if let invite, let key = PublicKey(invite.relayKey) {
+      try printOut(
+        "# an invite of the relay with the key \(key.fingerprint) at \(invite.servers.joined(separator: ", "))")
+    }
+    try daemon.show(settings)
   }
 
   private func goToBackground() throws {
@@ -105,6 +142,7 @@ struct MnedcJoin: ParsableCommand {
     } catch {
       throw Failure(.systemError, "cannot start in the background: \(error)")
     }
+    hideArguments(behind: InviteText.prefix)
     switch process.waitUntilReady() {
     case .success(let line): try printOut(line)
     // The process in the background has said why.

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Control
 import Program
-import SystemIO
 
 struct MnedcPeers: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,9 +15,7 @@ struct MnedcPeers: ParsableCommand {
   var json = false
 
   func run() throws {
-    let report = try control.ask { path, timeout throws(ControlClient.Failure) in
-      try ControlClient.peers(at: path, timeout: timeout)
-    }
+    let report: PeersReport = try control.ask(.peers)
     try printOut(json ? JSON.pretty(report) : Self.table(report).text)
   }
 

@@ -3,23 +3,27 @@ import Control
 import Device
 import Identity
 import Logging
+import Noise
 import Program
 import Relay
+import Store
 import SystemIO
 import SystemPackage
 import Tun
 import Wire
 
-/// The relay, the device that its host is, and what holds them together.
-struct RelayDaemon {
+/// The relay, the device that its host is, and what holds them together. Owned by the main thread.
+final class RelayDaemon {
+  // Set once.
   private let settings: Settings.Relay
   private let daemon: Daemon
+  private let state: StateDirectory
+  private let store: Store
   private let relay: Relay
   private let device: Device?
-  private let state: StateDirectory
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
-  /// becomes the user that the settings name.
+  /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
   init(_ all: Settings) throws {
     settings = all.relay
     raiseDescriptorLimit()
@@ -31,21 +35,28 @@ struct RelayDaemon {
     } catch {
       throw Failure(error)
     }
-    let relay = try Self.makeRelay(settings, daemon.logger)
-    self.relay = relay
-    let device = try tun.map { [daemon] tun in try Self.makeDevice(all, tun, relay, daemon) }
-    self.device = device
-    try daemon.listen(at: settings.socket, for: user) { [daemon] command, answer in
-      switch command {
-      case .status:
-        RelayReports.status(daemon, relay, device) { answer(.status($0)) }
-      case .peers:
-        relay.status { answer(.peers(RelayReports.peers($0))) }
-      case .stop:
-        preconditionFailure("the daemon sees to that itself")
-      }
+    let listeners = try Self.makeListeners(settings)
+    let commands = RelayCommands(settings, daemon, state)
+    try daemon.listen(at: settings.socket, for: user) { commands.carryOut($0, $1) }
+    try Self.dropPrivileges(user, hasDevice: tun != nil, daemon)
+    let keys: RelayKeys
+    do {
+      keys = try RelayKeys(in: state)
+      store = try Store(directory: state.path)
+    } catch let error as StateError {
+      throw Failure(error)
+    } catch let error as StoreError {
+      throw Failure(error)
     }
-    if let user { try dropPrivileges(user) }
+    let relay = try Self.makeRelay(settings, keys, store, listeners, daemon.logger)
+    self.relay = relay
+    let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
+    if let tun, let identity {
+      device = try Self.makeDevice(all, tun, relay, identity, daemon)
+    } else {
+      device = nil
+    }
+    commands.serve(relay, device, hostID: identity?.deviceID)
   }
 
   /// Serves until told to stop.
@@ -53,11 +64,12 @@ struct RelayDaemon {
     relay.start()
     device?.start()
     let places = relay.addresses.map(\.description).joined(separator: ", ")
-    daemon.logger.notice("relay for \(settings.pool) at \(places)")
+    daemon.logger.notice("relay for \(settings.pool) at \(places), key \(relay.publicKey.fingerprint)")
     notifyServiceManager("READY=1\nSTATUS=relay for \(settings.pool) at \(places)")
     try daemon.run {
       device?.stop()
       relay.stop()
+      store.close()
     }
   }
 
@@ -82,9 +94,19 @@ struct RelayDaemon {
         + "another to relay.user (root to stay root)")
   }
 
-  private func dropPrivileges(_ user: User) throws {
+  /// Who is not root may have rights all the same, by the file or the service manager.
+  private static func dropPrivileges(_ user: User?, hasDevice: Bool, _ daemon: Daemon) throws {
+    let kept: Set<Capability> = hasDevice ? [.netAdmin] : []
+    guard let user else {
+      guard currentUser() != 0 else { return }
+      do {
+        return try Privileges.keepOnly(kept)
+      } catch {
+        throw Failure(error)
+      }
+    }
     do {
-      try Privileges.drop(to: user, keeping: device == nil ? [] : [.netAdmin])
+      try Privileges.drop(to: user, keeping: kept)
     } catch {
       throw Failure(
         .systemError, "\(error); write root to relay.user if this host must not let root become another user")
@@ -104,12 +126,7 @@ struct RelayDaemon {
     }
   }
 
-  private static func makeRelay(_ settings: Settings.Relay, _ logger: Logger) throws -> Relay {
-    let threads =
-      switch settings.threads {
-      case .auto: min(4, usableCores())
-      case .count(let count): count
-      }
+  private static func makeListeners(_ settings: Settings.Relay) throws -> RelayListeners {
     let listen = try settings.listen.map { place in
       guard let address = SocketAddress(numeric: place.host, port: place.port) else {
         throw Failure(.configuration, "cannot listen on \(place): give an address of this host, not a name")
@@ -117,44 +134,61 @@ struct RelayDaemon {
       return address
     }
     do {
-      return try Relay(
-        RelaySettings(
-          listen: listen, pool: settings.pool, keepalive: settings.keepalive, queueLimit: settings.queue,
-          threads: threads),
-        logger: logger)
+      return try RelayListeners(on: listen)
     } catch {
-      switch error {
-      case .listen(let address, .addressInUse):
-        throw Failure(
+      let what = "cannot listen on \(error.address)"
+      throw switch error.errno {
+      case .addressInUse:
+        Failure(
           .cannotCreate,
-          "cannot listen on \(address): another program does, or another --listen ([::] takes IPv4 too); stop it or choose another --listen"
+          "\(what): another program does, or another --listen ([::] takes IPv4 too); stop it or choose another --listen"
         )
-      case .listen(let address, .permissionDenied):
-        throw Failure(
-          .noPermission, "cannot listen on \(address): ports below 1024 are for root; choose another --listen")
-      case .listen(let address, .addressNotAvailable):
-        throw Failure(
-          .cannotCreate, "cannot listen on \(address): this host has no such address; choose another --listen")
-      case .listen(let address, let errno):
-        throw Failure(.cannotCreate, "cannot listen on \(address): \(errno)")
-      case .system(let errno):
-        throw Failure(.systemError, "cannot begin: \(errno)")
+      case .permissionDenied:
+        Failure(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
+      case .addressNotAvailable:
+        Failure(.cannotCreate, "\(what): this host has no such address; choose another --listen")
+      default:
+        Failure(.cannotCreate, "\(what): \(error.errno)")
       }
     }
   }
 
+  private static func makeRelay(
+    _ settings: Settings.Relay, _ keys: RelayKeys, _ store: Store, _ listeners: RelayListeners, _ logger: Logger
+  ) throws -> Relay {
+    let threads =
+      switch settings.threads {
+      case .auto: min(4, usableCores())
+      case .count(let count): count
+      }
+    do {
+      return try Relay(
+        RelaySettings(
+          keys: keys, store: store, admission: AdmissionMode(settings.admission), pool: settings.pool,
+          keepalive: settings.keepalive, queueLimit: settings.queue, threads: threads),
+        listeners, logger: logger)
+    } catch {
+      throw Failure(.systemError, "cannot begin: \(error)")
+    }
+  }
+
   private static func makeDevice(
-    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ daemon: Daemon
+    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon
   ) throws -> Device {
-    let deviceID = try all.deviceID ?? MachineIdentity.deviceID()
+    let deviceID = identity.deviceID
     let settings = DeviceSettings(
-      deviceID: deviceID, route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: all.relay.mtu,
-      queueLimit: all.relay.queue)
+      deviceID: deviceID, peers: PeerSettings(key: identity.key, all.join), trust: OwnRelay(),
+      route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: all.relay.mtu, queueLimit: all.relay.queue)
     do {
       return try Device(settings, tun) { event in
         switch event {
         case .joined(let address, _, _):
+          try? identity.remember()
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
+        case .warning(let line):
+          daemon.logger.warning("\(line)")
+        case .pending, .trusted, .keyReplaced, .keyKept:
+          break  // The relay knows its own host, and the host its relay.
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
         case .failed(.configure(let error)):
@@ -166,5 +200,30 @@ struct RelayDaemon {
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
+  }
+}
+
+extension AdmissionMode {
+  fileprivate init(_ setting: Settings.Admission) {
+    self =
+      switch setting {
+      case .invite: .invite
+      case .approve: .approve
+      case .open: .open
+      }
+  }
+}
+
+extension Failure {
+  /// A relay's memory that cannot be used.
+  fileprivate init(_ error: StoreError) {
+    let status: ExitStatus =
+      switch error {
+      case .noAccess, .notOurs: .noPermission
+      case .inUse: .cannotCreate
+      case .damaged, .newerSchema: .noInput
+      default: .systemError
+      }
+    self.init(status, error.description)
   }
 }

@@ -14,7 +14,7 @@ enum RelayReports {
     let listen = relay.addresses.map(\.description)
     relay.status { status in
       var report = report
-      report.relay = RelayReport(status, listen: listen)
+      report.relay = RelayReport(status, relay, listen: listen)
       guard let device else { return reply(report) }
       let part = report
       device.status { status in
@@ -40,11 +40,15 @@ enum RelayReports {
 }
 
 extension RelayReport {
-  fileprivate init(_ status: RelayStatus, listen: [String]) {
+  fileprivate init(_ status: RelayStatus, _ relay: Relay, listen: [String]) {
     let now = Instant.now()
     self.init(
-      listen: listen, pool: status.pool.description, address: status.address.description, online: status.online,
-      capacity: status.capacity, joining: status.joining, unreachableFrames: status.unreachable,
+      listen: listen, pool: status.pool.description, address: status.address.description,
+      fingerprint: relay.publicKey.fingerprint, admission: relay.settings.admission.rawValue, online: status.online,
+      capacity: status.capacity, pending: relay.pending.count, joining: status.joining,
+      unreachableFrames: status.unreachable,
+      refused: status.counters.refused.sorted { $0.key < $1.key }.map { RefusedReport(code: $0.key, count: $0.value) },
+      notAuthentic: status.counters.notAuthentic, malformed: status.counters.malformed,
       sessions: status.sessions.map { session in
         SessionReport(
           address: session.address.description, deviceId: session.deviceID, outerAddress: session.outerAddress,

@@ -32,6 +32,18 @@ import Wire
     #expect(complaints("relay: {pool: 10.0.0.1/24}") == ["1:15: \(pool)"])
   }
 
+  @Test func `an invite is for some devices and for some time`() throws {
+    try expect(.inviteUses, ["1": "1", "10000": "10000"])
+    refuse(
+      .inviteUses,
+      [
+        "0": "\"0\" is out of range; expected a whole number from 1 to 10000",
+        "x": "\"x\" is not a number of devices; expected a whole number from 1 to 10000",
+      ])
+    try expect(.inviteLifetime, ["1s": "1s", "24h": "24h", "90m": "90m", "8760h": "8760h"])
+    refuse(.inviteLifetime, ["999ms": "\"999ms\" is out of range; expected 1s to 8760h, in ms, s, m or h"])
+  }
+
   @Test func `a server is a name or an address, with a port or without`() throws {
     try expect(
       .server,

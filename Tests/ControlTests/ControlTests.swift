@@ -19,9 +19,11 @@ import Testing
       let server = thread.run { () -> Unchecked? in
         let server = try? ControlServer(path: path, on: loop) { command, answer in
           switch command {
-          case .status: answer(.status(Daemon.report))
+          case .status: answer(.report(Daemon.report))
           case .peers: answer(.failed(ControlError(.busy, "later")))
           case .stop: answer(.done)
+          // Everything else is said back in a member that has room for it.
+          default: answer(.report(KeyReport(role: .relay, key: "\(command)", fingerprint: "")))
           }
         }
         return server.map(Unchecked.init)
@@ -53,16 +55,20 @@ import Testing
     return String(decoding: answer, as: UTF8.self)
   }
 
+  private func status(_ daemon: Daemon) throws -> StatusReport {
+    try ControlClient.ask(.status, at: daemon.path, timeout: generousWait)
+  }
+
   @Test func `what the daemon reports reaches the tool`() throws {
     let daemon = try Daemon()
-    #expect(try ControlClient.status(at: daemon.path, timeout: generousWait) == Daemon.report)
-    try ControlClient.stop(at: daemon.path, timeout: generousWait)
+    #expect(try status(daemon) == Daemon.report)
+    let _: Done = try ControlClient.ask(.stop, at: daemon.path, timeout: generousWait)
   }
 
   @Test func `a refusal keeps its code and its words`() throws {
     let daemon = try Daemon()
     do {
-      _ = try ControlClient.peers(at: daemon.path, timeout: generousWait)
+      _ = try ControlClient.ask(.peers, PeersReport.self, at: daemon.path, timeout: generousWait)
       Issue.record("an answer came")
     } catch {
       guard case .refused(let refusal) = error else {
@@ -88,7 +94,7 @@ import Testing
   func `what is no request is answered with an error`(line: String) throws {
     let daemon = try Daemon()
     #expect(try ask(daemon, Array(line.utf8) + [10]).contains(#""code":"bad-request""#))
-    #expect(try ControlClient.status(at: daemon.path, timeout: generousWait) == Daemon.report)
+    #expect(try status(daemon) == Daemon.report)
   }
 
   @Test func `a line without an end is refused at its limit`() throws {
@@ -99,7 +105,7 @@ import Testing
   @Test func `nobody there is told from somebody else there`() throws {
     let directory = TemporaryDirectory()
     do {
-      _ = try ControlClient.status(at: directory.file("none.sock"), timeout: .seconds(1))
+      _ = try ControlClient.ask(.status, StatusReport.self, at: directory.file("none.sock"), timeout: .seconds(1))
       Issue.record("an answer came")
     } catch {
       guard case .notRunning(.noSuchFileOrDirectory) = error else {
@@ -107,5 +113,44 @@ import Testing
         return
       }
     }
+  }
+
+  @Test(
+    arguments: [
+      .key, .invites, .pending, .devices, .uninvite(id: "0123abcd"), .approve("SHA256:x"), .deny("cam"),
+      .revoke(deviceID: "cam"), .forget(deviceID: "cam"), .invite(InviteOrder()),
+      .invite(
+        InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
+    ] as [ControlCommand])
+  func `a command arrives with all that it says`(command: ControlCommand) throws {
+    let daemon = try Daemon()
+    let answer: KeyReport = try ControlClient.ask(command, at: daemon.path, timeout: generousWait)
+    #expect(answer.key == "\(command)")
+  }
+
+  @Test(arguments: [
+    (#"{"version":1,"command":"invite","uses":0}"#, "uses is a whole number from 1 to 10000"),
+    (#"{"version":1,"command":"invite","uses":"3"}"#, "uses is a whole number from 1 to 10000"),
+    (#"{"version":1,"command":"invite","uses":null}"#, "uses is a whole number from 1 to 10000"),
+    (#"{"version":1,"command":"invite","expires_s":31536001}"#, "expires_s is a whole number from 1 to 31536000"),
+    (#"{"version":1,"command":"invite","device_id":""}"#, "device_id is a text of 1 to 255 bytes"),
+    (#"{"version":1,"command":"invite","servers":"a"}"#, "servers is a list of texts of 1 to 255 bytes each"),
+    (#"{"version":1,"command":"invite","servers":[""]}"#, "servers is a list of texts of 1 to 255 bytes each"),
+    (#"{"version":1,"command":"invite","lifetime":5}"#, "a request for invite has no member lifetime"),
+    (#"{"version":1,"command":"status","\u0007\u001b[1m":5}"#, "a request for status has no member ??[1m"),
+    (#"{"version":1,"command":"revoke"}"#, "the member device_id is missing"),
+    (#"{"version":1,"command":"approve","name":7}"#, "name is a text of 1 to 255 bytes"),
+    (#"{"version":2,"command":"status"}"#, "this daemon answers requests of version 1"),
+    (#"{"version":1,"command":"fly"}"#, "there is no such command; there are status, peers"),
+    (#"["status"]"#, "a request is a JSON object with a version and a command"),
+  ])
+  func `a request that is wrong is told how`(line: String, words: String) throws {
+    let daemon = try Daemon()
+    #expect(try ask(daemon, Array(line.utf8) + [10]).contains(#""code":"bad-request","text":"\#(words)"#))
+  }
+
+  @Test func `everybody may ask how it goes, and nobody else may change it`() {
+    let open = ControlCommand.Name.allCases.filter(\.isForEverybody)
+    #expect(open == [.status, .peers, .key])
   }
 }

@@ -14,6 +14,10 @@ import Wire
     let first = try #require(one.address())
     let second = try #require(two.address())
     #expect(one.knows(["two"]) && two.knows(["one"]))
+    // Until they have a session, only the first few packets wait for it.
+    let greeting = datagram(from: first, to: second, Array("hello".utf8))
+    one.send(greeting)
+    #expect(two.receive() == greeting)
     return (one, first, two, second)
   }
 

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -6,7 +7,7 @@ import Wire
 @Suite struct PeerTableTests {
   private let pool = IPv4Prefix(IPv4Address(bits: 0), length: 24)
   private let own = IPv4Address(bits: 1)
-  private func peer(_ number: UInt32) -> Peer { Peer(address: IPv4Address(bits: number), deviceID: "d\(number)") }
+  private func peer(_ number: UInt32) -> Peer { testPeer(IPv4Address(bits: number), "d\(number)") }
 
   @Test func `an update that fits is applied, without the device itself`() {
     var table = PeerTable()
@@ -19,7 +20,7 @@ import Wire
   @Test func `an address that changes hands in one update has its new device`() {
     var table = PeerTable()
     _ = table.apply(PeerUpdate(revision: 0, since: nil, joined: [peer(2)]), in: pool, except: own)
-    let successor = Peer(address: IPv4Address(bits: 2), deviceID: "successor")
+    let successor = testPeer(IPv4Address(bits: 2), "successor")
     _ = table.apply(
       PeerUpdate(revision: 1, since: 0, joined: [successor], left: [successor.address]), in: pool, except: own)
     #expect(table.peers[successor.address] == successor)
@@ -43,8 +44,8 @@ import Wire
   @Test func `a peer that cannot be is left out`() {
     var table = PeerTable()
     let strange = [
-      Peer(address: IPv4Address(bits: 256), deviceID: "far"),
-      Peer(address: IPv4Address(bits: 2), deviceID: "\u{1B}[31m"),
+      testPeer(IPv4Address(bits: 256), "far"),
+      testPeer(IPv4Address(bits: 2), "\u{1B}[31m"),
     ]
     #expect(table.apply(PeerUpdate(revision: 1, since: nil, joined: strange), in: pool, except: own) == .applied)
     #expect(table.peers.isEmpty)

@@ -6,6 +6,9 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   let input = UnsafeRawBufferPointer(start: data, count: size)
   readFrames(input)
   readMessage(input)
+  readHello(input)
+  readSealed(input)
+  readPeerHandshake(input)
   readRecords(input)
   readPacket(input)
   return 0
@@ -18,8 +21,10 @@ private func readFrames(_ stream: UnsafeRawBufferPointer) {
     let frame = stream[offset..<offset + header.frameSize]
     let payload = UnsafeRawBufferPointer(rebasing: frame.dropFirst(FrameHeader.size))
     switch header.type {
-    case .handshake, .control: readMessage(payload)
-    case .data: readRecords(payload)
+    case .handshake: readHello(payload)
+    case .control: readMessage(payload)
+    case .data: readSealed(payload)
+    case .peerHandshake: readPeerHandshake(payload)
     case .ping, .pong: break
     }
     checkHeader(header, UnsafeRawBufferPointer(rebasing: frame))
@@ -42,6 +47,25 @@ private func readMessage(_ payload: UnsafeRawBufferPointer) {
     try? ControlMessage.decode(UnsafeRawBufferPointer(rebasing: $0.dropFirst(FrameHeader.size)))
   }
   precondition(again == message)
+}
+
+/// What was read of the heads of handshakes and sealed frames is written the same.
+private func readHello(_ payload: UnsafeRawBufferPointer) {
+  guard let hello = try? HandshakeHello(parsing: payload.bytes) else { return }
+  precondition(hello.bytes.elementsEqual(payload.prefix(HandshakeHello.size)))
+}
+
+private func readPeerHandshake(_ payload: UnsafeRawBufferPointer) {
+  guard let header = PeerHandshakeHeader(parsing: payload.bytes) else { return }
+  precondition(header.bytes.elementsEqual(payload.prefix(PeerHandshakeHeader.size)))
+}
+
+private func readSealed(_ payload: UnsafeRawBufferPointer) {
+  guard let header = SealedHeader(parsing: payload.bytes) else { return }
+  withUnsafeTemporaryAllocation(byteCount: SealedHeader.size, alignment: 8) { bytes in
+    header.write(to: bytes)
+    precondition(bytes.elementsEqual(payload.prefix(SealedHeader.size)))
+  }
 }
 
 private func readRecords(_ payload: UnsafeRawBufferPointer) {

@@ -30,10 +30,10 @@ message() {
   { printf "\\002\\000\\$(printf '%03o' $((length / 256)))\\$(printf '%03o' $((length % 256)))\\0\\0\\0\\0\\0\\0\\0\\0"
     printf '%s' "$2"; } >"$work/seeds/$1-frame"
 }
-message join '{"address":"10.0.0.7","address_required":true,"device_id":"a","instance":"x","type":"join","versions":[1]}'
-message welcome '{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24","relay_address":"10.0.0.1","type":"welcome","version":1}'
+message join '{"address":"10.0.0.7","address_required":true,"device_id":"a","instance":"x","token":"_____________________w","ciphers":["aes-256-gcm"],"type":"join"}'
+message welcome '{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24","relay_address":"10.0.0.1","type":"welcome"}'
 message refused '{"code":"pool-full","text":"the pool is full","type":"refused"}'
-message peers '{"joined":[{"address":"10.0.0.3","device_id":"cam"}],"left":["10.0.0.4"],"revision":8,"since":7,"type":"peers"}'
+message peers '{"joined":[{"address":"10.0.0.3","ciphers":[],"device_id":"cam","key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}],"left":["10.0.0.4"],"revision":8,"since":7,"type":"peers"}'
 message sync '{"type":"sync"}'
 message unreachable '{"address":"10.0.0.9","type":"unreachable"}'
 seed ping '\005\0\0\2\0\0\0\0\0\0\0\0ab'

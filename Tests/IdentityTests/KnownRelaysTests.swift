@@ -27,9 +27,18 @@ import Wire
     let relays = KnownRelays(in: try StateDirectory(temporary.path))
     _ = try relays.add("a:1", key(1))
     _ = try relays.add("b:1", key(2))
-    try relays.replace("a:1", key(3))
-    try relays.replace("c:1", key(4))
+    try relays.replace("a:1", key(1), with: key(3))
+    try relays.replace("c:1", key(9), with: key(4))
     #expect(content(of: relays.path) == Self.line("b:1", 2) + Self.line("a:1", 3) + Self.line("c:1", 4))
+  }
+
+  @Test func `a relay that has several names gets its new key under all of them`() throws {
+    let temporary = TemporaryDirectory()
+    let relays = KnownRelays(in: try StateDirectory(temporary.path))
+    _ = try relays.add("a:1", key(1))
+    _ = try relays.add("b:1", key(1))
+    try relays.replace("a:1", key(1), with: key(3))
+    #expect(try relays.key(of: "b:1") == key(3))
   }
 
   @Test func `a file that a person edited is read if it is right`() throws {

@@ -144,7 +144,7 @@ import Wire
   // MARK: Bad input and ends
 
   @Test(arguments: [
-    ([4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], WireError.unknownFrameType(4)),
+    ([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], WireError.unknownFrameType(7)),
     ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], .unknownFrameType(0)),
     ([3, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], .oversizedFrame(.data, (128 << 10) + 1)),
     ([1, 0, 32, 1, 0, 0, 0, 0, 0, 0, 0, 0], .oversizedFrame(.handshake, 8193)),

@@ -12,6 +12,7 @@
 
 import Glibc
 import Noise
+import Wire
 
 /// A failed command; the text is the answer.
 private struct Refusal: Error {

@@ -1,6 +1,7 @@
 import CTestSupport
 import Noise
 import Testing
+import Wire
 
 /// Sealing makes nothing per frame. Only optimised code keeps this promise.
 @Suite(.enabled(if: !_isDebugAssertConfiguration() && ctest_counts_allocations())) struct AllocationTests {

@@ -1,5 +1,6 @@
 import Noise
 import Testing
+import Wire
 
 @Suite struct HandshakeTests {
   @Test(arguments: Variant.all)

@@ -1,5 +1,6 @@
 import Noise
 import Testing
+import Wire
 
 extension Handshake {
   mutating func read(_ message: [UInt8]) throws(NoiseError) -> [UInt8] {

@@ -1,5 +1,6 @@
 import Noise
 import Testing
+import Wire
 
 @Suite struct ReplayWindowTests {
   /// A window that has accepted these.

@@ -1,5 +1,6 @@
 import Noise
 import Testing
+import Wire
 
 @Suite struct TransportCipherTests {
   private let plaintext = (0..<33).map { UInt8($0) }

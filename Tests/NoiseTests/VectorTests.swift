@@ -1,6 +1,7 @@
 import Foundation
 import Noise
 import Testing
+import Wire
 
 /// A handshake and what is sent after it, byte by byte (the vectors of cacophony).
 struct Vector: Decodable, Sendable, CustomTestStringConvertible {

@@ -97,17 +97,16 @@ import Wire
     #expect(try new.receive(.data).payload == [6])
   }
 
-  @Test func `a device ID in use by a living device is refused to another`() throws {
+  @Test func `a key in use by a living device is refused to a copy of it`() throws {
     let relay = try TestRelay()
     defer { relay.stop() }
     let (old, address) = try relay.join("one", instance: "older")
-    let newcomer = try RawFrameClient(connectingTo: relay.address)
-    try newcomer.send(.join(JoinRequest(deviceID: "one", instance: "newer")), as: .handshake)
+    let newcomer = try relay.ask("one", instance: "newer")
     // The older one proves that it lives by its echo.
     let ping = try old.receive(.ping)
-    try old.send(frameBytes(.pong, ping.payload))
+    try old.send(sealing: frameBytes(.pong, ping.payload))
     let refused = try newcomer.receive(refusal)
-    #expect(refused.code == .deviceIDTaken)
+    #expect(refused.code == .keyInUse && refused.text.contains("device.key"))
     #expect(relay.status()?.sessions.map(\.address) == [address])
   }
 
@@ -116,17 +115,16 @@ import Wire
     defer { relay.stop() }
     let (old, _) = try relay.join("one", instance: "older")
     for twin in ["first twin", "second twin"] {
-      let newcomer = try RawFrameClient(connectingTo: relay.address)
-      try newcomer.send(.join(JoinRequest(deviceID: "one", instance: twin)), as: .handshake)
+      let newcomer = try relay.ask("one", instance: twin)
       let ping = try old.receive(.ping)
       // The second proof takes longer than what is left of the first one's time.
       usleep(1_200_000)
-      try old.send(frameBytes(.pong, ping.payload))
-      #expect(try newcomer.receive(refusal).code == .deviceIDTaken)
+      try old.send(sealing: frameBytes(.pong, ping.payload))
+      #expect(try newcomer.receive(refusal).code == .keyInUse)
     }
   }
 
-  @Test func `a device ID of a session that does not echo goes to the newcomer`() throws {
+  @Test func `a session that does not echo gives way to a newcomer with its key`() throws {
     let relay = try TestRelay()
     defer { relay.stop() }
     let (old, first) = try relay.join("one", instance: "older")
@@ -206,7 +204,7 @@ import Wire
     defer { relay.stop() }
     let (client, _) = try relay.join("one")
     for _ in 0..<200 { try client.send(.sync) }
-    try client.send(frameBytes(.ping, [7]))
+    try client.send(sealing: frameBytes(.ping, [7]))
     var answers = 0
     while true {
       let frame = try client.receive()
@@ -236,8 +234,7 @@ import Wire
       while isOver.items.isEmpty { try? handed.client.send(frameBytes(.data, [1], address: address)) }
     }
     for round in 1...100 {
-      let target = try RawFrameClient(connectingTo: relay.address)
-      try target.send(.join(JoinRequest(deviceID: "target", instance: "\(round)")), as: .handshake)
+      let target = try relay.ask("target", instance: "\(round)")
       #expect(try target.receive().header.type == .control)
       try target.send(.leave)
       #expect(target.waitForEnd())
@@ -269,22 +266,31 @@ import Wire
     #expect(try flood[0].receive(refusal).code == .silent)
   }
 
-  @Test(arguments: [
-    (JoinRequest(versions: [2], deviceID: "one", instance: "1"), Refusal.Code.unsupportedVersion),
-    (JoinRequest(deviceID: "not valid!", instance: "1"), .badRequest),
-    (
-      JoinRequest(deviceID: "one", instance: "1", address: IPv4Address("10.0.0.1"), addressRequired: true),
-      .addressTaken
-    ),
-  ])
-  func `a request that cannot be granted is refused with its reason`(request: JoinRequest, code: Refusal.Code) throws {
+  @Test func `a device ID that is none is refused`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    let client = try relay.ask("not valid!")
+    #expect(try client.receive(refusal).code == .badRequest)
+    #expect(client.waitForEnd())
+    #expect(relay.status()?.sessions.isEmpty == true)
+  }
+
+  @Test func `an address that cannot be leased is refused to who takes no other`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    let client = try relay.ask("one", address: address(1), addressRequired: true)
+    #expect(try client.receive(refusal).code == .addressTaken)
+    #expect(client.waitForEnd())
+  }
+
+  @Test func `a device that speaks no version of the relay's is told so`() throws {
     let relay = try TestRelay()
     defer { relay.stop() }
     let client = try RawFrameClient(connectingTo: relay.address)
-    try client.send(.join(request), as: .handshake)
-    #expect(try client.receive(refusal).code == code)
+    let hello = HandshakeHello(versions: 7...9, keyHint: 0)
+    try client.send(frameBytes(.handshake, hello.bytes + [UInt8](repeating: 9, count: 32)))
+    #expect(try client.receive(refusal).code == .unsupportedVersion)
     #expect(client.waitForEnd())
-    #expect(relay.status()?.sessions.isEmpty == true)
   }
 
   @Test func `a receiver that does not read delays nobody else`() throws {

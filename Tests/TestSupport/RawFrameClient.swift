@@ -1,4 +1,5 @@
 internal import Glibc
+public import Noise
 public import SystemIO
 internal import SystemPackage
 public import Wire
@@ -37,10 +38,34 @@ public final class RawFrameClient {
     case timeout
     /// The other end closed the connection.
     case closed
+    /// A sealed frame does not open.
+    case notAuthentic
   }
 
   private let descriptor: Descriptor
   private var buffer: [UInt8] = []
+  private var sending: Seal?
+  private var receiving: Seal?
+
+  /// One direction's keys, once the handshake is over.
+  private struct Seal: ~Copyable {
+    let cipher: TransportCipher
+    var counter: UInt64 = 0
+
+    mutating func seal(_ frame: UnsafeMutableRawBufferPointer) {
+      cipher.seal(
+        UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.size...]), counter: counter,
+        associatedData: UnsafeRawBufferPointer(rebasing: frame[..<FrameHeader.size]))
+      counter += 1
+    }
+
+    mutating func open(_ frame: UnsafeMutableRawBufferPointer) -> Bool {
+      defer { counter += 1 }
+      return cipher.open(
+        UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.size...]), counter: counter,
+        associatedData: UnsafeRawBufferPointer(rebasing: frame[..<FrameHeader.size]))
+    }
+  }
 
   /// Takes over a connected, non-blocking stream socket.
   public init(_ descriptor: consuming Descriptor) {
@@ -62,9 +87,45 @@ public final class RawFrameClient {
     }
   }
 
+  /// Sends a control message, sealed once the handshake is over.
   public func send(_ message: ControlMessage, as type: FrameType = .control) throws {
-    try send(message.frame(type))
+    try send(sealing: message.frame(type))
   }
+
+  /// Sends one frame, sealed if it is of a kind that is, once the handshake is over.
+  public func send(sealing frame: [UInt8]) throws {
+    try send(sealed(frame))
+  }
+
+  /// The bytes that `send(sealing:)` would send.
+  public func sealed(_ frame: [UInt8]) throws -> [UInt8] {
+    let header = try frame.withUnsafeBytes { try FrameHeader(parsing: $0.bytes) }
+    guard sending != nil, header.type.isSealedByLink else { return frame }
+    var sealed = frameBytes(
+      header.type, Array(frame[FrameHeader.size...]) + [UInt8](repeating: 0, count: TransportCipher.tagSize),
+      address: header.address, flow: header.flow)
+    sealed.withUnsafeMutableBytes { sending!.seal($0) }
+    return sealed
+  }
+
+  /// Goes through the handshake as a device does, up to its last message with the join request.
+  public func join(_ request: JoinRequest, key: PrivateKey, hint: UInt64 = 0) throws {
+    let hello = HandshakeHello(keyHint: hint)
+    var handshake = Handshake(
+      .xx, cipher: .chaCha20Poly1305, role: .initiator, prologue: hello.prologue, key: key)
+    try send(frameBytes(.handshake, hello.bytes + handshake.write()))
+    let answer = try receive()
+    if answer.header.type == .control, case .refused(let refusal)? = try answer.message() { throw refusal }
+    _ = try answer.payload.withUnsafeBytes { try handshake.read($0) }
+    relayKey = handshake.remoteKey
+    try send(frameBytes(.handshake, handshake.write(ControlMessage.join(request).encoded())))
+    let keys = handshake.split()
+    sending = Seal(cipher: TransportCipher(keys.send))
+    receiving = Seal(cipher: TransportCipher(keys.receive))
+  }
+
+  /// The key that the relay proved to have.
+  public private(set) var relayKey: PublicKey?
 
   /// The next frame.
   public func receive(within limit: Duration = generousWait) throws -> ReceivedFrame {
@@ -90,7 +151,15 @@ public final class RawFrameClient {
     let scan = try buffer.withUnsafeBytes { try FrameScan($0.bytes, at: 0) }
     guard case .frame(let header) = scan else { return nil }
     defer { buffer.removeFirst(header.frameSize) }
-    return ReceivedFrame(header: header, payload: Array(buffer[FrameHeader.size..<header.frameSize]))
+    guard receiving != nil, header.type.isSealedByLink else {
+      return ReceivedFrame(header: header, payload: Array(buffer[FrameHeader.size..<header.frameSize]))
+    }
+    var frame = Array(buffer[..<header.frameSize])
+    guard frame.withUnsafeMutableBytes({ receiving!.open($0) }) else { throw Failure.notAuthentic }
+    let plain = frame[FrameHeader.size..<header.frameSize - TransportCipher.tagSize]
+    var opened = header
+    opened.length = plain.count
+    return ReceivedFrame(header: opened, payload: Array(plain))
   }
 
   /// False: the stream has ended.

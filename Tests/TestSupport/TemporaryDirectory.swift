@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// A directory that is there as long as its owner.
-public struct TemporaryDirectory: ~Copyable {
+public struct TemporaryDirectory: ~Copyable, Sendable {
   public let path: String
 
   public init() {

@@ -10,11 +10,17 @@ public final class TestDevice: Sendable {
   public let interface: MemoryPacketDevice
   public let events = Mailbox<DeviceEvent>()
 
-  /// Begins to join the relay at `address`.
-  public init(_ deviceID: String, relay address: SocketAddress) throws {
+  /// Begins to join the relay at `address`, whose key it does not know.
+  public init(
+    _ deviceID: String, relay address: SocketAddress, peers: PeerSettings? = nil, token: Token? = nil,
+    trust: any RelayTrust = TrustAnybody()
+  ) throws {
     interface = try MemoryPacketDevice()
     let route = RelayRoute.servers([(host: address.host, port: address.port)])
-    device = try Device(DeviceSettings(deviceID: deviceID, route: route), interface) { [events] in events.put($0) }
+    let settings = DeviceSettings(
+      deviceID: deviceID, peers: peers ?? PeerSettings(key: testKey(deviceID)), trust: trust, token: token, route: route
+    )
+    device = try Device(settings, interface) { [events] in events.put($0) }
     device.start()
   }
 
@@ -70,3 +76,11 @@ public func datagram(
 }
 
 private func big(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(truncatingIfNeeded: number)] }
+
+/// For tests that are not about who the relay is.
+public struct TrustAnybody: RelayTrust {
+  public init() {}
+  public func expectedKey(of server: String) -> PublicKey? { nil }
+  public func check(_ key: PublicKey, of server: String) throws(RelayDistrust) -> Bool { false }
+  public func replace(_ old: PublicKey, with new: PublicKey, of server: String) throws(RelayDistrust) {}
+}

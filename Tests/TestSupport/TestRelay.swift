@@ -1,29 +1,39 @@
 internal import Logging
+public import Noise
 public import Relay
+internal import Store
 public import SystemIO
 public import Wire
 
 /// A relay on loopback, in this process, on a port of its own.
 public final class TestRelay: Sendable {
   public let relay: Relay
+  private let directory: TemporaryDirectory
+  private let store: Store
 
   /// The port that it listens on, so that another one can take its place.
   public var address: SocketAddress { relay.addresses[0] }
 
   public init(
-    pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2
+    pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2,
+    admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey())
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
     }
+    directory = TemporaryDirectory()
+    store = try Store(directory: directory.path)
     relay = try Relay(
-      RelaySettings(listen: [listen], pool: prefix, keepalive: keepalive, queueLimit: 4 << 20, threads: threads),
+      RelaySettings(
+        keys: keys, store: store, admission: admission, pool: prefix, keepalive: keepalive, queueLimit: 4 << 20,
+        threads: threads), RelayListeners(on: [listen]),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     relay.start()
   }
 
   public func stop() {
     relay.stop()
+    store.close()
   }
 
   /// The relay's state, as its loops report it.
@@ -33,12 +43,26 @@ public final class TestRelay: Sendable {
     return answer.waitFor(1).first
   }
 
+  /// A client that has asked to join, and was not answered yet.
+  public func ask(
+    _ deviceID: String, instance: String = "1", key: PrivateKey? = nil, token: Token? = nil,
+    address: IPv4Address? = nil, addressRequired: Bool? = nil, hint: UInt64 = 0
+  ) throws -> RawFrameClient {
+    let client = try RawFrameClient(connectingTo: self.address)
+    try client.join(
+      JoinRequest(
+        deviceID: deviceID, instance: instance, address: address, addressRequired: addressRequired, token: token,
+        ciphers: CipherList([.chaCha20Poly1305])),
+      key: key ?? testKey(deviceID), hint: hint)
+    return client
+  }
+
   /// A client that has joined, and its address.
   public func join(
-    _ deviceID: String, instance: String = "1", wants address: IPv4Address? = nil
+    _ deviceID: String, instance: String = "1", wants address: IPv4Address? = nil, key: PrivateKey? = nil,
+    token: Token? = nil
   ) throws -> (client: RawFrameClient, address: IPv4Address) {
-    let client = try RawFrameClient(connectingTo: self.address)
-    try client.send(.join(JoinRequest(deviceID: deviceID, instance: instance, address: address)), as: .handshake)
+    let client = try ask(deviceID, instance: instance, key: key, token: token, address: address)
     switch try client.receive().message() {
     case .welcome(let welcome): return (client, welcome.address)
     case .refused(let refusal): throw refusal
@@ -50,10 +74,12 @@ public final class TestRelay: Sendable {
 extension RawFrameClient {
   /// The next frame of this type; pings among what comes before it are answered, the rest is dropped.
   public func receive(_ type: FrameType) throws -> ReceivedFrame {
+    let deadline = Instant.now().advanced(by: generousWait)
     while true {
       let frame = try receive()
+      guard Instant.now() < deadline else { throw Failure.timeout }
       if frame.header.type == type { return frame }
-      if frame.header.type == .ping { try send(frameBytes(.pong, frame.payload)) }
+      if frame.header.type == .ping { try send(sealing: frameBytes(.pong, frame.payload)) }
     }
   }
 
@@ -63,4 +89,17 @@ extension RawFrameClient {
       if let message = try receive(.control).message(), let value = choose(message) { return value }
     }
   }
+}
+
+/// The key that a device of this ID has in the tests, unless they say otherwise.
+public func testKey(_ deviceID: String) -> PrivateKey {
+  guard let key = PrivateKey(sha256(Array(deviceID.utf8))) else { preconditionFailure("any 32 bytes are a key") }
+  return key
+}
+
+/// A peer with the key that it has in the tests, and every cipher.
+public func testPeer(_ address: IPv4Address, _ deviceID: String) -> Peer {
+  Peer(
+    address: address, deviceID: deviceID, key: testKey(deviceID).publicKey,
+    ciphers: CipherList([.aes256GCM, .chaCha20Poly1305]))
 }

@@ -26,7 +26,7 @@ import Wire
   }
 
   @Test func `the numbers of the protocol stay what they are`() {
-    #expect([FrameType.handshake, .control, .data, .ping, .pong].map(\.rawValue) == [1, 2, 3, 5, 6])
+    #expect([FrameType.handshake, .control, .data, .peerHandshake, .ping, .pong].map(\.rawValue) == Array(1...6))
     #expect(FrameType.handshake.maximumPayload == 8192)
     #expect(FrameType.control.maximumPayload == 131_072)
     #expect(FrameType.data.maximumPayload == 131_072)
@@ -37,7 +37,7 @@ import Wire
     #expect(FrameHeader.addressOffset == 4)
   }
 
-  @Test(arguments: [FrameType.handshake, .control, .data, .ping, .pong])
+  @Test(arguments: [FrameType.handshake, .control, .data, .peerHandshake, .ping, .pong])
   func `a payload of the longest length is read, and a longer one refused`(type: FrameType) throws {
     for length in [0, 1, type.maximumPayload - 1, type.maximumPayload] {
       let header = FrameHeader(type: type, length: length, address: IPv4Address(bits: .max), flow: .max)
@@ -54,7 +54,7 @@ import Wire
   }
 
   @Test func `every type that is not known is refused`() {
-    let known: Set<UInt8> = [1, 2, 3, 5, 6]
+    let known: Set<UInt8> = [1, 2, 3, 4, 5, 6]
     for type in UInt8.min...UInt8.max where !known.contains(type) {
       #expect(throws: WireError.unknownFrameType(type)) {
         try Self.parse([type] + [UInt8](repeating: 0, count: 11))

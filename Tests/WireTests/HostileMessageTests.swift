@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -26,7 +27,7 @@ import Wire
     pool: String, address: String, relay: String, isPlausible: Bool
   ) throws {
     let welcome = Welcome(
-      version: 1, address: try #require(IPv4Address(address)), pool: try #require(IPv4Prefix(pool)),
+      address: try #require(IPv4Address(address)), pool: try #require(IPv4Prefix(pool)),
       relayAddress: try #require(IPv4Address(relay)), keepalive: 1000)
     #expect(welcome.isPlausible == isPlausible)
   }
@@ -34,10 +35,10 @@ import Wire
   @Test func `the longest part of an update fits a frame`() {
     let longest = String(repeating: "x", count: DeviceID.maximumLength)
     let peers = (0..<PeerUpdate.maximumPeers).map {
-      Peer(address: IPv4Address(bits: 0xDFFF_FFFF - UInt32($0)), deviceID: longest)
+      testPeer(IPv4Address(bits: 0xDFFF_FFFF - UInt32($0)), longest)
     }
     let left = (0..<PeerUpdate.maximumLeft).map { IPv4Address(bits: 0xDFFF_FFFF - UInt32($0)) }
     let update = PeerUpdate(revision: .max, since: .max, joined: peers, left: left)
-    #expect(ControlMessage.peers(update).frame().count <= FrameHeader.maximumFrame)
+    #expect(ControlMessage.peers(update).frame().count + 16 <= FrameHeader.maximumFrame)
   }
 }

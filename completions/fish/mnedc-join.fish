@@ -20,7 +20,7 @@ function __mnedc-join_parse_tokens -S
     set -l unparsed_tokens (__mnedc-join_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedc-join'
-        __mnedc-join_parse_subcommand 0 'c/config=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
+        __mnedc-join_parse_subcommand 1 'c/config=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __mnedc-join_parse_subcommand -r 1 'version'

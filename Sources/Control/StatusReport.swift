@@ -26,27 +26,57 @@ public struct RelayReport: Codable, Sendable, Equatable {
   public var listen: [String]
   public var pool: String
   public var address: String
+  /// Of the relay's public key.
+  public var fingerprint: String
+  /// `invite`, `approve` or `open`.
+  public var admission: String
   /// Devices that are in, without the relay's host, and how many can be.
   public var online: Int
   public var capacity: Int
-  /// Connections that have not joined yet.
+  /// Devices that wait for an operator.
+  public var pending: Int
+  /// Connections that have not joined yet, those that wait for an operator among them.
   public var joining: Int
   /// Data frames for addresses that nobody has.
   public var unreachableFrames: Int
+  /// Devices that were not let in, by why.
+  public var refused: [RefusedReport]
+  /// Connections closed because of a frame that did not open, and of one that made no sense.
+  public var notAuthentic: Int
+  public var malformed: Int
   public var sessions: [SessionReport]
 
   public init(
-    listen: [String], pool: String, address: String, online: Int, capacity: Int, joining: Int, unreachableFrames: Int,
+    listen: [String], pool: String, address: String, fingerprint: String, admission: String, online: Int, capacity: Int,
+    pending: Int, joining: Int, unreachableFrames: Int, refused: [RefusedReport], notAuthentic: Int, malformed: Int,
     sessions: [SessionReport]
   ) {
     self.listen = listen
     self.pool = pool
     self.address = address
+    self.fingerprint = fingerprint
+    self.admission = admission
     self.online = online
     self.capacity = capacity
+    self.pending = pending
     self.joining = joining
     self.unreachableFrames = unreachableFrames
+    self.refused = refused
+    self.notAuthentic = notAuthentic
+    self.malformed = malformed
     self.sessions = sessions
+  }
+}
+
+/// How often devices were refused for one reason.
+public struct RefusedReport: Codable, Sendable, Equatable {
+  /// A code of the protocol, such as `invite-unknown`.
+  public var code: String
+  public var count: Int
+
+  public init(code: String, count: Int) {
+    self.code = code
+    self.count = count
   }
 }
 
@@ -111,6 +141,8 @@ public struct DeviceReport: Codable, Sendable, Equatable {
 
   public var deviceId: String
   public var state: State
+  /// What the uplink is about, for people.
+  public var progress: String
   public var interface: String
   public var address: String?
   public var network: String?
@@ -122,15 +154,17 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public var lastError: String?
   public var peers: Int
   public var packets: PacketReport
+  public var peerLinks: PeerLinksReport
   public var link: LinkReport
 
   public init(
-    deviceId: String, state: State, interface: String, address: String?, network: String?, relayAddress: String?,
-    server: String?, roundTripMs: Double?, joins: Int, lastError: String?, peers: Int, packets: PacketReport,
-    link: LinkReport
+    deviceId: String, state: State, progress: String, interface: String, address: String?, network: String?,
+    relayAddress: String?, server: String?, roundTripMs: Double?, joins: Int, lastError: String?, peers: Int,
+    packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
   ) {
     self.deviceId = deviceId
     self.state = state
+    self.progress = progress
     self.interface = interface
     self.address = address
     self.network = network
@@ -141,6 +175,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
     self.lastError = lastError
     self.peers = peers
     self.packets = packets
+    self.peerLinks = peerLinks
     self.link = link
   }
 }
@@ -149,72 +184,52 @@ public struct DeviceReport: Codable, Sendable, Equatable {
 public struct PacketReport: Codable, Sendable, Equatable {
   public var sent: Int
   public var received: Int
-  /// Dropped, by cause: no valid packet, for nobody, from or for somebody else, too many broadcasts.
+  /// Dropped, by cause: no valid packet, for nobody, from or for somebody else, too many broadcasts, too many that waited
+  /// for a session with their peer.
   public var malformed: Int
   public var unroutable: Int
   public var misaddressed: Int
   public var limited: Int
+  public var overdue: Int
 
-  public init(sent: Int, received: Int, malformed: Int, unroutable: Int, misaddressed: Int, limited: Int) {
+  public init(
+    sent: Int, received: Int, malformed: Int, unroutable: Int, misaddressed: Int, limited: Int, overdue: Int
+  ) {
     self.sent = sent
     self.received = received
     self.malformed = malformed
     self.unroutable = unroutable
     self.misaddressed = misaddressed
     self.limited = limited
+    self.overdue = overdue
   }
 }
 
-/// The answer to `peers`.
-public struct PeersReport: Codable, Sendable, Equatable {
-  public struct Member: Codable, Sendable, Equatable {
-    public var address: String
-    public var deviceId: String
+/// The sealed sessions with peers.
+public struct PeerLinksReport: Codable, Sendable, Equatable {
+  /// Handshakes begun and answered, and sessions that came of them.
+  public var initiations: Int
+  public var answers: Int
+  public var sessions: Int
+  /// Dropped, by cause: it does not open, it came twice or too late, its session is not there, too many handshakes, a peer
+  /// with a key that it must not have or with no cipher in common.
+  public var forged: Int
+  public var replayed: Int
+  public var unknownSession: Int
+  public var limited: Int
+  public var refused: Int
 
-    public init(address: String, deviceId: String) {
-      self.address = address
-      self.deviceId = deviceId
-    }
-  }
-
-  public enum State: String, Codable, Sendable {
-    /// The relay has a live session with it.
-    case online
-    /// This device has no connection to the relay, so it cannot tell.
-    case unknown
-  }
-
-  public struct Peer: Codable, Sendable, Equatable {
-    public var address: String
-    public var deviceId: String
-    public var state: State
-    /// What only the relay knows: where the device connects from, since when, and the echo between them.
-    public var outerAddress: String?
-    public var connected: Double?
-    public var roundTripMs: Double?
-
-    public init(
-      address: String, deviceId: String, state: State, outerAddress: String? = nil, connected: Double? = nil,
-      roundTripMs: Double? = nil
-    ) {
-      self.address = address
-      self.deviceId = deviceId
-      self.state = state
-      self.outerAddress = outerAddress
-      self.connected = connected
-      self.roundTripMs = roundTripMs
-    }
-  }
-
-  public var version = 1
-  public var network: String?
-  /// The host that was asked, if it is a device.
-  public var `self`: Member?
-  public var peers: [Peer]
-
-  public init(network: String?, `self` member: Member?, peers: [Peer]) {
-    self.network = network
-    self.`self` = member
-    self.peers = peers
+  public init(
+    initiations: Int, answers: Int, sessions: Int, forged: Int, replayed: Int, unknownSession: Int, limited: Int,
+    refused: Int
+  ) {
+    self.initiations = initiations
+    self.answers = answers
+    self.sessions = sessions
+    self.forged = forged
+    self.replayed = replayed
+    self.unknownSession = unknownSession
+    self.limited = limited
+    self.refused = refused
   }
 }

@@ -1,0 +1,166 @@
+// Who is let in and by what. Points in time are Unix seconds (`_at`).
+
+/// The answer to `key`: who the daemon proves to be.
+public struct KeyReport: Codable, Sendable, Equatable {
+  public enum Role: String, Codable, Sendable {
+    case relay
+    case device
+  }
+
+  public var version = 1
+  public var role: Role
+  /// Of a device.
+  public var deviceId: String?
+  /// The public key, as configurations name it.
+  public var key: String
+  /// What people compare.
+  public var fingerprint: String
+
+  public init(role: Role, deviceId: String? = nil, key: String, fingerprint: String) {
+    self.role = role
+    self.deviceId = deviceId
+    self.key = key
+    self.fingerprint = fingerprint
+  }
+}
+
+/// The answer to `invite`.
+public struct NewInviteReport: Codable, Sendable, Equatable {
+  public var version = 1
+  /// The line for mnedc-join. It is a secret, and told this once only.
+  public var invite: String
+  public var id: String
+  public var uses: Int
+  public var expiresAt: Int
+  public var deviceId: String?
+  /// Where the invite says that the relay is.
+  public var servers: [String]
+
+  public init(invite: String, id: String, uses: Int, expiresAt: Int, deviceId: String?, servers: [String]) {
+    self.invite = invite
+    self.id = id
+    self.uses = uses
+    self.expiresAt = expiresAt
+    self.deviceId = deviceId
+    self.servers = servers
+  }
+}
+
+/// The answer to `invites`, and to `uninvite` with the one.
+public struct InvitesReport: Codable, Sendable, Equatable {
+  public enum State: String, Codable, Sendable {
+    case usable
+    case usedUp = "used-up"
+    case expired
+    case revoked
+  }
+
+  public struct Invite: Codable, Sendable, Equatable {
+    public var id: String
+    public var state: State
+    public var usesLeft: Int
+    public var usesTotal: Int
+    public var createdAt: Int
+    public var expiresAt: Int
+    /// The only device ID that it is good for.
+    public var deviceId: String?
+
+    public init(
+      id: String, state: State, usesLeft: Int, usesTotal: Int, createdAt: Int, expiresAt: Int, deviceId: String?
+    ) {
+      self.id = id
+      self.state = state
+      self.usesLeft = usesLeft
+      self.usesTotal = usesTotal
+      self.createdAt = createdAt
+      self.expiresAt = expiresAt
+      self.deviceId = deviceId
+    }
+  }
+
+  public var version = 1
+  public var invites: [Invite]
+
+  public init(_ invites: [Invite]) {
+    self.invites = invites
+  }
+}
+
+/// The answer to `pending`, and to `approve` and `deny` with the one.
+public struct PendingReport: Codable, Sendable, Equatable {
+  public struct Device: Codable, Sendable, Equatable {
+    public var deviceId: String
+    public var fingerprint: String
+    /// Where the device connects from, as the relay sees it.
+    public var outerAddress: String
+    /// For how long, in seconds.
+    public var waiting: Double
+
+    public init(deviceId: String, fingerprint: String, outerAddress: String, waiting: Double) {
+      self.deviceId = deviceId
+      self.fingerprint = fingerprint
+      self.outerAddress = outerAddress
+      self.waiting = waiting
+    }
+  }
+
+  public var version = 1
+  public var devices: [Device]
+
+  public init(_ devices: [Device]) {
+    self.devices = devices
+  }
+}
+
+/// The answer to `devices`, and to `revoke` and `forget` with those that it was about.
+public struct DevicesReport: Codable, Sendable, Equatable {
+  public enum Status: String, Codable, Sendable {
+    case active
+    /// Its keys are refused for good.
+    case revoked
+  }
+
+  /// By which way a device was let in.
+  public enum Admitter: String, Codable, Sendable {
+    case open
+    case approved
+    case invite
+  }
+
+  public struct Device: Codable, Sendable, Equatable {
+    public var deviceId: String
+    public var fingerprint: String
+    public var status: Status
+    public var admittedBy: Admitter
+    /// The invite's, if it was one.
+    public var inviteId: String?
+    public var admittedAt: Int
+    /// When it joined or left last.
+    public var lastSeenAt: Int
+    public var online: Bool
+    /// The virtual address, while it is in.
+    public var address: String?
+
+    public init(
+      deviceId: String, fingerprint: String, status: Status, admittedBy: Admitter, inviteId: String?, admittedAt: Int,
+      lastSeenAt: Int, online: Bool, address: String?
+    ) {
+      self.deviceId = deviceId
+      self.fingerprint = fingerprint
+      self.status = status
+      self.admittedBy = admittedBy
+      self.inviteId = inviteId
+      self.admittedAt = admittedAt
+      self.lastSeenAt = lastSeenAt
+      self.online = online
+      self.address = address
+    }
+  }
+
+  public var version = 1
+  public var devices: [Device]
+
+  public init(_ devices: [Device]) {
+    self.devices = devices
+  }
+}

@@ -1,0 +1,139 @@
+// What a daemon can be asked for, and the members of the request that say it:
+//
+//     {"command":"invite","device_id":"cam","expires_s":86400,"uses":3,"version":1}
+
+/// What a daemon can be asked for.
+public enum ControlCommand: Sendable, Equatable {
+  case status
+  case peers
+  case stop
+  case key
+  /// Puts a new key in the place of the daemon's. `forgetOld`, of a relay: it does not prove itself with the old one to who
+  /// knows no other.
+  case rotateKey(forgetOld: Bool)
+  // Of the relay alone.
+  case invite(InviteOrder)
+  case invites
+  case uninvite(id: String)
+  case pending
+  /// A device that waits, by its device ID or fingerprint.
+  case approve(String)
+  case deny(String)
+  case devices
+  case revoke(deviceID: String)
+  case forget(deviceID: String)
+
+  public enum Name: String, CaseIterable, Sendable {
+    case status, peers, stop, key
+    case rotateKey = "rotate-key"
+    case invite, invites, uninvite
+    case pending, approve, deny
+    case devices, revoke, forget
+
+    /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
+    public var isForEverybody: Bool {
+      switch self {
+      case .status, .peers, .key: true
+      default: false
+      }
+    }
+
+    /// Whether only a relay has it.
+    public var isForRelay: Bool {
+      switch self {
+      case .status, .peers, .stop, .key, .rotateKey: false
+      default: true
+      }
+    }
+  }
+
+  public var name: Name {
+    switch self {
+    case .status: .status
+    case .peers: .peers
+    case .stop: .stop
+    case .key: .key
+    case .rotateKey: .rotateKey
+    case .invite: .invite
+    case .invites: .invites
+    case .uninvite: .uninvite
+    case .pending: .pending
+    case .approve: .approve
+    case .deny: .deny
+    case .devices: .devices
+    case .revoke: .revoke
+    case .forget: .forget
+    }
+  }
+}
+
+/// The invite that is wanted.
+public struct InviteOrder: Sendable, Equatable {
+  /// How many devices it lets in.
+  public var uses: Int
+  /// How long it is good, in seconds.
+  public var lifetime: Int
+  /// The only device ID that it is good for; `nil`: for any.
+  public var deviceID: String?
+  /// Where devices find the relay; empty leaves that to the relay.
+  public var servers: [String]
+
+  public static let usesRange = 1...10_000
+  public static let lifetimeRange = 1...31_536_000
+  public static let defaultUses = 1
+  public static let defaultLifetime = 86_400
+
+  public init(
+    uses: Int = defaultUses, lifetime: Int = defaultLifetime, deviceID: String? = nil, servers: [String] = []
+  ) {
+    self.uses = uses
+    self.lifetime = lifetime
+    self.deviceID = deviceID
+    self.servers = servers
+  }
+}
+
+// MARK: On the socket
+
+extension ControlCommand {
+  /// The members beside `version` and `command`.
+  func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
+    switch self {
+    case .status, .peers, .stop, .key, .invites, .pending, .devices: break
+    case .invite(let order):
+      try container.encode(order.uses, forKey: "uses")
+      try container.encode(order.lifetime, forKey: "expires_s")
+      try container.encodeIfPresent(order.deviceID, forKey: "device_id")
+      if !order.servers.isEmpty { try container.encode(order.servers, forKey: "servers") }
+    case .rotateKey(let forgetOld): if forgetOld { try container.encode(true, forKey: "forget_old") }
+    case .uninvite(let id): try container.encode(id, forKey: "id")
+    case .approve(let name), .deny(let name): try container.encode(name, forKey: "name")
+    case .revoke(let id), .forget(let id): try container.encode(id, forKey: "device_id")
+    }
+  }
+
+  /// Takes the members that belong to the command; whoever reads a request sees to it that there are no others.
+  init(_ name: Name, _ members: inout RequestMembers) throws(ControlError) {
+    switch name {
+    case .status: self = .status
+    case .peers: self = .peers
+    case .stop: self = .stop
+    case .key: self = .key
+    case .rotateKey: self = .rotateKey(forgetOld: try members.flag("forget_old"))
+    case .invite:
+      self = .invite(
+        InviteOrder(
+          uses: try members.number("uses", in: InviteOrder.usesRange) ?? InviteOrder.defaultUses,
+          lifetime: try members.number("expires_s", in: InviteOrder.lifetimeRange) ?? InviteOrder.defaultLifetime,
+          deviceID: try members.optionalText("device_id"), servers: try members.texts("servers")))
+    case .invites: self = .invites
+    case .uninvite: self = .uninvite(id: try members.text("id"))
+    case .pending: self = .pending
+    case .approve: self = .approve(try members.text("name"))
+    case .deny: self = .deny(try members.text("name"))
+    case .devices: self = .devices
+    case .revoke: self = .revoke(deviceID: try members.text("device_id"))
+    case .forget: self = .forget(deviceID: try members.text("device_id"))
+    }
+  }
+}

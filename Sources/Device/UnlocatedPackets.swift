@@ -1,0 +1,73 @@
+internal import SystemIO
+internal import Wire
+
+/// Packets for addresses of which no peer is known. They wait until the relay has said who has the address; when it says that
+/// nobody does, their senders are told, and those of further packets at once for a while.
+struct UnlocatedPackets {
+  /// How long a relay's word counts. A peer that joins ends it sooner.
+  private static let validity = Duration.seconds(1)
+  private static let maximumEntries = 64
+
+  private enum Entry {
+    /// Asked; the packets wait for the answer.
+    case asked(PendingPackets, Instant)
+    case absent(until: Instant)
+  }
+
+  private var entries: [IPv4Address: Entry] = [:]
+  private var replies = RateLimit(perSecond: 100, burst: 200)
+
+  /// Those that something is known of.
+  var addresses: [IPv4Address] { Array(entries.keys) }
+
+  /// Whether the relay has said lately that nobody has this address.
+  func isAbsent(_ address: IPv4Address, at now: Instant) -> Bool {
+    if case .absent(let until) = entries[address] { now < until } else { false }
+  }
+
+  /// Keeps a packet, its offload header in front. True: the relay is to be asked.
+  mutating func add(_ packet: UnsafeRawBufferPointer, for destination: IPv4Address, at now: Instant) -> Bool {
+    makeRoom(at: now)
+    if case .asked(var packets, let since) = entries[destination], now.since(since) < Self.validity {
+      _ = packets.add(packet)
+      entries[destination] = .asked(packets, since)
+      return false
+    }
+    guard entries.count < Self.maximumEntries || entries[destination] != nil else { return false }
+    var packets = PendingPackets()
+    _ = packets.add(packet)
+    entries[destination] = .asked(packets, now)
+    return true
+  }
+
+  /// The relay says that nobody has this address. Returns what has waited for this.
+  mutating func markAbsent(_ address: IPv4Address, at now: Instant) -> [[UInt8]] {
+    makeRoom(at: now)
+    let former = entries[address]
+    guard entries.count < Self.maximumEntries || former != nil else { return [] }
+    entries[address] = .absent(until: now.advanced(by: Self.validity))
+    if case .asked(var packets, _) = former { return packets.takeAll() }
+    return []
+  }
+
+  /// Somebody has this address. Returns what has waited for this.
+  mutating func take(_ address: IPv4Address) -> [[UInt8]] {
+    if case .asked(var packets, _) = entries.removeValue(forKey: address) { return packets.takeAll() }
+    return []
+  }
+
+  /// Whether one more sender may be told now.
+  mutating func mayReply(at now: Instant) -> Bool {
+    replies.allow(at: now)
+  }
+
+  private mutating func makeRoom(at now: Instant) {
+    guard entries.count >= Self.maximumEntries else { return }
+    entries = entries.filter { _, entry in
+      switch entry {
+      case .asked(_, let since): now.since(since) < Self.validity
+      case .absent(let until): now < until
+      }
+    }
+  }
+}

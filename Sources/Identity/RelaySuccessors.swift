@@ -1,0 +1,60 @@
+internal import SystemPackage
+internal import Wire
+
+/// What relays have announced under a key that a configuration pins: the file `relay-successors`, a line for each key that was
+/// replaced, `mnedc-relay:OLD mnedc-relay:NEW`. For any thread, and for several processes at a time.
+public struct RelaySuccessors: Sendable {
+  private let directory: StateDirectory
+
+  private static let fileName = "relay-successors"
+  private static let limit = 256 << 10
+  /// How many replacements in a row are followed.
+  private static let maximumChain = 64
+
+  public init(in directory: StateDirectory) {
+    self.directory = directory
+  }
+
+  /// The key that has come in the place of `key`, which is 32 bytes; `key` itself if none has.
+  public func newest(of key: [UInt8]) throws(StateError) -> [UInt8] {
+    let entries = try entries(directory.read(Self.fileName, limit: Self.limit, .trusted))
+    var newest = key
+    for _ in 0..<Self.maximumChain {
+      guard let entry = entries.last(where: { $0.old == newest }) else { break }
+      newest = entry.new
+    }
+    return newest
+  }
+
+  /// Remembers that `new` has come in the place of `old`; for who has proof of it.
+  public func add(_ old: [UInt8], _ new: [UInt8]) throws(StateError) {
+    try directory.update(Self.fileName, limit: Self.limit, .trusted) { content throws(StateError) in
+      // A key that comes back begins a chain anew.
+      let kept = try entries(content).filter { $0.old != old && $0.old != new }
+      let lines = (kept + [Entry(old: old, new: new)]).map { entry in
+        "\(KeyText.relay.text(entry.old)) \(KeyText.relay.text(entry.new))\n"
+      }
+      return Array(lines.joined().utf8)
+    }
+  }
+
+  private struct Entry {
+    var old: [UInt8]
+    var new: [UInt8]
+  }
+
+  private func entries(_ content: [UInt8]?) throws(StateError) -> [Entry] {
+    var entries: [Entry] = []
+    for (number, line) in zip(1..., (content ?? []).split(separator: UInt8(ascii: "\n"))) {
+      let keys = line.split(separator: UInt8(ascii: " ")).map {
+        try? KeyText.relay.parse(String(decoding: $0, as: UTF8.self))
+      }
+      guard keys.count == 2, let old = keys[0], let new = keys[1] else {
+        throw StateError(
+          .damaged, "\(directory.file(Self.fileName)):\(number): expected two relay keys; correct or remove the line")
+      }
+      entries.append(Entry(old: old, new: new))
+    }
+    return entries
+  }
+}

@@ -1,0 +1,70 @@
+public import Config
+public import Device
+public import Identity
+public import Noise
+public import Wire
+
+/// Who this device is: its keys and the ID that it goes by, as its state directory has them.
+public struct DeviceIdentity: Sendable {
+  public let key: PrivateKey
+  /// The key that is about to take the place of `key`, if a change was interrupted.
+  public let nextKey: PrivateKey?
+  public let deviceID: String
+  private let directory: StateDirectory
+
+  private static let fileName = "device-id"
+
+  /// Makes a key if there is none. The ID is the `configured` one; or the one that this key joined with the last time, since a
+  /// relay knows the key by it; or, at the first start, one derived from the machine.
+  public init(in directory: StateDirectory, configured: String?) throws(Failure) {
+    self.directory = directory
+    let file = KeyFile.device(in: directory)
+    let remembered: String?
+    do throws(StateError) {
+      let hadKey = try file.load() != nil
+      guard let key = PrivateKey(try file.loadOrCreate { PrivateKey().bytes }) else {
+        preconditionFailure("any 32 bytes are a key")
+      }
+      self.key = key
+      nextKey = try file.loadNext().flatMap { PrivateKey($0) }
+      remembered = hadKey ? try Self.remembered(in: directory) : nil
+    } catch {
+      throw Failure(error)
+    }
+    if let deviceID = configured ?? remembered {
+      self.deviceID = deviceID
+    } else {
+      deviceID = try MachineIdentity.deviceID()
+    }
+  }
+
+  private static func remembered(in directory: StateDirectory) throws(StateError) -> String? {
+    guard let content = try directory.read(fileName, limit: 256, .trusted) else { return nil }
+    let text = String(decoding: content.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    return DeviceID.isValid(text) ? text : nil
+  }
+
+  /// The relay has let this device in: it stays the same when the host is renamed.
+  public func remember() throws(StateError) {
+    let content = Array("\(deviceID)\n".utf8)
+    try directory.update(Self.fileName, limit: 256, .trusted) { former in former == content ? nil : content }
+  }
+}
+
+extension PeerSettings {
+  /// With what the configuration says of ciphers and peers.
+  public init(key: PrivateKey, _ settings: Settings.Join) {
+    let ciphers: CipherList =
+      switch settings.cipher {
+      case .auto: .available
+      case .aes256GCM: CipherList([.aes256GCM])
+      case .chaCha20Poly1305: CipherList([.chaCha20Poly1305])
+      }
+    self.init(key: key, ciphers: ciphers, pinnedKeys: settings.peerKeys.compactMapValues { PublicKey($0) })
+  }
+}
+
+extension PublicKey {
+  /// What people compare.
+  public var fingerprint: String { KeyText.fingerprint(digest: digest) }
+}

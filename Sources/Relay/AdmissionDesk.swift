@@ -1,0 +1,368 @@
+internal import Logging
+internal import Noise
+public import Store
+internal import Synchronization
+internal import SystemIO
+public import Wire
+
+/// Who is let in that was not in before.
+public enum AdmissionMode: String, CaseIterable, Sendable {
+  /// Who has an invite.
+  case invite
+  /// Who has an invite, or whom an operator approves.
+  case approve
+  /// Everybody.
+  case open
+}
+
+/// Decides who may join, by what the store knows and what operators say. For any thread.
+final class AdmissionDesk: Sendable {
+  // Set once.
+  private let store: Store
+  private let logger: Logger
+  private let mode: Mutex<AdmissionMode>
+  private let state = Mutex(State())
+
+  private struct State {
+    /// Devices that wait for an operator, by key.
+    var pending: [PublicKey: Pending] = [:]
+    /// Whom an operator has turned away lately.
+    var denied: [PublicKey: Instant] = [:]
+    var wrongTokens = SourceLimits(perSecond: 0.1, burst: 10)
+    /// When devices were seen, as far as the store does not know yet.
+    var seen: [PublicKey: Int64] = [:]
+    /// Until then nothing is noted, since the store has failed.
+    var seenPause = Instant(nanoseconds: 0)
+    var complaints = RateLimit(perSecond: 0.1, burst: 1)
+  }
+
+  private struct Pending {
+    let applicant: Applicant
+    let session: Session
+    let since: Instant
+  }
+
+  private static let maximumPending = 256
+  private static let maximumPendingOfOneHost = 64
+  private static let maximumDenied = 1024
+  /// How long a denied device is turned away without asking again.
+  private static let deniedFor = Duration.seconds(3600)
+  /// How long nothing unimportant is written once that has failed.
+  private static let pauseAfterFailure = Duration.seconds(60)
+
+  enum Decision: Sendable {
+    case admitted
+    case refused(Refusal)
+    case pending
+  }
+
+  init(_ store: Store, mode: AdmissionMode, logger: Logger) {
+    self.store = store
+    self.logger = logger
+    self.mode = Mutex(mode)
+  }
+
+  // MARK: Deciding
+
+  /// Decides about a device; `reply` is called once, on any thread.
+  func decide(_ applicant: Applicant, _ reply: @escaping @Sendable (Decision) -> Void) {
+    if let refusal = objection(to: applicant) { return reply(.refused(refusal)) }
+    let mode = applicant.origin.isRelayHost ? .open : mode.withLock { $0 }
+    ask(applicant, mode, mayRepeat: true, reply)
+  }
+
+  private func ask(
+    _ applicant: Applicant, _ mode: AdmissionMode, mayRepeat: Bool, _ reply: @escaping @Sendable (Decision) -> Void
+  ) {
+    let now = UnixTime.now()
+    store.perform(
+      { [self] transaction throws(StoreError) in try decide(applicant, mode, transaction, at: now) },
+      then: { [self] result in
+        switch result {
+        case .success(let decision): reply(decision)
+        // It may be another operation that cannot be written: who is known already needs nothing written.
+        case .failure(let error) where error.isOfFile && mayRepeat: ask(applicant, mode, mayRepeat: false, reply)
+        case .failure(let error):
+          if error.isOfFile { complain(error) }
+          reply(.refused(refusal(error, to: applicant)))
+        }
+      })
+  }
+
+  /// Tells the operator why nobody new can be let in, now and then.
+  private func complain(_ error: StoreError) {
+    guard state.withLock({ $0.complaints.allow(at: .now()) }) else { return }
+    logger.error("nobody new can be let in: \(error)")
+  }
+
+  /// On the store's thread.
+  private func decide(
+    _ applicant: Applicant, _ mode: AdmissionMode, _ transaction: borrowing Transaction, at now: Int64
+  ) throws(StoreError) -> Decision {
+    let key = applicant.key.bytes
+    if let match = try transaction.device(key: key) {
+      guard match.device.status == .active else { throw .admission(.revoked(match.device.id)) }
+      guard match.device.id == applicant.deviceID else { throw .admission(.keyBound(to: match.device.id)) }
+      if match.key == .next { try transaction.promoteNextKey(key) }
+      return .admitted
+    }
+    if let token = applicant.token, mode != .open {
+      // Not before the key: a device that is known already may be behind the same NAT as somebody who guesses.
+      if let refusal = objectionToToken(of: applicant) { return .refused(refusal) }
+      try transaction.admit(key: key, id: applicant.deviceID, redeeming: token.hash, at: now)
+      return .admitted
+    }
+    if mode == .open {
+      try transaction.admit(key: key, id: applicant.deviceID, by: .open, at: now)
+      return .admitted
+    }
+    // Who has no invite is not told which device IDs there are.
+    guard mode == .approve else {
+      return .refused(
+        Refusal(
+          .inviteNeeded,
+          "this relay does not know the device yet and wants an invite: have its operator run `mnedc-ctl invite`, and "
+            + "run `mnedc-join` with the line that it prints"))
+    }
+    if let other = try transaction.device(id: applicant.deviceID), other.status == .active {
+      throw .admission(.idTaken(by: other.key))
+    }
+    return .pending
+  }
+
+  private func objection(to applicant: Applicant) -> Refusal? {
+    let now = Instant.now()
+    return state.withLock { state in
+      if let since = state.denied[applicant.key] {
+        if now.since(since) < Self.deniedFor {
+          return Refusal(.denied, "an operator of the relay has turned this device away")
+        }
+        state.denied[applicant.key] = nil
+      }
+      return nil
+    }
+  }
+
+  private func objectionToToken(of applicant: Applicant) -> Refusal? {
+    let host = applicant.origin.host
+    let mayTry = state.withLock { $0.wrongTokens.mightAllow(host, at: .now()) }
+    return mayTry
+      ? nil : Refusal(.tooManyAttempts, "too many wrong invites have come from \(host); try again in a minute")
+  }
+
+  private func refusal(_ error: StoreError, to applicant: Applicant) -> Refusal {
+    switch error {
+    case .admission(.idTaken):
+      Refusal(
+        .deviceIDTaken,
+        "the device ID \(applicant.deviceID) belongs to another device; choose another one (--device-id), or have the "
+          + "relay's operator run `mnedc-ctl revoke \(applicant.deviceID)` if that device is gone")
+    case .admission(.keyBound(let id)):
+      Refusal(
+        .keyBound,
+        "the relay knows this device's key as \(id); join as that (--device-id \(id)), or remove device.key from the "
+          + "state directory and join with a new invite")
+    case .admission(.revoked(let id)):
+      Refusal(.revoked, "the key of this device was revoked (as \(id)) by the relay's operator")
+    case .invite(let problem):
+      refusal(problem, to: applicant)
+    case .busy:
+      Refusal(.busy, "too many devices want to join at once; try again in a while")
+    default:
+      Refusal(.other, "the relay's memory fails, so that nobody new can be let in: its log says why")
+    }
+  }
+
+  private func refusal(_ problem: InviteProblem, to applicant: Applicant) -> Refusal {
+    switch problem {
+    case .unknown:
+      state.withLock { _ = $0.wrongTokens.allow(applicant.origin.host, at: .now()) }
+      return Refusal(.inviteUnknown, problem.description)
+    case .revoked: return Refusal(.inviteRevoked, problem.description)
+    case .usedUp: return Refusal(.inviteUsedUp, problem.description)
+    case .expired: return Refusal(.inviteExpired, problem.description)
+    case .forAnotherDevice: return Refusal(.inviteForAnother, problem.description)
+    }
+  }
+
+  // MARK: Being in
+
+  /// Notes that a device has joined or left, for operators to read. Nobody waits for it, and nothing comes of it if the
+  /// store fails. Called on any thread.
+  func noteSeen(_ applicant: Applicant) {
+    let isFirst = state.withLock { state in
+      guard Instant.now() >= state.seenPause else { return false }
+      state.seen[applicant.key] = UnixTime.now()
+      return state.seen.count == 1
+    }
+    guard isFirst else { return }
+    // Those that come until then go along, so that a crowd takes one place in the store's queue.
+    store.perform(
+      { [self] transaction throws(StoreError) in
+        for (key, time) in takeSeen() { try transaction.touch(key: key.bytes, at: time) }
+      },
+      then: { [self] result in
+        guard case .failure = result else { return }
+        state.withLock { state in
+          state.seen = [:]
+          state.seenPause = Instant.now().advanced(by: Self.pauseAfterFailure)
+        }
+      })
+  }
+
+  private func takeSeen() -> [PublicKey: Int64] {
+    state.withLock { state in
+      defer { state.seen = [:] }
+      return state.seen
+    }
+  }
+
+  // MARK: Keys
+
+  /// Lets the device join with `next` as well; the refusal goes to `reply`, or `nil`. Called on any thread.
+  func setNextKey(_ next: PublicKey, of applicant: Applicant, _ reply: @escaping @Sendable (Refusal?) -> Void) {
+    store.perform(
+      { transaction throws(StoreError) in try transaction.setNextKey(next.bytes, ofKey: applicant.key.bytes) },
+      then: { result in
+        switch result {
+        case .success: reply(nil)
+        case .failure(.admission(.keyBound)): reply(Refusal(.keyBound, "this key belongs to a device already"))
+        case .failure(.busy), .failure(.closed), .failure(.diskFull), .failure(.failed):
+          reply(Refusal(.busy, "the relay cannot note the new key now; try again in a while"))
+        case .failure(let error): reply(Refusal(.other, error.description))
+        }
+      })
+  }
+
+  // MARK: Waiting for an operator
+
+  /// False: too many wait.
+  func keep(_ session: Session, _ applicant: Applicant) -> Bool {
+    let former: Session?? = state.withLock { state in
+      let former = state.pending[applicant.key]?.session
+      let neighbours = state.pending.values.count { $0.applicant.origin.host == applicant.origin.host }
+      guard former != nil || state.pending.count < Self.maximumPending && neighbours < Self.maximumPendingOfOneHost
+      else { return nil }
+      state.pending[applicant.key] = Pending(applicant: applicant, session: session, since: .now())
+      return .some(former)
+    }
+    guard let former else { return false }
+    former?.settle(.refused(Refusal(.sessionReplaced, "the device has connected anew")))
+    return true
+  }
+
+  func drop(_ session: Session, _ applicant: Applicant) {
+    state.withLock { state in
+      if state.pending[applicant.key]?.session === session { state.pending[applicant.key] = nil }
+    }
+  }
+
+  var pending: [PendingDevice] {
+    let now = Instant.now()
+    return state.withLock { state in
+      state.pending.values.sorted { $0.since < $1.since }.map { entry in
+        PendingDevice(
+          deviceID: entry.applicant.deviceID, fingerprint: entry.applicant.fingerprint,
+          outerAddress: entry.applicant.origin.name, waiting: now.since(entry.since))
+      }
+    }
+  }
+
+  /// Those who wait and go by this device ID or fingerprint.
+  private func waiting(_ name: String) -> [Pending] {
+    state.withLock { state in
+      state.pending.values.filter { $0.applicant.deviceID == name || $0.applicant.fingerprint == name }
+    }
+  }
+
+  private func one(_ name: String) throws(OperatorError) -> Pending {
+    let found = waiting(name)
+    guard let first = found.first else { throw .nobodyWaits(name) }
+    guard found.count == 1 else { throw .severalWait(name, found.map(\.applicant.fingerprint)) }
+    return first
+  }
+
+  func approve(_ name: String, _ reply: @escaping @Sendable (Result<PendingDevice, OperatorError>) -> Void) {
+    let entry: Pending
+    do {
+      entry = try one(name)
+    } catch {
+      return reply(.failure(error))
+    }
+    let (applicant, now) = (entry.applicant, UnixTime.now())
+    let device = PendingDevice(entry.applicant, waiting: Instant.now().since(entry.since))
+    store.perform(
+      { transaction throws(StoreError) in
+        try transaction.admit(key: applicant.key.bytes, id: applicant.deviceID, by: .approved, at: now)
+      },
+      then: { [self] result in
+        switch result {
+        case .success:
+          drop(entry.session, applicant)
+          entry.session.settle(.admitted)
+          reply(.success(device))
+        case .failure(let error):
+          reply(.failure(.store(error)))
+        }
+      })
+  }
+
+  func deny(_ name: String) throws(OperatorError) -> PendingDevice {
+    let entry = try one(name)
+    let now = Instant.now()
+    state.withLock { state in
+      state.denied = state.denied.filter { now.since($0.value) < Self.deniedFor }
+      if state.denied.count < Self.maximumDenied { state.denied[entry.applicant.key] = now }
+    }
+    drop(entry.session, entry.applicant)
+    entry.session.settle(.refused(Refusal(.denied, "an operator of the relay has turned this device away")))
+    return PendingDevice(entry.applicant, waiting: now.since(entry.since))
+  }
+}
+
+/// A device that waits for an operator.
+public struct PendingDevice: Sendable {
+  public var deviceID: String
+  public var fingerprint: String
+  public var outerAddress: String
+  public var waiting: Duration
+}
+
+extension PendingDevice {
+  fileprivate init(_ applicant: Applicant, waiting: Duration) {
+    self.init(
+      deviceID: applicant.deviceID, fingerprint: applicant.fingerprint, outerAddress: applicant.origin.name,
+      waiting: waiting)
+  }
+}
+
+/// Why an operator's command did nothing.
+public enum OperatorError: Error, Sendable, CustomStringConvertible {
+  case nobodyWaits(String)
+  case severalWait(String, [String])
+  case store(StoreError)
+
+  public var description: String {
+    switch self {
+    case .nobodyWaits(let name): "no device waits that goes by \(name); see `mnedc-ctl pending`"
+    case .severalWait(let name, let fingerprints):
+      "several devices wait that go by \(name); name one by its fingerprint: \(fingerprints.joined(separator: ", "))"
+    case .store(let error): error.description
+    }
+  }
+}
+
+extension StoreError {
+  /// Whether the file is to blame, not what was asked of it.
+  fileprivate var isOfFile: Bool {
+    switch self {
+    case .diskFull, .failed, .damaged, .noAccess: true
+    default: false
+    }
+  }
+}
+
+extension Token {
+  /// What the store knows it by: SHA-256 of the token, which has 128 random bits, so that nothing slower is needed.
+  public var hash: [UInt8] { sha256(bytes) }
+}

@@ -1,0 +1,66 @@
+internal import Noise
+internal import SystemIO
+internal import Wire
+
+/// Where a connection comes from.
+struct Origin: Sendable {
+  /// Address and port, for people.
+  let name: String
+  /// The address alone, or an IPv6 address's first half, by which strangers are limited.
+  let host: String
+  /// Whether this is the relay host itself, which has the pool's first address.
+  let isRelayHost: Bool
+
+  static let relayHost = Origin(name: "this host", host: "this host", isRelayHost: true)
+
+  init(_ address: SocketAddress) {
+    self.init(name: address.description, host: address.neighbourhood, isRelayHost: false)
+  }
+
+  private init(name: String, host: String, isRelayHost: Bool) {
+    self.name = name
+    self.host = host
+    self.isRelayHost = isRelayHost
+  }
+}
+
+/// A device that has proved to have its key, and what it asks for.
+struct Applicant: Sendable {
+  let key: PublicKey
+  let origin: Origin
+  let deviceID: String
+  let instance: String
+  let address: IPv4Address?
+  let addressRequired: Bool
+  let token: Token?
+  let ciphers: CipherList
+
+  private static let maximumInstance = 64
+
+  init(_ request: JoinRequest, key: PublicKey, origin: Origin) {
+    self.key = key
+    self.origin = origin
+    deviceID = request.deviceID
+    instance = request.instance
+    address = request.address
+    addressRequired = request.addressRequired ?? false
+    token = request.token
+    ciphers = request.ciphers
+  }
+
+  /// Why it cannot be let in, whoever it is.
+  var objection: Refusal? {
+    guard DeviceID.isValid(deviceID) else {
+      return Refusal(
+        .badRequest,
+        "the device ID is not valid: 1 to \(DeviceID.maximumLength) letters, digits, dots, underscores and hyphens, "
+          + "with a letter or digit at both ends")
+    }
+    guard instance.utf8.count <= Self.maximumInstance else {
+      return Refusal(.badRequest, "the instance is longer than \(Self.maximumInstance) bytes")
+    }
+    return nil
+  }
+
+  var fingerprint: String { KeyText.fingerprint(digest: key.digest) }
+}

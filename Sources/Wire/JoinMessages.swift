@@ -1,0 +1,85 @@
+// What a device says to be let in, and what it is answered.
+
+public struct JoinRequest: Codable, Sendable, Equatable {
+  public var deviceID: String
+  /// Random and new in every process: a session of the same instance is replaced without asking whether it lives.
+  public var instance: String
+  /// The address that the device would like, because it had it before or its config says so.
+  public var address: IPv4Address?
+  /// Whether another address will not do.
+  public var addressRequired: Bool?
+  /// The invite's, by which a device that the relay does not know yet is let in.
+  public var token: Token?
+  /// The ciphers that the device has for sessions with its peers.
+  public var ciphers: CipherList
+
+  public init(
+    deviceID: String, instance: String, address: IPv4Address? = nil, addressRequired: Bool? = nil, token: Token? = nil,
+    ciphers: CipherList
+  ) {
+    self.deviceID = deviceID
+    self.instance = instance
+    self.address = address
+    self.addressRequired = addressRequired
+    self.token = token
+    self.ciphers = ciphers
+  }
+}
+
+public struct Welcome: Codable, Sendable, Equatable {
+  /// The device's lease.
+  public var address: IPv4Address
+  /// The pool that it is from.
+  public var pool: IPv4Prefix
+  /// The relay host's own virtual address.
+  public var relayAddress: IPv4Address
+  /// After this silence, in milliseconds, either side asks for a sign of life; after three of them the other is dead.
+  public var keepalive: Int
+
+  public init(address: IPv4Address, pool: IPv4Prefix, relayAddress: IPv4Address, keepalive: Int) {
+    self.address = address
+    self.pool = pool
+    self.relayAddress = relayAddress
+    self.keepalive = keepalive
+  }
+}
+
+extension JoinRequest {
+  private enum CodingKeys: String, CodingKey {
+    case instance, address, token, ciphers
+    case deviceID = "device_id"
+    case addressRequired = "address_required"
+  }
+}
+
+extension Welcome {
+  /// Whether a device can do with it: a network of hosts, from /8 to /30, with both addresses in it, neither of them the
+  /// network's own or its broadcast address.
+  public var isPlausible: Bool {
+    (8...30).contains(pool.length) && pool.network.specialUse == nil && pool.broadcast.specialUse == nil
+      && [address, relayAddress].allSatisfy { pool.contains($0) && $0 != pool.network && $0 != pool.broadcast }
+  }
+}
+
+extension Welcome {
+  private enum CodingKeys: String, CodingKey {
+    case address, pool
+    case relayAddress = "relay_address"
+    case keepalive = "keepalive_ms"
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    address = try container.decode(IPv4Address.self, forKey: .address)
+    pool = try container.decode(IPv4Prefix.self, forKey: .pool)
+    relayAddress = try container.decode(IPv4Address.self, forKey: .relayAddress)
+    keepalive = try container.decode(Int.self, forKey: .keepalive)
+    guard Self.keepaliveRange.contains(keepalive) else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .keepalive, in: container, debugDescription: "not within \(Self.keepaliveRange)")
+    }
+  }
+
+  /// What `keepalive` may be: less would spin a timer, more would never find a dead peer.
+  private static let keepaliveRange = 1...86_400_000
+}

@@ -1,0 +1,128 @@
+// What two devices say to each other through the relay.
+//
+// Their handshake is Noise_IK_25519_<cipher>_SHA256 in two peer-handshake frames, where the initiator knows the responder's
+// key from the relay (or its own config). The prologue is `MNEDC peer` in ASCII, the initiation's
+// header, and for the initiator and then the responder: virtual address 32, the length of the device ID 8, the device ID.
+//
+//     initiator → responder   | header 8 | e, es, s, ss | sealed: nothing yet                          |
+//     responder → initiator   | header 8 | e, ee, se    | sealed: the responder's session number 32    |
+//
+// What a sealed payload holds beyond that is ignored. The responder sends under the new keys only once a frame sealed with
+// them has come from the initiator, which therefore sends one at once, empty if need be.
+
+/// The beginning of a peer-handshake frame's payload; a Noise message follows.
+///
+///     0         1           2         4             8
+///     | step 8  | cipher 8  | zero 16 | session 32  |
+public struct PeerHandshakeHeader: Sendable, Equatable {
+  public static let size = 8
+
+  public enum Step: UInt8, Sendable {
+    case initiation = 1
+    case response = 2
+  }
+
+  public enum Cipher: UInt8, Sendable {
+    case aes256GCM = 1
+    case chaCha20Poly1305 = 2
+  }
+
+  public var step: Step
+  /// The session's cipher, which the initiator chooses among those that both devices have.
+  public var cipher: Cipher
+  /// The number by which the initiator wants the session named in frames to it; the response repeats it.
+  public var session: UInt32
+
+  public init(step: Step, cipher: Cipher, session: UInt32) {
+    self.step = step
+    self.cipher = cipher
+    self.session = session
+  }
+
+  /// `nil` for what is too short, unknown or has reserved bits set.
+  public init?(parsing payload: RawSpan) {
+    guard payload.byteCount >= Self.size,
+      let step = Step(rawValue: payload.unsafeLoad(fromByteOffset: 0, as: UInt8.self)),
+      let cipher = Cipher(rawValue: payload.unsafeLoad(fromByteOffset: 1, as: UInt8.self)),
+      payload.unsafeLoadUnaligned(fromByteOffset: 2, as: UInt16.self) == 0
+    else { return nil }
+    self.step = step
+    self.cipher = cipher
+    session = UInt32(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt32.self))
+  }
+
+  public var bytes: [UInt8] {
+    [step.rawValue, cipher.rawValue, 0, 0] + withUnsafeBytes(of: session.bigEndian) { Array($0) }
+  }
+
+  /// What both sides of the handshake that this initiation begins bind it to: that, and who they take each other for.
+  public func prologue(from initiator: PeerName, to responder: PeerName) -> [UInt8] {
+    Array("MNEDC peer".utf8) + bytes + initiator.bytes + responder.bytes
+  }
+}
+
+/// Who a device is to its peers.
+public struct PeerName: Sendable, Equatable {
+  public var address: IPv4Address
+  public var deviceID: String
+
+  public init(address: IPv4Address, deviceID: String) {
+    self.address = address
+    self.deviceID = deviceID
+  }
+
+  public init(_ peer: Peer) {
+    self.init(address: peer.address, deviceID: peer.deviceID)
+  }
+
+  /// The address, the ID's length in one byte, and the ID.
+  var bytes: [UInt8] {
+    withUnsafeBytes(of: address.bits.bigEndian) { Array($0) } + [UInt8(truncatingIfNeeded: deviceID.utf8.count)]
+      + Array(deviceID.utf8)
+  }
+}
+
+/// The beginning of a data frame's payload. The sealed content and its tag of 16 bytes follow; these sixteen bytes are the
+/// associated data, and `counter` is the nonce.
+///
+///     0             4         5         8            16
+///     | session 32  | kind 8  | zero 24 | counter 64 |
+public struct SealedHeader: Sendable, Equatable {
+  public static let size = 16
+
+  /// What is sealed.
+  public enum Kind: UInt8, Sendable {
+    /// `PacketRecord`s, one behind the other; or nothing, as a sign that the session is in use.
+    case packets = 0
+  }
+
+  /// The number that the receiver gave the session.
+  public var session: UInt32
+  public var kind: Kind
+  /// Begins with 0 and rises with every frame of the session in this direction.
+  public var counter: UInt64
+
+  public init(session: UInt32, kind: Kind, counter: UInt64) {
+    self.session = session
+    self.kind = kind
+    self.counter = counter
+  }
+
+  /// `nil` for what is too short, of an unknown kind or has reserved bits set.
+  @inlinable public init?(parsing payload: RawSpan) {
+    guard payload.byteCount >= Self.size else { return nil }
+    let second = UInt32(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt32.self))
+    guard second & 0xFF_FFFF == 0, let kind = Kind(rawValue: UInt8(second >> 24)) else { return nil }
+    self.kind = kind
+    session = UInt32(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 0, as: UInt32.self))
+    counter = UInt64(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt64.self))
+  }
+
+  /// Writes the header to the first `size` bytes of `bytes`.
+  @inlinable public func write(to bytes: UnsafeMutableRawBufferPointer) {
+    precondition(bytes.count >= Self.size)
+    bytes.storeBytes(of: session.bigEndian, toByteOffset: 0, as: UInt32.self)
+    bytes.storeBytes(of: (UInt32(kind.rawValue) << 24).bigEndian, toByteOffset: 4, as: UInt32.self)
+    bytes.storeBytes(of: counter.bigEndian, toByteOffset: 8, as: UInt64.self)
+  }
+}

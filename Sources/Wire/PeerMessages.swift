@@ -1,0 +1,70 @@
+// What a relay says about the others, and both about their keys.
+
+public struct Peer: Codable, Sendable, Equatable {
+  public var address: IPv4Address
+  public var deviceID: String
+  /// The key that the device proved to the relay.
+  public var key: PublicKey
+  public var ciphers: CipherList
+
+  public init(address: IPv4Address, deviceID: String, key: PublicKey, ciphers: CipherList) {
+    self.address = address
+    self.deviceID = deviceID
+    self.key = key
+    self.ciphers = ciphers
+  }
+}
+
+public struct PeerUpdate: Codable, Sendable, Equatable {
+  /// The revision that this leads to.
+  public var revision: Int
+  /// The revision that it builds on; absent: forget what was known, this is everything (or the first part of it).
+  public var since: Int?
+  public var joined: [Peer]
+  public var left: [IPv4Address]
+  /// Whether another part of the same follows, and this one means nothing without it; absent: no.
+  public var more: Bool?
+
+  public init(revision: Int, since: Int?, joined: [Peer], left: [IPv4Address] = [], more: Bool? = nil) {
+    self.more = more
+    self.revision = revision
+    self.since = since
+    self.joined = joined
+    self.left = left
+  }
+
+  /// As many of each as surely fit one message together, whatever the IDs.
+  public static let maximumPeers = 250
+  public static let maximumLeft = 1000
+}
+
+public struct Locate: Codable, Sendable, Equatable {
+  public var address: IPv4Address
+
+  public init(address: IPv4Address) {
+    self.address = address
+  }
+}
+
+public struct Unreachable: Codable, Sendable, Equatable {
+  public var address: IPv4Address
+
+  public init(address: IPv4Address) {
+    self.address = address
+  }
+}
+
+public struct KeyNotice: Codable, Sendable, Equatable {
+  public var key: PublicKey
+
+  public init(key: PublicKey) {
+    self.key = key
+  }
+}
+
+extension Peer {
+  private enum CodingKeys: String, CodingKey {
+    case address, key, ciphers
+    case deviceID = "device_id"
+  }
+}

@@ -1,0 +1,65 @@
+public struct Refusal: Codable, Sendable, Equatable, Error {
+  /// Why a device is not let in, or a session ended. An unknown code is read as `other`.
+  public enum Code: String, Codable, Sendable {
+    case badRequest = "bad-request"
+    case unsupportedVersion = "unsupported-version"
+    case poolFull = "pool-full"
+    case addressTaken = "address-taken"
+    case deviceIDTaken = "device-id-taken"
+    case keyInUse = "key-in-use"
+    case keyBound = "key-bound"
+    case inviteNeeded = "invite-needed"
+    case inviteUnknown = "invite-unknown"
+    case inviteUsedUp = "invite-used-up"
+    case inviteExpired = "invite-expired"
+    case inviteRevoked = "invite-revoked"
+    case inviteForAnother = "invite-for-another"
+    case tooManyAttempts = "too-many-attempts"
+    case denied
+    case revoked
+    case busy
+    case sessionReplaced = "session-replaced"
+    case protocolError = "protocol-error"
+    case silent = "silent"
+    case shuttingDown = "shutting-down"
+    case other
+
+    /// Whether it is worth to try again soon.
+    public var isPassing: Bool { self == .shuttingDown || self == .busy || self == .silent || self == .sessionReplaced }
+
+    public init(from decoder: any Decoder) throws {
+      self = Self(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .other
+    }
+  }
+
+  public var code: Code
+  /// For people.
+  public var text: String
+
+  /// A long `text`, which may quote what the other end sent, is cut so that the refusal always fits a handshake frame, and
+  /// what is no visible character becomes a space, since it ends up on terminals and in logs.
+  public init(_ code: Code, _ text: String) {
+    self.code = code
+    let scalars = text.unicodeScalars.prefix(Self.maximumText).map { $0.properties.isVisible ? $0 : " " }
+    self.text = String(String.UnicodeScalarView(scalars))
+  }
+
+  /// Both members come from a stranger.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(try container.decode(Code.self, forKey: .code), try container.decode(String.self, forKey: .text))
+  }
+
+  /// In Unicode scalars, of which each takes at most 6 bytes in JSON.
+  public static let maximumText = 500
+}
+
+extension Unicode.Scalar.Properties {
+  /// Neither a control, nor a format character that changes how others are shown, nor a line's end.
+  fileprivate var isVisible: Bool {
+    switch generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: false
+    default: true
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// The handshake between a device, which begins it, and a relay: Noise_XX_25519_ChaChaPoly_SHA256 in three handshake frames.
+//
+//     device → relay   | hello 12 | e                          |  the hello is in the clear
+//     relay → device   | e, ee, s, es | sealed: version 8      |  the version that is spoken from here on
+//     device → relay   | s, se        | sealed: `join`, JSON   |
+//
+// The prologue is `MNEDC relay` in ASCII and the hello. Afterwards control, ping and pong frames are sealed with
+// ChaCha20-Poly1305 under the two keys that Noise's Split gives, each direction with a counter of its own that begins with 0;
+// the associated data are the twelve bytes of the frame's header, whose length counts the tag. The relay answers the third
+// message with a sealed control frame. Before that it may send a `refused` in the clear, which proves nothing.
+
+/// The first bytes that a device sends in a handshake:
+///
+///     0                   1                   2         4            12
+///     | oldest version 8  | newest version 8  | zero 16 | key hint 64 |
+public struct HandshakeHello: Sendable, Equatable {
+  public static let size = 12
+
+  /// The protocol versions that the device speaks.
+  public var versions: ClosedRange<UInt8>
+  /// The first 8 bytes of the SHA-256 digest of the relay key that the device expects, by which a relay whose key was
+  /// replaced knows to prove itself with the former one; zero if the device expects none.
+  public var keyHint: UInt64
+
+  public init(versions: ClosedRange<UInt8> = protocolVersion...protocolVersion, keyHint: UInt64) {
+    self.versions = versions
+    self.keyHint = keyHint
+  }
+
+  /// Reads the hello at the beginning of a handshake's first payload.
+  public init(parsing payload: RawSpan) throws(WireError) {
+    guard payload.byteCount >= Self.size else { throw .badMessage("the hello is too short") }
+    let oldest = payload.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
+    let newest = payload.unsafeLoad(fromByteOffset: 1, as: UInt8.self)
+    guard oldest <= newest else { throw .badMessage("the hello names no version") }
+    guard payload.unsafeLoadUnaligned(fromByteOffset: 2, as: UInt16.self) == 0 else { throw .reservedBitsSet }
+    versions = oldest...newest
+    keyHint = UInt64(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt64.self))
+  }
+
+  public var bytes: [UInt8] {
+    [versions.lowerBound, versions.upperBound, 0, 0] + withUnsafeBytes(of: keyHint.bigEndian) { Array($0) }
+  }
+
+  /// What both sides bind their handshake to.
+  public var prologue: [UInt8] { Array("MNEDC relay".utf8) + bytes }
+}

@@ -1,0 +1,22 @@
+import ArgumentParser
+import Control
+import Program
+
+struct Deny: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Turns a device away that waits to be let in.",
+    discussion: "Its key is refused for an hour. For root, and for the relay's user.")
+
+  @Argument(help: "The device's ID or fingerprint, as mnedc-ctl pending lists them.")
+  var name: String
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let report: PendingReport = try control.ask(.deny(name))
+    try output.show(report) {
+      report.devices.map { "\($0.deviceId) (\($0.fingerprint)) is turned away" }.joined(separator: "\n")
+    }
+  }
+}

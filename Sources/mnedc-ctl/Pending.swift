@@ -1,0 +1,25 @@
+import ArgumentParser
+import Control
+import Program
+
+struct Pending: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Lists the devices that wait to be let in.",
+    discussion: "Compare a fingerprint with what mnedc-ctl key says on the device. For root, and for the relay's user.")
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let report: PendingReport = try control.ask(.pending)
+    try output.show(report) { Self.table(report).text }
+  }
+
+  private static func table(_ report: PendingReport) -> Table {
+    var table = Table(["ID", "FINGERPRINT", "FROM", "WAITING"])
+    for device in report.devices {
+      table.add([device.deviceId, device.fingerprint, device.outerAddress, Table.time(device.waiting)])
+    }
+    return table
+  }
+}

@@ -1,0 +1,20 @@
+import ArgumentParser
+import Control
+import Program
+
+struct Uninvite: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Makes an invite useless.",
+    discussion: "Devices that it has let in stay. For root, and for the relay's user.")
+
+  @Argument(help: "The invite's ID, as mnedc-ctl invites lists it.")
+  var id: String
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let report: InvitesReport = try control.ask(.uninvite(id: id))
+    try output.show(report) { "the invite \(id) is good for nobody any more" }
+  }
+}

@@ -1,0 +1,90 @@
+import Control
+import Device
+import Identity
+import Logging
+import Noise
+import Program
+import SystemIO
+import Wire
+
+/// Puts a new key in the place of the device's: made and kept beside the old one, then told to the relay, and in its place once
+/// the relay has let the device in with it. After a crash in between, the next start goes on with it. Owned by the main thread (`@unchecked`: the device's thread hands back to it).
+final class KeyRotation: @unchecked Sendable {
+  // Set once.
+  private let daemon: Daemon
+  private let file: KeyFile
+  private let deviceID: String
+
+  /// Who waits for the end.
+  private var answer: (@Sendable (ControlAnswer) -> Void)?
+  private var rotations = 0
+
+  private static let patience = Duration.seconds(15)
+
+  init(_ daemon: Daemon, _ state: StateDirectory, deviceID: String) {
+    self.daemon = daemon
+    self.deviceID = deviceID
+    file = .device(in: state)
+  }
+
+  /// `answer` is called when all is over, or after a while.
+  func begin(_ device: Device?, isJoined: Bool, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
+    guard isJoined, let device else {
+      return answer(
+        .failed(ControlError(.failed, "this device has not joined, and the relay has to hear of a new key")))
+    }
+    guard self.answer == nil else {
+      return answer(.failed(ControlError(.busy, "the key is being replaced already")))
+    }
+    do {
+      guard let key = PrivateKey(try file.loadOrCreateNext { PrivateKey().bytes }) else {
+        preconditionFailure("any 32 bytes are a key")
+      }
+      self.answer = answer
+      device.replaceKey(with: key) { [self] hasBegun in
+        guard !hasBegun else { return }
+        daemon.events.post { self.settle(.failed(ControlError(.busy, "the key is being replaced already"))) }
+      }
+    } catch {
+      return answer(.failed(ControlError(.failed, "this device keeps its key: \(error)")))
+    }
+    rotations += 1
+    let rotation = rotations
+    daemon.events.schedule(after: Self.patience) { [self] in
+      guard rotation == rotations else { return }
+      settle(
+        .failed(ControlError(.busy, "the relay has not answered yet; the new key takes its place as soon as it has")))
+    }
+  }
+
+  /// The relay knows this device by the new key alone: the file must too.
+  func end(with key: PublicKey) {
+    do {
+      try file.promoteNext()
+      daemon.logger.notice("this device has the key \(key.fingerprint) from now on")
+      settle(
+        .report(
+          KeyReport(
+            role: .device, deviceId: deviceID, key: KeyText.device.text(key.bytes), fingerprint: key.fingerprint)))
+    } catch {
+      daemon.logger.error("the new key \(key.fingerprint) is in use, but not in its place: \(error)")
+      settle(.failed(ControlError(.failed, "the new key is in use, but not in its place: \(error)")))
+    }
+  }
+
+  /// The relay does not take the new key.
+  func end(_ refusal: Refusal) {
+    daemon.logger.warning("the relay does not take the new key, so this device keeps its own: \(refusal.text)")
+    do {
+      try file.removeNext()
+    } catch {
+      daemon.logger.error("\(error)")
+    }
+    settle(.failed(ControlError(.failed, "the relay does not take the new key: \(refusal.text)")))
+  }
+
+  private func settle(_ result: ControlAnswer) {
+    answer?(result)
+    answer = nil
+  }
+}

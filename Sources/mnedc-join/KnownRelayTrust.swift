@@ -1,0 +1,75 @@
+import Device
+import Identity
+import Noise
+import Program
+import Synchronization
+import Wire
+
+/// Trust in the relays that the configuration pins, and in what they announced under these keys; or, where it pins none, in
+/// those that were met first, whose keys are kept in the state directory.
+final class KnownRelayTrust: RelayTrust {
+  private let pinned: [PublicKey]
+  /// Which of them to expect: of several relays, one may have been met under the wrong one's.
+  private let expected = Atomic(0)
+  private let known: KnownRelays
+  private let successors: RelaySuccessors
+
+  init(pinned: [[UInt8]], in directory: StateDirectory) {
+    self.pinned = pinned.compactMap { PublicKey($0) }
+    known = KnownRelays(in: directory)
+    successors = RelaySuccessors(in: directory)
+  }
+
+  func expectedKey(of server: String) -> PublicKey? {
+    if !pinned.isEmpty {
+      let pin = pinned[expected.load(ordering: .relaxed) % pinned.count]
+      return (try? newest(of: pin)) ?? pin
+    }
+    return (try? known.key(of: server)).flatMap { PublicKey($0) }
+  }
+
+  func check(_ key: PublicKey, of server: String) throws(RelayDistrust) -> Bool {
+    do {
+      return pinned.isEmpty ? try meet(key, server) : try checkPinned(key, server)
+    } catch let error as RelayDistrust {
+      throw error
+    } catch {
+      throw RelayDistrust("the keys of known relays cannot be read or kept: \(error)")
+    }
+  }
+
+  private func checkPinned(_ key: PublicKey, _ server: String) throws -> Bool {
+    // Where a key has a successor, it is not to be trusted any more: it may have been replaced because it was stolen.
+    for pin in pinned where try key == newest(of: pin) { return false }
+    expected.add(1, ordering: .relaxed)
+    let pins = pinned.map(\.fingerprint).joined(separator: ", ")
+    throw RelayDistrust(
+      "\(server) has the key \(key.fingerprint), but server-key pins \(pins): either this is not the relay that it should be, or "
+        + "its key was replaced; ask its operator (mnedc-ctl key), and correct server-key in the configuration")
+  }
+
+  private func meet(_ key: PublicKey, _ server: String) throws -> Bool {
+    if try known.key(of: server) == key.bytes { return false }
+    guard case .conflict(let bytes) = try known.add(server, key.bytes) else { return true }
+    let former = PublicKey(bytes)?.fingerprint ?? ""
+    throw RelayDistrust(
+      "\(server) has the key \(key.fingerprint), but had \(former) before: either this is not the relay that it was, or its "
+        + "key was replaced; ask its operator (mnedc-ctl key), and remove the line of \(server) from \(known.path)")
+  }
+
+  func replace(_ old: PublicKey, with new: PublicKey, of server: String) throws(RelayDistrust) {
+    do {
+      if pinned.isEmpty {
+        try known.replace(server, old.bytes, with: new.bytes)
+      } else {
+        try successors.add(old.bytes, new.bytes)
+      }
+    } catch {
+      throw RelayDistrust("\(error)")
+    }
+  }
+
+  private func newest(of key: PublicKey) throws(StateError) -> PublicKey? {
+    PublicKey(try successors.newest(of: key.bytes))
+  }
+}

@@ -1,0 +1,147 @@
+import Config
+import Control
+import Device
+import Identity
+import Logging
+import Noise
+import Program
+import Relay
+import Store
+import SystemIO
+import Wire
+
+/// What the relay does when it is asked at the local socket. Owned by the main thread.
+final class RelayCommands {
+  typealias Answer = @Sendable (ControlAnswer) -> Void
+
+  // Set once.
+  private let settings: Settings.Relay
+  private let daemon: Daemon
+  private let state: StateDirectory
+
+  // Set before the main thread's loop runs.
+  private var relay: Relay?
+  private var device: Device?
+  private var hostID: String?
+
+  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory) {
+    self.settings = settings
+    self.daemon = daemon
+    self.state = state
+  }
+
+  /// `hostID` is the device ID of this host, if it is a device.
+  func serve(_ relay: Relay, _ device: Device?, hostID: String?) {
+    self.relay = relay
+    self.device = device
+    self.hostID = hostID
+  }
+
+  /// `answer` is called once, on any thread.
+  func carryOut(_ command: ControlCommand, _ answer: @escaping Answer) {
+    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
+    switch command {
+    case .status:
+      RelayReports.status(daemon, relay, device) { answer(.report($0)) }
+    case .peers:
+      relay.status { answer(.report(RelayReports.peers($0))) }
+    case .key:
+      let key = relay.publicKey
+      answer(.report(KeyReport(role: .relay, key: KeyText.relay.text(key.bytes), fingerprint: key.fingerprint)))
+    case .rotateKey(let forgetOld):
+      rotateKey(relay, forgetOld: forgetOld, answer)
+    case .invite(let order):
+      invite(order, relay, answer)
+    case .invites:
+      relay.invites { answer(ControlAnswer($0) { InvitesReport($0.map { $0.report(at: UnixTime.now()) }) }) }
+    case .uninvite(let id):
+      relay.revokeInvite(id) { answer(ControlAnswer($0) { InvitesReport([$0.report(at: UnixTime.now())]) }) }
+    case .pending:
+      answer(.report(PendingReport(relay.pending.map { PendingReport.Device($0) })))
+    case .approve(let name):
+      relay.approve(name) { answer(ControlAnswer(waiting: $0)) }
+    case .deny(let name):
+      answer(ControlAnswer(waiting: Result { () throws(OperatorError) in try relay.deny(name) }))
+    case .devices:
+      devices(relay, answer)
+    case .revoke(let id) where id == hostID, .forget(let id) where id == hostID:
+      answer(
+        .failed(
+          ControlError(
+            .failed, "\(id) is the relay's own host; for a relay that is no device, start mnedcd with --no-device")))
+    case .revoke(let id):
+      relay.revoke(id) { answer(ControlAnswer($0, of: id) { DevicesReport([DevicesReport.Device($0, nil)]) }) }
+    case .forget(let id):
+      relay.forget(id) { answer(ControlAnswer($0, of: id) { DevicesReport($0.map { DevicesReport.Device($0, nil) }) }) }
+    case .stop:
+      preconditionFailure("the daemon sees to that itself")
+    }
+  }
+
+  /// The new key is on the disk before anybody is told of it.
+  private func rotateKey(_ relay: Relay, forgetOld: Bool, _ answer: Answer) {
+    do {
+      let file = KeyFile.relay(in: state)
+      let former = FormerKeys(in: state)
+      let next = try file.loadOrCreateNext { PrivateKey().bytes }
+      if !forgetOld, let old = try file.load() { try former.add(old) }
+      try file.promoteNext()
+      if forgetOld { try former.removeAll() }
+      guard let key = PrivateKey(next) else { preconditionFailure("any 32 bytes are a key") }
+      relay.replaceKey(with: key, forgettingOld: forgetOld)
+      daemon.logger.notice("the relay has the key \(key.publicKey.fingerprint) from now on")
+      answer(
+        .report(
+          KeyReport(
+            role: .relay, key: KeyText.relay.text(key.publicKey.bytes), fingerprint: key.publicKey.fingerprint)))
+    } catch {
+      answer(.failed(ControlError(.failed, "the relay keeps its key: \(error)")))
+    }
+  }
+
+  private func invite(_ order: InviteOrder, _ relay: Relay, _ answer: @escaping Answer) {
+    let key = relay.publicKey.bytes
+    let servers: [String]
+    do throws(ControlError) {
+      if let id = order.deviceID, !DeviceID.isValid(id) {
+        throw ControlError(.badRequest, "device_id is \(ValueKind<String>.deviceID.rule)")
+      }
+      servers = try InviteServers.servers(order.servers, settings, listening: relay.addresses)
+      _ = try InviteServers.text(key, [UInt8](repeating: 0, count: Token.size), servers)
+    } catch {
+      return answer(.failed(error))
+    }
+    relay.createInvite(uses: order.uses, lifetime: Int64(order.lifetime), deviceID: order.deviceID) { result in
+      switch result {
+      case .success(let (invite, token)):
+        do throws(ControlError) {
+          let text = try InviteServers.text(key, token.bytes, servers)
+          answer(
+            .report(
+              NewInviteReport(
+                invite: text.description, id: invite.id, uses: invite.usesTotal, expiresAt: Int(invite.expiresAt),
+                deviceId: invite.deviceID, servers: servers)))
+        } catch {
+          answer(.failed(error))
+        }
+      case .failure(let error):
+        answer(.failed(ControlError(error)))
+      }
+    }
+  }
+
+  private func devices(_ relay: Relay, _ answer: @escaping Answer) {
+    relay.status { status in
+      let online = Dictionary(status.sessions.map { ($0.fingerprint, $0.address) }) { first, _ in first }
+      relay.devices { result in
+        answer(
+          ControlAnswer(result) { records in
+            DevicesReport(
+              records.map { record in
+                DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0.fingerprint] })
+              })
+          })
+      }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import CTestSupport
+import Link
+import Noise
+import SystemIO
+import SystemPackage
+import TestSupport
+import Testing
+import Tun
+import Wire
+
+@testable import Device
+
+/// A device makes nothing per packet, sealing and opening included. Only optimised code keeps this promise.
+@Suite(.enabled(if: !isDebugBuild && ctest_counts_allocations())) struct AllocationTests {
+  /// An interface with as many equal packets as are asked for, which counts what is written to it.
+  private final class Source: PacketDevice {
+    let name = "source"
+    var packet: [UInt8]
+    var remaining = 0
+    var written = 0
+
+    init(_ packet: [UInt8]) { self.packet = packet }
+
+    func register(with loop: EventLoop, handler: any EventHandler) throws(Errno) {}
+    func deregister(from loop: EventLoop) {}
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
+      guard remaining > 0 else { return nil }
+      remaining -= 1
+      packet.withUnsafeBytes { buffer.copyMemory(from: $0) }
+      return packet.count
+    }
+
+    func write(_ packet: UnsafeRawBufferPointer) -> Bool {
+      written += 1
+      return true
+    }
+
+    func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {}
+  }
+
+  private func allocations(payload: Int) throws -> UInt {
+    let pair = try SocketPair()
+    let loop = try EventLoop()
+    let addresses = [IPv4Address(bits: 0x0A00_0002), IPv4Address(bits: 0x0A00_0003)]
+    let connections = [
+      FrameConnection(pair.first, loop: loop, queueLimit: 4 << 20),
+      FrameConnection(pair.second, loop: loop, queueLimit: 4 << 20),
+    ]
+    let sources = [0, 1].map { end in
+      Source(
+        [UInt8](repeating: 0, count: OffloadHeader.size)
+          + datagram(from: addresses[end], to: addresses[1 - end], [UInt8](repeating: 7, count: payload)))
+    }
+    let pumps = [0, 1].map { end in
+      let pump = PacketPump(
+        sources[end],
+        Membership(
+          deviceID: "device-\(end)", address: addresses[end],
+          pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24), relayAddress: IPv4Address(bits: 0x0A00_0001)),
+        PeerSettings(key: testKey("device-\(end)")), on: loop, onWarning: { _ in })
+      pump.uplink = connections[end]
+      _ = pump.update(
+        PeerUpdate(revision: 1, since: nil, joined: [testPeer(addresses[1 - end], "device-\(1 - end)")]))
+      return pump
+    }
+    let memory = ReceiveMemory()
+    func receive(_ end: Int) throws {
+      try connections[end].receive(
+        using: memory,
+        deliver: { frame, header in
+          let payload = UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.size...])
+          if header.type == .peerHandshake {
+            pumps[end].deliver(handshake: UnsafeRawBufferPointer(payload), from: addresses[1 - end])
+          } else {
+            pumps[end].deliver(payload, from: addresses[1 - end])
+          }
+        }, finish: {})
+    }
+    func work(_ rounds: Int) throws {
+      for _ in 0..<rounds {
+        sources[0].remaining = 10
+        try pumps[0].pump()
+        var before = -1
+        while before != sources[1].written {
+          before = sources[1].written
+          try receive(1)
+          connections[0].flush()
+        }
+      }
+    }
+    // The handshake: initiation, response, and what has waited.
+    sources[0].remaining = 1
+    try pumps[0].pump()
+    try receive(1)
+    try receive(0)
+    try work(100)
+    let before = ctest_allocations()
+    try work(1000)
+    let count = ctest_allocations() - before
+    #expect(sources[1].written > 10_000)
+    return count
+  }
+
+  @Test(arguments: [10, 1400, 60_000])
+  func `ten thousand packets from one interface to the other allocate nothing`(payload: Int) throws {
+    #expect(try allocations(payload: payload) == 0)
+  }
+}
+
+private let isDebugBuild = _isDebugAssertConfiguration()
