@@ -419,8 +419,10 @@ class Lab:
 
     # --- the suite ---
 
-    def start_relay(self, *options, wait=True):
-        """Starts mnedcd and waits until it answers."""
+    def start_relay(self, *options, admission="open", wait=True):
+        """Starts mnedcd and waits until it answers. It lets everybody in; None leaves that to the options."""
+        if admission:
+            options = ("--admission", admission, *options)
         relay = self.relay.start_mnedc("mnedcd", *options)
         if wait:
             until(lambda: self.relay.status() or not relay.is_running, "mnedcd answers mnedc-ctl")

@@ -71,6 +71,19 @@ def options(program):
         frozenset(name["name"] for name in argument["names"]): argument
         for each in commands
         for argument in each.get("arguments", [])
+        if argument["kind"] != "positional"
+    }
+
+
+def positionals(program):
+    """The names of the arguments that are no options, of the program and its subcommands."""
+    command = json.loads(run(program, "--experimental-dump-help").stdout)["command"]
+    commands = [command, *(each for each in command.get("subcommands", []) if each["commandName"] != "help")]
+    return {
+        argument["valueName"]
+        for each in commands
+        for argument in each.get("arguments", [])
+        if argument["kind"] == "positional"
     }
 
 
@@ -82,8 +95,8 @@ def documented_options(program):
 
 
 def keys_of(report):
-    """The keys that a report of Sources/Control/Reports.swift has, those of the structs in it among them."""
-    text = source("Control/Reports.swift")
+    """The keys that a report of Sources/Control has, those of the structs in it among them."""
+    text = "".join(path.read_text() for path in sorted((REPOSITORY / "Sources" / "Control").glob("*Report*.swift")))
     body = re.search(rf"^public struct {report}:.*?^}}", text, re.MULTILINE | re.DOTALL)[0]
     found = set()
     for name, kind in re.findall(r"public var `?(\w+)`?(?:: ([^\n{]+)| =)", body):
@@ -95,7 +108,8 @@ def keys_of(report):
 
 
 def documented_keys(program):
-    return {key for head in items(section(page(program), "JSON"), "Cm") for key in re.findall(r"\w+", head)}
+    text = section_with_subsections(page(program), "JSON")
+    return {key for head in items(text, "Cm") for key in re.findall(r"\w+", head)}
 
 
 def printed_keys(value):
@@ -121,6 +135,14 @@ def test_man_page_and_help_agree_on_every_option(program):
         assert check, f"{sorted(names)} is not in the synopsis"
         shown = re.search(r"\(default: ([^\s)]+)\)", argument["abstract"])
         assert (shown and shown[1]) == default(body), head
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_synopsis_has_every_argument(program):
+    """By the name that the help has for it."""
+    synopsis = section(page(program), "SYNOPSIS")
+    for name in positionals(program):
+        assert re.search(rf"^\.(Op )?Ar {name}$", synopsis, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -228,10 +250,15 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 # --- JSON ---
 
 
-@pytest.mark.parametrize("program, report", [("mnedc-ctl", "StatusReport"), ("mnedc-peers", "PeersReport")])
-def test_the_man_pages_have_exactly_the_keys_of_the_reports(program, report):
+ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport"]
+
+
+@pytest.mark.parametrize(
+    "program, reports", [("mnedc-ctl", ["StatusReport", *ADMISSION_REPORTS]), ("mnedc-peers", ["PeersReport"])]
+)
+def test_the_man_pages_have_exactly_the_keys_of_the_reports(program, reports):
     """No key is without a word, and no word without a key."""
-    assert documented_keys(program) == keys_of(report)
+    assert documented_keys(program) == set().union(*map(keys_of, reports))
 
 
 def test_every_key_that_real_programs_print_is_documented(flat):
@@ -247,6 +274,9 @@ def test_every_key_that_real_programs_print_is_documented(flat):
         printed["mnedc-peers"] |= printed_keys(json.loads(node.mnedc("mnedc-peers", "--json").stdout))
 
     collect(lab.relay), collect(device)
+    for command in (["invite", "--device-id", "x"], ["invites"], ["pending"], ["devices"], ["key"], ["revoke", "d2"]):
+        printed["mnedc-ctl"] |= printed_keys(json.loads(lab.relay.mnedc("mnedc-ctl", *command, "--json").stdout))
+    printed["mnedc-ctl"] |= printed_keys(json.loads(device.mnedc("mnedc-ctl", "key", "--json").stdout))
     running["relay"].kill()
     labs.until(lambda: device.status()["device"]["state"] == "connecting", "the device notices")
     collect(device)
@@ -266,38 +296,94 @@ def keepalive(lab, time):
 
 def test_the_protocols_page_has_every_frame_type_message_and_code():
     """Numbers and names, as Sources/Wire has them."""
-    text = (REPOSITORY / "man" / "mnedc-protocol.7").read_text()
-    frames, messages = source("Wire/Frame.swift"), source("Wire/ControlMessage.swift")
+    text = protocol_page()
+    frames, messages, refusal = (source(f"Wire/{name}.swift") for name in ("Frame", "ControlMessage", "Refusal"))
     types = re.search(r"enum FrameType.*?^}", frames, re.MULTILINE | re.DOTALL)[0]
-    table = dict(re.findall(r"^\.It (\d+) Ta (\w+)", section(text, "FRAMES"), re.MULTILINE))
-    assert table == {number: name for name, number in re.findall(r"case (\w+) = (\d+)", types)}
-    assert set(re.findall(r'case "([a-z]+)": \.', messages)) == set(
-        re.findall(r"^\.Ss ([a-z]+)$", section_with_subsections(text, "CONTROL MESSAGES"), re.MULTILINE)
-    )
-    codes = re.search(r"enum Code.*?init\(from", messages, re.MULTILINE | re.DOTALL)[0]
+    table = dict(re.findall(r"^\.It (\d+) Ta ([a-z-]+)", section(text, "FRAMES"), re.MULTILINE))
+    assert table == {number: hyphened(name) for name, number in re.findall(r"case (\w+) = (\d+)", types)}
+    assert set(re.findall(r'case "([a-z-]+)": \.', messages)) == set(documented_messages(text))
+    codes = re.search(r"enum Code.*?isPassing", refusal, re.MULTILINE | re.DOTALL)[0]
     real = {value or name for name, value in re.findall(r'case (\w+)(?: = "([a-z-]+)")?\n', codes)}
-    documented = section(text, "refused").partition("The codes:")[2]
-    assert set(items(documented, "Cm")) == real
+    documented = items(section(text, "refused").partition("The codes:")[2], "Cm")
+    assert set(documented) == real
+    passing = re.findall(r"self == \.(\w+)", refusal)
+    assert {code for code, body in documented.items() if ".Em Passing" in body} == set(map(hyphened, passing))
     assert f"protocol between MNEDC devices and their relay, version {version(messages)}" in text
 
 
+def protocol_page():
+    return (REPOSITORY / "man" / "mnedc-protocol.7").read_text()
+
+
+def hyphened(name):
+    return re.sub(r"(?=[A-Z])", "-", name).lower()
+
+
 def version(messages):
-    return re.search(r"let protocolVersion = (\d+)", messages)[1]
+    return re.search(r"let protocolVersion: UInt8 = (\d+)", messages)[1]
 
 
 def section_with_subsections(text, title):
     return re.search(rf"^\.Sh {title}\n(.*?)(?=^\.Sh |\Z)", text, re.MULTILINE | re.DOTALL)[1]
 
 
+def documented_messages(text):
+    return re.findall(r"^\.Ss ([a-z-]+)$", section_with_subsections(text, "CONTROL MESSAGES"), re.MULTILINE)
+
+
+def literals(text):
+    """What stands between .Bd -literal and .Ed."""
+    return re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_protocols_page_shows_every_message():
+    """An example in its own section: JSON, with the members that the section lists."""
+    text = protocol_page()
+    for name in documented_messages(text):
+        (example,) = (json.loads(each) for each in literals(section(text, name)) if each.startswith("{"))
+        listed = section(text, name).partition("The codes:")[0]
+        members = {member for head in items(listed, "Cm") for member in re.findall(r"[a-z_]+", head)}
+        assert example.pop("type") == name
+        assert set(example) == members - ({"since"} if name == "peers" else set())
+
+
+def protocol_examples():
+    """The frames in EXAMPLES: (type, stated length, payload)."""
+    shown = literals(section_with_subsections(protocol_page(), "EXAMPLES"))
+    frames = [bytes.fromhex(each) for each in shown if re.match(r"0[1-6] 00 00 .. (.. ){7}..\n", each)]
+    return [(frame[0], int.from_bytes(frame[1:4]), frame[12:]) for frame in frames]
+
+
 def test_the_protocols_examples_have_the_lengths_that_they_say():
-    """Each frame's header states the bytes of the JSON behind it."""
-    text = section((REPOSITORY / "man" / "mnedc-protocol.7").read_text(), "EXAMPLES")
-    found = re.findall(r"^0[12] (\w\w) (\w\w) (\w\w)  00.*\n((?:[ {].*\n)+)", text, re.MULTILINE)
-    assert len(found) == 3
-    for *length, payload in found:
-        payload = re.sub(r"\n ?", "", payload)
-        json.loads(payload)
-        assert int("".join(length), 16) == len(payload), payload
+    """Each frame's header states the bytes behind it."""
+    found = protocol_examples()
+    assert [kind for kind, _, _ in found] == [1, 1, 1, 2, 5, 4, 4, 3, 3]
+    for kind, length, payload in found:
+        assert length == len(payload), kind
+
+
+def test_the_protocols_examples_open_with_the_keys_that_they_show():
+    """The sealed ones hold what the page says."""
+    ciphers = pytest.importorskip("cryptography.hazmat.primitives.ciphers.aead")
+    shown = literals(section_with_subsections(protocol_page(), "EXAMPLES"))
+    keys = [bytes.fromhex(each) for each in shown if re.fullmatch(r"(.. ){15}..\n.*\n\n(.. ){15}..\n.*\n", each)]
+    (up, down), (out, _) = ((both[:32], both[32:]) for both in keys)
+    texts = [json.loads(each) for each in shown if each.startswith("{")]
+    (record,) = (bytes.fromhex(each) for each in shown if each.startswith("00 00 00 28\n"))
+    *_, welcome, ping, _, _, data, empty = protocol_examples()
+
+    def opened(frame, key, cipher=ciphers.ChaCha20Poly1305):
+        kind, length, payload = frame
+        header = (kind << 24 | length).to_bytes(4) + bytes(8)
+        return cipher(key).decrypt(bytes(12), payload, header)
+
+    def opened_by_peer(frame):
+        _, _, payload = frame
+        return ciphers.AESGCM(out).decrypt(bytes(4) + payload[8:16], payload[16:], payload[:16])
+
+    assert json.loads(opened(welcome, down)) == texts[1]
+    assert opened(ping, up) == bytes(range(1, 9))
+    assert opened_by_peer(data) == record and opened_by_peer(empty) == b""
 
 
 # --- Pages and README ---

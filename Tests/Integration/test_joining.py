@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from frames import Session
 from lab import INTERFACE, PORT, RELAY, until
+from peer_client import Client
 
 
 def sessions(lab, device_id=None):
@@ -38,7 +38,7 @@ def test_the_300th_join_is_told_that_the_pool_is_full_and_hurts_nobody(flat):
 
     admitted, refused = [], []
     for number in range(300):
-        session = Session(crowd.connect(RELAY, PORT))
+        session = Client(crowd.connect(RELAY, PORT))
         answer = session.join(f"crowd-{number}")
         (admitted if answer["type"] == "welcome" else refused).append(session)
         if answer["type"] == "refused":
@@ -51,7 +51,7 @@ def test_the_300th_join_is_told_that_the_pool_is_full_and_hurts_nobody(flat):
 
     late = lab.relay.mnedc("mnedc-join", "--server", f"{RELAY}:{PORT}", "--device-id", "late", "--background",
                            "--interface", "late0", "--timeout", "3s", "--socket", lab.directory / "late.sock",
-                           check=False)  # fmt: skip
+                           "--state", lab.directory / "late.state", check=False)  # fmt: skip
     assert late.returncode != 0 and re.search(r"pool 10\.0\.0\.0/24 is full", late.stderr), late.stderr
 
     # Those that leave make room, and only their addresses are given again.
@@ -59,7 +59,7 @@ def test_the_300th_join_is_told_that_the_pool_is_full_and_hurts_nobody(flat):
     for session in admitted[:60]:
         session.leave()
     until(lambda: len(sessions(lab)) <= 251 + 3 - 60, "the relay notices that 60 have left")
-    again = [Session(crowd.connect(RELAY, PORT)) for _ in range(60)]
+    again = [Client(crowd.connect(RELAY, PORT)) for _ in range(60)]
     answers = [session.join(f"again-{number}") for number, session in enumerate(again)]
     assert {answer.get("address") for answer in answers} == freed
 
@@ -161,7 +161,7 @@ def test_a_second_device_with_the_same_id_is_refused_and_the_first_goes_on(flat)
     lab.start_relay()
     first = lab.start_device("d1", device_id="twin")
     done = lab["d2"].mnedc("mnedc-join", "--server", RELAY, "--device-id", "twin", "--timeout", "2s", check=False)
-    assert done.returncode != 0 and re.search("twin is in use", done.stderr), done.stderr
+    assert done.returncode != 0 and re.search("twin belongs to another device", done.stderr), done.stderr
     assert first.is_running and lab["d1"].ping("10.0.0.1")[0] == 1
     assert lab["d1"].status()["device"]["joins"] == 1
 

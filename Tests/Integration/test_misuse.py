@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from frames import CONTROL, DATA, HANDSHAKE, PING, Session, frame
 from lab import INTERFACE, PORT, RELAY, until
+from packets import udp
+from peer_client import CONTROL, DATA, HANDSHAKE, PEER_HANDSHAKE, PING, Client, Key, frame, hello
 
 JOIN = ("--server", RELAY, "--device-id", "d1")
 
@@ -169,9 +170,9 @@ def test_a_relay_without_a_device_needs_no_privileges(flat):
     """As a user of no account, with --no-device: devices join it and reach each other."""
     lab = flat(2)
     program = lab.relay.start(
-        *as_somebody(lab), lab.program("mnedcd"), "--no-device", "--socket", lab.relay.socket_path, "--state",
-        lab.relay.state_path, name="mnedcd",
-    )
+        *as_somebody(lab), lab.program("mnedcd"), "--no-device", "--admission", "open", "--socket",
+        lab.relay.socket_path, "--state", lab.relay.state_path, name="mnedcd",
+    )  # fmt: skip
     until(lambda: lab.relay.status() or not program.is_running, "mnedcd answers")
     lab.start_device("d1"), lab.start_device("d2")
     assert not lab.relay.interfaces()
@@ -338,11 +339,13 @@ def test_garbage_on_the_port_costs_only_that_connection(flat):
     samples = [
         b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"SSH-2.0-x\r\n",
         b"\x00" * 4096, b"\xff" * 4096, *(noise.randbytes(noise.randrange(1, 5000)) for _ in range(30)),
-        frame(HANDSHAKE, b""), frame(HANDSHAKE, b"{}"), frame(HANDSHAKE, b"[" * 8000), frame(HANDSHAKE, b"\xff" * 100),
-        frame(HANDSHAKE, b'{"type":"join"}'), frame(DATA, b"x" * 100), frame(CONTROL, b'{"type":"leave"}'), frame(PING, b"12345678"),
+        frame(HANDSHAKE), frame(HANDSHAKE, b"{}"), frame(HANDSHAKE, hello()), frame(HANDSHAKE, hello() + bytes(32)),
+        frame(HANDSHAKE, hello(oldest=7, newest=9) + b"e" * 32), frame(HANDSHAKE, hello(oldest=2) + b"e" * 32),
+        frame(HANDSHAKE, hello() + b"e" * 8000), 2 * frame(HANDSHAKE, hello() + b"e" * 32),
+        frame(HANDSHAKE, hello() + b"e" * 32) + frame(HANDSHAKE, noise.randbytes(200)),
+        frame(HANDSHAKE, hello() + b"e" * 32) + frame(DATA, b"x" * 100), frame(DATA, b"x" * 100),
+        frame(PEER_HANDSHAKE, b"x" * 104), frame(CONTROL, b'{"type":"leave"}'), frame(PING, b"12345678"),
         bytes([HANDSHAKE, 0xFF, 0xFF, 0xFF]) + bytes(8), bytes([99, 0, 0, 0]) + bytes(8),
-        frame(HANDSHAKE, b'{"type":"join","versions":[7],"device_id":"x","instance":"y"}'),
-        frame(HANDSHAKE, b'{"type":"join","versions":[1],"device_id":"' + b"x" * 7000 + b'","instance":"y"}'),
     ]  # fmt: skip
     for sample in samples:
         connection = a.connect(RELAY, PORT)
@@ -354,18 +357,30 @@ def test_garbage_on_the_port_costs_only_that_connection(flat):
             pass
         connection.close()
     # One that is in, and then misbehaves.
+    rogue, there = Key(), b.virtual_address()
     for bad in (
-        frame(DATA, b"", address="10.0.0.2"), frame(DATA, noise.randbytes(3000), address=b.virtual_address()),
-        frame(DATA, noise.randbytes(3000), address="255.255.255.255"), frame(CONTROL, b"{"), frame(HANDSHAKE, b"{}"),
-        frame(PING, b"x" * 65), noise.randbytes(5000), frame(CONTROL, b'{"type":"from the future"}'),
-    ):  # fmt: skip
-        session = Session(lab["d1"].connect(RELAY, PORT))
+        lambda session: frame(DATA, b"", address=there),
+        lambda session: frame(DATA, noise.randbytes(3000), address=there),
+        lambda session: frame(DATA, noise.randbytes(3000), address="255.255.255.255"),
+        lambda session: frame(PEER_HANDSHAKE, noise.randbytes(104), address=there),
+        lambda session: frame(PEER_HANDSHAKE, b"", address=there),
+        lambda session: frame(HANDSHAKE, b"{}"),
+        lambda session: frame(CONTROL, b'{"type":"leave"}'),
+        lambda session: session.sealed(CONTROL, b"{"),
+        lambda session: session.sealed(CONTROL, b"[" * 60000),
+        lambda session: session.sealed(CONTROL, b'{"type":"welcome"}'),
+        lambda session: session.sealed(CONTROL, b'{"type":"locate","address":7}'),
+        lambda session: session.sealed(CONTROL, b'{"type":"from the future"}'),
+        lambda session: session.sealed(PING, b"x" * 49),
+        lambda session: noise.randbytes(5000),
+    ):
+        session = Client(a.connect(RELAY, PORT), rogue)
         assert session.join("rogue")["type"] == "welcome"
         try:
-            session.connection.sendall(bad)
+            session.connection.sendall(bad(session))
         except OSError:
             pass
-        until(lambda: a.ping(b.virtual_address())[0], "the devices still reach each other", 3)
+        until(lambda: a.ping(there)[0], "the devices still reach each other", 3)
         session.close()
         until(lambda: "rogue" not in lab.relay.peers(), "rogue is gone")
     assert lost() == []
@@ -381,23 +396,12 @@ def test_a_device_cannot_send_in_anothers_name(flat):
     node = lab["d1"]
     victim = node.socket(socket.SOCK_DGRAM, timeout=1)
     victim.bind((node.virtual_address(), 7777))
-    rogue = Session(lab.relay.connect(RELAY, PORT))
+    rogue = Client(lab.relay.connect(RELAY, PORT))
     rogue.join("rogue")
-
-    def packet(source):
-        """A UDP packet to the victim with this source, as a record of a data frame."""
-        payload = f"from {source}".encode()
-        udp = b"\x1e\x61\x1e\x61" + (8 + len(payload)).to_bytes(2, "big") + b"\0\0" + payload
-        header = bytearray(b"\x45\0" + (20 + len(udp)).to_bytes(2, "big") + b"\0\0\0\0\x40\x11\0\0")
-        header += socket.inet_aton(source) + socket.inet_aton(node.virtual_address())
-        total = sum(int.from_bytes(header[n : n + 2], "big") for n in range(0, 20, 2))
-        while total > 0xFFFF:
-            total = (total & 0xFFFF) + (total >> 16)
-        header[10:12] = (total ^ 0xFFFF).to_bytes(2, "big")
-        record = bytes(10) + bytes(header) + udp
-        return len(record).to_bytes(4, "big") + record
+    rogue.peer("d1")
 
     for source in ("10.0.0.1", "10.0.0.99", "8.8.8.8", rogue.address):
-        rogue.send(DATA, packet(source), address=node.virtual_address())
+        rogue.send_packets(node.virtual_address(), udp(source, node.virtual_address(), 7777, f"from {source}".encode()))
     data, (sender, _) = victim.recvfrom(100)
     assert data == f"from {rogue.address}".encode() and sender == rogue.address
+    assert node.status()["device"]["packets"]["misaddressed"] == 3

@@ -142,7 +142,7 @@ def test_an_ordinary_user_drops_nothing(flat):
     """Nor needs a user to become."""
     lab = flat(1)
     relay = lab.relay.start(
-        *as_somebody(lab), lab.program("mnedcd"), "--no-device", *config(lab, "relay: {user: no-such-user}\n"),
+        *as_somebody(lab), lab.program("mnedcd"), "--no-device", *config(lab, "relay: {user: no-such-user, admission: open}\n"),
         "--socket", lab.relay.socket_path, "--state", lab.relay.state_path, name="mnedcd",
     )  # fmt: skip
     until(lambda: lab.relay.status() or not relay.is_running, "mnedcd answers")
@@ -166,7 +166,7 @@ def test_relay_and_device_share_the_directory_of_the_sockets(flat):
         running = {}
         for name in order:
             node, program = lab[name], {"relay": "mnedcd", "d1": "mnedc-join"}[name]
-            options = config(lab, f"server: {RELAY}\ndevice-id: {name}\n")
+            options = config(lab, f"server: {RELAY}\ndevice-id: {name}\nrelay: {{admission: open}}\n")
             state = lab.directory / f"{name}-{order[0]}.state"
             running[name] = node.start(*inside, lab.program(program), *options, "--state", state)
             socket = run / f"{program}.sock"
