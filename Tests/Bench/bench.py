@@ -5,12 +5,14 @@ hour: what counts is the ratios. `mid` (one level of NAT) talks to `deep` (two l
 
     plain path   192.168.60.20 → 192.168.80.20, routed past NAT: no overlay at all
     socat        mid dials socat on the relay host, which dials a published port of deep: a TCP relay without TUN
-    mnedc        by virtual address, through mnedcd on the relay host
+    mnedc        by virtual address, through mnedcd on the relay host, sealed from end to end
+    null cipher  the same, from a build that neither seals nor checks: what sealing costs
 """
 
 import argparse
 import json
 import os
+import shutil
 import socket
 import statistics
 import struct
@@ -32,14 +34,21 @@ def say(text):
 
 
 def build():
-    """Builds the programs as they are installed and, for their sizes, with the dynamic runtime; returns both directories."""
-    static, dynamic = REPOSITORY / ".build" / "release", REPOSITORY / ".build" / "dynamic"
+    """Builds the programs as they are installed; for their sizes, with the dynamic runtime; and with a cipher that does
+    nothing, for this benchmark alone. Returns the three directories."""
+    static, dynamic, null = (REPOSITORY / ".build" / name for name in ("release", "dynamic", "null-cipher"))
     say("Building the programs…")
     subprocess.run(["make", "--no-print-directory", "-C", REPOSITORY, "build"], check=True, stdout=sys.stderr)
     say("Building them with the dynamic runtime, for its sizes…")
     command = ["swift", "build", "--configuration", "release", "--package-path", REPOSITORY, "--scratch-path", dynamic]
     subprocess.run(command, check=True, stdout=sys.stderr)
-    return static, dynamic / "release"
+    say("Building them with a cipher that does nothing…")
+    command = [
+        "swift", "build", "--configuration", "release", "--static-swift-stdlib", "-Xswiftc", "-DBENCHMARK_NULL_CIPHER",
+        "--package-path", REPOSITORY, "--scratch-path", null,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    return static, dynamic / "release", null / "release"
 
 
 def sizes(directory):
@@ -54,8 +63,9 @@ def sizes(directory):
 
 
 class Bench:
-    def __init__(self, lab, seconds):
+    def __init__(self, lab, seconds, null=None):
         self.lab = lab
+        self.null = null
         self.seconds = seconds
         self.mid, self.deep, self.relay = lab["mid"], lab["deep"], lab.relay
         self.results = {}
@@ -74,6 +84,35 @@ class Bench:
         ]
         self.virtual = self.deep.virtual_address()
         self.mid.reaches(self.virtual)
+
+    def stop_suite(self):
+        for program in reversed(self.running):
+            program.stop()
+
+    def null_stream(self):
+        """One stream with the null cipher, in place of the suite as it is."""
+        self.stop_suite()
+        programs, self.lab.programs = self.lab.programs, self.null
+        try:
+            self.start_suite()
+            self.add("tcp/null", self.stream(self.virtual)[0])
+            self.stop_suite()
+        finally:
+            self.lab.programs = programs
+        self.start_suite()
+
+    def storm(self, count=1000):
+        """How long many devices take to join a relay at once, from one program, over the loopback."""
+        port = 4433
+        relay = self.relay.start_mnedc(
+            "mnedcd", "--no-device", "--pool", "10.99.0.0/16", "--listen", f"127.0.0.1:{port}", "--admission", "open",
+            "--socket", self.lab.directory / "storm.sock", "--log-level", "warning",
+        )  # fmt: skip
+        until(lambda: self.relay.listens(port), "the relay listens")
+        done = self.relay.run(self.lab.program("join-storm"), "127.0.0.1", port, count, timeout=120)
+        self.add("storm/mnedc", float(done.stdout))
+        relay.stop()
+        shutil.rmtree(self.lab.directory / "storm.state", ignore_errors=True)
 
     def cpu(self):
         """CPU seconds of relay and both devices so far: (all, the part in user space)."""
@@ -201,6 +240,8 @@ class Bench:
         if suite:
             self.suite_stream()
             self.suite_stream("--reverse")
+            if self.null:
+                self.null_stream()
         self.idle_ping("plain", self.deep.address)
         if suite:
             self.idle_ping("mnedc", self.virtual)
@@ -211,6 +252,7 @@ class Bench:
         if suite:
             self.datagrams("mnedc", self.virtual)
             self.join()
+            self.storm()
 
     def memory(self):
         """{program: (KiB resident now, at the highest, now without the program's own file)}"""
@@ -251,6 +293,7 @@ def report(results, memory, binaries):
         row("one TCP stream, Gbit/s", "tcp", 1e9,
             beside=f"{ratio('tcp/mnedc', 'tcp/socat')} × socat, {ratio('tcp/mnedc', 'tcp/plain')} × plain"),
         ["the same, deep to mid", "", "", cell(back, 1e9), f"{ratio(back, 'tcp/socat')} × socat"],
+        ["the same with a null cipher", "", "", cell("tcp/null", 1e9), f"sealed is {ratio('tcp/mnedc', 'tcp/null')} × that"],
         row("CPU s a GiB, relay and devices", "cpu"),
         ["of it in user space", "", "", cell("cpu/mnedc user"), ""],
         row("idle ping, median ms", "ping", digits=3, beside=above("ping/mnedc", "ping/plain")),
@@ -259,6 +302,7 @@ def report(results, memory, binaries):
         row("datagrams of 200 bytes, 1000/s", "datagrams", 1e3, 0,
             beside=f"{ratio('datagrams/mnedc', 'datagrams/plain')} × plain"),
         row("start to first ping, ms", "join", digits=1),
+        row("1000 devices join at once, s", "storm"),
     ]  # fmt: skip
     text = table(rows, ["", "plain path", "socat", "mnedc", "mnedc beside"])
     if memory:
@@ -284,11 +328,11 @@ def main():
         sys.exit(f"bench: {problem}")
     output = REPOSITORY / ".build" / "bench"
     output.mkdir(parents=True, exist_ok=True)
-    binaries = {}
+    binaries, null = {}, None
     if options.build:
         os.environ["BUILD"] = options.build
     elif not options.without_suite:
-        static, dynamic = build()
+        static, dynamic, null = build()
         os.environ["BUILD"] = str(static)
         binaries = {"static": sizes(static), "dynamic": sizes(dynamic)}
 
@@ -297,7 +341,7 @@ def main():
     with Lab.nat() as lab:
         lab.nat_lab("open")
         lab.nat_lab("publish", "deep", PUBLISHED)
-        bench = Bench(lab, options.seconds)
+        bench = Bench(lab, options.seconds, null)
         try:
             if not options.without_suite:
                 bench.start_suite()
