@@ -105,6 +105,7 @@ final class PacketPump {
   func update(_ update: PeerUpdate) -> PeerTable.Outcome {
     lastDestination = nil
     let outcome = peers.apply(update, in: membership.pool, except: membership.address)
+    for address in update.dismissed ?? [] { links.drop(address) }
     links.update(peers)
     for address in unlocated.addresses {
       guard let peer = peers.peers[address] else { continue }

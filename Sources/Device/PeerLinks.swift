@@ -110,6 +110,11 @@ final class PeerLinks {
     }
   }
 
+  /// The peer was sent away for good: what was agreed on with it is forgotten at once.
+  func drop(_ address: IPv4Address) {
+    if let link = links[address] { forget(link) }
+  }
+
   /// This device has another key: all links end.
   func replaceKey(with key: PrivateKey) {
     settings.key = key

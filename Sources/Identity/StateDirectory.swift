@@ -12,7 +12,7 @@ public final class StateDirectory: Sendable {
   private let user: UInt32
 
   /// Opens the directory at `path`, or makes it below one that is there. Root can name the user that it will become
-  /// (`Privileges`): what is root's in it then goes to that user.
+  /// (`Privileges`): a directory that is root's goes to that user then, with all that is in it.
   public init(_ path: String, for heir: User? = nil) throws(StateError) {
     self.path = path
     self.heir = heir
@@ -27,7 +27,15 @@ public final class StateDirectory: Sendable {
       directory = try Directory(path)
       let attributes = try directory.attributes()
       try Self.check(attributes, path, user)
-      if let heir, attributes.user != heir.id { try directory.handOver(user: heir.id, group: heir.group) }
+      if let heir, attributes.user != heir.id {
+        if let stranger = try directory.names().first(where: { !Self.isOurs($0) }) {
+          throw StateError(
+            .unsafe,
+            "\(path) holds \(stranger), which is no file of a relay, so the directory is not given to the user "
+              + "\(heir.name); name one of the relay's own with --state")
+        }
+        try directory.handOver(user: heir.id, group: heir.group)
+      }
     } catch let error as Errno {
       throw StateError("open the directory \(path)", error)
     } catch let error as StateError {
@@ -35,6 +43,12 @@ public final class StateDirectory: Sendable {
     } catch {
       fatalError("no other error is thrown here")
     }
+  }
+
+  /// The files of the daemons, and those that are about to take their places.
+  private static func isOurs(_ name: String) -> Bool {
+    let name = name.drop { $0 == "." }
+    return name.hasPrefix("relay.") || name.hasPrefix("device.") || name.hasPrefix("device-id")
   }
 
   private static func check(_ attributes: FileAttributes, _ path: String, _ user: UInt32) throws(StateError) {

@@ -25,6 +25,7 @@ final class Registry: Sendable {
     /// What the next update will say.
     var joined: [IPv4Address: Peer] = [:]
     var left: Set<IPv4Address> = []
+    var dismissed: Set<IPv4Address> = []
   }
 
   private struct Member {
@@ -109,6 +110,7 @@ final class Registry: Sendable {
       sendEverything(to: session, except: applicant.deviceID, state)
       state.joined[address] = member.peer
       state.left.remove(address)
+      state.dismissed.remove(address)
       return .admitted(address)
     }
   }
@@ -158,6 +160,7 @@ final class Registry: Sendable {
     let session = state.withLock { state in
       state.dismissals += 1
       let member = state.members[deviceID]
+      if let member { state.dismissed.insert(member.address) }
       for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = state.dismissals }
       return member?.session
     }
@@ -180,6 +183,8 @@ final class Registry: Sendable {
       state.revision += 1
       var joined = state.joined.values.sorted { $0.address < $1.address }[...]
       var left = state.left.sorted()[...]
+      let dismissed = state.dismissed.intersection(state.left)
+      state.dismissed.subtract(dismissed)
       state.joined = [:]
       state.left = []
       // First who left, then who joined, since an address may have changed hands. A part that is not the last leads to the
@@ -190,8 +195,10 @@ final class Registry: Sendable {
         let come = left.isEmpty ? Array(joined.prefix(PeerUpdate.maximumPeers)) : []
         joined = joined.dropFirst(come.count)
         let isLast = left.isEmpty && joined.isEmpty
+        let sentAway = gone.filter { dismissed.contains($0) }
         let update = PeerUpdate(
-          revision: isLast ? state.revision : since, since: since, joined: come, left: gone)
+          revision: isLast ? state.revision : since, since: since, joined: come, left: gone,
+          dismissed: sentAway.isEmpty ? nil : sentAway)
         let frame = ControlMessage.peers(update).frame()
         for member in state.members.values { member.session.connection.send(control: frame) }
       } while !left.isEmpty || !joined.isEmpty

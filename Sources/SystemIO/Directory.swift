@@ -84,7 +84,8 @@ public struct Directory: ~Copyable, Sendable {
     try setOwner(user: user, group: group)
   }
 
-  private borrowing func names() throws(Errno) -> [String] {
+  /// What is in it.
+  public borrowing func names() throws(Errno) -> [String] {
     // A descriptor of its own, which closedir closes.
     let again = try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
     guard let stream = fdopendir(again) else {

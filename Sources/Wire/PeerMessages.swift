@@ -22,10 +22,16 @@ public struct PeerUpdate: Codable, Sendable, Equatable {
   public var since: Int?
   public var joined: [Peer]
   public var left: [IPv4Address]
+  /// Those of `left` whose devices the relay's operator has sent away: sessions with them are not to be kept for their return.
+  public var dismissed: [IPv4Address]?
   /// Whether another part of the same follows, and this one means nothing without it; absent: no.
   public var more: Bool?
 
-  public init(revision: Int, since: Int?, joined: [Peer], left: [IPv4Address] = [], more: Bool? = nil) {
+  public init(
+    revision: Int, since: Int?, joined: [Peer], left: [IPv4Address] = [], dismissed: [IPv4Address]? = nil,
+    more: Bool? = nil
+  ) {
+    self.dismissed = dismissed
     self.more = more
     self.revision = revision
     self.since = since

@@ -447,6 +447,14 @@ import Wire
     }
   }
 
+  @Test func `nothing is kept of a peer that was sent away`() throws {
+    try withPair { one, two in
+      establish(one, two)
+      one.links.drop(two.peer.address)
+      #expect(one.links.links.isEmpty)
+    }
+  }
+
   @Test func `a link ends with the peer's key`() throws {
     try withPair { one, two in
       establish(one, two)

@@ -67,13 +67,12 @@ import Testing
   func `what is root's goes to the user that root will become, and what is written goes there too`() throws {
     let daemon = try #require(try User(named: "daemon"))
     let temporary = TemporaryDirectory()
-    put("old", at: temporary.file("old"))
-    put("target", at: temporary.file("target"))
-    symlink("/etc/hostname", temporary.file("link"))
+    put("old", at: temporary.file("relay.old"))
+    symlink("/etc/hostname", temporary.file("device.link"))
     let directory = try StateDirectory(temporary.path, for: daemon)
-    #expect(try directory.create("new", [1]))
-    try directory.update("old", limit: 10, .secret) { _ in [2] }
-    for name in ["", "old", "new", "link"] {
+    #expect(try directory.create("relay.new", [1]))
+    try directory.update("relay.old", limit: 10, .secret) { _ in [2] }
+    for name in ["", "relay.old", "relay.new", "device.link"] {
       var status = stat()
       #expect(lstat(temporary.file(name), &status) == 0)
       #expect(status.st_uid == daemon.id && status.st_gid == daemon.group, "\(name)")

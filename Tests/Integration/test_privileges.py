@@ -201,12 +201,22 @@ def test_the_state_directory_goes_to_the_relays_user_with_what_is_in_it(flat):
     lab = flat(0)
     path = Path(lab.relay.state_path)
     path.mkdir(mode=0o700)
-    (path / "file").touch()
+    (path / "relay.file").touch()
     lab.start_relay()
     user = default_user()
-    for each in (path, path / "file"):
+    for each in (path, path / "relay.file"):
         assert (each.stat().st_uid, each.stat().st_gid) == (user.pw_uid, user.pw_gid)
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_a_directory_of_other_things_is_not_given_away(flat):
+    """Such as /root, named by mistake."""
+    lab = flat(0)
+    path = Path(lab.relay.state_path)
+    path.mkdir(mode=0o700)
+    (path / "notes").touch()
+    assert refuses(lab.relay, "mnedcd", says="holds notes, which is no file of a relay.*--state").returncode == 77
+    assert (path / "notes").stat().st_uid == 0
 
 
 def test_a_state_directory_that_is_not_safe_is_refused(flat):

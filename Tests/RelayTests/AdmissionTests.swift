@@ -151,10 +151,10 @@ import Wire
     _ = try result { relay.relay.revoke("one", $0) } as DeviceRecord
     #expect(try one.receive(refusal).code == .revoked)
     #expect(one.waitForEnd())
-    let left = try two.receive { message -> [IPv4Address]? in
-      if case .peers(let update) = message, !update.left.isEmpty { update.left } else { nil }
+    let update = try two.receive { message -> PeerUpdate? in
+      if case .peers(let update) = message, !update.left.isEmpty { update } else { nil }
     }
-    #expect(left == [address])
+    #expect(update.left == [address] && update.dismissed == [address])
     #expect(code { _ = try relay.join("one") } == .revoked)
     // Its ID is free for another key.
     _ = try relay.join("one", key: PrivateKey())

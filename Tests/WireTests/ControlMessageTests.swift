@@ -51,6 +51,11 @@ import Wire
       #"{"joined":[{"address":"10.0.0.3","ciphers":["chacha20-poly1305"],"device_id":"cam","key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}],"left":["10.0.0.4"],"revision":8,"since":7,"type":"peers"}"#
     ),
     (
+      .peers(
+        PeerUpdate(revision: 9, since: 8, joined: [], left: [address("10.0.0.4")], dismissed: [address("10.0.0.4")])),
+      #"{"dismissed":["10.0.0.4"],"joined":[],"left":["10.0.0.4"],"revision":9,"since":8,"type":"peers"}"#
+    ),
+    (
       .peers(PeerUpdate(revision: 1, since: nil, joined: [])),
       #"{"joined":[],"left":[],"revision":1,"type":"peers"}"#
     ),
