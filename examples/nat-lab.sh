@@ -237,7 +237,7 @@ processes() {
 }
 
 remove() {
-  local node pids tries
+  local node pids tries place
   pids=$(processes)
   if [[ -n $pids ]]; then
     # shellcheck disable=SC2086 # one word a process
@@ -256,6 +256,11 @@ remove() {
     if exists "$node"; then ip netns delete "$prefix$node" 2>/dev/null || rm -f "/run/netns/$prefix$node"; fi
     rm -rf "${state:?}/$prefix$node"
   done
+  # The last lab takes away the empty places that labs have made on this host to put their own over.
+  if [[ -f $state/places && -z $(find "$state" -mindepth 1 -maxdepth 1 -type d) ]]; then
+    while read -r place; do rmdir "$place" 2>/dev/null || true; done <"$state/places"
+    rm -f "$state/places"
+  fi
   rmdir "$state" 2>/dev/null || true
 }
 
@@ -288,12 +293,15 @@ status() {
 
 # Runs a command on a node in this process: its own /run/mnedc, state directories, host name and programs.
 run_on() {
-  local node=$1 build
+  local node=$1 build place
   shift
   build=${BUILD:-$here/../.build/release}
   [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
-  mkdir -p /run/mnedc /etc/mnedc "$state/$prefix$node/run" "$state/$prefix$node/etc"
-  (umask 077 && mkdir -p /var/lib/mnedcd /var/lib/mnedc-join "$state/$prefix$node/mnedcd" "$state/$prefix$node/mnedc-join")
+  mkdir -p "$state/$prefix$node/run" "$state/$prefix$node/etc"
+  (umask 077 && mkdir -p "$state/$prefix$node/mnedcd" "$state/$prefix$node/mnedc-join")
+  for place in /run/mnedc /etc/mnedc /var/lib/mnedcd /var/lib/mnedc-join; do
+    [[ -d $place ]] || { mkdir -m 755 "$place" && echo "$place" >>"$state/places"; }
+  done
   # There is no name server in the lab; without one in resolv.conf, nobody waits for it.
   # shellcheck disable=SC2016 # for the inner shell
   exec ip netns exec "$prefix$node" unshare --uts sh -c '
