@@ -86,9 +86,6 @@ final class PacketPump {
     return result
   }
 
-  /// The session with a peer, for whoever shows it.
-  func session(with address: IPv4Address) -> PeerSession? { links.links[address]?.current }
-
   func rejoin(_ membership: Membership) {
     self.membership = membership
     links.own = own

@@ -132,16 +132,15 @@ final class PeerLinks {
   /// Begins a handshake unless one is on its way.
   func begin(_ link: PeerLink) {
     guard link.attempt == nil else { return }
-    let now = Instant.now()
-    initiate(link, since: now, wait: Self.firstWait, at: now)
+    initiate(link, since: .now(), wait: Self.firstWait)
   }
 
-  private func initiate(_ link: PeerLink, since: Instant, wait: Duration, at now: Instant) {
+  private func initiate(_ link: PeerLink, since: Instant, wait: Duration) {
     guard let suite = settings.ciphers.common(with: link.peer.ciphers) else { return }
     let header = PeerHandshakeHeader(step: .initiation, cipher: suite.wireCipher, session: .random(in: 0 ... .max))
     var handshake = Handshake(
-      .ik, cipher: suite, role: .initiator, prologue: prologue(header, from: own, to: link.peer), key: settings.key,
-      remoteKey: link.peer.key)
+      .ik, cipher: suite, role: .initiator, prologue: header.prologue(from: own, to: PeerName(link.peer)),
+      key: settings.key, remoteKey: link.peer.key)
     guard let message = try? handshake.write() else {
       counters.refused += 1
       return warn("the relay vouches for a key of \(link.peer.deviceID) that is none")
@@ -158,10 +157,9 @@ final class PeerLinks {
 
   private func retry(_ link: PeerLink) {
     guard let attempt = link.attempt else { return }
-    let now = Instant.now()
     link.attempt = nil
-    guard now.since(attempt.since) < Self.patience else { return delegate.linkHasFailed(link) }
-    initiate(link, since: attempt.since, wait: min(attempt.wait * 2, Self.lastWait), at: now)
+    guard Instant.now().since(attempt.since) < Self.patience else { return delegate.linkHasFailed(link) }
+    initiate(link, since: attempt.since, wait: min(attempt.wait * 2, Self.lastWait))
   }
 
   private func cancelAttempt(of link: PeerLink) {
@@ -211,7 +209,8 @@ final class PeerLinks {
       return warn("\(link.peer.deviceID) wants a cipher that this device does not have: \(suite.rawValue)")
     }
     var handshake = Handshake(
-      .ik, cipher: suite, role: .responder, prologue: prologue(header, from: link.peer, to: own), key: settings.key)
+      .ik, cipher: suite, role: .responder, prologue: header.prologue(from: PeerName(link.peer), to: own),
+      key: settings.key)
     do {
       _ = try handshake.read(message)
     } catch {
@@ -255,14 +254,6 @@ final class PeerLinks {
     counters.sessions += 1
     checkLater()
     delegate.linkIsReady(link, isInitiator: true)
-  }
-
-  private func prologue(_ header: PeerHandshakeHeader, from initiator: PeerName, to responder: Peer) -> [UInt8] {
-    header.prologue(from: initiator, to: PeerName(responder))
-  }
-
-  private func prologue(_ header: PeerHandshakeHeader, from initiator: Peer, to responder: PeerName) -> [UInt8] {
-    header.prologue(from: PeerName(initiator), to: responder)
   }
 
   private static func frame(_ header: PeerHandshakeHeader, _ message: [UInt8], to address: IPv4Address) -> [UInt8] {

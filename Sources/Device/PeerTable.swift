@@ -33,6 +33,4 @@ struct PeerTable {
     }
     return .applied
   }
-
-  func contains(_ address: IPv4Address) -> Bool { peers[address] != nil }
 }

@@ -21,23 +21,3 @@ public struct RelayDistrust: Error, Sendable, CustomStringConvertible {
     self.description = description
   }
 }
-
-/// The one key that a relay must have.
-public struct PinnedRelay: RelayTrust {
-  public let key: PublicKey
-
-  public init(_ key: PublicKey) {
-    self.key = key
-  }
-
-  public func expectedKey(of server: String) -> PublicKey? { key }
-
-  public func check(_ key: PublicKey, of server: String) throws(RelayDistrust) -> Bool {
-    guard key == self.key else { throw RelayDistrust("\(server) has another key than the one that is pinned") }
-    return false
-  }
-
-  public func replace(_ old: PublicKey, with new: PublicKey, of server: String) throws(RelayDistrust) {
-    throw RelayDistrust("\(server) cannot replace a key that is pinned for this process")
-  }
-}

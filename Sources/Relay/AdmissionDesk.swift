@@ -261,9 +261,7 @@ final class AdmissionDesk: Sendable {
     let now = Instant.now()
     return state.withLock { state in
       state.pending.values.sorted { $0.since < $1.since }.map { entry in
-        PendingDevice(
-          deviceID: entry.applicant.deviceID, fingerprint: entry.applicant.fingerprint,
-          outerAddress: entry.applicant.origin.name, waiting: now.since(entry.since))
+        PendingDevice(entry.applicant, waiting: now.since(entry.since))
       }
     }
   }

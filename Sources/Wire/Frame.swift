@@ -33,9 +33,6 @@ public enum FrameType: UInt8, Sendable {
 
   /// Whether the two ends of a connection seal it for each other, once their handshake is over.
   public var isSealedByLink: Bool { self == .control || self == .ping || self == .pong }
-
-  /// Whether it goes from one device to another, and the relay does nothing but pass it on.
-  @inlinable public var isBetweenDevices: Bool { self == .data || self == .peerHandshake }
 }
 
 /// The twelve bytes before every payload.
