@@ -22,6 +22,17 @@ extension IPv4Prefix: Codable {
   }
 }
 
+extension IPv6Prefix: Codable {
+  public init(from decoder: any Decoder) throws {
+    self = try decodeText(decoder, "an IPv6 prefix")
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
 private func decodeText<Value: LosslessStringConvertible>(_ decoder: any Decoder, _ what: String) throws -> Value {
   let container = try decoder.singleValueContainer()
   let text = try container.decode(String.self)

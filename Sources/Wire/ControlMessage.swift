@@ -10,7 +10,8 @@ public let protocolVersion: UInt8 = 1
 public enum ControlMessage: Sendable, Equatable {
   /// Device to relay, in the handshake's last message: asks to be let in.
   case join(JoinRequest)
-  /// Relay to device, the answer to `join`.
+  /// Relay to device, the answer to `join`; a further one changes the terms of the lease (a pool that has grown, another
+  /// keepalive) but never its address.
   case welcome(Welcome)
   /// Relay to device, a first answer to `join`: an operator has to decide. `welcome` or `refused` follows, in a while.
   case pending
@@ -31,6 +32,9 @@ public enum ControlMessage: Sendable, Equatable {
   case nextKey(KeyNotice)
   case nextKeyAccepted(KeyNotice)
   case nextKeyRefused(Refusal)
+  /// Relay to device: the relay is about to end. The device sends no more data, and the connection closes once what is under
+  /// way has been delivered.
+  case drain
   /// Device to relay: goodbye.
   case leave
 }
@@ -106,6 +110,7 @@ private struct Envelope: Codable {
       case "next-key": .nextKey(try KeyNotice(from: decoder))
       case "next-key-accepted": .nextKeyAccepted(try KeyNotice(from: decoder))
       case "next-key-refused": .nextKeyRefused(try Refusal(from: decoder))
+      case "drain": .drain
       case "leave": .leave
       default: nil
       }
@@ -127,6 +132,7 @@ private struct Envelope: Codable {
       case .nextKey(let body): ("next-key", body)
       case .nextKeyAccepted(let body): ("next-key-accepted", body)
       case .nextKeyRefused(let body): ("next-key-refused", body)
+      case .drain: ("drain", nil)
       case .leave: ("leave", nil)
       case nil: preconditionFailure("an unknown message is never sent")
       }

@@ -14,7 +14,7 @@ public struct EncodedPeer: Sendable {
 extension PeerUpdate {
   /// The frame of an update by which nobody has left, as `ControlMessage.peers` would encode it.
   public static func frame(
-    revision: Int, since: Int?, joined: some Collection<EncodedPeer>, more: Bool?
+    revision: Int, since: Int?, joined: some Collection<EncodedPeer>, more: Bool?, partial: Bool? = nil
   ) -> [UInt8] {
     var frame = [UInt8](repeating: 0, count: FrameHeader.size)
     frame.reserveCapacity(FrameHeader.size + 128 + joined.reduce(0) { $0 + $1.json.count + 1 })
@@ -27,7 +27,8 @@ extension PeerUpdate {
     }
     let since = since.map { #","since":\#($0)"# } ?? ""
     let more = more.map { #","more":\#($0)"# } ?? ""
-    frame += Array(#"],"left":[]\#(more),"revision":\#(revision)\#(since),"type":"peers"}"#.utf8)
+    let partial = partial.map { #","partial":\#($0)"# } ?? ""
+    frame += Array(#"],"left":[]\#(more)\#(partial),"revision":\#(revision)\#(since),"type":"peers"}"#.utf8)
     let length = frame.count - FrameHeader.size
     frame.withUnsafeMutableBytes { FrameHeader(type: .control, length: length).write(to: $0) }
     return frame

@@ -31,16 +31,25 @@ public struct Welcome: Codable, Sendable, Equatable {
   public var address: IPv4Address
   /// The pool that it is from.
   public var pool: IPv4Prefix
+  /// The network's IPv6 addresses, one for each of the pool; absent: it has none.
+  public var pool6: IPv6Prefix?
   /// The relay host's own virtual address.
   public var relayAddress: IPv4Address
   /// After this silence, in milliseconds, either side asks for a sign of life; after three of them the other is dead.
   public var keepalive: Int
+  /// What `keepalive` may grow to, in milliseconds, while no data goes either way; absent: it stays as it is.
+  public var idleKeepalive: Int?
 
-  public init(address: IPv4Address, pool: IPv4Prefix, relayAddress: IPv4Address, keepalive: Int) {
+  public init(
+    address: IPv4Address, pool: IPv4Prefix, pool6: IPv6Prefix? = nil, relayAddress: IPv4Address, keepalive: Int,
+    idleKeepalive: Int? = nil
+  ) {
     self.address = address
     self.pool = pool
+    self.pool6 = pool6
     self.relayAddress = relayAddress
     self.keepalive = keepalive
+    self.idleKeepalive = idleKeepalive
   }
 }
 
@@ -56,27 +65,32 @@ extension Welcome {
   /// Whether a device can do with it: a network of hosts, from /8 to /30, with both addresses in it, neither of them the
   /// network's own or its broadcast address.
   public var isPlausible: Bool {
-    (8...30).contains(pool.length) && pool.network.specialUse == nil && pool.broadcast.specialUse == nil
+    (8...30).contains(pool.length) && pool6?.isPool != false && pool.network.specialUse == nil
+      && pool.broadcast.specialUse == nil
       && [address, relayAddress].allSatisfy { pool.contains($0) && $0 != pool.network && $0 != pool.broadcast }
   }
 }
 
 extension Welcome {
   private enum CodingKeys: String, CodingKey {
-    case address, pool
+    case address, pool, pool6
     case relayAddress = "relay_address"
     case keepalive = "keepalive_ms"
+    case idleKeepalive = "idle_keepalive_ms"
   }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     address = try container.decode(IPv4Address.self, forKey: .address)
     pool = try container.decode(IPv4Prefix.self, forKey: .pool)
+    pool6 = try container.decodeIfPresent(IPv6Prefix.self, forKey: .pool6)
     relayAddress = try container.decode(IPv4Address.self, forKey: .relayAddress)
     keepalive = try container.decode(Int.self, forKey: .keepalive)
-    guard Self.keepaliveRange.contains(keepalive) else {
+    idleKeepalive = try container.decodeIfPresent(Int.self, forKey: .idleKeepalive)
+    for (value, key) in [(keepalive, CodingKeys.keepalive), (idleKeepalive ?? keepalive, .idleKeepalive)]
+    where !Self.keepaliveRange.contains(value) {
       throw DecodingError.dataCorruptedError(
-        forKey: .keepalive, in: container, debugDescription: "not within \(Self.keepaliveRange)")
+        forKey: key, in: container, debugDescription: "not within \(Self.keepaliveRange)")
     }
   }
 

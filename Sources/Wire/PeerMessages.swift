@@ -26,11 +26,15 @@ public struct PeerUpdate: Codable, Sendable, Equatable {
   public var dismissed: [IPv4Address]?
   /// Whether another part of the same follows, and this one means nothing without it; absent: no.
   public var more: Bool?
+  /// Whether the network is so large that the relay tells only of peers that the device has asked for (`locate`); of a message
+  /// without `since`. Absent: it tells of all.
+  public var partial: Bool?
 
   public init(
     revision: Int, since: Int?, joined: [Peer], left: [IPv4Address] = [], dismissed: [IPv4Address]? = nil,
-    more: Bool? = nil
+    more: Bool? = nil, partial: Bool? = nil
   ) {
+    self.partial = partial
     self.dismissed = dismissed
     self.more = more
     self.revision = revision

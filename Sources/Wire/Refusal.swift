@@ -35,20 +35,35 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
   public var code: Code
   /// For people.
   public var text: String
+  /// Of a relay that will have the device later: after how many milliseconds to try again. Absent: when the device likes.
+  public var retryAfter: Int?
 
   /// A long `text`, which may quote what the other end sent, is cut so that the refusal always fits a handshake frame, and
   /// what is no visible character becomes a space, since it ends up on terminals and in logs.
-  public init(_ code: Code, _ text: String) {
+  public init(_ code: Code, _ text: String, retryAfter: Int? = nil) {
     self.code = code
+    self.retryAfter = retryAfter
     let scalars = text.unicodeScalars.prefix(Self.maximumText).map { $0.properties.isVisible ? $0 : " " }
     self.text = String(String.UnicodeScalarView(scalars))
   }
 
-  /// Both members come from a stranger.
+  private enum CodingKeys: String, CodingKey {
+    case code, text
+    case retryAfter = "retry_after_ms"
+  }
+
+  /// All members come from a stranger.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    self.init(try container.decode(Code.self, forKey: .code), try container.decode(String.self, forKey: .text))
+    self.init(
+      try container.decode(Code.self, forKey: .code), try container.decode(String.self, forKey: .text),
+      retryAfter: try container.decodeIfPresent(Int.self, forKey: .retryAfter).map {
+        min(max($0, 0), Self.maximumRetryAfter)
+      })
   }
+
+  /// A day, in milliseconds.
+  public static let maximumRetryAfter = 86_400_000
 
   /// In Unicode scalars, of which each takes at most 6 bytes in JSON.
   public static let maximumText = 500
