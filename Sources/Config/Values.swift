@@ -173,6 +173,8 @@ extension ValueKind where Value == Int {
   public static var mtu: ValueKind { wholeNumber("an MTU", in: 576...65535) }
   /// How many devices an invite lets in.
   public static var inviteUses: ValueKind { wholeNumber("a number of devices", in: 1...10_000) }
+  /// Up to how many devices everybody is told of everybody.
+  public static var peerList: ValueKind { wholeNumber("a number of devices", in: 0...5000) }
   /// The bound of a send queue, in bytes.
   public static var queue: ValueKind { size(from: 256 << 10, to: 64 << 20) }
 }

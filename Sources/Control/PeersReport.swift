@@ -43,10 +43,13 @@ public struct PeersReport: Codable, Sendable, Equatable {
   public var network: String?
   /// The host that was asked, if it is a device.
   public var `self`: Member?
+  /// Whether `peers` are all there are; in a large network, a device knows those that it deals with.
+  public var complete: Bool
   public var peers: [Peer]
 
-  public init(network: String?, `self` member: Member?, peers: [Peer]) {
+  public init(network: String?, `self` member: Member?, complete: Bool, peers: [Peer]) {
     self.network = network
+    self.complete = complete
     self.`self` = member
     self.peers = peers
   }

@@ -125,6 +125,7 @@ public final class Device: @unchecked Sendable {
       server: uplink.server,
       roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
       peers: (pump?.peers.peers.values.map { $0 } ?? []).sorted { $0.address < $1.address },
+      isPartial: pump?.peers.isPartial ?? false,
       counters: pump?.counters ?? DeviceCounters(), received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics())
   }

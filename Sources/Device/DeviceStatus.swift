@@ -20,8 +20,10 @@ public struct DeviceStatus: Sendable {
   public var joins: Int
   /// Why the uplink was lost the last time.
   public var lastLoss: String?
-  /// The other devices, by address.
+  /// The other devices, by address; in a large network those that this device deals with.
   public var peers: [Peer]
+  /// Whether it is such a network.
+  public var isPartial: Bool
   public var counters: DeviceCounters
   /// Frames and bytes of the present connection.
   public var received: FrameConnection.Traffic

@@ -37,6 +37,8 @@ final class PacketPump {
   private let events: EventLoop
   private var unlocated = UnlocatedPackets()
   private var copies = RateLimit(perSecond: 2000, burst: 4000)
+  /// How often the relay may be asked who has sent something.
+  private var questions = RateLimit(perSecond: 50, burst: 100)
   private var packetCounters = DeviceCounters()
 
   // What `buffer` holds: sealed frames up to `end`, and behind them one that may grow.
@@ -104,10 +106,13 @@ final class PacketPump {
     let outcome = peers.apply(update, in: membership.pool, except: membership.address)
     for address in update.dismissed ?? [] { links.drop(address) }
     links.update(peers)
+    // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on.
+    if update.partial == true { for address in links.links.keys { ask(who: address) } }
     for address in unlocated.addresses {
       guard let peer = peers.peers[address] else { continue }
-      for packet in unlocated.take(address) { packet.withUnsafeBytes { wait($0, peer) } }
+      for packet in unlocated.take(address) { packet.withUnsafeBytes { sendCopy(of: $0, to: peer) } }
     }
+    flush()
     return outcome
   }
 
@@ -181,6 +186,14 @@ final class PacketPump {
     lastDestination = peek.destination
     lastLink = link
     append(record.count, peek, session)
+  }
+
+  /// Sends a packet that is not in the buffer, now or as soon as there is a session.
+  private func sendCopy(of record: UnsafeRawBufferPointer, to peer: Peer) {
+    guard let session = links.links[peer.address]?.current else { return wait(record, peer) }
+    let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
+    guard case .ipv4(let peek)? = IPPeek(packet.bytes) else { return }
+    appendCopy(of: record, peek, to: peer.address, session)
   }
 
   /// Keeps a packet for a peer until there is a session.
@@ -258,11 +271,21 @@ final class PacketPump {
     let now = Instant.now()
     if membership.pool.contains(peek.destination), !unlocated.isAbsent(peek.destination, at: now) {
       let isNew = unlocated.add(UnsafeRawBufferPointer(record), for: peek.destination, at: now)
-      if isNew { uplink?.send(control: ControlMessage.locate(Locate(address: peek.destination)).frame()) }
+      if isNew { ask(who: peek.destination) }
     } else {
       packetCounters.unroutable += 1
       tell(reply(to: packet, peek), at: now)
     }
+  }
+
+  private func ask(who address: IPv4Address) {
+    uplink?.send(control: ControlMessage.locate(Locate(address: address)).frame())
+  }
+
+  /// Something has come from an address that the relay has not told of: in a large network, it has to be asked.
+  private func wonder(who address: IPv4Address) {
+    guard peers.isPartial, membership.pool.contains(address), questions.allow(at: .now()) else { return }
+    ask(who: address)
   }
 
   /// The relay says that nobody has this address.
@@ -304,7 +327,7 @@ final class PacketPump {
   func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
     guard let peer = peers.peers[source] else {
       packetCounters.misaddressed += 1
-      return
+      return wonder(who: source)
     }
     guard let content = links.open(payload, from: peer) else { return }
     var offset = 0
@@ -333,7 +356,9 @@ final class PacketPump {
 
   /// Takes a peer-handshake frame's payload.
   func deliver(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address) {
-    links.receive(handshake: payload, from: source, peers.peers[source])
+    let peer = peers.peers[source]
+    links.receive(handshake: payload, from: source, peer)
+    if peer == nil { wonder(who: source) }
   }
 }
 

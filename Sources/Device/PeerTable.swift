@@ -3,6 +3,8 @@ internal import Wire
 /// Who else is in the network, as the relay told. Owned by the device's thread.
 struct PeerTable {
   private(set) var peers: [IPv4Address: Peer] = [:]
+  /// Whether the network is so large that the relay tells only of those that this device asks for.
+  private(set) var isPartial = false
   private var revision: Int?
   /// A snapshot of which parts are still to come; until then, what was known before counts.
   private var snapshot: [IPv4Address: Peer]?
@@ -17,6 +19,7 @@ struct PeerTable {
       guard update.revision >= revision else { return .outdated }
     } else {
       snapshot = [:]
+      isPartial = update.partial ?? false
     }
     revision = update.revision
     var changed = snapshot ?? peers

@@ -7,13 +7,14 @@ final class Announcer: Sendable {
 
   // Set once.
   private let events: EventLoop
-  private let announce: @Sendable () -> Void
+  /// Returns whether there is more to announce.
+  private let announce: @Sendable () -> Bool
 
   // For any thread.
   private let isScheduled = Atomic<Bool>(false)
   private let lastRun = Mutex<Instant?>(nil)
 
-  init(on events: EventLoop, _ announce: @escaping @Sendable () -> Void) {
+  init(on events: EventLoop, _ announce: @escaping @Sendable () -> Bool) {
     self.events = events
     self.announce = announce
   }
@@ -31,6 +32,6 @@ final class Announcer: Sendable {
   private func run() {
     lastRun.withLock { $0 = .now() }
     isScheduled.store(false, ordering: .releasing)
-    announce()
+    if announce() { trigger() }
   }
 }

@@ -15,39 +15,16 @@ final class Registry: Sendable {
 
   private struct State {
     var leases: LeaseTable
-    /// The live session of each device.
-    var members: [String: Member] = [:]
-    /// Rises by one with every update that is sent.
-    var revision = 0
+    var roster: Roster
     /// Devices that an operator has sent away, and when: by a count of these events.
     var sentAway: [PublicKey: Int] = [:]
     var dismissals = 0
-    /// What the next update will say.
-    var joined: [IPv4Address: Peer] = [:]
-    var left: Set<IPv4Address> = []
-    var dismissed: Set<IPv4Address> = []
-  }
-
-  private struct Member {
-    let session: Session
-    let applicant: Applicant
-    let address: IPv4Address
-    let peer: Peer
-    let encoded: EncodedPeer
-
-    init(session: Session, applicant: Applicant, address: IPv4Address) {
-      self.session = session
-      self.applicant = applicant
-      self.address = address
-      peer = Peer(address: address, deviceID: applicant.deviceID, key: applicant.key, ciphers: applicant.ciphers)
-      encoded = EncodedPeer(peer)
-    }
   }
 
   init(settings: RelaySettings) {
     let leases = LeaseTable(pool: settings.pool)
     directory = Directory(pool: settings.pool)
-    state = Mutex(State(leases: leases))
+    state = Mutex(State(leases: leases, roster: Roster(listLimit: settings.peerList)))
     welcome = { address in
       Welcome(
         address: address, pool: leases.pool, relayAddress: leases.relayAddress,
@@ -78,7 +55,7 @@ final class Registry: Sendable {
   func admit(_ session: Session, _ applicant: Applicant, decided: Int, over dead: Session? = nil) -> Admission {
     return state.withLock { state in
       if let dismissal = state.sentAway[applicant.key], dismissal > decided { return .outdated }
-      if let older = state.members[applicant.deviceID] {
+      if let older = state.roster.member(applicant.deviceID) {
         // Nobody else is the relay's own host.
         guard older.session === dead || older.applicant.instance == applicant.instance || session.origin.isRelayHost
         else {
@@ -96,21 +73,17 @@ final class Registry: Sendable {
         case .failure(let refusal): return .refused(refusal)
         }
       }
-      if let older = state.members[applicant.deviceID] {
-        remove(older, applicant.deviceID, keeping: address, from: &state)
+      if let older = state.roster.member(applicant.deviceID) {
+        remove(older, keeping: address, from: &state)
         older.session.end(Refusal(.sessionReplaced, "the device has connected anew"))
       }
-      let member = Member(session: session, applicant: applicant, address: address)
-      state.members[applicant.deviceID] = member
       // The welcome leaves before any update can, since those are made under this lock too, and before any data can; and
       // whoever hears of it, by whatever way, finds the session.
       session.connection.send(control: ControlMessage.welcome(welcome(address)).frame()) {
         directory.set(session, at: address)
       }
-      sendEverything(to: session, except: applicant.deviceID, state)
-      state.joined[address] = member.peer
-      state.left.remove(address)
-      state.dismissed.remove(address)
+      let member = state.roster.add(session, applicant, at: address)
+      state.roster.tellEverything(to: member)
       return .admitted(address)
     }
   }
@@ -118,39 +91,31 @@ final class Registry: Sendable {
   /// Forgets a session that has ended. One that is not the live session of `deviceID` (any more) is none to forget.
   func remove(_ session: Session, _ deviceID: String) {
     state.withLock { state in
-      guard let member = state.members[deviceID], member.session === session else { return }
-      remove(member, deviceID, from: &state)
+      guard let member = state.roster.member(deviceID), member.session === session else { return }
+      remove(member, from: &state)
     }
   }
 
   /// `kept` is an address that the device has just been given anew.
-  private func remove(_ member: Member, _ deviceID: String, keeping kept: IPv4Address? = nil, from state: inout State) {
-    state.members[deviceID] = nil
+  private func remove(_ member: Member, keeping kept: IPv4Address? = nil, from state: inout State) {
     directory.set(nil, at: member.address)
     if !member.session.origin.isRelayHost, member.address != kept { state.leases.release(member.address) }
-    state.joined[member.address] = nil
-    state.left.insert(member.address)
+    state.roster.remove(member)
   }
 
   /// Tells a session that has missed something who is there.
   func resend(to session: Session, _ deviceID: String) {
-    state.withLock { sendEverything(to: session, except: deviceID, $0) }
+    state.withLock { state in
+      guard let member = state.roster.member(deviceID), member.session === session else { return }
+      state.roster.tellEverything(to: member)
+    }
   }
 
   /// Answers who has `address`: nobody, or an update that says who.
-  func locate(_ address: IPv4Address, for session: Session) {
+  func locate(_ address: IPv4Address, for session: Session, _ deviceID: String) {
     state.withLock { state in
-      let holder =
-        address == state.leases.relayAddress
-        ? state.members.values.first { $0.session.origin.isRelayHost }
-        : state.leases.holder(of: address).flatMap { state.members[$0] }
-      let answer: ControlMessage =
-        if let holder {
-          .peers(PeerUpdate(revision: state.revision, since: state.revision, joined: [holder.peer]))
-        } else {
-          .unreachable(Unreachable(address: address))
-        }
-      session.connection.send(control: answer.frame())
+      guard let member = state.roster.member(deviceID), member.session === session else { return }
+      state.roster.locate(address, for: member)
     }
   }
 
@@ -159,8 +124,8 @@ final class Registry: Sendable {
   func dismiss(_ deviceID: String, _ keys: [PublicKey], _ refusal: Refusal) {
     let session = state.withLock { state in
       state.dismissals += 1
-      let member = state.members[deviceID]
-      if let member { state.dismissed.insert(member.address) }
+      let member = state.roster.member(deviceID)
+      member?.isDismissed = true
       for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = state.dismissals }
       return member?.session
     }
@@ -171,51 +136,12 @@ final class Registry: Sendable {
   func tell(_ message: ControlMessage) {
     let frame = message.frame()
     state.withLock { state in
-      for member in state.members.values { member.session.connection.send(control: frame) }
+      for member in state.roster.members.values { member.send(frame) }
     }
   }
 
-  /// Sends what has changed since the last time, if anything, to everybody in one update.
-  func sendChanges() {
-    state.withLock { state in
-      guard !state.joined.isEmpty || !state.left.isEmpty else { return }
-      let since = state.revision
-      state.revision += 1
-      var joined = state.joined.values.sorted { $0.address < $1.address }[...]
-      var left = state.left.sorted()[...]
-      let dismissed = state.dismissed.intersection(state.left)
-      state.dismissed.subtract(dismissed)
-      state.joined = [:]
-      state.left = []
-      // First who left, then who joined, since an address may have changed hands. A part that is not the last leads to the
-      // revision that it builds on, so that the next one fits.
-      repeat {
-        let gone = Array(left.prefix(PeerUpdate.maximumLeft))
-        left = left.dropFirst(gone.count)
-        let come = left.isEmpty ? Array(joined.prefix(PeerUpdate.maximumPeers)) : []
-        joined = joined.dropFirst(come.count)
-        let isLast = left.isEmpty && joined.isEmpty
-        let sentAway = gone.filter { dismissed.contains($0) }
-        let update = PeerUpdate(
-          revision: isLast ? state.revision : since, since: since, joined: come, left: gone,
-          dismissed: sentAway.isEmpty ? nil : sentAway)
-        let frame = ControlMessage.peers(update).frame()
-        for member in state.members.values { member.session.connection.send(control: frame) }
-      } while !left.isEmpty || !joined.isEmpty
-    }
-  }
-
-  /// The revision counts what has been sent; what has not yet will follow as an update and may say the same again.
-  private func sendEverything(to session: Session, except deviceID: String, _ state: State) {
-    var peers = state.members.compactMap { id, member in id == deviceID ? nil : member.encoded }[...]
-    var since: Int?
-    repeat {
-      let part = peers.prefix(PeerUpdate.maximumPeers)
-      peers = peers.dropFirst(part.count)
-      session.connection.send(
-        control: PeerUpdate.frame(
-          revision: state.revision, since: since, joined: part, more: peers.isEmpty ? nil : true))
-      since = state.revision
-    } while !peers.isEmpty
+  /// Sends what has changed since the last time, if anything. True: there is more to be sent soon.
+  func sendChanges() -> Bool {
+    state.withLock { $0.roster.tellChanges() }
   }
 }

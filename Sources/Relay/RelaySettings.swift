@@ -16,10 +16,12 @@ public struct RelaySettings: Sendable {
   public var queueLimit: Int
   /// How many threads share the sessions.
   public var threads: Int
+  /// In a network of more devices than this, everybody is told only of those that it asks for.
+  public var peerList: Int
 
   public init(
     keys: RelayKeys, store: Store, admission: AdmissionMode, pool: IPv4Prefix, keepalive: Duration, queueLimit: Int,
-    threads: Int
+    threads: Int, peerList: Int = 1000
   ) {
     self.keys = keys
     self.store = store
@@ -28,6 +30,7 @@ public struct RelaySettings: Sendable {
     self.keepalive = keepalive
     self.queueLimit = queueLimit
     self.threads = threads
+    self.peerList = peerList
   }
 
   /// A connection that has not joined by then is closed.

@@ -12,25 +12,35 @@ public struct EncodedPeer: Sendable {
 }
 
 extension PeerUpdate {
-  /// The frame of an update by which nobody has left, as `ControlMessage.peers` would encode it.
+  /// The frame of an update, as `ControlMessage.peers` would encode it.
   public static func frame(
-    revision: Int, since: Int?, joined: some Collection<EncodedPeer>, more: Bool?, partial: Bool? = nil
+    revision: Int, since: Int?, joined: some Collection<EncodedPeer>, left: [IPv4Address] = [],
+    dismissed: [IPv4Address] = [], more: Bool? = nil, partial: Bool? = nil
   ) -> [UInt8] {
     var frame = [UInt8](repeating: 0, count: FrameHeader.size)
-    frame.reserveCapacity(FrameHeader.size + 128 + joined.reduce(0) { $0 + $1.json.count + 1 })
-    frame += Array(#"{"joined":["#.utf8)
+    frame.reserveCapacity(
+      FrameHeader.size + 128 + joined.reduce(0) { $0 + $1.json.count + 1 } + 18 * (left.count + dismissed.count))
+    frame += #"{"#.utf8
+    if !dismissed.isEmpty { frame += #""dismissed":[\#(list(dismissed))],"#.utf8 }
+    frame += #""joined":["#.utf8
     var isFirst = true
     for peer in joined {
       if !isFirst { frame.append(UInt8(ascii: ",")) }
       isFirst = false
       frame += peer.json
     }
-    let since = since.map { #","since":\#($0)"# } ?? ""
-    let more = more.map { #","more":\#($0)"# } ?? ""
-    let partial = partial.map { #","partial":\#($0)"# } ?? ""
-    frame += Array(#"],"left":[]\#(more)\#(partial),"revision":\#(revision)\#(since),"type":"peers"}"#.utf8)
+    frame += #"],"left":[\#(list(left))],"#.utf8
+    if let more { frame += #""more":\#(more),"#.utf8 }
+    if let partial { frame += #""partial":\#(partial),"#.utf8 }
+    frame += #""revision":\#(revision),"#.utf8
+    if let since { frame += #""since":\#(since),"#.utf8 }
+    frame += #""type":"peers"}"#.utf8
     let length = frame.count - FrameHeader.size
     frame.withUnsafeMutableBytes { FrameHeader(type: .control, length: length).write(to: $0) }
     return frame
+  }
+
+  private static func list(_ addresses: [IPv4Address]) -> String {
+    addresses.map { #""\#($0)""# }.joined(separator: ",")
   }
 }

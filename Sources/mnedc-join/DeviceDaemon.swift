@@ -245,6 +245,7 @@ extension PeersReport {
     self.init(
       network: status.pool?.description,
       self: status.address.map { Member(address: $0.description, deviceId: status.deviceID) },
+      complete: !status.isPartial,
       peers: status.peers.map { peer in
         Peer(
           address: peer.address.description, deviceId: peer.deviceID, state: status.isJoined ? .online : .unknown)

@@ -16,7 +16,13 @@ struct MnedcPeers: ParsableCommand {
 
   func run() throws {
     let report: PeersReport = try control.ask(.peers)
-    try printOut(json ? JSON.pretty(report) : Self.table(report).text)
+    try printOut(json ? JSON.pretty(report) : Self.text(report))
+  }
+
+  private static func text(_ report: PeersReport) -> String {
+    let table = table(report).text
+    return report.complete
+      ? table : "\(table)\nThe network is large: these are the devices that this host deals with. The relay lists all."
   }
 
   private static func table(_ report: PeersReport) -> Table {

@@ -30,6 +30,7 @@ enum RelayReports {
     return PeersReport(
       network: status.pool.description,
       self: own.map { PeersReport.Member(address: $0.address.description, deviceId: $0.deviceID) },
+      complete: true,
       peers: status.sessions.filter { $0.address != status.address }.map { session in
         PeersReport.Peer(
           address: session.address.description, deviceId: session.deviceID, state: .online,

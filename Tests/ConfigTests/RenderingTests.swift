@@ -24,6 +24,7 @@ import Wire
           offload: auto
           keepalive: 2s
           queue: 4MiB
+          peer-list: 1000
           threads: auto
           socket: /run/mnedc/mnedcd.sock
           state: /var/lib/mnedcd
@@ -104,6 +105,7 @@ extension Settings {
     settings.relay.admission = Admission.allCases.randomElement(using: &numbers)!
     settings.relay.user = [.auto, .named("root"), .named("null")].randomElement(using: &numbers)!
     settings.relay.publicAddresses = settings.servers
+    settings.relay.peerList = .random(in: 0...5000, using: &numbers)
     settings.relay.threads = Bool.random(using: &numbers) ? .auto : .count(.random(in: 1...64, using: &numbers))
     return settings
   }

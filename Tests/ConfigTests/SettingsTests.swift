@@ -102,7 +102,8 @@ import Wire
         "join.address",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
         "relay.pool", "relay.device", "relay.interface",
-        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.threads", "relay.socket", "relay.state",
+        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.peer-list", "relay.threads",
+        "relay.socket", "relay.state",
         "relay.admission", "relay.user", "relay.public-address",
       ])
   }

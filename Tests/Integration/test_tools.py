@@ -29,7 +29,7 @@ def test_peers_in_json_and_in_a_table_agree(flat):
     lab = flat(2)
     running = lab.start_all()
     listing = json.loads(lab["d1"].mnedc("mnedc-peers", "--json").stdout)
-    assert listing["version"] == 1 and listing["network"] == "10.0.0.0/24"
+    assert listing["version"] == 1 and listing["network"] == "10.0.0.0/24" and listing["complete"]
     assert listing["self"] == {"address": lab["d1"].virtual_address(), "device_id": "d1"}
     table = lab["d1"].mnedc("mnedc-peers").stdout
     for peer in listing["peers"]:

@@ -257,3 +257,20 @@ def test_broadcast_and_multicast_reach_every_peer(flat):
         sender.sendto(group.encode(), (group, 5353))
         for heard in listeners:
             assert heard.recv(100) == group.encode()
+
+
+def test_devices_of_a_large_network_find_each_other_by_need(flat):
+    """The relay tells of nobody who was not asked for; traffic flows all the same, and mnedc-peers says what it knows."""
+    lab = flat(3)
+    config = lab.directory / "relay.yaml"
+    config.write_text("relay:\n  peer-list: 0\n")
+    lab.start_relay("--config", config)
+    for node in lab.devices:
+        lab.start_device(node)
+    a, b, c = lab.devices
+    a.reaches(b.virtual_address())
+    assert a.ping(b.virtual_address(), count=5)[0] == 5
+    a.reaches("10.0.0.1")
+    until(lambda: set(b.peers()) == {"d1"}, "d2 knows whom it deals with")
+    assert "The network is large" in c.mnedc("mnedc-peers").stdout
+    assert set(lab.relay.peers()) == {"d1", "d2", "d3"}, "the relay knows all"

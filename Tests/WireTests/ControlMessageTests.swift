@@ -89,6 +89,12 @@ import Wire
     let frame = PeerUpdate.frame(
       revision: 8, since: state.since, joined: peers.map { EncodedPeer($0) }, more: state.more)
     #expect(frame == ControlMessage.peers(update).frame())
+    let left = peers.map(\.address)
+    let other = PeerUpdate(
+      revision: 8, since: state.since, joined: [], left: left, dismissed: count > 1 ? left : nil, partial: state.more)
+    let otherFrame = PeerUpdate.frame(
+      revision: 8, since: state.since, joined: [], left: left, dismissed: count > 1 ? left : [], partial: state.more)
+    #expect(otherFrame == ControlMessage.peers(other).frame())
   }
 
   @Test func `a cipher of the future is left out`() throws {

@@ -1,0 +1,73 @@
+import Device
+import SystemIO
+import TestSupport
+import Testing
+import Tun
+import Wire
+
+/// Devices of a network so large that the relay tells them only of those that they ask for.
+@Suite(.serialized) struct LargeNetworkTests {
+  @Test func `devices reach each other without having been told of each other`() throws {
+    let relay = try TestRelay(peerList: 0)
+    defer { relay.stop() }
+    let devices = try ["one", "two", "three"].map { try TestDevice($0, relay: relay.address) }
+    defer { for device in devices { device.stop() } }
+    let addresses = try devices.map { try #require($0.address()) }
+    #expect(wait { devices[0].status()?.isPartial == true })
+    #expect(devices[0].knows([]))
+    for (source, destination) in [(0, 1), (1, 0), (2, 0)] {
+      let packet = datagram(from: addresses[source], to: addresses[destination], Array("hello".utf8))
+      devices[source].send(packet)
+      #expect(devices[destination].receive() == packet)
+    }
+    #expect(devices[0].knows(["two", "three"]) && devices[1].knows(["one"]))
+  }
+
+  @Test func `a peer that leaves and comes back is reached again, from either side`() throws {
+    let relay = try TestRelay(peerList: 0)
+    defer { relay.stop() }
+    let one = try TestDevice("one", relay: relay.address)
+    var two = try TestDevice("two", relay: relay.address)
+    defer { one.stop() }
+    let (first, second) = (try #require(one.address()), try #require(two.address()))
+    let there = datagram(from: first, to: second, [1])
+    let back = datagram(from: second, to: first, [2])
+    for isBackFirst in [false, true] {
+      if isBackFirst {
+        two.send(back)
+        #expect(one.receive() == back)
+      }
+      one.send(there)
+      #expect(two.receive() == there)
+      two.send(back)
+      #expect(one.receive() == back)
+      two.stop()
+      #expect(one.knows([]))
+      two = try TestDevice("two", relay: relay.address)
+      #expect(two.address() == second)
+    }
+    two.stop()
+  }
+
+  @Test func `sessions go on when the relay is started again`() throws {
+    let relay = try TestRelay(peerList: 0)
+    let devices = try ["one", "two"].map { try TestDevice($0, relay: relay.address) }
+    defer { for device in devices { device.stop() } }
+    let addresses = try devices.map { try #require($0.address()) }
+    let packet = datagram(from: addresses[0], to: addresses[1], [1])
+    devices[0].send(packet)
+    #expect(devices[1].receive() == packet)
+    let sessions = devices[0].status()?.counters.links.initiations
+    relay.stop()
+    let next = try TestRelay(port: relay.address.port, peerList: 0)
+    defer { next.stop() }
+    for device in devices { #expect(device.address(afterJoins: 2) != nil) }
+    // The first packet may find a receiver that has to ask who sent it.
+    #expect(
+      wait {
+        devices[0].send(packet)
+        return devices[1].interface.takeWritten(within: .milliseconds(200)) != nil
+      })
+    #expect(devices[0].status()?.counters.links.initiations == sessions)
+  }
+}
