@@ -91,7 +91,7 @@ let package = Package(
     .testTarget(
       name: "DeviceTests",
       dependencies: [
-        "CTestSupport", "Device", "Link", "Noise", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+        "CTestSupport", "Device", "Link", "Noise", "Relay", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
       ]),
     .testTarget(
       name: "NoiseTests", dependencies: ["CTestSupport", "Noise", "Wire"], resources: [.copy("vectors.json")]),
@@ -114,5 +114,7 @@ for target in package.targets where target.type != .system && !inC.contains(targ
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
+    // Lets tests make system calls fail (Sources/SystemIO/SystemCallFaults.swift); what is installed has nothing of it.
+    .define("SYSTEM_CALL_FAULTS", .when(configuration: .debug)),
   ]
 }
