@@ -83,6 +83,12 @@ let package = Package(
     .executableTarget(
       name: "join-churn", dependencies: ["SystemIO", "TestSupport", "Wire"], path: "Tests/JoinChurn"),
     .executableTarget(
+      name: "relay-load",
+      dependencies: [
+        "Control", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .argumentParser, .systemPackage,
+      ],
+      path: "Tests/Bench/RelayLoad"),
+    .executableTarget(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
