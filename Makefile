@@ -68,9 +68,10 @@ integration: ## the real programs in network namespaces (root)
 	Tests/no-foundation.sh .build/debug
 	BUILD=.build/debug $(PYTHON) -m pytest -q --tb=short -p no:cacheprovider Tests/Integration
 
-bench: ## measure throughput, latency, CPU, memory and sizes beside a plain path and a plain TCP relay (root)
+bench: ## measure throughput, latency, CPU, memory and sizes beside a plain path and a plain TCP relay; 10,000 devices (root)
 	@Tests/requirements.sh bench
 	@$(PYTHON) Tests/Bench/bench.py
+	@$(PYTHON) Tests/Bench/scale.py
 
 fuzz: ## fuzz the parsers for FUZZ_SECONDS (60)
 	@Tests/requirements.sh build

@@ -81,6 +81,14 @@ let package = Package(
     .executableTarget(
       name: "join-storm", dependencies: ["Noise", "SystemIO", "TestSupport", "Wire"], path: "Tests/JoinStorm"),
     .executableTarget(
+      name: "join-churn", dependencies: ["SystemIO", "TestSupport", "Wire"], path: "Tests/JoinChurn"),
+    .executableTarget(
+      name: "relay-load",
+      dependencies: [
+        "Control", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .argumentParser, .systemPackage,
+      ],
+      path: "Tests/Bench/RelayLoad"),
+    .executableTarget(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
@@ -91,7 +99,7 @@ let package = Package(
     .testTarget(
       name: "DeviceTests",
       dependencies: [
-        "CTestSupport", "Device", "Link", "Noise", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+        "CTestSupport", "Device", "Link", "Noise", "Relay", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
       ]),
     .testTarget(
       name: "NoiseTests", dependencies: ["CTestSupport", "Noise", "Wire"], resources: [.copy("vectors.json")]),
@@ -114,5 +122,7 @@ for target in package.targets where target.type != .system && !inC.contains(targ
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
+    // Lets tests make system calls fail (Sources/SystemIO/SystemCallFaults.swift); what is installed has nothing of it.
+    .define("SYSTEM_CALL_FAULTS", .when(configuration: .debug)),
   ]
 }

@@ -24,8 +24,7 @@ public enum ControlClient {
     let socket = try connect(to: path)
     let answer: [UInt8]
     do {
-      // A request is shorter than any socket's buffer. A daemon with too many to answer says so without reading it.
-      _ = JSON.line(ControlRequest(command)).withUnsafeBytes { try? socket.send($0) }
+      try JSON.line(ControlRequest(command)).withUnsafeBytes { try send($0, to: socket, until: deadline) }
       answer = try readLine(from: socket, until: deadline)
     } catch let failure as Failure {
       throw failure
@@ -46,6 +45,23 @@ public enum ControlClient {
         throw .refused(ControlError(.busy, "too many programs ask at once; try again"))
       }
       throw .notRunning(error)
+    }
+  }
+
+  private static func send(
+    _ request: UnsafeRawBufferPointer, to socket: borrowing Descriptor, until deadline: Instant
+  ) throws {
+    var sent = 0
+    while sent < request.count {
+      do {
+        if let count = try socket.send(UnsafeRawBufferPointer(rebasing: request[sent...])) {
+          sent += count
+          continue
+        }
+      } catch {
+        return  // A daemon with too many to answer says so without reading it.
+      }
+      guard try socket.wait(for: .writable, until: deadline) else { throw Failure.timeout }
     }
   }
 

@@ -64,10 +64,13 @@ public final class ControlServer: EventHandler {
       || clients.values.count { $0.user == user } >= Self.maximumClientsOfOneUser
   }
 
-  /// Stops listening; answers under way are sent while the loop runs.
+  /// Stops listening. The rest of answers that have begun is sent, though the loop may not run any more; who does not take
+  /// it within a second goes without.
   public func stop() {
     if let registration { events.deregister(listener.descriptor, registration) }
     registration = nil
+    let deadline = Instant.now().advanced(by: .seconds(1))
+    for client in Array(clients.values) { client.finish(until: deadline) }
   }
 }
 
@@ -123,7 +126,9 @@ private final class ControlClientSession: EventHandler {
 
   /// Says why and is done, without waiting for a request.
   func refuse(_ error: ControlError) {
-    _ = ControlAnswer.failed(error).line.withUnsafeBytes { try? socket.send($0) }
+    var line = ControlAnswer.failed(error).line[...]
+    // A new socket has room for it.
+    while !line.isEmpty, let count = line.withUnsafeBytes({ try? socket.send($0) }) { line = line.dropFirst(count) }
   }
 
   func handle(_ events: Events) {
@@ -134,12 +139,16 @@ private final class ControlClientSession: EventHandler {
   }
 
   private func read() {
-    let count = withUnsafeTemporaryAllocation(byteCount: ControlRequest.maximumSize, alignment: 1) { buffer in
-      let count = (try? socket.read(into: buffer)) ?? 0
-      request.append(contentsOf: buffer[..<count])
-      return count
+    let goesOn = withUnsafeTemporaryAllocation(byteCount: ControlRequest.maximumSize, alignment: 1) { buffer in
+      do {
+        guard let count = try socket.read(into: buffer) else { return true }
+        request.append(contentsOf: buffer[..<count])
+        return count > 0
+      } catch {
+        return false
+      }
     }
-    guard count > 0 else { return end() }
+    guard goesOn else { return end() }
     if let newline = request.firstIndex(of: UInt8(ascii: "\n")) {
       carryOut(request[..<newline])
     } else if request.count > ControlRequest.maximumSize {
@@ -177,6 +186,11 @@ private final class ControlClientSession: EventHandler {
     write()
   }
 
+  /// Sends what is left of an answer.
+  func finish(until deadline: Instant) {
+    while !answer.isEmpty, (try? socket.wait(for: .writable, until: deadline)) == true { write() }
+  }
+
   private func write() {
     let sent = answer.withUnsafeBytes { bytes in
       do {
@@ -195,6 +209,7 @@ private final class ControlClientSession: EventHandler {
   }
 
   private func end() {
+    answer = []
     if let registration { events.deregister(socket, registration) }
     registration = nil
     if let timer { events.cancel(timer) }

@@ -24,6 +24,7 @@ final class RelayLoop: @unchecked Sendable {
   /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond.
   private var greetings = SourceLimits(perSecond: 200, burst: 1000)
   private(set) var counters = RelayCounters()
+  private var round = CheckRound()
   private var lines = RateLimit(perSecond: 1, burst: 20)
 
   /// `onChange` is called, on any thread, when somebody has joined or left.
@@ -100,9 +101,9 @@ final class RelayLoop: @unchecked Sendable {
   /// Looks after all sessions now and then, from now on.
   func startChecking() {
     let interval = min(settings.keepalive / 2, .seconds(1))
-    events.schedule(after: interval) { [self] in
+    events.schedule(after: interval / round.steps) { [self] in
       let now = Instant.now()
-      for session in Array(sessions.values) { session.check(at: now, keepalive: settings.keepalive) }
+      for session in round.next(of: sessions) { session.check(at: now, keepalive: settings.keepalive) }
       forwarder.refresh()
       startChecking()
     }

@@ -18,7 +18,13 @@ final class Session: EventHandler, @unchecked Sendable {
   unowned let loop: RelayLoop
 
   // Owned by the loop's thread.
-  private(set) var state = State.greeting
+  private(set) var state = State.greeting {
+    didSet {
+      if case .joined(_, let address) = state { leased = address } else { leased = nil }
+    }
+  }
+  /// The address of a session that has joined, for the data path: to look at `state` is to copy all that it holds.
+  private var leased: IPv4Address?
   let since = Instant.now()
   private(set) var roundTrip: Duration?
   /// The relay's key that the device has been shown.
@@ -77,10 +83,12 @@ final class Session: EventHandler, @unchecked Sendable {
   }
 
   private func accept(_ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader) throws(WireError) {
-    switch (state, header.type) {
-    case (.joined(_, let address), .data), (.joined(_, let address), .peerHandshake):
-      FrameHeader.rewriteAddress(of: frame, to: address)
+    if let leased, header.type == .data || header.type == .peerHandshake {
+      FrameHeader.rewriteAddress(of: frame, to: leased)
       loop.forwarder.forward(UnsafeRawBufferPointer(frame), to: header.address, from: self)
+      return
+    }
+    switch (state, header.type) {
     case (.ended, _):
       break
     case (.greeting, .handshake):

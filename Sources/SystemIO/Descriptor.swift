@@ -29,7 +29,7 @@ public struct Descriptor: ~Copyable, Sendable {
 extension Descriptor {
   /// Reads what is there. Zero bytes mean the end of the stream.
   public borrowing func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
-    try nonBlocking { Glibc.read(raw, buffer.baseAddress, buffer.count) }
+    try nonBlocking(raw) { Glibc.read(raw, buffer.baseAddress, allowed(buffer.count, by: raw)) }
   }
 
   /// Reads what is there into `first`, and into `second` once that is full. Zero bytes mean the end of the stream.
@@ -41,19 +41,21 @@ extension Descriptor {
       iovec(iov_base: second.baseAddress, iov_len: second.count)
     )
     return try withUnsafeMutableBytes(of: &vectors) { bytes throws(Errno) in
-      let list = bytes.assumingMemoryBound(to: iovec.self).baseAddress!
-      return try nonBlocking { Glibc.readv(raw, list, 2) }
+      let pieces = bytes.assumingMemoryBound(to: iovec.self)
+      return try nonBlocking(raw) {
+        withAllowed(pieces, by: raw) { Glibc.readv(raw, $0.baseAddress, CInt($0.count)) }
+      }
     }
   }
 
   /// Writes as much of `bytes` as the kernel takes at once.
   public borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int? {
-    try nonBlocking { Glibc.write(raw, bytes.baseAddress, bytes.count) }
+    try nonBlocking(raw) { Glibc.write(raw, bytes.baseAddress, allowed(bytes.count, by: raw)) }
   }
 
   /// Sends as much of `bytes` as the socket takes at once. A closed peer is `Errno.brokenPipe`, never a signal.
   public borrowing func send(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int? {
-    try nonBlocking { Glibc.send(raw, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL)) }
+    try nonBlocking(raw) { Glibc.send(raw, bytes.baseAddress, allowed(bytes.count, by: raw), CInt(MSG_NOSIGNAL)) }
   }
 
   /// Sends as much of the two pieces, one behind the other, as the socket takes at once.
@@ -65,10 +67,19 @@ extension Descriptor {
       iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
     )
     return try withUnsafeMutableBytes(of: &vectors) { bytes throws(Errno) in
-      var message = msghdr()
-      message.msg_iov = bytes.assumingMemoryBound(to: iovec.self).baseAddress
-      message.msg_iovlen = 2
-      return try nonBlocking { Glibc.sendmsg(raw, &message, CInt(MSG_NOSIGNAL)) }
+      try send(bytes.assumingMemoryBound(to: iovec.self))
+    }
+  }
+
+  /// Sends as much of the pieces, one behind the other, as the socket takes at once.
+  borrowing func send(_ pieces: UnsafeMutableBufferPointer<iovec>) throws(Errno) -> Int? {
+    try nonBlocking(raw) {
+      withAllowed(pieces, by: raw) { pieces in
+        var message = msghdr()
+        message.msg_iov = pieces.baseAddress
+        message.msg_iovlen = pieces.count
+        return Glibc.sendmsg(raw, &message, CInt(MSG_NOSIGNAL))
+      }
     }
   }
 }
@@ -81,15 +92,18 @@ extension Descriptor {
 @discardableResult
 func checked<Result: FixedWidthInteger>(_ call: () -> Result) throws(Errno) -> Result {
   while true {
+    if isInterrupted() { continue }
     let result = call()
     if result != -1 { return result }
     if let error = lastError() { throw error }
   }
 }
 
-/// As `checked`, with would-block as `nil`: it is no error, and is not thrown even for a moment.
-func nonBlocking(_ call: () -> Int) throws(Errno) -> Int? {
+/// As `checked`, for a call on `descriptor`, with would-block as `nil`: it is no error, and is not thrown even for a moment.
+func nonBlocking(_ descriptor: CInt, _ call: () -> Int) throws(Errno) -> Int? {
   while true {
+    if isInterrupted() { continue }
+    if wouldBlock(descriptor) { return nil }
     let result = call()
     if result != -1 { return result }
     if errno == EAGAIN || errno == EWOULDBLOCK { return nil }

@@ -153,7 +153,10 @@ public struct Directory: ~Copyable, Sendable {
       if let owner { try checked { fchown(file.raw, owner.id, owner.group) } }
       var rest = content[...]
       while !rest.isEmpty {
-        rest = rest.dropFirst(try checked { rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) } })
+        let count = try checked {
+          rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, allowed($0.count, by: file.raw)) }
+        }
+        rest = rest.dropFirst(count)
       }
       try checked { fsync(file.raw) }
       switch existing {

@@ -85,6 +85,7 @@ public final class EventLoop: @unchecked Sendable {
         let (milliseconds, rest) = deadline.since(.now()).nanoseconds.quotientAndRemainder(dividingBy: 1_000_000)
         return CInt(clamping: milliseconds + rest.signum())
       }
+      if isInterrupted() { continue }
       let count = epoll_wait(epoll.raw, &ready, CInt(ready.count), timeout ?? -1)
       precondition(count >= 0 || errno == EINTR, "epoll_wait failed")
       for index in 0..<max(0, Int(count)) {

@@ -38,8 +38,8 @@ public final class Foreground: EventHandler {
   /// Lets the waiting process end well with `line` as its output, and lets go of the standard error shared with it.
   public func becomeReady(_ line: String) {
     release()
-    let bytes = Array((line + "\n").utf8)
-    _ = bytes.withUnsafeBytes { try? pipe.write($0) }
+    var rest = Array((line + "\n").utf8)[...]
+    while !rest.isEmpty, let count = rest.withUnsafeBytes({ try? pipe.write($0) }) { rest = rest.dropFirst(count) }
     let nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC)
     if nowhere >= 0 {
       dup2(nowhere, STDERR_FILENO)

@@ -32,9 +32,6 @@ public struct IOVectors: ~Copyable, @unchecked Sendable {
 
   /// Sends as much of the pieces, one behind the other, as `socket` takes at once; `nil` if that is nothing.
   public borrowing func send(to socket: borrowing Descriptor) throws(Errno) -> Int? {
-    var message = msghdr()
-    message.msg_iov = list.baseAddress
-    message.msg_iovlen = count
-    return try nonBlocking { sendmsg(socket.raw, &message, CInt(MSG_NOSIGNAL)) }
+    try socket.send(UnsafeMutableBufferPointer(rebasing: list[..<count]))
   }
 }

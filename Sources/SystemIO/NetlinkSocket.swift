@@ -45,7 +45,7 @@ public struct NetlinkSocket: ~Copyable, Sendable {
       let result = try withUnsafeMutableBytes(of: &sender) { bytes throws(Errno) in
         let address = bytes.assumingMemoryBound(to: sockaddr.self).baseAddress
         // MSG_TRUNC: the result is the datagram's length, whatever fits.
-        return try nonBlocking {
+        return try nonBlocking(descriptor.raw) {
           recvfrom(descriptor.raw, buffer.baseAddress, buffer.count, CInt(MSG_TRUNC), address, &length)
         }
       }

@@ -32,7 +32,8 @@ public func printError(_ text: String) {
 private func write(_ text: String, to file: CInt) throws(Errno) {
   var bytes = Array(text.utf8)[...]
   while !bytes.isEmpty {
-    let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+    if isInterrupted() { continue }
+    let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, allowed($0.count, by: file)) }
     // Not `checked`: whoever started the program may have closed the descriptor.
     guard count > 0 || errno == EINTR else { throw Errno(rawValue: errno) }
     bytes = bytes.dropFirst(max(0, count))

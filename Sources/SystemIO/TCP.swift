@@ -25,6 +25,8 @@ public struct TCPListener: ~Copyable, Sendable {
   /// running out of descriptors or memory is thrown.
   public borrowing func accept() throws(Errno) -> TCPSocket? {
     while true {
+      if isInterrupted() { continue }
+      if wouldBlock(descriptor.raw) { return nil }
       let (result, peer) = SocketAddress.filled { clinux_accept(descriptor.raw, $0, $1) }
       if result >= 0 { return TCPSocket(descriptor: Descriptor(owning: result), peer: peer) }
       switch -result {

@@ -55,7 +55,7 @@ public struct TunDescriptor: ~Copyable, Sendable {
     )
     return try withUnsafeBytes(of: &vectors) { bytes throws(Errno) in
       let list = bytes.assumingMemoryBound(to: iovec.self).baseAddress!
-      return try nonBlocking { Glibc.writev(descriptor.raw, list, 2) } != nil
+      return try nonBlocking(descriptor.raw) { Glibc.writev(descriptor.raw, list, 2) } != nil
     }
   }
 }

@@ -71,6 +71,8 @@ public struct UnixListener: ~Copyable, Sendable {
   /// The next connection with its peer, or `nil` if none waits.
   public borrowing func accept() throws(Errno) -> Descriptor? {
     while true {
+      if isInterrupted() { continue }
+      if wouldBlock(descriptor.raw) { return nil }
       let result = clinux_accept(descriptor.raw, nil, nil)
       switch -result {
       case EAGAIN: return nil

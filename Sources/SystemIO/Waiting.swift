@@ -17,6 +17,7 @@ extension Descriptor {
     if events.contains(.readable) { request.events |= Int16(POLLIN) }
     if events.contains(.writable) { request.events |= Int16(POLLOUT) }
     while true {
+      if isInterrupted() { continue }
       let left = deadline.since(.now()).nanoseconds
       let result = poll(&request, 1, CInt(clamping: (left + 999_999) / 1_000_000))
       if result > 0 { return true }

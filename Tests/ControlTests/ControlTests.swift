@@ -65,6 +65,23 @@ import Testing
     let _: Done = try ControlClient.ask(.stop, at: daemon.path, timeout: generousWait)
   }
 
+  #if SYSTEM_CALL_FAULTS
+    @Test(arguments: [UInt64](1...10))
+    func `requests and reports arrive whole, however little of them goes at once`(_ seed: UInt64) throws {
+      let faults = SystemCallFaults(seed: seed)
+      try faults.run {
+        let daemon = try Daemon()
+        for _ in 0..<20 { #expect(try status(daemon) == Daemon.report) }
+        let longest = String(repeating: "k", count: 200)
+        let answer: KeyReport = try ControlClient.ask(
+          .approve(longest), at: daemon.path, timeout: generousWait)
+        #expect(answer.key.contains(longest))
+      }
+      let counts = faults.counts
+      #expect(counts.shortened > 0 && counts.wouldBlock > 0 && counts.interrupted > 0)
+    }
+  #endif
+
   @Test func `a refusal keeps its code and its words`() throws {
     let daemon = try Daemon()
     do {

@@ -1,0 +1,156 @@
+"""Measures what a relay's sessions and their traffic cost it, at 2, 100, 1,000 and 10,000 devices.
+
+For each size a fresh `mnedcd --no-device` runs in a namespace, and `relay-load` beside it: all the devices in one process, with
+real handshakes and real TCP connections over the loopback, but no interfaces. Frames of 1400 bytes go between random pairs:
+
+    paced   at a rate at which nothing has to wait: what a frame costs, and how long it takes
+    full    with so many frames under way at any time, each device asking eight others in one call: what goes through.
+            Between few devices, several frames share a system call, and cost less
+
+Every second frame answers another. Each of the two programs has a core of its own, so that neither takes the other's time:
+from a hundred devices on, relay-load spends less on a frame than the relay, whose core is the one that is full. At last the
+two share both cores, at the largest size.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Integration"))
+import lab as labs  # noqa: E402
+from lab import REPOSITORY, Lab, until  # noqa: E402
+from bench import say, table  # noqa: E402
+
+SIZES = (2, 100, 1000, 10_000)
+PORT = 4434
+
+
+def on(core):
+    """For the start of a process that is to have this core alone."""
+    return lambda: os.sched_setaffinity(0, {core})
+
+
+class Scale:
+    def __init__(self, lab, options):
+        self.lab = lab
+        self.options = options
+        self.cores = sorted(os.sched_getaffinity(0))
+
+    def load(self, devices, relay, core):
+        """Runs relay-load against a relay, on a core or wherever; what it reports."""
+        command = [
+            self.lab.program("relay-load"), "--process", relay.pid, "--port", PORT, "--devices", devices, "--rate",
+            self.options.rate, "--window", self.options.window, "--seconds", self.options.seconds,
+        ]  # fmt: skip
+        more = {} if core is None else {"preexec_fn": on(core)}
+        done = self.lab.relay.run(*command, timeout=300, **more)
+        return json.loads(done.stdout)
+
+    def through_relay(self, devices, apart=True):
+        """The same through a relay of its own; `apart`: each program on a core of its own."""
+        state = self.lab.directory / f"scale-{devices}-{apart}"
+        relay = self.lab.relay.start_mnedc(
+            "mnedcd", "--no-device", "--pool", "10.0.0.0/16", "--listen", f"127.0.0.1:{PORT}", "--admission", "open",
+            "--socket", f"{state}.sock", "--log-level", "warning",
+            **({"preexec_fn": on(self.cores[0])} if apart else {}),
+        )  # fmt: skip
+        until(lambda: self.lab.relay.listens(PORT) or not relay.is_running, "the relay listens")
+        try:
+            return self.load(devices, relay, self.cores[1] if apart else None)
+        finally:
+            relay.stop()
+            shutil.rmtree(f"{state}.state", ignore_errors=True)
+
+
+def report(runs, shared):
+    """The tables; `runs` is {devices: report}."""
+
+    def row(name, found):
+        paced, full, memory = found["paced"], found["full"], found["relay"]
+        common = [
+            name, f"{found['joining_seconds']:.1f}", f"{memory['a_session'] / 1024:.1f}", f"{memory['idle_share']:.1%}",
+        ]  # fmt: skip
+        slow = [
+            name, f"{paced['relay_microseconds']:.1f}", f"{paced['relay_user_microseconds']:.1f}",
+            f"{paced['p50_microseconds']:.0f}", f"{paced['p99_microseconds']:.0f}", paced["dropped"],
+        ]  # fmt: skip
+        fast = [
+            name, f"{full['frames_a_second'] / 1000:.0f}", f"{full['bits_a_second'] / 1e9:.2f}",
+            f"{full['relay_microseconds']:.1f}", f"{full['generator_microseconds']:.1f}", f"{full['relay_share']:.0%}",
+            f"{full['generator_share']:.0%}", f"{full['p50_microseconds'] / 1000:.1f}",
+            f"{full['p99_microseconds'] / 1000:.1f}", full["dropped"],
+        ]  # fmt: skip
+        return common, slow, fast
+
+    rows = [row(f"{devices:,}", found) for devices, found in runs.items()]
+    rows.append(row(f"{max(runs):,}, 2 cores", shared))
+    common, slow, fast = zip(*rows)
+    return "\n\n".join(
+        [
+            table(common, ["devices", "join s", "KiB a session", "CPU when idle"]),
+            table(slow, ["paced", "CPU µs a frame", "in user space", "p50 µs", "p99 µs", "dropped"]),
+            table(
+                fast,
+                ["full", "1000 frames/s", "Gbit/s", "CPU µs a frame", "relay-load's", "relay's core", "relay-load's",
+                 "p50 ms", "p99 ms", "dropped"],
+            ),
+        ]
+    )  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of devices")
+    parser.add_argument("--rate", type=int, default=10_000, help="frames a second of the paced traffic (10000)")
+    parser.add_argument("--window", type=int, default=256, help="frames under way in the full traffic (256)")
+    parser.add_argument("--seconds", type=int, default=3, help="how long each measurement takes (3)")
+    parser.add_argument("--build", metavar="DIRECTORY", default=REPOSITORY / ".build" / "release", help="the programs")
+    options = parser.parse_args()
+
+    if problem := labs.why_not():
+        sys.exit(f"scale: {problem}")
+    if len(os.sched_getaffinity(0)) < 2:
+        sys.exit("scale: the relay and what loads it need a core each, and there is only one")
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most < max(options.sizes) + 100:
+        sys.exit(f"scale: {max(options.sizes)} devices need that many open files; the limit is {most} (ulimit -Hn)")
+
+    began = time.monotonic()
+    with Lab.flat(0) as lab:
+        lab.programs = Path(options.build).resolve()
+        scale = Scale(lab, options)
+        runs = {}
+        for devices in options.sizes:
+            say(f"{devices} devices…")
+            runs[devices] = scale.through_relay(devices)
+        say(f"{max(options.sizes)} devices, with both cores for both…")
+        shared = scale.through_relay(max(options.sizes), apart=False)
+    when = time.strftime("%Y-%m-%dT%H:%M:%S")
+    output = REPOSITORY / ".build" / "bench"
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / f"scale-{when.replace(':', '')}.json"
+    file.write_text(
+        json.dumps(
+            {
+                "version": 1, "time": when, "cores": os.cpu_count(), "kernel": os.uname().release,
+                "runs": list(runs.values()), "shared": shared,
+            },
+            indent=2,
+        )
+    )  # fmt: skip
+    print(f"\n{report(runs, shared)}\n")
+    costs = [run["paced"]["relay_microseconds"] for run in runs.values()]
+    print(f"A paced frame costs up to {max(costs) / min(costs) - 1:.0%} more at one size than at another.")
+    print(f"{file.relative_to(REPOSITORY)}, {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except labs.Failure as failure:
+        sys.exit(f"scale: {failure}")
