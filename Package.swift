@@ -31,7 +31,7 @@ let package = Package(
     .target(name: "Noise", dependencies: ["CBoringSSL", "Wire", .crypto]),
     .target(name: "Link", dependencies: ["Noise", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
-    .target(name: "Store", dependencies: ["CSQLite", "SystemIO", .systemPackage]),
+    .target(name: "Store", dependencies: ["CSQLite", "SystemIO", "Wire", .systemPackage]),
     .target(
       name: "Relay", dependencies: ["Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
@@ -83,7 +83,7 @@ let package = Package(
     .executableTarget(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
-      name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
+      name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(
