@@ -106,7 +106,8 @@ final class RelayCommands {
       if let id = order.deviceID, !DeviceID.isValid(id) {
         throw ControlError(.badRequest, "device_id is \(ValueKind<String>.deviceID.rule)")
       }
-      servers = try InviteServers.servers(order.servers, settings, listening: relay.addresses)
+      servers = try InviteServers.servers(
+        order.servers, settings, relay.network.pool.prefix, listening: relay.addresses)
       _ = try InviteServers.text(key, [UInt8](repeating: 0, count: Token.size), servers)
     } catch {
       return answer(.failed(error))
