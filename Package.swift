@@ -60,7 +60,7 @@ let package = Package(
     .executableTarget(
       name: "mnedc-peers", dependencies: ["Control", "Program", .argumentParser]),
     .executableTarget(
-      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", .argumentParser]),
+      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", "Wire", .argumentParser]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
