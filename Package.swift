@@ -81,6 +81,8 @@ let package = Package(
     .executableTarget(
       name: "join-storm", dependencies: ["Noise", "SystemIO", "TestSupport", "Wire"], path: "Tests/JoinStorm"),
     .executableTarget(
+      name: "lease-client", dependencies: ["SystemIO", "TestSupport", "Wire"], path: "Tests/LeaseClient"),
+    .executableTarget(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
