@@ -7,7 +7,7 @@ public struct LeasesReport: Codable, Sendable, Equatable {
     case pinned
     /// The configuration gives it to the device.
     case fixed
-    /// Not of the pool any more: the device gets another one when it joins.
+    /// Not of the pool any more, or not for the device by the configuration: the device gets another one when it joins.
     case outside
   }
 

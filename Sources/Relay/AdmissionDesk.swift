@@ -129,7 +129,10 @@ final class AdmissionDesk: Sendable {
     } else if let answer = try answer(toStranger: applicant, question.mode, transaction) {
       return (answer, nil)
     }
-    if let failure = question.failure { throw failure }
+    if let failure = question.failure {
+      complain(failure)
+      return (.refused(refusal(failure, to: applicant)), nil)
+    }
 
     var grant = LeaseOffice.Grant()
     var refusal = leases.poolFull()

@@ -54,7 +54,7 @@ struct LeaseOffice: Sendable {
           Refusal(.addressTaken, "the relay's operator has pinned \(deviceID) to \(lease.address); ask for that"))
       }
       if let problem = try objection(to: insisted, for: deviceID, pool, transaction) {
-        return .refused(Refusal(.addressTaken, problem))
+        return .refused(Refusal(.addressTaken, "\(problem); ask for another address or for none"))
       }
       // The address of a session that may live must not become another device's.
       if let lease, registry.isContested(by: applicant, over: dead) { return .has(lease.address) }
@@ -75,10 +75,10 @@ struct LeaseOffice: Sendable {
         + "addresses that end in .0 or .255 are not leased"
     }
     if let owner = pool.owner(of: address), owner != deviceID {
-      return "\(address) is fixed for \(owner) by the relay's configuration; ask for another address or for none"
+      return "\(address) is fixed for \(owner) by the relay's configuration"
     }
     if let lease = try transaction.lease(at: address), lease.deviceID != deviceID {
-      return "\(address) is leased to \(lease.deviceID); ask for another address or for none"
+      return "\(address) is leased to \(lease.deviceID)"
     }
     return nil
   }

@@ -10,7 +10,7 @@ public struct LeaseStatus: Sendable, Equatable {
     case pinned
     /// The configuration gives it to the device.
     case fixed
-    /// It is not of the pool any more, or not for this device: the device gets another when it joins.
+    /// It is not of the pool any more, or not for this device by the configuration: the device gets another when it joins.
     case outside
   }
 
@@ -26,12 +26,12 @@ public struct LeaseStatus: Sendable, Equatable {
 
 extension LeaseStatus {
   init(_ lease: Lease, _ network: RelayNetwork, isOnline: Bool) {
-    let isValid = network.pool.isLeasable(lease.address, to: lease.deviceID)
+    let fixed = network.pool.fixed[lease.deviceID]
+    let isValid = network.pool.isLeasable(lease.address, to: lease.deviceID) && fixed ?? lease.address == lease.address
     self.init(
       address: lease.address, address6: isValid ? network.pool6?.address(of: lease.address) : nil,
       deviceID: lease.deviceID,
-      kind: !isValid
-        ? .outside : network.pool.fixed[lease.deviceID] != nil ? .fixed : lease.isPinned ? .pinned : .leased,
+      kind: !isValid ? .outside : fixed != nil ? .fixed : lease.isPinned ? .pinned : .leased,
       isOnline: isOnline, lastUsed: lease.lastUsed)
   }
 }
@@ -46,6 +46,7 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
   case revoked(String)
   /// The configuration says which address the device has.
   case fixed(String, IPv4Address)
+  /// Why the device cannot have the address.
   case notForDevice(String)
   case poolFull(IPv4Prefix)
   /// The device is in with it.
@@ -59,7 +60,7 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
     case .revoked(let id): "\(id) is revoked, and has no address any more"
     case .fixed(let id, let address):
       "the relay's configuration gives \(address) to \(id); change relay.addresses and start the relay again"
-    case .notForDevice(let problem): problem
+    case .notForDevice(let problem): "\(problem); choose another address, or free it first (`mnedc-ctl lease free`)"
     case .poolFull(let pool):
       "no address of the pool \(pool) is free; free one (`mnedc-ctl lease free`), or give the relay a larger pool"
     case .inUse(let id, let address):

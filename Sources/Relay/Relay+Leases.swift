@@ -91,7 +91,8 @@ extension LeaseOffice {
     guard device.status == .active else { return .failure(.revoked(deviceID)) }
     if let fixed = pool.fixed[deviceID] { return .failure(.fixed(deviceID, fixed)) }
     let present = try transaction.lease(ofKey: device.key).flatMap { pool.isLeasable($0.address) ? $0 : nil }
-    if address ?? present?.address != present?.address || present == nil {
+    let isThere = present.map { address ?? $0.address == $0.address } ?? false
+    if !isThere {
       if let address, let problem = try objection(to: address, for: deviceID, pool, transaction) {
         return .failure(.notForDevice(problem))
       }

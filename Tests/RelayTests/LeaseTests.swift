@@ -393,6 +393,7 @@ import Wire
     before.stop()
     let relay = try TestRelay(fixed: ["cam": address(2)], state: state.path)
     defer { relay.stop() }
+    #expect(try leases(relay).map(\.kind) == [.outside])
     #expect(relay.notices.count == 1)
     #expect(try #require(relay.notices.first).contains("10.0.0.2 is for cam now"))
     #expect(try relay.join("cam").address == address(2))
