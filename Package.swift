@@ -31,7 +31,7 @@ let package = Package(
     .target(name: "Noise", dependencies: ["CBoringSSL", "Wire", .crypto]),
     .target(name: "Link", dependencies: ["Noise", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
-    .target(name: "Store", dependencies: ["CSQLite", "SystemIO", .systemPackage]),
+    .target(name: "Store", dependencies: ["CSQLite", "SystemIO", "Wire", .systemPackage]),
     .target(
       name: "Relay", dependencies: ["Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
@@ -60,7 +60,7 @@ let package = Package(
     .executableTarget(
       name: "mnedc-peers", dependencies: ["Control", "Program", .argumentParser]),
     .executableTarget(
-      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", .argumentParser]),
+      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", "Wire", .argumentParser]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
@@ -89,9 +89,11 @@ let package = Package(
       ],
       path: "Tests/Bench/RelayLoad"),
     .executableTarget(
+      name: "lease-client", dependencies: ["SystemIO", "TestSupport", "Wire"], path: "Tests/LeaseClient"),
+    .executableTarget(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
-      name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "store-writer"]),
+      name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(

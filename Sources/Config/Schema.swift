@@ -49,6 +49,9 @@ enum Schema {
 
     list("relay.listen", \.settings.relay.listen, .listen),
     one("relay.pool", \.settings.relay.pool, .pool),
+    one("relay.pool6", \.settings.relay.pool6, .pool6),
+    one("relay.lease-age", \.settings.relay.leaseAge, .leaseAge),
+    mapping("relay.addresses", \.settings.relay.addresses, from: .deviceID, to: .virtualAddress),
     one("relay.device", \.settings.relay.device, .boolean),
     one("relay.interface", \.settings.relay.interface, .interface),
     one("relay.mtu", \.settings.relay.mtu, .mtu),

@@ -42,8 +42,14 @@ public struct Settings: Equatable, Sendable {
     /// Numeric addresses; port 0 leaves the choice to the kernel.
     public var listen = [ServerAddress(host: "::")]
     /// The virtual addresses to lease from.
-    public var pool = IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24)
-    /// The relay host is itself a device, at the pool's first address.
+    public var pool = Pool.prefix(IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24))
+    /// The IPv6 addresses that go with them.
+    public var pool6 = Pool6.auto
+    /// How long a device must have been away before another may get its address, in a pool that is full.
+    public var leaseAge = Duration.seconds(30 * 86_400)
+    /// Fixed virtual addresses by device ID.
+    public var addresses: [String: IPv4Address] = [:]
+    /// The relay host is itself a device, at an address of the pool that no other gets.
     public var device = true
     public var interface = "mnedc0"
     public var mtu = 1400
@@ -103,6 +109,22 @@ public struct Settings: Equatable, Sendable {
     case auto
     /// Root stays root if it is the name.
     case named(String)
+  }
+
+  /// The network that a relay leases from.
+  public enum Pool: Hashable, Sendable {
+    /// One that the relay chooses at its first start, clear of its host's own networks.
+    case auto
+    case prefix(IPv4Prefix)
+  }
+
+  /// A network's IPv6 addresses.
+  public enum Pool6: Hashable, Sendable {
+    /// Ones that the relay makes up at its first start.
+    case auto
+    /// None.
+    case off
+    case prefix(IPv6Prefix)
   }
 
   /// How many event loops the relay runs.

@@ -68,12 +68,13 @@ extension ValueKind where Value: RawRepresentable & CaseIterable, Value.RawValue
 
 extension ValueKind where Value == Duration {
   private static var units: [(name: String, milliseconds: Int64)] {
-    [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)]
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)]
   }
 
   /// A whole number with one unit; a value is written in the largest unit that leaves it whole.
   static func duration(from lowest: Duration, to highest: Duration) -> ValueKind {
-    let rule = "\(text(lowest)) to \(text(highest)), in ms, s, m or h"
+    let names = highest < .seconds(86_400) ? "ms, s, m or h" : "ms, s, m, h or d"
+    let rule = "\(text(lowest)) to \(text(highest)), in \(names)"
     return ValueKind("a duration", rule, write: text) { text in
       guard let (number, unit) = text.splitUnit, let factor = units.first(where: { $0.name == unit })?.milliseconds
       else {

@@ -186,6 +186,8 @@ extension ValueKind where Value == Duration {
   public static var answerTimeout: ValueKind { duration(from: .milliseconds(100), to: .seconds(3600)) }
   /// How long an invite is good.
   public static var inviteLifetime: ValueKind { duration(from: .seconds(1), to: .seconds(365 * 24 * 3600)) }
+  /// How long a device must have been away before its address is another's.
+  public static var leaseAge: ValueKind { duration(from: .zero, to: .seconds(3650 * 86_400)) }
   public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
 }
 
@@ -199,10 +201,13 @@ extension ValueKind where Value == IPv4Address {
   }
 }
 
-extension ValueKind where Value == IPv4Prefix {
+extension ValueKind where Value == Settings.Pool {
   /// The virtual addresses a relay leases from.
   public static var pool: ValueKind {
-    ValueKind("an IPv4 network", "a network of length /8 to /30, such as 10.0.0.0/24") { text in
+    let rule = "auto or a network of length /8 to /30, such as 10.0.0.0/24"
+    let write: @Sendable (Value) -> String = { if case .prefix(let prefix) = $0 { "\(prefix)" } else { "auto" } }
+    return ValueKind("an IPv4 network", rule, write: write) { text in
+      if text == "auto" { return .value(.auto) }
       let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
       guard parts.count == 2, let address = IPv4Address(parts[0]), parts[1].isWholeNumber else { return .malformed }
       guard let length = Int(parts[1]), (8...30).contains(length) else { return .outOfRange }
@@ -211,7 +216,34 @@ extension ValueKind where Value == IPv4Prefix {
       if let use = prefix.network.specialUse ?? prefix.broadcast.specialUse {
         return .refused("is \(use); devices need addresses of their own, such as 10.0.0.0/24")
       }
-      return .value(prefix)
+      return .value(.prefix(prefix))
+    }
+  }
+}
+
+extension ValueKind where Value == Settings.Pool6 {
+  /// The IPv6 addresses that go with them.
+  public static var pool6: ValueKind {
+    let rule = "auto, off or a network of length /96 within fd00::/8, such as fd12:3456:789a:1::/96"
+    let write: @Sendable (Value) -> String = { value in
+      switch value {
+      case .auto: "auto"
+      case .off: "off"
+      case .prefix(let prefix): "\(prefix)"
+      }
+    }
+    return ValueKind("an IPv6 network", rule, write: write) { text in
+      switch text {
+      case "auto": return .value(.auto)
+      case "off": return .value(.off)
+      default:
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+        guard parts.count == 2, let address = IPv6Address(parts[0]), parts[1].isWholeNumber else { return .malformed }
+        guard parts[1] == "96" else { return .outOfRange }
+        let prefix = IPv6Prefix(address, length: 96)
+        if prefix.network != address { return .refused("has bits set behind the prefix; the network is \(prefix)") }
+        return prefix.isPool ? .value(.prefix(prefix)) : .outOfRange
+      }
     }
   }
 }

@@ -22,6 +22,11 @@ public enum ControlCommand: Sendable, Equatable {
   case devices
   case revoke(deviceID: String)
   case forget(deviceID: String)
+  case leases
+  /// `address`: the device's present one if `nil`.
+  case pinLease(deviceID: String, address: String?)
+  /// By the device ID or the address.
+  case freeLease(String)
 
   public enum Name: String, CaseIterable, Sendable {
     case status, peers, stop, key
@@ -29,6 +34,9 @@ public enum ControlCommand: Sendable, Equatable {
     case invite, invites, uninvite
     case pending, approve, deny
     case devices, revoke, forget
+    case leases
+    case pinLease = "lease-pin"
+    case freeLease = "lease-free"
 
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
@@ -63,6 +71,9 @@ public enum ControlCommand: Sendable, Equatable {
     case .devices: .devices
     case .revoke: .revoke
     case .forget: .forget
+    case .leases: .leases
+    case .pinLease: .pinLease
+    case .freeLease: .freeLease
     }
   }
 }
@@ -99,7 +110,7 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .peers, .stop, .key, .invites, .pending, .devices: break
+    case .status, .peers, .stop, .key, .invites, .pending, .devices, .leases: break
     case .invite(let order):
       try container.encode(order.uses, forKey: "uses")
       try container.encode(order.lifetime, forKey: "expires_s")
@@ -107,8 +118,11 @@ extension ControlCommand {
       if !order.servers.isEmpty { try container.encode(order.servers, forKey: "servers") }
     case .rotateKey(let forgetOld): if forgetOld { try container.encode(true, forKey: "forget_old") }
     case .uninvite(let id): try container.encode(id, forKey: "id")
-    case .approve(let name), .deny(let name): try container.encode(name, forKey: "name")
+    case .approve(let name), .deny(let name), .freeLease(let name): try container.encode(name, forKey: "name")
     case .revoke(let id), .forget(let id): try container.encode(id, forKey: "device_id")
+    case .pinLease(let id, let address):
+      try container.encode(id, forKey: "device_id")
+      try container.encodeIfPresent(address, forKey: "address")
     }
   }
 
@@ -134,6 +148,10 @@ extension ControlCommand {
     case .devices: self = .devices
     case .revoke: self = .revoke(deviceID: try members.text("device_id"))
     case .forget: self = .forget(deviceID: try members.text("device_id"))
+    case .leases: self = .leases
+    case .pinLease:
+      self = .pinLease(deviceID: try members.text("device_id"), address: try members.optionalText("address"))
+    case .freeLease: self = .freeLease(try members.text("name"))
     }
   }
 }

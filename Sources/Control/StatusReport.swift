@@ -25,6 +25,8 @@ public struct StatusReport: Codable, Sendable, Equatable {
 public struct RelayReport: Codable, Sendable, Equatable {
   public var listen: [String]
   public var pool: String
+  /// Where the leases' IPv6 addresses are, if they have any.
+  public var pool6: String?
   public var address: String
   /// Of the relay's public key.
   public var fingerprint: String
@@ -47,12 +49,13 @@ public struct RelayReport: Codable, Sendable, Equatable {
   public var sessions: [SessionReport]
 
   public init(
-    listen: [String], pool: String, address: String, fingerprint: String, admission: String, online: Int, capacity: Int,
-    pending: Int, joining: Int, unreachableFrames: Int, refused: [RefusedReport], notAuthentic: Int, malformed: Int,
-    sessions: [SessionReport]
+    listen: [String], pool: String, pool6: String?, address: String, fingerprint: String, admission: String,
+    online: Int, capacity: Int, pending: Int, joining: Int, unreachableFrames: Int, refused: [RefusedReport],
+    notAuthentic: Int, malformed: Int, sessions: [SessionReport]
   ) {
     self.listen = listen
     self.pool = pool
+    self.pool6 = pool6
     self.address = address
     self.fingerprint = fingerprint
     self.admission = admission

@@ -19,6 +19,7 @@ public enum AdmissionMode: String, CaseIterable, Sendable {
 final class AdmissionDesk: Sendable {
   // Set once.
   private let store: Store
+  let leases: LeaseOffice
   private let logger: Logger
   private let mode: Mutex<AdmissionMode>
   private let state = Mutex(State())
@@ -51,40 +52,60 @@ final class AdmissionDesk: Sendable {
   private static let pauseAfterFailure = Duration.seconds(60)
 
   enum Decision: Sendable {
-    case admitted
+    /// With this address, which is the device's lease, or the relay host's own.
+    case admitted(IPv4Address)
     case refused(Refusal)
     case pending
   }
 
-  init(_ store: Store, mode: AdmissionMode, logger: Logger) {
+  init(_ store: Store, _ leases: LeaseOffice, mode: AdmissionMode, logger: Logger) {
     self.store = store
+    self.leases = leases
     self.logger = logger
     self.mode = Mutex(mode)
   }
 
   // MARK: Deciding
 
-  /// Decides about a device; `reply` is called once, on any thread.
-  func decide(_ applicant: Applicant, _ reply: @escaping @Sendable (Decision) -> Void) {
+  /// Decides about a device; `reply` is called once, on any thread. `dead` is an older session of it that has given no sign of
+  /// life.
+  func decide(_ applicant: Applicant, over dead: Session?, _ reply: @escaping @Sendable (Decision) -> Void) {
     if let refusal = objection(to: applicant) { return reply(.refused(refusal)) }
     let mode = applicant.origin.isRelayHost ? .open : mode.withLock { $0 }
-    ask(applicant, mode, mayRepeat: true, reply)
+    ask(Question(applicant: applicant, dead: dead, mode: mode), reply)
   }
 
-  private func ask(
-    _ applicant: Applicant, _ mode: AdmissionMode, mayRepeat: Bool, _ reply: @escaping @Sendable (Decision) -> Void
-  ) {
+  /// What is to be decided.
+  private struct Question: Sendable {
+    let applicant: Applicant
+    let dead: Session?
+    let mode: AdmissionMode
+    /// Nothing is to be written, since this came of it: who is known and has an address needs nothing written.
+    var failure: StoreError?
+    /// How often it may be asked again: what else is written at the same time may fail.
+    var repeats = 3
+  }
+
+  private func ask(_ question: Question, _ reply: @escaping @Sendable (Decision) -> Void) {
     let now = UnixTime.now()
     store.perform(
-      { [self] transaction throws(StoreError) in try decide(applicant, mode, transaction, at: now) },
+      { [self] transaction throws(StoreError) in try decide(question, transaction, at: now) },
       then: { [self] result in
         switch result {
-        case .success(let decision): reply(decision)
-        // It may be another operation that cannot be written: who is known already needs nothing written.
-        case .failure(let error) where error.isOfFile && mayRepeat: ask(applicant, mode, mayRepeat: false, reply)
+        case .success((let decision, let reclaimed)):
+          if let reclaimed, case .admitted = decision {
+            let newcomer = question.applicant.deviceID
+            logger.info("the pool is full: \(reclaimed.address) goes from \(reclaimed.deviceID) to \(newcomer)")
+          }
+          reply(decision)
+        case .failure(let error) where error.isOfFile && question.repeats > 0:
+          var again = question
+          again.failure = question.failure ?? error
+          again.repeats -= 1
+          ask(again, reply)
         case .failure(let error):
           if error.isOfFile { complain(error) }
-          reply(.refused(refusal(error, to: applicant)))
+          reply(.refused(refusal(error, to: question.applicant)))
         }
       })
   }
@@ -95,27 +116,63 @@ final class AdmissionDesk: Sendable {
     logger.error("nobody new can be let in: \(error)")
   }
 
-  /// On the store's thread.
+  /// On the store's thread. The lease, if there is one, has been taken from another device.
   private func decide(
-    _ applicant: Applicant, _ mode: AdmissionMode, _ transaction: borrowing Transaction, at now: Int64
-  ) throws(StoreError) -> Decision {
-    let key = applicant.key.bytes
-    if let match = try transaction.device(key: key) {
+    _ question: Question, _ transaction: borrowing Transaction, at now: Int64
+  ) throws(StoreError) -> (Decision, Lease?) {
+    let applicant = question.applicant
+    let match = try transaction.device(key: applicant.key.bytes)
+    if let match {
       guard match.device.status == .active else { throw .admission(.revoked(match.device.id)) }
       guard match.device.id == applicant.deviceID else { throw .admission(.keyBound(to: match.device.id)) }
-      if match.key == .next { try transaction.promoteNextKey(key) }
-      return .admitted
+      if match.key == .current, let decision = try standing(of: question, transaction) { return (decision, nil) }
+    } else if let answer = try answer(toStranger: applicant, question.mode, transaction) {
+      return (answer, nil)
     }
-    if let token = applicant.token, mode != .open {
-      // Not before the key: a device that is known already may be behind the same NAT as somebody who guesses.
-      if let refusal = objectionToToken(of: applicant) { return .refused(refusal) }
-      try transaction.admit(key: key, id: applicant.deviceID, redeeming: token.hash, at: now)
-      return .admitted
+    if let failure = question.failure {
+      complain(failure)
+      return (.refused(refusal(failure, to: applicant)), nil)
     }
-    if mode == .open {
-      try transaction.admit(key: key, id: applicant.deviceID, by: .open, at: now)
-      return .admitted
+
+    var grant = LeaseOffice.Grant()
+    var refusal = leases.poolFull()
+    let address = try transaction.attempt { () throws(StoreError) -> IPv4Address? in
+      try admit(applicant, match, question.mode, transaction, at: now)
+      if applicant.origin.isRelayHost { return leases.registry.network.pool.relayAddress }
+      switch try leases.claim(of: applicant, over: question.dead, transaction) {
+      case .has(let address): return address
+      case .refused(let reason):
+        refusal = reason
+        return nil
+      case .needs(let wanted):
+        grant = try leases.grant(wanted, to: applicant.key.bytes, applicant.deviceID, transaction, at: now)
+        return grant.address
+      }
     }
+    // So that nobody looks at them again soon.
+    for key in grant.inUse { try transaction.touchLease(ofKey: key, at: now) }
+    return (address.map { .admitted($0) } ?? .refused(refusal), grant.reclaimed)
+  }
+
+  /// What is decided about a device that is known under its present key, if nothing has to be written for it.
+  private func standing(
+    of question: Question, _ transaction: borrowing Transaction
+  ) throws(StoreError) -> Decision? {
+    if question.applicant.origin.isRelayHost { return .admitted(leases.registry.network.pool.relayAddress) }
+    switch try leases.claim(of: question.applicant, over: question.dead, transaction) {
+    case .has(let address): return .admitted(address)
+    case .refused(let refusal): return .refused(refusal)
+    case .needs: return nil
+    }
+  }
+
+  /// What a device is told that is not known, if it cannot be let in.
+  private func answer(
+    toStranger applicant: Applicant, _ mode: AdmissionMode, _ transaction: borrowing Transaction
+  ) throws(StoreError) -> Decision? {
+    // Not before the key: a device that is known already may be behind the same NAT as somebody who guesses.
+    if applicant.token != nil, mode != .open { return objectionToToken(of: applicant).map { .refused($0) } }
+    if mode == .open { return nil }
     // Who has no invite is not told which device IDs there are.
     guard mode == .approve else {
       return .refused(
@@ -128,6 +185,21 @@ final class AdmissionDesk: Sendable {
       throw .admission(.idTaken(by: other.key))
     }
     return .pending
+  }
+
+  /// Sees to it that the device is known under the key that it has come with.
+  private func admit(
+    _ applicant: Applicant, _ match: DeviceMatch?, _ mode: AdmissionMode, _ transaction: borrowing Transaction,
+    at now: Int64
+  ) throws(StoreError) {
+    let key = applicant.key.bytes
+    if let match {
+      if match.key == .next { try transaction.promoteNextKey(key) }
+    } else if let token = applicant.token, mode != .open {
+      try transaction.admit(key: key, id: applicant.deviceID, redeeming: token.hash, at: now)
+    } else {
+      try transaction.admit(key: key, id: applicant.deviceID, by: .open, at: now)
+    }
   }
 
   private func objection(to applicant: Applicant) -> Refusal? {
@@ -247,7 +319,7 @@ final class AdmissionDesk: Sendable {
       return .some(former)
     }
     guard let former else { return false }
-    former?.settle(.refused(Refusal(.sessionReplaced, "the device has connected anew")))
+    former?.settle(refusing: Refusal(.sessionReplaced, "the device has connected anew"))
     return true
   }
 
@@ -297,7 +369,7 @@ final class AdmissionDesk: Sendable {
         switch result {
         case .success:
           drop(entry.session, applicant)
-          entry.session.settle(.admitted)
+          entry.session.settle(refusing: nil)
           reply(.success(device))
         case .failure(let error):
           reply(.failure(.store(error)))
@@ -313,7 +385,7 @@ final class AdmissionDesk: Sendable {
       if state.denied.count < Self.maximumDenied { state.denied[entry.applicant.key] = now }
     }
     drop(entry.session, entry.applicant)
-    entry.session.settle(.refused(Refusal(.denied, "an operator of the relay has turned this device away")))
+    entry.session.settle(refusing: Refusal(.denied, "an operator of the relay has turned this device away"))
     return PendingDevice(entry.applicant, waiting: now.since(entry.since))
   }
 }

@@ -8,7 +8,7 @@ struct Origin: Sendable {
   let name: String
   /// The address alone, or an IPv6 address's first half, by which strangers are limited.
   let host: String
-  /// Whether this is the relay host itself, which has the pool's first address.
+  /// Whether this is the relay host itself, which has an address of its own.
   let isRelayHost: Bool
 
   static let relayHost = Origin(name: "this host", host: "this host", isRelayHost: true)

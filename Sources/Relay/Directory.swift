@@ -22,6 +22,12 @@ final class Directory: Sendable {
     count.add(1, ordering: .releasing)
   }
 
+  /// Makes room for the addresses of `pool`, which has all that there are now.
+  func grow(to pool: IPv4Prefix) {
+    current.withLock { $0 = $0.grown(to: pool) }
+    count.add(1, ordering: .releasing)
+  }
+
   /// The sessions by address at one time, in pages as large as the square root of the pool, so that a change copies
   /// little of it.
   struct Snapshot: Sendable {
@@ -42,6 +48,16 @@ final class Directory: Sendable {
       let page = Int(offset >> pageBits)
       let slot = Int(offset & (1 << pageBits - 1))
       return slot < pages[page].count ? pages[page][slot] : nil
+    }
+
+    fileprivate func grown(to larger: IPv4Prefix) -> Snapshot {
+      var grown = Snapshot(pool: larger)
+      for (page, sessions) in pages.enumerated() {
+        for (slot, session) in sessions.enumerated() where session != nil {
+          grown.set(session, at: IPv4Address(bits: pool.network.bits + UInt32(page) << pageBits + UInt32(slot)))
+        }
+      }
+      return grown
     }
 
     fileprivate mutating func set(_ session: Session?, at address: IPv4Address) {

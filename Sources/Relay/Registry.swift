@@ -1,5 +1,6 @@
 internal import Link
 internal import Noise
+internal import Store
 internal import Synchronization
 internal import SystemIO
 internal import Wire
@@ -8,83 +9,153 @@ internal import Wire
 final class Registry: Sendable {
   // Set once.
   let directory: Directory
-  private let welcome: @Sendable (IPv4Address) -> Welcome
+  private let keepalive: Duration
 
   // Guarded by its lock.
   private let state: Mutex<State>
 
   private struct State {
-    var leases: LeaseTable
+    var network: RelayNetwork
     var roster: Roster
-    /// Devices that an operator has sent away, and when: by a count of these events.
+    /// Devices that an operator has sent away, and those that have lost or changed their leases, and when: by a count of
+    /// these events. Kept for as long as anything is being decided, since only what was decided before does not hold.
     var sentAway: [PublicKey: Int] = [:]
-    var dismissals = 0
+    var moved: [String: Int] = [:]
+    var changes = 0
+    /// How often it is being decided about the device with this key.
+    var deciding: [PublicKey: Int] = [:]
   }
 
   init(settings: RelaySettings) {
-    let leases = LeaseTable(pool: settings.pool)
-    directory = Directory(pool: settings.pool)
-    state = Mutex(State(leases: leases, roster: Roster(listLimit: settings.peerList)))
-    welcome = { address in
-      Welcome(
-        address: address, pool: leases.pool, relayAddress: leases.relayAddress,
-        keepalive: Int(settings.keepalive.nanoseconds / 1_000_000))
+    keepalive = settings.keepalive
+    directory = Directory(pool: settings.network.pool.prefix)
+    state = Mutex(State(network: settings.network, roster: Roster(listLimit: settings.peerList)))
+  }
+
+  var network: RelayNetwork { state.withLock { $0.network } }
+
+  /// How many devices are in, and how many can be, the relay host not counted.
+  var occupancy: (online: Int, capacity: Int) {
+    state.withLock { state in
+      let isHostIn = state.roster.member(at: state.network.pool.relayAddress) != nil
+      return (state.roster.members.count - (isHostIn ? 1 : 0), state.network.pool.capacity)
     }
   }
 
-  var relayAddress: IPv4Address { state.withLock { $0.leases.relayAddress } }
+  /// Who is in at which address, the relay host too.
+  var holders: [IPv4Address: String] { state.withLock { $0.roster.holders } }
 
-  /// How many devices are in, and how many can be, the relay host not counted.
-  var occupancy: (online: Int, capacity: Int) { state.withLock { ($0.leases.online, $0.leases.capacity) } }
+  // MARK: Decisions
 
-  /// How often an operator has sent a device away. Who was let in by a decision that is older than its own dismissal is not.
-  var dismissals: Int { state.withLock { $0.dismissals } }
+  /// To be called before it is decided whether to let a device in, and with which address; `endDeciding` once it is let in or
+  /// not. Returns how many changes there were that make older decisions void.
+  func beginDeciding(_ applicant: Applicant) -> Int {
+    state.withLock { state in
+      state.deciding[applicant.key, default: 0] += 1
+      return state.changes
+    }
+  }
+
+  func endDeciding(_ applicant: Applicant) {
+    state.withLock { state in
+      let count = state.deciding[applicant.key] ?? 0
+      state.deciding[applicant.key] = count > 1 ? count - 1 : nil
+      guard state.deciding.isEmpty else { return }
+      state.sentAway = [:]
+      state.moved = [:]
+    }
+  }
+
+  /// Whether another session of the device is in, and has to be asked whether it lives.
+  func isContested(by applicant: Applicant, over dead: Session?) -> Bool {
+    state.withLock { contestant(of: applicant, over: dead, $0) != nil }
+  }
+
+  private func contestant(of applicant: Applicant, over dead: Session?, _ state: State) -> Session? {
+    guard let older = state.roster.member(applicant.deviceID), older.session !== dead,
+      older.applicant.instance != applicant.instance,
+      // Nobody else is the relay's own host.
+      !applicant.origin.isRelayHost
+    else { return nil }
+    return older.session
+  }
+
+  /// Sees to it that the device of a lease does not come in with that by a decision of before. False: it is in, or about to
+  /// come in. The caller takes the lease away then, on the store's thread.
+  func withdraw(_ lease: Lease) -> Bool {
+    state.withLock { state in
+      guard state.roster.member(lease.deviceID) == nil, PublicKey(lease.key).flatMap({ state.deciding[$0] }) == nil
+      else { return false }
+      noteMove(of: lease.deviceID, &state)
+      return true
+    }
+  }
+
+  /// The device has another lease from now on, or none. To be called on the store's thread, before that is committed.
+  func noteMove(of deviceID: String) {
+    state.withLock { noteMove(of: deviceID, &$0) }
+  }
+
+  private func noteMove(of deviceID: String, _ state: inout State) {
+    state.changes += 1
+    if !state.deciding.isEmpty { state.moved[deviceID] = state.changes }
+  }
 
   enum Admission {
     /// The session is in and has been told so.
-    case admitted(IPv4Address)
-    case refused(Refusal)
+    case admitted
     /// An older session has this device ID. It has to be asked whether it lives.
     case contested(by: Session)
-    /// The device was sent away after it had been decided to let it in.
+    /// Something has changed for the device after it had been decided to let it in.
     case outdated
   }
 
-  /// Gives `session` an address. The session that it replaces, if any, is closed: one of the same process, or `dead`.
-  /// `decided` is how many `dismissals` there were when it was decided to let the device in.
-  func admit(_ session: Session, _ applicant: Applicant, decided: Int, over dead: Session? = nil) -> Admission {
+  /// Lets `session` in at `address`, its device's lease. The session that it replaces, if any, is closed: one of the same
+  /// process, or `dead`. `decided` is what `beginDeciding` has returned.
+  func admit(
+    _ session: Session, _ applicant: Applicant, at address: IPv4Address, decided: Int, over dead: Session? = nil
+  ) -> Admission {
     return state.withLock { state in
-      if let dismissal = state.sentAway[applicant.key], dismissal > decided { return .outdated }
+      let change = max(state.sentAway[applicant.key] ?? 0, state.moved[applicant.deviceID] ?? 0)
+      if change > decided { return .outdated }
+      if let older = contestant(of: applicant, over: dead, state) { return .contested(by: older) }
+      // It was not to be moved before its older session was asked, which is gone now.
+      let insists = applicant.addressRequired && !session.origin.isRelayHost
+      if insists, let insisted = applicant.address, insisted != address { return .outdated }
       if let older = state.roster.member(applicant.deviceID) {
-        // Nobody else is the relay's own host.
-        guard older.session === dead || older.applicant.instance == applicant.instance || session.origin.isRelayHost
-        else {
-          return .contested(by: older.session)
-        }
-      }
-      let address: IPv4Address
-      if session.origin.isRelayHost {
-        address = state.leases.relayAddress
-      } else {
-        switch state.leases.take(
-          for: applicant.deviceID, wants: applicant.address, required: applicant.addressRequired)
-        {
-        case .success(let lease): address = lease
-        case .failure(let refusal): return .refused(refusal)
-        }
-      }
-      if let older = state.roster.member(applicant.deviceID) {
-        remove(older, keeping: address, from: &state)
+        remove(older, from: &state)
         older.session.end(Refusal(.sessionReplaced, "the device has connected anew"))
+      }
+      // It has another lease already, and gets that when it connects anew.
+      if let former = state.roster.member(at: address) {
+        remove(former, from: &state)
+        former.session.end(Refusal(.sessionReplaced, "the device has another address now"))
       }
       // The welcome leaves before any update can, since those are made under this lock too, and before any data can; and
       // whoever hears of it, by whatever way, finds the session.
-      session.connection.send(control: ControlMessage.welcome(welcome(address)).frame()) {
+      session.connection.send(control: ControlMessage.welcome(welcome(address, state.network)).frame()) {
         directory.set(session, at: address)
       }
       let member = state.roster.add(session, applicant, at: address)
       state.roster.tellEverything(to: member)
-      return .admitted(address)
+      return .admitted
+    }
+  }
+
+  private func welcome(_ address: IPv4Address, _ network: RelayNetwork) -> Welcome {
+    Welcome(
+      address: address, pool: network.pool.prefix, pool6: network.pool6, relayAddress: network.pool.relayAddress,
+      keepalive: Int(keepalive.nanoseconds / 1_000_000))
+  }
+
+  /// Makes the pool larger, and tells everybody; no address changes.
+  func grow(to prefix: IPv4Prefix) {
+    state.withLock { state in
+      state.network.pool = state.network.pool.with(prefix)
+      directory.grow(to: prefix)
+      for member in state.roster.members.values {
+        member.send(ControlMessage.welcome(welcome(member.address, state.network)).frame())
+      }
     }
   }
 
@@ -96,10 +167,8 @@ final class Registry: Sendable {
     }
   }
 
-  /// `kept` is an address that the device has just been given anew.
-  private func remove(_ member: Member, keeping kept: IPv4Address? = nil, from state: inout State) {
+  private func remove(_ member: Member, from state: inout State) {
     directory.set(nil, at: member.address)
-    if !member.session.origin.isRelayHost, member.address != kept { state.leases.release(member.address) }
     state.roster.remove(member)
   }
 
@@ -123,11 +192,22 @@ final class Registry: Sendable {
   /// another one by now. These keys are worthless in the store.
   func dismiss(_ deviceID: String, _ keys: [PublicKey], _ refusal: Refusal) {
     let session = state.withLock { state in
-      state.dismissals += 1
+      state.changes += 1
       let member = state.roster.member(deviceID)
       member?.isDismissed = true
-      for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = state.dismissals }
+      if !state.deciding.isEmpty {
+        for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = state.changes }
+      }
       return member?.session
+    }
+    session?.end(refusal)
+  }
+
+  /// Lets a device connect anew that is in at another address than `address`.
+  func move(_ deviceID: String, to address: IPv4Address, _ refusal: Refusal) {
+    let session = state.withLock { state -> Session? in
+      guard let member = state.roster.member(deviceID), member.address != address else { return nil }
+      return member.session
     }
     session?.end(refusal)
   }

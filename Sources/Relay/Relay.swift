@@ -6,13 +6,14 @@
 //   Forwarder             finds the destination's session, gathers a run of frames for it
 //   FrameConnection.send  hands the run to the kernel, whichever loop the destination belongs to
 //
-// `Registry` says who is in, `LeaseTable` who has which address, `Directory` who is reached under it.
+// `Registry` says who is in, the store who has which address, `Directory` who is reached under it.
 
 public import Logging
+internal import Store
 internal import Synchronization
 public import SystemIO
 public import SystemPackage
-public import Wire
+internal import Wire
 
 /// A relay: admits devices, leases virtual addresses, forwards frames, announces peers. For any thread.
 public final class Relay: @unchecked Sendable {
@@ -36,7 +37,8 @@ public final class Relay: @unchecked Sendable {
     self.settings = settings
     let registry = Registry(settings: settings)
     self.registry = registry
-    let desk = AdmissionDesk(settings.store, mode: settings.admission, logger: logger)
+    let desk = AdmissionDesk(
+      settings.store, LeaseOffice(registry: registry, age: settings.leaseAge), mode: settings.admission, logger: logger)
     self.desk = desk
     var events: [EventLoop] = []
     for _ in 0..<settings.threads { events.append(try EventLoop()) }
@@ -50,8 +52,8 @@ public final class Relay: @unchecked Sendable {
     for acceptor in acceptors { try acceptor.start() }
   }
 
-  /// The relay host's own virtual address: the pool's first.
-  public var address: IPv4Address { registry.relayAddress }
+  /// The network that it serves now.
+  public var network: RelayNetwork { registry.network }
 
   /// Begins to serve, on threads of its own.
   public func start() {
@@ -79,7 +81,10 @@ public final class Relay: @unchecked Sendable {
   /// Gathers the relay's state from its loops and gives it to `reply`, on one of their threads.
   public func status(_ reply: @escaping @Sendable (RelayStatus) -> Void) {
     let (online, capacity) = registry.occupancy
-    let empty = RelayStatus(pool: settings.pool, address: address, online: online, capacity: capacity)
+    let network = registry.network
+    let empty = RelayStatus(
+      pool: network.pool.prefix, pool6: network.pool6, address: network.pool.relayAddress, online: online,
+      capacity: capacity)
     let gathered = Gathering(empty, parts: loops.count)
     for loop in loops {
       loop.events.post {

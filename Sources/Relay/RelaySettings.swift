@@ -1,5 +1,4 @@
 public import Store
-public import Wire
 
 /// What a relay needs to know, as plain values.
 public struct RelaySettings: Sendable {
@@ -8,8 +7,10 @@ public struct RelaySettings: Sendable {
   /// Who has been admitted, and which invites there are.
   public var store: Store
   public var admission: AdmissionMode
-  /// The network that leases come from; its first address is the relay host's own.
-  public var pool: IPv4Prefix
+  /// The network that it serves at first.
+  public var network: RelayNetwork
+  /// How long a device must have been away before another may get its address, in a pool that is full.
+  public var leaseAge: Duration
   /// After this silence a device is asked for a sign of life; after three of them it is dead.
   public var keepalive: Duration
   /// How many bytes of data may wait for one destination.
@@ -20,13 +21,14 @@ public struct RelaySettings: Sendable {
   public var peerList: Int
 
   public init(
-    keys: RelayKeys, store: Store, admission: AdmissionMode, pool: IPv4Prefix, keepalive: Duration, queueLimit: Int,
-    threads: Int, peerList: Int = 1000
+    keys: RelayKeys, store: Store, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
+    keepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000
   ) {
     self.keys = keys
     self.store = store
     self.admission = admission
-    self.pool = pool
+    self.network = network
+    self.leaseAge = leaseAge
     self.keepalive = keepalive
     self.queueLimit = queueLimit
     self.threads = threads

@@ -41,6 +41,11 @@ struct Roster {
 
   func member(_ deviceID: String) -> Member? { members[deviceID] }
 
+  func member(at address: IPv4Address) -> Member? { byAddress[address] }
+
+  /// The device IDs of those that are in, by address.
+  var holders: [IPv4Address: String] { byAddress.mapValues(\.applicant.deviceID) }
+
   // MARK: Coming and going
 
   /// Adds a member, whose device and address have no other one.

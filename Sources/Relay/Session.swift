@@ -1,6 +1,6 @@
 // The journey of a device into the network: hello and the first message of a handshake → `greet`: the relay proves who it is →
-// `meet`: the device has proved who it is and asks to be let in → the `AdmissionDesk` decides, an operator perhaps →
-// `admit`: the `Registry` gives it an address.
+// `meet`: the device has proved who it is and asks to be let in → the `AdmissionDesk` decides, an operator perhaps, and the
+// `LeaseOffice` gives it an address → `admit`: the `Registry` lets it in.
 
 internal import Link
 internal import Logging
@@ -193,18 +193,19 @@ final class Session: EventHandler, @unchecked Sendable {
   /// Asks the desk whether the device may join; `dead` is an older session of it that has given no sign of life.
   private func decide(about applicant: Applicant, over dead: Session? = nil) {
     state = .deciding
-    let asOf = loop.registry.dismissals
-    loop.desk.decide(applicant) { [self] decision in
+    let asOf = loop.registry.beginDeciding(applicant)
+    loop.desk.decide(applicant, over: dead) { [self] decision in
       loop.events.post { self.learn(decision, about: applicant, asOf: asOf, over: dead) }
     }
   }
 
   private func learn(
-    _ decision: AdmissionDesk.Decision, about applicant: Applicant, asOf: Int, over dead: Session? = nil
+    _ decision: AdmissionDesk.Decision, about applicant: Applicant, asOf: Int, over dead: Session?
   ) {
+    defer { loop.registry.endDeciding(applicant) }
     guard case .deciding = state else { return }
     switch decision {
-    case .admitted: admit(applicant, asOf: asOf, over: dead)
+    case .admitted(let address): admit(applicant, at: address, asOf: asOf, over: dead)
     case .refused(let refusal): refuse(refusal, to: applicant)
     case .pending:
       guard loop.desk.keep(self, applicant) else {
@@ -223,13 +224,11 @@ final class Session: EventHandler, @unchecked Sendable {
     }
   }
 
-  /// An operator has decided about a session that waits for that. From any thread.
-  func settle(_ decision: AdmissionDesk.Decision) {
+  /// An operator has decided about a session that waits for that: to let it in, or to refuse it. From any thread.
+  func settle(refusing refusal: Refusal?) {
     loop.events.post { [self] in
       guard case .pending(let applicant) = state else { return }
-      if case .admitted = decision { return decide(about: applicant) }
-      state = .deciding
-      learn(decision, about: applicant, asOf: 0)
+      if let refusal { refuse(refusal, to: applicant) } else { decide(about: applicant) }
     }
   }
 
@@ -242,9 +241,9 @@ final class Session: EventHandler, @unchecked Sendable {
     close(telling: refusal)
   }
 
-  private func admit(_ applicant: Applicant, asOf: Int, over dead: Session?) {
-    switch loop.registry.admit(self, applicant, decided: asOf, over: dead) {
-    case .admitted(let address):
+  private func admit(_ applicant: Applicant, at address: IPv4Address, asOf: Int, over dead: Session?) {
+    switch loop.registry.admit(self, applicant, at: address, decided: asOf, over: dead) {
+    case .admitted:
       state = .joined(applicant, address: address)
       connection.payloadLimit = FrameHeader.maximumPayload
       if let newest = loop.keys.successor(of: shownKey) {
@@ -254,8 +253,6 @@ final class Session: EventHandler, @unchecked Sendable {
       loop.desk.noteSeen(applicant)
       loop.logger.info("\(applicant.deviceID) joined as \(address) from \(origin.name)")
       loop.announce()
-    case .refused(let refusal):
-      refuse(refusal, to: applicant)
     case .outdated:
       decide(about: applicant, over: dead)
     case .contested(let older):

@@ -42,6 +42,8 @@ final class Connection: @unchecked Sendable {
   /// What SQLite has said last that failed.
   private var lastError: StoreError?
   private var needsTransaction = false
+  /// What is undone takes it back too.
+  var freeSearch = FreeSearch()
 
   /// How long to wait for another program, such as one that makes a copy, to let go of the file.
   private static let busyTimeout: CInt = 5_000
@@ -83,6 +85,10 @@ final class Connection: @unchecked Sendable {
 
   /// Every row of the answer, as `read` makes it.
   func rows<Item>(_ sql: String, _ values: SQLValue..., read: (borrowing Row) -> Item) throws(StoreError) -> [Item] {
+    try rows(sql, values, read: read)
+  }
+
+  func rows<Item>(_ sql: String, _ values: [SQLValue], read: (borrowing Row) -> Item) throws(StoreError) -> [Item] {
     let statement = try prepare(sql, values)
     defer { finish(statement) }
     var items: [Item] = []
@@ -167,11 +173,13 @@ final class Connection: @unchecked Sendable {
     try run("BEGIN IMMEDIATE")
     needsTransaction = true
     defer { needsTransaction = false }
+    let search = freeSearch
     do {
       let result = try body()
       try run("COMMIT")
       return result
     } catch {
+      freeSearch = search
       if isInTransaction { try? run("ROLLBACK") }
       throw error
     }
@@ -179,20 +187,38 @@ final class Connection: @unchecked Sendable {
 
   /// Runs `body` in the open transaction; nothing of it stays if it fails, and what was done before does.
   func atomically<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    let result = try attempt { () throws(StoreError) -> Result? in .some(try body()) }
+    guard let result else { preconditionFailure("it has a result or throws") }
+    return result
+  }
+
+  /// As `atomically`, and nothing of it stays either if `body` returns `nil`.
+  func attempt<Result>(_ body: () throws(StoreError) -> Result?) throws(StoreError) -> Result? {
     try run("SAVEPOINT operation")
+    let search = freeSearch
     do {
-      let result = try body()
-      try run("RELEASE operation")
-      return result
-    } catch {
-      do throws(StoreError) {
-        try run("ROLLBACK TO operation")
+      if let result = try body() {
         try run("RELEASE operation")
-      } catch {
-        // Rather nothing of the whole transaction than half of this.
-        if isInTransaction { try? run("ROLLBACK") }
+        return result
       }
+    } catch {
+      freeSearch = search
+      undoOperation()
       throw error
+    }
+    freeSearch = search
+    undoOperation()
+    try checkTransaction()
+    return nil
+  }
+
+  private func undoOperation() {
+    do throws(StoreError) {
+      try run("ROLLBACK TO operation")
+      try run("RELEASE operation")
+    } catch {
+      // Rather nothing of the whole transaction than half of this.
+      if isInTransaction { try? run("ROLLBACK") }
     }
   }
 

@@ -6,7 +6,7 @@ struct Schema {
   static let applicationID: Int64 = 0x4D4E_4544
 
   /// A step that has been released is never changed; what is new is a further one.
-  static let current = Schema(migrations: [devicesAndInvites])
+  static let current = Schema(migrations: [devicesAndInvites, leases])
 
   var version: Int { migrations.count }
 
@@ -37,5 +37,27 @@ struct Schema {
       -- When it was used up or revoked.
       ended_at INTEGER
     ) WITHOUT ROWID;
+    """
+
+  private static let leases = """
+    CREATE TABLE leases (
+      -- In the host's byte order, so that neighbours are neighbours here too.
+      address INTEGER NOT NULL PRIMARY KEY CHECK (address BETWEEN 0 AND 4294967295),
+      -- The device's present one: a change of keys takes the lease along.
+      key BLOB NOT NULL UNIQUE REFERENCES devices (key) ON UPDATE CASCADE ON DELETE CASCADE,
+      pinned INTEGER NOT NULL CHECK (pinned IN (0, 1)),
+      last_used INTEGER NOT NULL
+    );
+    CREATE INDEX leases_by_use ON leases (last_used, address) WHERE pinned = 0;
+
+    -- What the leases are from: one row, none before the relay has begun for the first time.
+    CREATE TABLE network (
+      id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+      pool TEXT NOT NULL,
+      relay_address INTEGER NOT NULL CHECK (relay_address BETWEEN 0 AND 4294967295),
+      -- What the relay has made up itself; kept while the configuration says otherwise.
+      own_pool TEXT,
+      own_pool6 TEXT
+    );
     """
 }

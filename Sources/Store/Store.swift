@@ -82,6 +82,20 @@ public final class Store: Sendable {
     if let error = queue.post(posted) { then(.failure(error)) }
   }
 
+  /// As `perform`, and waits until the operation is done. From any thread that nobody waits for: not one that serves.
+  public func performAndWait<Value: Sendable>(
+    _ operation: @escaping @Sendable (borrowing Transaction) throws(StoreError) -> Value
+  ) throws(StoreError) -> Value {
+    let outcome: Outcome<Value>
+    do {
+      outcome = try Outcome()
+    } catch {
+      throw .failed("the store", detail: "there is nothing to wait with: \(error)")
+    }
+    perform(operation, then: outcome.put)
+    return try outcome.wait().get()
+  }
+
   /// Takes no further operations, carries out those that wait, and returns once the file is closed. From any thread but
   /// the store's own; a second time does nothing.
   public func close() {
@@ -95,6 +109,28 @@ public final class Store: Sendable {
 
   /// From any thread.
   public var statistics: StoreStatistics { queue.statistics }
+}
+
+/// What an operation comes to, for a thread that waits for it.
+private final class Outcome<Value: Sendable>: Sendable {
+  private let result = Mutex<Result<Value, StoreError>?>(nil)
+  private let isThere: WakeUp
+
+  init() throws(Errno) {
+    isThere = try WakeUp()
+  }
+
+  @Sendable func put(_ result: Result<Value, StoreError>) {
+    self.result.withLock { $0 = result }
+    isThere.raise()
+  }
+
+  func wait() -> Result<Value, StoreError> {
+    while true {
+      if let result = result.withLock({ $0 }) { return result }
+      _ = isThere.wait(until: Instant.now().advanced(by: .seconds(3600)))
+    }
+  }
 }
 
 /// What a store has done since it was opened.
@@ -114,4 +150,9 @@ public struct StoreStatistics: Equatable, Sendable {
 /// What an operation works on: the tables, as they are within the transaction. Its operations are in extensions.
 public struct Transaction: ~Copyable {
   let connection: Connection
+
+  /// Runs `body`; if it returns `nil` or fails, nothing of what it has done stays, and what was done before does.
+  public func attempt<Result>(_ body: () throws(StoreError) -> Result?) throws(StoreError) -> Result? {
+    try connection.attempt(body)
+  }
 }

@@ -80,11 +80,13 @@ extension Transaction {
 
   // MARK: Being in
 
-  /// Notes that the device of `key` was there at `time`. Nothing happens if there is none, or if it was seen later.
+  /// Notes that the device of `key` was there at `time`, and used its lease. Nothing happens to a device that was seen later,
+  /// nor if there is none.
   public func touch(key: [UInt8], at time: Int64) throws(StoreError) {
     try connection.run(
       "UPDATE devices SET last_seen = ?2 WHERE (key = ?1 OR next_key = ?1) AND last_seen < ?2", .blob(key),
       .integer(time))
+    try touchLease(ofKey: key, at: time)
   }
 
   /// The first phase of a change of keys: from now on the device of `key` may join with `next` as well, until
@@ -115,18 +117,19 @@ extension Transaction {
 
   // MARK: Going
 
-  /// Refuses the device of this ID for good, by all its keys; its ID is free for another key. Nothing happens if it is
-  /// revoked already.
+  /// Refuses the device of this ID for good, by all its keys; its ID is free for another key, and its address for anybody.
+  /// Nothing happens if it is revoked already.
   ///
   /// Throws `noSuchDevice`.
   @discardableResult
   public func revoke(id: String) throws(StoreError) -> DeviceRecord {
+    if let active = try device(id: id), active.status == .active { try dropLease(ofKey: active.key) }
     try connection.run("UPDATE devices SET status = 'revoked' WHERE device_id = ? AND status = 'active'", .text(id))
     guard let device = try device(id: id) else { throw .noSuchDevice }
     return device
   }
 
-  /// Forgets that there was a device of this ID, so that its key is as good as any again. While the ID has an active
+  /// Forgets that there was a device of this ID, so that its key is as good as any again, and its address free. While the ID has an active
   /// device, only that one is forgotten: those that had the ID before and were revoked stay refused.
   ///
   /// Returns what is forgotten. Throws `noSuchDevice`.
@@ -136,7 +139,10 @@ extension Transaction {
     let active = all.filter { $0.status == .active }
     let forgotten = active.isEmpty ? all : active
     if forgotten.isEmpty { throw .noSuchDevice }
-    for device in forgotten { try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key)) }
+    for device in forgotten {
+      try dropLease(ofKey: device.key)
+      try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key))
+    }
     return forgotten
   }
 }

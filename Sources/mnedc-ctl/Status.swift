@@ -27,7 +27,7 @@ struct Status: ParsableCommand {
 
   private static func text(_ relay: RelayReport) -> String {
     var lines = [
-      "relay      \(relay.pool) at \(relay.listen.joined(separator: ", "))",
+      "relay      \(relay.pool)\(relay.pool6.map { ", \($0)" } ?? "") at \(relay.listen.joined(separator: ", "))",
       "key        \(relay.fingerprint)",
       "admission  \(relay.admission), \(relay.pending) pending",
       "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",

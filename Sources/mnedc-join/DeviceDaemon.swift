@@ -186,7 +186,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     if let former = self.address, former != address {
       daemon.logger.warning(
-        "the relay has given \(former) to another device; this one has \(address) now, and its open connections are lost"
+        "the relay has given this device \(address) in place of \(former); its open connections are lost"
       )
     }
     self.address = address

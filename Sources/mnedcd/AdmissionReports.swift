@@ -54,6 +54,26 @@ extension DevicesReport.Device {
   }
 }
 
+extension LeasesReport.Lease {
+  init(_ lease: LeaseStatus) {
+    self.init(
+      address: lease.address.description, address6: lease.address6?.description, deviceId: lease.deviceID,
+      kind: LeasesReport.Kind(lease.kind), online: lease.isOnline, lastUsedAt: Int(lease.lastUsed))
+  }
+}
+
+extension LeasesReport.Kind {
+  fileprivate init(_ kind: LeaseStatus.Kind) {
+    self =
+      switch kind {
+      case .leased: .leased
+      case .pinned: .pinned
+      case .fixed: .fixed
+      case .outside: .outside
+      }
+  }
+}
+
 extension ControlAnswer {
   init<Value>(
     _ result: Result<Value, StoreError>, of deviceID: String = "", _ report: (Value) -> any Codable & Sendable
@@ -61,6 +81,15 @@ extension ControlAnswer {
     switch result {
     case .success(let value): self = .report(report(value))
     case .failure(let error): self = .failed(ControlError(error, of: deviceID))
+    }
+  }
+
+  init(lease result: Result<LeaseStatus, LeaseError>) {
+    switch result {
+    case .success(let lease): self = .report(LeasesReport([LeasesReport.Lease(lease)]))
+    case .failure(.store(let error)): self = .failed(ControlError(error))
+    case .failure(let error):
+      self = .failed(ControlError(error.isAboutNothing ? .notFound : .failed, error.description))
     }
   }
 
@@ -86,6 +115,15 @@ extension ControlError {
       self.init(.busy, error.description)
     default:
       self.init(.failed, error.description)
+    }
+  }
+}
+
+extension LeaseError {
+  fileprivate var isAboutNothing: Bool {
+    switch self {
+    case .noSuchDevice, .noSuchLease: true
+    default: false
     }
   }
 }

@@ -8,10 +8,10 @@ import Wire
 enum InviteServers {
   /// Those that were asked for; else those of `relay.public-address`; else what can be found out from where it listens.
   static func servers(
-    _ wanted: [String], _ settings: Settings.Relay, listening: [SocketAddress]
+    _ wanted: [String], _ settings: Settings.Relay, _ pool: IPv4Prefix, listening: [SocketAddress]
   ) throws(ControlError) -> [String] {
     guard wanted.isEmpty else { return try wanted.map { text throws(ControlError) in try parse(text).description } }
-    let servers = settings.publicAddresses.isEmpty ? found(listening, settings.pool) : settings.publicAddresses
+    let servers = settings.publicAddresses.isEmpty ? found(listening, pool) : settings.publicAddresses
     guard !servers.isEmpty else {
       throw ControlError(
         .failed,

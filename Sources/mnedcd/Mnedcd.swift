@@ -1,6 +1,7 @@
 import ArgumentParser
 import Config
 import Program
+import Relay
 import Wire
 
 struct Mnedcd: ParsableCommand {
@@ -22,9 +23,10 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Lease virtual addresses from this network (default: \(defaults.pool)).", valueName: "prefix"),
-    transform: { try ValueKind<IPv4Prefix>.pool.option($0) })
-  var pool: IPv4Prefix?
+      "Lease virtual addresses from this network, or choose one: auto (default: \(ValueKind.pool.text(defaults.pool))).",
+      valueName: "prefix"),
+    transform: { try ValueKind<Settings.Pool>.pool.option($0) })
+  var pool: Settings.Pool?
 
   @Option(
     help: ArgumentHelp(
@@ -67,6 +69,13 @@ struct Mnedcd: ParsableCommand {
     if let socket { settings.relay.socket = socket }
     if let state { settings.relay.state = state }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
+    if case .prefix(let prefix) = settings.relay.pool {
+      do throws(RelayNetwork.Problem) {
+        try RelayNetwork.check(settings.relay.addresses, of: prefix)
+      } catch {
+        throw Failure(.configuration, error.description)
+      }
+    }
     if daemon.check { return try daemon.show(settings) }
     try RelayDaemon(settings).run()
   }

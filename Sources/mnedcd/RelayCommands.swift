@@ -64,7 +64,10 @@ final class RelayCommands {
       answer(ControlAnswer(waiting: Result { () throws(OperatorError) in try relay.deny(name) }))
     case .devices:
       devices(relay, answer)
-    case .revoke(let id) where id == hostID, .forget(let id) where id == hostID:
+    case .leases:
+      relay.leases { answer(ControlAnswer($0) { LeasesReport($0.map { LeasesReport.Lease($0) }) }) }
+    case .revoke(let id) where id == hostID, .forget(let id) where id == hostID,
+      .pinLease(let id, _) where id == hostID:
       answer(
         .failed(
           ControlError(
@@ -73,6 +76,10 @@ final class RelayCommands {
       relay.revoke(id) { answer(ControlAnswer($0, of: id) { DevicesReport([DevicesReport.Device($0, nil)]) }) }
     case .forget(let id):
       relay.forget(id) { answer(ControlAnswer($0, of: id) { DevicesReport($0.map { DevicesReport.Device($0, nil) }) }) }
+    case .pinLease(let id, let text):
+      pinLease(id, text, relay, answer)
+    case .freeLease(let name):
+      relay.freeLease(name) { answer(ControlAnswer(lease: $0)) }
     case .stop:
       preconditionFailure("the daemon sees to that itself")
     }
@@ -106,7 +113,8 @@ final class RelayCommands {
       if let id = order.deviceID, !DeviceID.isValid(id) {
         throw ControlError(.badRequest, "device_id is \(ValueKind<String>.deviceID.rule)")
       }
-      servers = try InviteServers.servers(order.servers, settings, listening: relay.addresses)
+      servers = try InviteServers.servers(
+        order.servers, settings, relay.network.pool.prefix, listening: relay.addresses)
       _ = try InviteServers.text(key, [UInt8](repeating: 0, count: Token.size), servers)
     } catch {
       return answer(.failed(error))
@@ -128,6 +136,14 @@ final class RelayCommands {
         answer(.failed(ControlError(error)))
       }
     }
+  }
+
+  private func pinLease(_ deviceID: String, _ text: String?, _ relay: Relay, _ answer: @escaping Answer) {
+    let address = text.flatMap { IPv4Address($0) }
+    guard (text == nil) == (address == nil) else {
+      return answer(.failed(ControlError(.badRequest, "address is an IPv4 address, four numbers from 0 to 255")))
+    }
+    relay.pinLease(of: deviceID, to: address) { answer(ControlAnswer(lease: $0)) }
   }
 
   private func devices(_ relay: Relay, _ answer: @escaping Answer) {

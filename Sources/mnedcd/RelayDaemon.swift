@@ -48,7 +48,8 @@ final class RelayDaemon {
     } catch let error as StoreError {
       throw Failure(error)
     }
-    let relay = try Self.makeRelay(settings, keys, store, listeners, daemon.logger)
+    let network = try Self.settleNetwork(settings, store, daemon.logger)
+    let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
     let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
     if let tun, let identity {
@@ -64,8 +65,9 @@ final class RelayDaemon {
     relay.start()
     device?.start()
     let places = relay.addresses.map(\.description).joined(separator: ", ")
-    daemon.logger.notice("relay for \(settings.pool) at \(places), key \(relay.publicKey.fingerprint)")
-    notifyServiceManager("READY=1\nSTATUS=relay for \(settings.pool) at \(places)")
+    let pool = relay.network.pool.prefix
+    daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
+    notifyServiceManager("READY=1\nSTATUS=relay for \(pool) at \(places)")
     try daemon.run {
       device?.stop()
       relay.stop()
@@ -153,8 +155,23 @@ final class RelayDaemon {
     }
   }
 
+  private static func settleNetwork(
+    _ settings: Settings.Relay, _ store: Store, _ logger: Logger
+  ) throws -> RelayNetwork {
+    do {
+      let (network, notices) = try RelayNetwork.settle(
+        in: store, pool: RelayNetwork.PoolChoice(settings.pool), pool6: RelayNetwork.Pool6Choice(settings.pool6),
+        fixed: settings.addresses)
+      for notice in notices { logger.warning("\(notice)") }
+      return network
+    } catch {
+      throw if case .store(let error) = error { Failure(error) } else { Failure(.configuration, error.description) }
+    }
+  }
+
   private static func makeRelay(
-    _ settings: Settings.Relay, _ keys: RelayKeys, _ store: Store, _ listeners: RelayListeners, _ logger: Logger
+    _ settings: Settings.Relay, _ keys: RelayKeys, _ store: Store, _ network: RelayNetwork,
+    _ listeners: RelayListeners, _ logger: Logger
   ) throws -> Relay {
     let threads =
       switch settings.threads {
@@ -164,8 +181,8 @@ final class RelayDaemon {
     do {
       return try Relay(
         RelaySettings(
-          keys: keys, store: store, admission: AdmissionMode(settings.admission), pool: settings.pool,
-          keepalive: settings.keepalive, queueLimit: settings.queue, threads: threads,
+          keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
+          leaseAge: settings.leaseAge, keepalive: settings.keepalive, queueLimit: settings.queue, threads: threads,
           peerList: settings.peerList),
         listeners, logger: logger)
     } catch {
@@ -211,6 +228,28 @@ extension AdmissionMode {
       case .invite: .invite
       case .approve: .approve
       case .open: .open
+      }
+  }
+}
+
+extension RelayNetwork.PoolChoice {
+  fileprivate init(_ setting: Settings.Pool) {
+    self =
+      switch setting {
+      case .auto:
+        .auto(avoiding: HostAddresses.networks().map { IPv4Prefix(IPv4Address(bits: $0.address), length: $0.length) })
+      case .prefix(let prefix): .prefix(prefix)
+      }
+  }
+}
+
+extension RelayNetwork.Pool6Choice {
+  fileprivate init(_ setting: Settings.Pool6) {
+    self =
+      switch setting {
+      case .auto: .auto
+      case .off: .off
+      case .prefix(let prefix): .prefix(prefix)
       }
   }
 }

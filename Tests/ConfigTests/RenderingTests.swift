@@ -18,6 +18,8 @@ import Wire
         relay:
           listen: "[::]:3334"
           pool: 10.0.0.0/24
+          pool6: auto
+          lease-age: 30d
           device: true
           interface: mnedc0
           mtu: 1400
@@ -94,7 +96,16 @@ extension Settings {
       .prefix(.random(in: 1...3, using: &numbers))
       .map { ServerAddress(host: $0, port: .random(in: 0...UInt16.max, using: &numbers)) }
     let address = IPv4Address(bits: .random(in: 0x8000_0000...0xDFFF_FFFF, using: &numbers))
-    settings.relay.pool = IPv4Prefix(address, length: .random(in: 8...30, using: &numbers))
+    settings.relay.pool =
+      Bool.random(using: &numbers)
+      ? .auto : .prefix(IPv4Prefix(address, length: .random(in: 8...30, using: &numbers)))
+    let high = 0xFD << 56 | UInt64.random(in: 0..<1 << 56, using: &numbers)
+    let pool6 = IPv6Prefix(IPv6Address(high: high, low: 0), length: 96)
+    settings.relay.pool6 = [.auto, .off, .prefix(pool6)].randomElement(using: &numbers)!
+    settings.relay.leaseAge = .seconds(Int.random(in: 0...315_360_000, using: &numbers))
+    for name in ["a", "null", "1e3", "x.y"].shuffled(using: &numbers).prefix(.random(in: 0...4, using: &numbers)) {
+      settings.relay.addresses[name] = IPv4Address(bits: .random(in: 0x8000_0000...0xDFFF_FFFF, using: &numbers))
+    }
     settings.relay.device = .random(using: &numbers)
     settings.relay.interface = arbitraryName(&numbers)
     settings.relay.mtu = .random(in: 576...65535, using: &numbers)

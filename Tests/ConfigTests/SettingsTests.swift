@@ -30,6 +30,9 @@ import Wire
       relay:
         listen: ["[::1]:0", 127.0.0.1:3335]
         pool: 172.16.0.0/12
+        pool6: fd12:3456:789a:1::/96
+        lease-age: 2d
+        addresses: {cam: 172.16.0.9, "10.0.0.7": 172.20.0.1}
         device: false
         interface: relay0
         mtu: 576
@@ -58,7 +61,12 @@ import Wire
     expected.join.cipher = .aes256GCM
     expected.join.peerKeys = ["shop-1": ValueTests.key, "shop-2": ValueTests.key.reversed()]
     expected.relay.listen = [ServerAddress(host: "::1", port: 0), ServerAddress(host: "127.0.0.1", port: 3335)]
-    expected.relay.pool = try #require(IPv4Prefix("172.16.0.0/12"))
+    expected.relay.pool = .prefix(try #require(IPv4Prefix("172.16.0.0/12")))
+    expected.relay.pool6 = .prefix(try #require(IPv6Prefix("fd12:3456:789a:1::/96")))
+    expected.relay.leaseAge = .seconds(2 * 86_400)
+    expected.relay.addresses = [
+      "cam": IPv4Address(bits: 0xAC10_0009), "10.0.0.7": IPv4Address(bits: 0xAC14_0001),
+    ]
     expected.relay.device = false
     expected.relay.interface = "relay0"
     expected.relay.mtu = 576
@@ -101,7 +109,7 @@ import Wire
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
         "join.address",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
-        "relay.pool", "relay.device", "relay.interface",
+        "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
         "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.peer-list", "relay.threads",
         "relay.socket", "relay.state",
         "relay.admission", "relay.user", "relay.public-address",

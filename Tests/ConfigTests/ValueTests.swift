@@ -40,8 +40,8 @@ import Wire
         "0": "\"0\" is out of range; expected a whole number from 1 to 10000",
         "x": "\"x\" is not a number of devices; expected a whole number from 1 to 10000",
       ])
-    try expect(.inviteLifetime, ["1s": "1s", "24h": "24h", "90m": "90m", "8760h": "8760h"])
-    refuse(.inviteLifetime, ["999ms": "\"999ms\" is out of range; expected 1s to 8760h, in ms, s, m or h"])
+    try expect(.inviteLifetime, ["1s": "1s", "24h": "1d", "90m": "90m", "8760h": "365d", "25h": "25h"])
+    refuse(.inviteLifetime, ["999ms": "\"999ms\" is out of range; expected 1s to 365d, in ms, s, m, h or d"])
   }
 
   @Test func `a server is a name or an address, with a port or without`() throws {
@@ -109,7 +109,8 @@ import Wire
     try expect(
       .pool,
       ["10.0.0.0/8": "10.0.0.0/8", "192.168.1.4/30": "192.168.1.4/30", "100.64.0.0/10": "100.64.0.0/10"])
-    let rule = "expected a network of length /8 to /30, such as 10.0.0.0/24"
+    try expect(.pool, ["auto": "auto"])
+    let rule = "expected auto or a network of length /8 to /30, such as 10.0.0.0/24"
     let others = "devices need addresses of their own, such as 10.0.0.0/24"
     refuse(
       .pool,
@@ -126,6 +127,38 @@ import Wire
         "127.0.0.0/24": "\"127.0.0.0/24\" is loopback (127.0.0.0/8); \(others)",
         "0.0.0.0/8": "\"0.0.0.0/8\" is in \"this network\" (0.0.0.0/8); \(others)",
         "255.255.255.0/24": "\"255.255.255.0/24\" is reserved (240.0.0.0/4); \(others)",
+      ])
+  }
+
+  @Test func `a pool of IPv6 addresses is a /96 that anybody may make up`() throws {
+    try expect(
+      .pool6, ["auto": "auto", "off": "off", "FD00:1::/96": "fd00:1::/96", "fd12:3:4:5::/96": "fd12:3:4:5::/96"])
+    let rule = "expected auto, off or a network of length /96 within fd00::/8, such as fd12:3456:789a:1::/96"
+    refuse(
+      .pool6,
+      [
+        "on": "\"on\" is not an IPv6 network; \(rule)", "fd00::": "\"fd00::\" is not an IPv6 network; \(rule)",
+        "10.0.0.0/24": "\"10.0.0.0/24\" is not an IPv6 network; \(rule)",
+        "fd00::/64": "\"fd00::/64\" is out of range; \(rule)",
+        "2001:db8::/96": "\"2001:db8::/96\" is out of range; \(rule)",
+        "fd00::1/96": #""fd00::1/96" has bits set behind the prefix; the network is fd00::/96"#,
+      ])
+  }
+
+  @Test func `a lease may grow old, or not at all`() throws {
+    try expect(.leaseAge, ["0s": "0s", "30d": "30d", "36h": "36h", "720h": "30d", "3650d": "3650d"])
+    let rule = "expected 0s to 3650d, in ms, s, m, h or d"
+    refuse(
+      .leaseAge,
+      ["3651d": "\"3651d\" is out of range; \(rule)", "1w": "\"1w\" is not a duration; \(rule)"])
+  }
+
+  @Test func `an address is fixed for one device only`() throws {
+    let text = "relay:\n  addresses:\n    a: 10.0.0.7\n    b: 10.0.0.7\n    a: 10.0.0.8\n    c: 10.0.0\n"
+    #expect(
+      complaints(text) == [
+        "4:8: a has the same; an IPv4 address belongs to one only", "5:5: a is listed twice; first on line 3",
+        #"6:8: "10.0.0" is not an IPv4 address; expected four numbers from 0 to 255, such as 10.0.0.7"#,
       ])
   }
 

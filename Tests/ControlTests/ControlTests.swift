@@ -135,7 +135,8 @@ import Testing
   @Test(
     arguments: [
       .key, .invites, .pending, .devices, .uninvite(id: "0123abcd"), .approve("SHA256:x"), .deny("cam"),
-      .revoke(deviceID: "cam"), .forget(deviceID: "cam"), .invite(InviteOrder()),
+      .revoke(deviceID: "cam"), .forget(deviceID: "cam"), .leases, .freeLease("10.0.0.7"),
+      .pinLease(deviceID: "cam", address: nil), .pinLease(deviceID: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
       .invite(
         InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
     ] as [ControlCommand])

@@ -63,13 +63,21 @@ def default(body):
     return found and found[1].replace("\\&", "")
 
 
+def commands(program):
+    """What the program's own parser says about it, its subcommands and theirs."""
+
+    def whole(command):
+        inner = [each for each in command.get("subcommands", []) if each["commandName"] != "help"]
+        return [command, *(each for one in inner for each in whole(one))]
+
+    return whole(json.loads(run(program, "--experimental-dump-help").stdout)["command"])
+
+
 def options(program):
     """{frozenset of names}: argument, of the program and its subcommands, as its own parser describes them."""
-    command = json.loads(run(program, "--experimental-dump-help").stdout)["command"]
-    commands = [command, *(each for each in command.get("subcommands", []) if each["commandName"] != "help")]
     return {
         frozenset(name["name"] for name in argument["names"]): argument
-        for each in commands
+        for each in commands(program)
         for argument in each.get("arguments", [])
         if argument["kind"] != "positional"
     }
@@ -77,11 +85,9 @@ def options(program):
 
 def positionals(program):
     """The names of the arguments that are no options, of the program and its subcommands."""
-    command = json.loads(run(program, "--experimental-dump-help").stdout)["command"]
-    commands = [command, *(each for each in command.get("subcommands", []) if each["commandName"] != "help")]
     return {
         argument["valueName"]
-        for each in commands
+        for each in commands(program)
         for argument in each.get("arguments", [])
         if argument["kind"] == "positional"
     }
@@ -213,7 +219,7 @@ def settings_in_force(*options):
 
 def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
     """The schema's table is the one place that says which keys there are."""
-    real = re.findall(r'\b(?:one|optional|list|mapping)\("([a-z.-]+)"', source("Config/Schema.swift"))
+    real = re.findall(r'\b(?:one|optional|list|mapping)\("([a-z0-9.-]+)"', source("Config/Schema.swift"))
     assert len(real) > 10 and set(manual_keys()) == set(real)
 
 
@@ -250,7 +256,7 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 # --- JSON ---
 
 
-ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport"]
+ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +280,7 @@ def test_every_key_that_real_programs_print_is_documented(flat):
         printed["mnedc-peers"] |= printed_keys(json.loads(node.mnedc("mnedc-peers", "--json").stdout))
 
     collect(lab.relay), collect(device)
-    for command in (["invite", "--device-id", "x"], ["invites"], ["pending"], ["devices"], ["key"], ["revoke", "d2"]):
+    for command in (["invite", "--device-id", "x"], ["invites"], ["pending"], ["devices"], ["key"], ["leases"], ["revoke", "d2"]):
         printed["mnedc-ctl"] |= printed_keys(json.loads(lab.relay.mnedc("mnedc-ctl", *command, "--json").stdout))
     printed["mnedc-ctl"] |= printed_keys(json.loads(device.mnedc("mnedc-ctl", "key", "--json").stdout))
     running["relay"].kill()

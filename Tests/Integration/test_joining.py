@@ -15,6 +15,13 @@ def sessions(lab, device_id=None):
     return [each for each in found if device_id in (None, each["device_id"])]
 
 
+def short_leases(lab):
+    """A relay's configuration by which the address of a device that has left may be another's at once."""
+    config = lab.directory / "leases.yaml"
+    config.write_text("relay: {lease-age: 0s}\n")
+    return config
+
+
 def test_idle_connections_do_not_hold_up_a_join(flat):
     """The reference served one connection at a time until it had sent something."""
     lab = flat(2)
@@ -31,7 +38,7 @@ def test_idle_connections_do_not_hold_up_a_join(flat):
 def test_the_300th_join_is_told_that_the_pool_is_full_and_hurts_nobody(flat):
     """The reference counted addresses in a byte that wrapped, and gave the same one twice."""
     lab = flat(3)
-    lab.start_relay()
+    lab.start_relay("--config", short_leases(lab))
     first, second, crowd = lab["d1"], lab["d2"], lab["d3"]
     lab.start_device(first), lab.start_device(second)
     lost = first.watch(second.virtual_address())
@@ -84,7 +91,7 @@ def test_a_device_gets_its_address_again_when_it_comes_back(flat):
 def test_an_address_given_back_is_used_again(flat):
     """With room for one device, each can have it after the other."""
     lab = flat(2)
-    lab.start_relay("--pool", "10.7.0.0/30")
+    lab.start_relay("--config", short_leases(lab), "--pool", "10.7.0.0/30")
     for name in ("d1", "d2", "d1"):
         device = lab.start_device(name)
         assert lab[name].virtual_address() == "10.7.0.2"

@@ -60,7 +60,7 @@ import Wire
   }
 
   @Test func `the 300th join of a /24 says that the pool is full and hurts nobody`() throws {
-    let relay = try TestRelay()
+    let relay = try TestRelay(leaseAge: .zero)
     defer { relay.stop() }
     var members: [(client: RawFrameClient, address: IPv4Address)] = []
     var refusals: [Refusal] = []

@@ -1,7 +1,7 @@
 internal import Logging
 public import Noise
 public import Relay
-internal import Store
+public import Store
 public import SystemIO
 public import Wire
 
@@ -9,24 +9,32 @@ public import Wire
 public final class TestRelay: Sendable {
   public let relay: Relay
   private let directory: TemporaryDirectory
-  private let store: Store
+  public let store: Store
+
+  /// What it began with, and what an operator was told of that.
+  public let network: RelayNetwork
+  public let notices: [String]
 
   /// The port that it listens on, so that another one can take its place.
   public var address: SocketAddress { relay.addresses[0] }
 
+  /// `state` is a directory that outlives the relay; without one, it has its own.
   public init(
-    pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2,
-    admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey()), peerList: Int = 1000
+    pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .off, leaseAge: Duration = .seconds(30 * 86_400),
+    fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2,
+    admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey()), state: String? = nil,
+    peerList: Int = 1000
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
     }
     directory = TemporaryDirectory()
-    store = try Store(directory: directory.path)
+    store = try Store(directory: state ?? directory.path)
+    (network, notices) = try RelayNetwork.settle(in: store, pool: .prefix(prefix), pool6: pool6, fixed: fixed)
     relay = try Relay(
       RelaySettings(
-        keys: keys, store: store, admission: admission, pool: prefix, keepalive: keepalive, queueLimit: 4 << 20,
-        threads: threads, peerList: peerList), RelayListeners(on: [listen]),
+        keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,
+        queueLimit: 4 << 20, threads: threads, peerList: peerList), RelayListeners(on: [listen]),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     relay.start()
   }

@@ -1,0 +1,85 @@
+public import Store
+public import Wire
+
+/// A lease as an operator gets to see it.
+public struct LeaseStatus: Sendable, Equatable {
+  public enum Kind: String, Sendable {
+    /// The device keeps it until it has been away for long and the pool is full.
+    case leased
+    /// An operator has pinned it: the device keeps it.
+    case pinned
+    /// The configuration gives it to the device.
+    case fixed
+    /// It is not of the pool any more, or not for this device by the configuration: the device gets another when it joins.
+    case outside
+  }
+
+  public var address: IPv4Address
+  /// `nil`: the network has none.
+  public var address6: IPv6Address?
+  public var deviceID: String
+  public var kind: Kind
+  public var isOnline: Bool
+  /// When the device joined or left last, in Unix seconds.
+  public var lastUsed: Int64
+}
+
+extension LeaseStatus {
+  init(_ lease: Lease, _ network: RelayNetwork, isOnline: Bool) {
+    let fixed = network.pool.fixed[lease.deviceID]
+    let isValid = network.pool.isLeasable(lease.address, to: lease.deviceID) && fixed ?? lease.address == lease.address
+    self.init(
+      address: lease.address, address6: isValid ? network.pool6?.address(of: lease.address) : nil,
+      deviceID: lease.deviceID,
+      kind: !isValid ? .outside : fixed != nil ? .fixed : lease.isPinned ? .pinned : .leased,
+      isOnline: isOnline, lastUsed: lease.lastUsed)
+  }
+}
+
+/// Why a lease cannot be what an operator wants.
+public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
+  case store(StoreError)
+  /// No device of this ID was ever let in.
+  case noSuchDevice(String)
+  /// Nobody has a lease by this device ID or address.
+  case noSuchLease(String)
+  case revoked(String)
+  /// The configuration says which address the device has.
+  case fixed(String, IPv4Address)
+  /// Why the device cannot have the address.
+  case notForDevice(String)
+  case poolFull(IPv4Prefix)
+  /// The device is in with it.
+  case inUse(String, IPv4Address)
+
+  public var description: String {
+    switch self {
+    case .store(let error): error.description
+    case .noSuchDevice(let id): "the relay knows no device \(id); see `mnedc-ctl devices`"
+    case .noSuchLease(let name): "there is no lease of \(name); see `mnedc-ctl leases`"
+    case .revoked(let id): "\(id) is revoked, and has no address any more"
+    case .fixed(let id, let address):
+      "the relay's configuration gives \(address) to \(id); change relay.addresses and start the relay again"
+    case .notForDevice(let problem): "\(problem); choose another address, or free it first (`mnedc-ctl lease free`)"
+    case .poolFull(let pool):
+      "no address of the pool \(pool) is free; free one (`mnedc-ctl lease free`), or give the relay a larger pool"
+    case .inUse(let id, let address):
+      "\(id) is in with \(address), which can be freed once it has left; `mnedc-ctl revoke` ends its session for good"
+    }
+  }
+}
+
+/// Why the pool stays as it is.
+public enum PoolError: Error, Sendable, Equatable, CustomStringConvertible {
+  case store(StoreError)
+  /// Only a pool that has the present one in it can take its place while the relay runs.
+  case notLarger(IPv4Prefix, than: IPv4Prefix)
+
+  public var description: String {
+    switch self {
+    case .store(let error): error.description
+    case .notLarger(let wanted, let pool):
+      "the pool \(pool) cannot become \(wanted), which does not contain it, while the relay runs: that needs a restart"
+    }
+  }
+}

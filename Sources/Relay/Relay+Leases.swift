@@ -1,0 +1,123 @@
+// What an operator does to leases and their pool. Every `reply` is called once, on any thread.
+
+public import Store
+internal import SystemIO
+public import Wire
+
+extension Relay {
+  /// All leases by address, those outside the pool too.
+  public func leases(_ reply: @escaping @Sendable (Result<[LeaseStatus], StoreError>) -> Void) {
+    let registry = registry
+    settings.store.perform(
+      { transaction throws(StoreError) in try transaction.leases() },
+      then: { result in
+        let (network, holders) = (registry.network, registry.holders)
+        reply(
+          result.map { leases in
+            leases.map { LeaseStatus($0, network, isOnline: holders[$0.address] == $0.deviceID) }
+          })
+      })
+  }
+
+  /// Sees to it that the device keeps its address, or gets and keeps `address`, for which it connects anew if it is in. A
+  /// device that was let in once and has no address gets one.
+  public func pinLease(
+    of deviceID: String, to address: IPv4Address?,
+    _ reply: @escaping @Sendable (Result<LeaseStatus, LeaseError>) -> Void
+  ) {
+    let (office, now) = (desk.leases, UnixTime.now())
+    settings.store.perform(
+      { transaction throws(StoreError) in
+        try office.pin(deviceID, to: address, transaction, at: now)
+      },
+      then: { [registry] result in
+        if case .success(.success(let lease)) = result {
+          registry.move(
+            deviceID, to: lease.address,
+            Refusal(.sessionReplaced, "the relay's operator has given \(deviceID) the address \(lease.address)"))
+        }
+        reply(Self.status(result, registry))
+      })
+  }
+
+  /// Frees the lease of a device, by its ID or its address, so that the address is anybody's. Of a device that is in, only
+  /// the pin is taken away; if there is none, it fails.
+  public func freeLease(_ name: String, _ reply: @escaping @Sendable (Result<LeaseStatus, LeaseError>) -> Void) {
+    let office = desk.leases
+    settings.store.perform(
+      { transaction throws(StoreError) in try office.free(name, transaction) },
+      then: { [registry] result in reply(Self.status(result, registry)) })
+  }
+
+  private static func status(
+    _ result: Result<Result<Lease, LeaseError>, StoreError>, _ registry: Registry
+  ) -> Result<LeaseStatus, LeaseError> {
+    result.mapError { .store($0) }.flatMap { $0 }.map { lease in
+      LeaseStatus(lease, registry.network, isOnline: registry.holders[lease.address] == lease.deviceID)
+    }
+  }
+
+  /// Makes the pool larger while the relay runs, to a prefix of 8 bits at the least. Nobody gets another address, the relay's host neither; every device is told.
+  public func growPool(to prefix: IPv4Prefix, _ reply: @escaping @Sendable (Result<Void, PoolError>) -> Void) {
+    settings.store.perform(
+      { [registry] transaction throws(StoreError) -> Result<Void, PoolError> in
+        let pool = registry.network.pool
+        // What was stored by then, since another growth may be about to be told.
+        var network =
+          try transaction.network() ?? NetworkRecord(pool: pool.prefix, relayAddress: pool.relayAddress)
+        guard prefix.contains(network.pool) else {
+          return .failure(.notLarger(prefix, than: network.pool))
+        }
+        guard prefix != network.pool else { return .success(()) }
+        network.pool = prefix
+        try transaction.setNetwork(network)
+        return .success(())
+      },
+      then: { [registry] result in
+        let outcome = result.mapError { PoolError.store($0) }.flatMap { $0 }
+        if case .success = outcome, registry.network.pool.prefix != prefix { registry.grow(to: prefix) }
+        reply(outcome)
+      })
+  }
+}
+
+extension LeaseOffice {
+  /// Pins the device's lease, once it has moved to `address` if that is another. Nothing is written if it fails.
+  func pin(
+    _ deviceID: String, to address: IPv4Address?, _ transaction: borrowing Transaction, at now: Int64
+  ) throws(StoreError) -> Result<Lease, LeaseError> {
+    let pool = registry.network.pool
+    guard let device = try transaction.device(id: deviceID) else { return .failure(.noSuchDevice(deviceID)) }
+    guard device.status == .active else { return .failure(.revoked(deviceID)) }
+    if let fixed = pool.fixed[deviceID] { return .failure(.fixed(deviceID, fixed)) }
+    let present = try transaction.lease(ofKey: device.key).flatMap { pool.isLeasable($0.address) ? $0 : nil }
+    let isThere = present.map { address ?? $0.address == $0.address } ?? false
+    if !isThere {
+      if let address, let problem = try objection(to: address, for: deviceID, pool, transaction) {
+        return .failure(.notForDevice(problem))
+      }
+      guard try grant(address, to: device.key, deviceID, transaction, at: now).address != nil else {
+        return .failure(.poolFull(pool.prefix))
+      }
+    }
+    guard let lease = try transaction.lease(ofKey: device.key) else { return .failure(.noSuchLease(deviceID)) }
+    try transaction.pinLease(at: lease.address, true)
+    return try transaction.lease(ofKey: device.key).map { .success($0) } ?? .failure(.noSuchLease(deviceID))
+  }
+
+  /// Returns the lease as it is then, or as it was.
+  func free(_ name: String, _ transaction: borrowing Transaction) throws(StoreError) -> Result<Lease, LeaseError> {
+    let pool = registry.network.pool
+    var found = try IPv4Address(name).flatMap { address throws(StoreError) in try transaction.lease(at: address) }
+    if found == nil, let device = try transaction.device(id: name) { found = try transaction.lease(ofKey: device.key) }
+    guard let lease = found else { return .failure(.noSuchLease(name)) }
+    if pool.fixed[lease.deviceID] == lease.address { return .failure(.fixed(lease.deviceID, lease.address)) }
+    if registry.withdraw(lease) {
+      try transaction.dropLease(at: lease.address)
+      return .success(lease)
+    }
+    guard lease.isPinned else { return .failure(.inUse(lease.deviceID, lease.address)) }
+    try transaction.pinLease(at: lease.address, false)
+    return try transaction.lease(at: lease.address).map { .success($0) } ?? .failure(.noSuchLease(name))
+  }
+}

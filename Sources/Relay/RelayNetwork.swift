@@ -1,0 +1,143 @@
+public import Store
+public import Wire
+
+/// The network that a relay serves.
+public struct RelayNetwork: Sendable {
+  /// What is leased from; it may grow.
+  public internal(set) var pool: LeasePool
+  /// Where each lease's IPv6 address is; `nil`: it has none.
+  public let pool6: IPv6Prefix?
+
+  public init(pool: LeasePool, pool6: IPv6Prefix? = nil) {
+    self.pool = pool
+    self.pool6 = pool6
+  }
+}
+
+extension RelayNetwork {
+  public enum PoolChoice: Sendable {
+    /// The relay chooses at its first start, clear of these networks, and keeps to it.
+    case auto(avoiding: [IPv4Prefix])
+    case prefix(IPv4Prefix)
+  }
+
+  public enum Pool6Choice: Sendable {
+    /// The relay makes one up at its first start, and keeps to it.
+    case auto
+    case off
+    case prefix(IPv6Prefix)
+  }
+
+  /// Why a relay cannot begin with what it is told.
+  public enum Problem: Error, CustomStringConvertible {
+    case store(StoreError)
+    /// No private network is left to choose.
+    case noPool
+    /// No host of the pool can have this address, which is fixed for a device.
+    case notForHosts(IPv4Address, deviceID: String, IPv4Prefix)
+    /// It is the relay's own.
+    case ofRelay(IPv4Address, deviceID: String)
+
+    public var description: String {
+      switch self {
+      case .store(let error): error.description
+      case .noPool:
+        "this host has addresses in, or routes to, all private networks, so that no pool can be chosen; name one "
+          + "(relay.pool) that its devices have no other use for"
+      case .notForHosts(let address, let deviceID, let pool):
+        "relay.addresses gives \(address) to \(deviceID), but the pool \(pool) has no such address to lease; none is "
+          + "leased that ends in .0 or .255, nor the first and the last"
+      case .ofRelay(let address, let deviceID):
+        "relay.addresses gives \(address) to \(deviceID), but that is the relay's own; choose another"
+      }
+    }
+  }
+
+  /// Throws if no host of the pool can have one of the addresses that are fixed for devices.
+  public static func check(_ fixed: [String: IPv4Address], of prefix: IPv4Prefix) throws(Problem) {
+    for (deviceID, address) in fixed.sorted(by: { $0.key < $1.key })
+    where !LeasePool.isForHosts(address, of: prefix) {
+      throw .notForHosts(address, deviceID: deviceID, prefix)
+    }
+  }
+
+  /// What the relay serves from now on, by what is wanted and what it served before, which the store has. The relay's own
+  /// address stays if the pool has it. Leases that the pool does not have are kept, but their devices get others. Waits for
+  /// the store.
+  ///
+  /// `notices` is what an operator should know of it, a line each. Nothing is changed if it throws.
+  public static func settle(
+    in store: Store, pool: PoolChoice, pool6: Pool6Choice, fixed: [String: IPv4Address] = [:]
+  ) throws(Problem) -> (network: RelayNetwork, notices: [String]) {
+    let result: Result<(RelayNetwork, [String]), Problem>
+    do throws(StoreError) {
+      result = try store.performAndWait { transaction throws(StoreError) in
+        try settle(transaction, pool, pool6, fixed)
+      }
+    } catch {
+      throw .store(error)
+    }
+    let (network, notices) = try result.get()
+    return (network, notices)
+  }
+
+  private static func settle(
+    _ transaction: borrowing Transaction, _ pool: PoolChoice, _ pool6: Pool6Choice, _ fixed: [String: IPv4Address]
+  ) throws(StoreError) -> Result<(RelayNetwork, [String]), Problem> {
+    let former = try transaction.network()
+    var random = SystemRandomNumberGenerator()
+    var (ownPool, ownPool6) = (former?.ownPool, former?.ownPool6)
+
+    let prefix: IPv4Prefix
+    switch pool {
+    case .prefix(let wanted): prefix = wanted
+    case .auto(let networks):
+      ownPool = ownPool ?? AutomaticPool.choose(avoiding: networks, using: &random)
+      guard let ownPool else { return .failure(.noPool) }
+      prefix = ownPool
+    }
+    let prefix6: IPv6Prefix?
+    switch pool6 {
+    case .prefix(let wanted): prefix6 = wanted
+    case .off: prefix6 = nil
+    case .auto:
+      ownPool6 = ownPool6 ?? AutomaticPool.makePool6(using: &random)
+      prefix6 = ownPool6
+    }
+    let formerAddress = former?.relayAddress
+    let relayAddress = formerAddress.flatMap { LeasePool.isForHosts($0, of: prefix) ? $0 : nil }
+    let pool = LeasePool(prefix, relayAddress: relayAddress, fixed: fixed)
+    do throws(Problem) {
+      try check(fixed, of: prefix)
+    } catch {
+      return .failure(error)
+    }
+    if let owner = pool.owner(of: pool.relayAddress) { return .failure(.ofRelay(pool.relayAddress, deviceID: owner)) }
+
+    var notices: [String] = []
+    for (deviceID, address) in fixed.sorted(by: { $0.key < $1.key }) {
+      guard let lease = try transaction.lease(at: address), lease.deviceID != deviceID else { continue }
+      try transaction.dropLease(at: address)
+      let loser = lease.deviceID
+      notices.append(
+        "\(address) is for \(deviceID) now (relay.addresses); \(loser), which had it, gets another when it joins")
+    }
+    let network = NetworkRecord(
+      pool: prefix, relayAddress: pool.relayAddress, ownPool: ownPool, ownPool6: ownPool6)
+    if network != former { try transaction.setNetwork(network) }
+    if let former, former.pool != prefix {
+      let lost = try transaction.leases().count { !pool.isLeasable($0.address) }
+      if lost > 0 { notices.append(notice(of: lost, former, network)) }
+    }
+    return .success((RelayNetwork(pool: pool, pool6: prefix6), notices))
+  }
+
+  private static func notice(of lost: Int, _ former: NetworkRecord, _ network: NetworkRecord) -> String {
+    let own =
+      former.relayAddress == network.relayAddress
+      ? "" : ", and the relay has \(network.relayAddress) in place of \(former.relayAddress)"
+    let devices = lost == 1 ? "device gets another address when it joins" : "devices get other addresses when they join"
+    return "the pool is \(network.pool) and was \(former.pool): \(lost) \(devices)\(own)"
+      + "; to undo it, write \(former.pool) to relay.pool and start again"
+  }
+}

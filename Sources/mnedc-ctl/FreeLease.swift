@@ -1,0 +1,27 @@
+import ArgumentParser
+import Control
+import Program
+
+struct FreeLease: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "free",
+    abstract: "Takes the address of a device that is not in, for others to have.",
+    discussion: "Of a device that is in, only the pin is taken away. For root, and for the relay's user.")
+
+  @Argument(help: "The device's ID, or the address.")
+  var lease: String
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let report: LeasesReport = try control.ask(.freeLease(lease))
+    try output.show(report) {
+      report.leases.map { lease in
+        lease.online
+          ? "\(lease.address) is not pinned any more; \(lease.deviceId) is in, and has it"
+          : "\(lease.address) is free; \(lease.deviceId) has no address any more"
+      }.joined(separator: "\n")
+    }
+  }
+}

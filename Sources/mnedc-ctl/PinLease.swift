@@ -1,0 +1,30 @@
+import ArgumentParser
+import Config
+import Control
+import Program
+import Wire
+
+struct PinLease: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pin",
+    abstract: "Lets a device keep its address for good, or gives it another for good.",
+    discussion: "For another address it connects anew if it is in. For root, and for the relay's user.")
+
+  @Argument(help: "The device's ID.")
+  var device: String
+
+  @Argument(
+    help: "The address that it is to have (default: the one that it has).",
+    transform: { try ValueKind<IPv4Address>.virtualAddress.option($0) })
+  var address: IPv4Address?
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let report: LeasesReport = try control.ask(.pinLease(deviceID: device, address: address?.description))
+    try output.show(report) {
+      report.leases.map { "\($0.address) is for \($0.deviceId) from now on" }.joined(separator: "\n")
+    }
+  }
+}
