@@ -36,7 +36,12 @@ import Wire
       return true
     }
 
-    func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {}
+    func configure(
+      address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
+    ) throws(TunError) -> MissingIPv6? { nil }
+
+    func clearAddresses() throws(TunError) {}
+    func hostNetworks() throws(TunError) -> [HostNetwork] { [] }
   }
 
   private func allocations(payload: Int) throws -> UInt {
