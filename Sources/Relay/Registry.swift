@@ -8,6 +8,8 @@ internal import Wire
 final class Registry: Sendable {
   // Set once.
   let directory: Directory
+  /// The network's IPv6 addresses.
+  let pool6: IPv6Prefix?
   private let welcome: @Sendable (IPv4Address) -> Welcome
 
   // Guarded by its lock.
@@ -48,9 +50,12 @@ final class Registry: Sendable {
     let leases = LeaseTable(pool: settings.pool)
     directory = Directory(pool: settings.pool)
     state = Mutex(State(leases: leases))
+    // As RFC 4193 has it, with a bit string of the relay's own for the random one.
+    let pool6 = IPv6Prefix(IPv6Address(high: 0xFD << 56 | settings.keys.publicKey.hint >> 8, low: 0), length: 96)
+    self.pool6 = pool6
     welcome = { address in
       Welcome(
-        address: address, pool: leases.pool, relayAddress: leases.relayAddress,
+        address: address, pool: leases.pool, pool6: pool6, relayAddress: leases.relayAddress,
         keepalive: Int(settings.keepalive.nanoseconds / 1_000_000))
     }
   }

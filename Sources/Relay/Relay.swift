@@ -53,6 +53,9 @@ public final class Relay: @unchecked Sendable {
   /// The relay host's own virtual address: the pool's first.
   public var address: IPv4Address { registry.relayAddress }
 
+  /// The network's IPv6 addresses, if it has any.
+  public var pool6: IPv6Prefix? { registry.pool6 }
+
   /// Begins to serve, on threads of its own.
   public func start() {
     threads = loops.enumerated().map { index, loop in
@@ -79,7 +82,8 @@ public final class Relay: @unchecked Sendable {
   /// Gathers the relay's state from its loops and gives it to `reply`, on one of their threads.
   public func status(_ reply: @escaping @Sendable (RelayStatus) -> Void) {
     let (online, capacity) = registry.occupancy
-    let empty = RelayStatus(pool: settings.pool, address: address, online: online, capacity: capacity)
+    let empty = RelayStatus(
+      pool: settings.pool, pool6: registry.pool6, address: address, online: online, capacity: capacity)
     let gathered = Gathering(empty, parts: loops.count)
     for loop in loops {
       loop.events.post {

@@ -5,6 +5,8 @@ public import Wire
 /// How a relay does, at one time.
 public struct RelayStatus: Sendable {
   public var pool: IPv4Prefix
+  /// The IPv6 addresses that go with those of the pool.
+  public var pool6: IPv6Prefix?
   /// The relay host's own address.
   public var address: IPv4Address
   /// How many devices have an address in use, and how many can; the relay host is not counted.

@@ -8,6 +8,7 @@ import Program
 import Relay
 import Store
 import SystemIO
+import Tun
 import Wire
 
 /// What the relay does when it is asked at the local socket. Owned by the main thread.
@@ -106,7 +107,9 @@ final class RelayCommands {
       if let id = order.deviceID, !DeviceID.isValid(id) {
         throw ControlError(.badRequest, "device_id is \(ValueKind<String>.deviceID.rule)")
       }
-      servers = try InviteServers.servers(order.servers, settings, listening: relay.addresses)
+      servers = try InviteServers.servers(
+        order.servers, settings, listening: relay.addresses,
+        outside: HostNetwork.Prefix.pools(relay.settings.pool, relay.pool6))
       _ = try InviteServers.text(key, [UInt8](repeating: 0, count: Token.size), servers)
     } catch {
       return answer(.failed(error))

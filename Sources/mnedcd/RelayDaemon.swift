@@ -52,6 +52,7 @@ final class RelayDaemon {
     self.relay = relay
     let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
     if let tun, let identity {
+      if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
       device = try Self.makeDevice(all, tun, relay, identity, daemon)
     } else {
       device = nil
@@ -172,13 +173,30 @@ final class RelayDaemon {
     }
   }
 
+  /// Throws if the network would take addresses away from this host's others.
+  private static func checkOverlap(of relay: Relay, _ tun: LinuxTun) throws(Failure) {
+    let networks: [HostNetwork]
+    do {
+      networks = try tun.hostNetworks()
+    } catch {
+      throw Failure(error)
+    }
+    let pools = HostNetwork.Prefix.pools(relay.settings.pool, relay.pool6)
+    guard let collision = NetworkCollision(of: pools, with: networks) else { return }
+    throw Failure(
+      .configuration,
+      "\(collision): choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
+        + "join.allow-overlap")
+  }
+
   private static func makeDevice(
     _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon
   ) throws -> Device {
     let deviceID = identity.deviceID
-    let settings = DeviceSettings(
+    var settings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: identity.key, all.join), trust: OwnRelay(),
       route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: all.relay.mtu, queueLimit: all.relay.queue)
+    settings.allowOverlap = all.join.allowOverlap
     do {
       return try Device(settings, tun) { event in
         switch event {
@@ -187,7 +205,7 @@ final class RelayDaemon {
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
         case .warning(let line):
           daemon.logger.warning("\(line)")
-        case .pending, .trusted, .keyReplaced, .keyKept:
+        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged:
           break  // The relay knows its own host, and the host its relay.
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
