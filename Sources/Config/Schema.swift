@@ -40,6 +40,7 @@ enum Schema {
     one("join.interface", \.settings.join.interface, .interface),
     one("join.mtu", \.settings.join.mtu, .mtu),
     optional("join.address", \.settings.join.address, .virtualAddress),
+    one("join.allow-overlap", \.settings.join.allowOverlap, .boolean),
     one("join.timeout", \.settings.join.timeout, .joinTimeout),
     one("join.offload", \.settings.join.offload, .offload),
     one("join.socket", \.settings.join.socket, .socketPath),

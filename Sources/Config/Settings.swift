@@ -23,6 +23,8 @@ public struct Settings: Equatable, Sendable {
     public var mtu = 1400
     /// The virtual address to ask the relay for; `nil` takes what it gives.
     public var address: IPv4Address?
+    /// Whether a network may have addresses that mean something else on this host.
+    public var allowOverlap = false
     /// How long the first join may take.
     public var timeout = Duration.seconds(30)
     public var offload = Offload.auto

@@ -2,10 +2,12 @@
 public struct PeersReport: Codable, Sendable, Equatable {
   public struct Member: Codable, Sendable, Equatable {
     public var address: String
+    public var address6: String?
     public var deviceId: String
 
-    public init(address: String, deviceId: String) {
+    public init(address: String, address6: String? = nil, deviceId: String) {
       self.address = address
+      self.address6 = address6
       self.deviceId = deviceId
     }
   }
@@ -19,6 +21,7 @@ public struct PeersReport: Codable, Sendable, Equatable {
 
   public struct Peer: Codable, Sendable, Equatable {
     public var address: String
+    public var address6: String?
     public var deviceId: String
     public var state: State
     /// What only the relay knows: where the device connects from, since when, and the echo between them.
@@ -27,10 +30,11 @@ public struct PeersReport: Codable, Sendable, Equatable {
     public var roundTripMs: Double?
 
     public init(
-      address: String, deviceId: String, state: State, outerAddress: String? = nil, connected: Double? = nil,
-      roundTripMs: Double? = nil
+      address: String, address6: String? = nil, deviceId: String, state: State, outerAddress: String? = nil,
+      connected: Double? = nil, roundTripMs: Double? = nil
     ) {
       self.address = address
+      self.address6 = address6
       self.deviceId = deviceId
       self.state = state
       self.outerAddress = outerAddress

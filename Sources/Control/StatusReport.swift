@@ -148,6 +148,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public var progress: String
   public var interface: String
   public var address: String?
+  public var address6: String?
   public var network: String?
   public var relayAddress: String?
   public var server: String?
@@ -161,15 +162,16 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public var link: LinkReport
 
   public init(
-    deviceId: String, state: State, progress: String, interface: String, address: String?, network: String?,
-    relayAddress: String?, server: String?, roundTripMs: Double?, joins: Int, lastError: String?, peers: Int,
-    packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
+    deviceId: String, state: State, progress: String, interface: String, address: String?, address6: String? = nil,
+    network: String?, relayAddress: String?, server: String?, roundTripMs: Double?, joins: Int, lastError: String?,
+    peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
   ) {
     self.deviceId = deviceId
     self.state = state
     self.progress = progress
     self.interface = interface
     self.address = address
+    self.address6 = address6
     self.network = network
     self.relayAddress = relayAddress
     self.server = server

@@ -10,6 +10,8 @@ public import Wire
 public enum DeviceEvent: Sendable {
   /// In, and the interface is up.
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
+  /// The relay has changed the network while the device is in; its address is the same.
+  case networkChanged(pool: IPv4Prefix, pool6: IPv6Prefix?)
   /// No connection; another attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
   /// The relay has told the device to wait until an operator lets it in.
@@ -47,6 +49,8 @@ public final class Device: @unchecked Sendable {
   private var joins = 0
   private var lastLoss: String?
   private var isReading = false
+  /// Why the interface has no IPv6 address, as was last told.
+  private var missingIPv6: MissingIPv6?
   private lazy var peerSettings = settings.peers
 
   // Owned by whoever starts and stops.
@@ -121,8 +125,8 @@ public final class Device: @unchecked Sendable {
     let sent = connection?.sendStatistics
     return DeviceStatus(
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
-      pool: membership?.pool, relayAddress: membership?.relayAddress, progress: uplink.progress,
-      server: uplink.server,
+      address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
+      relayAddress: membership?.relayAddress, progress: uplink.progress, server: uplink.server,
       roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
       peers: (pump?.peers.peers.values.map { $0 } ?? []).sorted { $0.address < $1.address },
       isPartial: pump?.peers.isPartial ?? false,
@@ -143,24 +147,84 @@ extension Device: EventHandler {
 }
 
 extension Device: UplinkDelegate {
+  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision? {
+    collision(of: HostNetwork.Prefix.pools(welcome.pool, welcome.pool6), from: host)
+  }
+
   func uplinkJoined(_ welcome: Welcome) {
-    let new = Membership(
-      deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress)
-    do {
-      try tun.configure(address: new.address, in: new.pool, mtu: settings.mtu)
-    } catch {
-      return fail(.configure(error))
-    }
-    membership = new
+    guard let new = configure(welcome) else { return }
     joins += 1
+    pump?.uplink = uplink.connection
+    startReading()
+    onEvent(.joined(address: new.address, pool: new.pool, server: uplink.server ?? ""))
+  }
+
+  func uplinkRenewed(_ welcome: Welcome, from host: String?) {
+    guard let former = membership,
+      (former.pool, former.pool6, former.relayAddress) != (welcome.pool, welcome.pool6, welcome.relayAddress)
+    else { return }
+    if let collision = uplinkObjection(to: welcome, from: host) {
+      // What has been there goes on: better a network without its new part than none.
+      return onEvent(
+        .warning("\(collision): this device stays in \(former.pool), as it was, until it has to connect anew"))
+    }
+    guard let new = configure(welcome) else { return }
+    onEvent(.networkChanged(pool: new.pool, pool6: new.pool6))
+  }
+
+  /// Makes interface and membership what a welcome says; `nil` if that has failed, and the device with it.
+  private func configure(_ welcome: Welcome) -> Membership? {
+    let missing: MissingIPv6?
+    do {
+      missing = try tun.configure(
+        address: welcome.address, in: welcome.pool, and: welcome.pool6, mtu: settings.mtu)
+    } catch {
+      fail(.configure(error))
+      return nil
+    }
+    if let missing, missing != missingIPv6 { onEvent(.warning("\(tun.name) has IPv4 alone: \(missing)")) }
+    missingIPv6 = missing
+    let new = Membership(
+      deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress,
+      pool6: welcome.pool6, address6: missing == nil ? welcome.pool6?.address(of: welcome.address) : nil)
+    membership = new
     if let pump {
       pump.rejoin(new)
     } else {
       pump = PacketPump(tun, new, peerSettings, on: events) { [unowned self] in onEvent(.warning($0)) }
     }
-    pump?.uplink = uplink.connection
-    startReading()
-    onEvent(.joined(address: new.address, pool: new.pool, server: uplink.server ?? ""))
+    return new
+  }
+
+  /// What `pools` collide with on this host, which reaches the relay at the address `host`, unless that is allowed.
+  private func collision(of pools: [HostNetwork.Prefix], from host: String?) -> NetworkCollision? {
+    guard !settings.allowOverlap else { return nil }
+    if let place = host.flatMap(HostNetwork.Prefix.init(host:)),
+      let collision = NetworkCollision(of: pools, withRelayAt: place)
+    {
+      return collision
+    }
+    do {
+      return NetworkCollision(of: pools, with: try tun.hostNetworks())
+    } catch {
+      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
+      return nil
+    }
+  }
+
+  /// Without an uplink, the host may be about to move into a network that has the same addresses: they are not taken away from
+  /// it, or there might be no way to the relay any more.
+  private func yieldToHost() {
+    guard let membership,
+      let collision = collision(of: HostNetwork.Prefix.pools(membership.pool, membership.pool6), from: nil)
+    else { return }
+    do {
+      try tun.clearAddresses()
+    } catch {
+      return fail(.configure(error))
+    }
+    self.membership = nil
+    onEvent(.warning("\(collision): \(tun.name) has no address until that is over"))
   }
 
   func uplinkReceived(_ message: ControlMessage) {
@@ -213,6 +277,7 @@ extension Device: UplinkDelegate {
     stopReading()
     pump?.uplink = nil
     lastLoss = reason.description
+    yieldToHost()
     onEvent(.lost(reason, retry: retry))
   }
 }

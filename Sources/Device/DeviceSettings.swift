@@ -19,6 +19,8 @@ public struct DeviceSettings: Sendable {
   public var address: IPv4Address?
   /// The interface's MTU in bytes.
   public var mtu: Int
+  /// Whether to take part in a network even if it has addresses that mean something else on this host.
+  public var allowOverlap = false
   /// How many bytes of data may wait for the relay.
   public var queueLimit: Int
 

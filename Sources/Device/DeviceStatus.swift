@@ -6,9 +6,14 @@ public struct DeviceStatus: Sendable {
   public var deviceID: String
   public var interface: String
   public var isJoined: Bool
-  /// The last lease, which stays configured while there is no uplink; `nil` before the first join.
+  /// The last lease, which stays configured while there is no uplink; `nil` before the first join, and while the interface has
+  /// given its addresses up because the host's other networks have them.
   public var address: IPv4Address?
+  /// The IPv6 address that goes with it; `nil` also where the network or this host has no IPv6.
+  public var address6: IPv6Address?
   public var pool: IPv4Prefix?
+  /// The network's IPv6 addresses, whether this host has IPv6 or not.
+  public var pool6: IPv6Prefix?
   public var relayAddress: IPv4Address?
   /// What the uplink is about, such as `looking up relay.example`.
   public var progress: String

@@ -3,8 +3,8 @@ internal import SystemPackage
 
 /// Who waits for a dialer's end. Called once, on the loop.
 protocol DialerDelegate: AnyObject {
-  /// `server` is the one of the config that `name`, an address, was found under.
-  func dialed(_ descriptor: consuming Descriptor, name: String, server: String)
+  /// `name` is the address with its port, `host` without; `server` the one of the config that it was found under.
+  func dialed(_ descriptor: consuming Descriptor, name: String, host: String?, server: String)
   /// `failures` has what went wrong in order, such as `192.0.2.1:3334: connection refused`.
   func dialFailed(_ failures: [String])
 }
@@ -97,6 +97,7 @@ final class Dialer: EventHandler {
   func handle(_ events: Events) {
     guard let socket = endAttempt() else { return }
     let name = socket.peer.description
+    let host = socket.peer.host
     let descriptor = socket.takeDescriptor()
     if let error = descriptor.takeSocketError() {
       failures.append("\(name): \(error)")
@@ -105,7 +106,7 @@ final class Dialer: EventHandler {
     }
     let delegate = delegate
     self.delegate = nil
-    delegate?.dialed(descriptor, name: name, server: server)
+    delegate?.dialed(descriptor, name: name, host: host, server: server)
   }
 
   private func fail(_ address: SocketAddress, _ why: String) {

@@ -13,14 +13,6 @@ internal import SystemPackage
 internal import Tun
 internal import Wire
 
-/// What a device is called in its network.
-struct Membership: Equatable {
-  var deviceID: String
-  var address: IPv4Address
-  var pool: IPv4Prefix
-  var relayAddress: IPv4Address
-}
-
 /// The device's data path, both ways. Owned by the device's thread.
 final class PacketPump {
   // Set once.
@@ -163,37 +155,42 @@ final class PacketPump {
       return
     }
     let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
-    switch IPPeek(packet.bytes) {
-    case nil: packetCounters.malformed += 1
-    case .ipv6: packetCounters.unroutable += 1
-    case .ipv4(let peek):
-      if peek.destination == lastDestination, let session = lastLink?.current {
-        append(record.count, peek, session)
-      } else if let peer = peers.peers[peek.destination] {
-        send(record, peek, to: peer)
-      } else if isForAll(peek.destination) {
-        sendToAll(record, peek)
+    guard let peek = IPPeek(packet.bytes) else {
+      packetCounters.malformed += 1
+      return
+    }
+    switch membership.target(of: peek) {
+    case .lease(let address):
+      if address == lastDestination, let session = lastLink?.current {
+        append(record.count, peek.flow, to: address, session)
+      } else if let peer = peers.peers[address] {
+        send(record, peek.flow, to: peer)
       } else {
-        askFor(record, packet, peek)
+        askFor(address, record, packet, peek)
       }
+    case .everybody:
+      sendToAll(record, peek.flow)
+    case .outside:
+      packetCounters.unroutable += 1
+      tellSender(of: packet, peek, at: .now())
     }
   }
 
-  private func send(_ record: UnsafeMutableRawBufferPointer, _ peek: IPv4Peek, to peer: Peer) {
+  private func send(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, to peer: Peer) {
     guard let link = links.links[peer.address], let session = link.current else {
       return wait(UnsafeRawBufferPointer(record), peer)
     }
-    lastDestination = peek.destination
+    lastDestination = peer.address
     lastLink = link
-    append(record.count, peek, session)
+    append(record.count, flow, to: peer.address, session)
   }
 
   /// Sends a packet that is not in the buffer, now or as soon as there is a session.
   private func sendCopy(of record: UnsafeRawBufferPointer, to peer: Peer) {
     guard let session = links.links[peer.address]?.current else { return wait(record, peer) }
     let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
-    guard case .ipv4(let peek)? = IPPeek(packet.bytes) else { return }
-    appendCopy(of: record, peek, to: peer.address, session)
+    guard let peek = IPPeek(packet.bytes) else { return }
+    appendCopy(of: record, peek.flow, to: peer.address, session)
   }
 
   /// Keeps a packet for a peer until there is a session.
@@ -207,13 +204,13 @@ final class PacketPump {
   }
 
   /// Makes the record at `place` a part of the frames.
-  private func append(_ count: Int, _ peek: IPv4Peek, _ session: PeerSession) {
+  private func append(_ count: Int, _ flow: UInt16, to address: IPv4Address, _ session: PeerSession) {
     packetCounters.sent += 1
     let length = PacketRecord.prefixSize + count
     let start = place - PacketRecord.prefixSize
     let record = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
     PacketRecord.writePrefix(length: count, to: record)
-    if let frame = open, frame.session === session, frame.header.flow == peek.flow, count <= Self.smallPacket,
+    if let frame = open, frame.session === session, frame.header.flow == flow, count <= Self.smallPacket,
       frame.header.length + length <= Self.sharedFrame
     {
       let tail = end + frame.header.frameSize
@@ -221,18 +218,13 @@ final class PacketPump {
       open?.header.length += length
     } else {
       close()
-      let header = FrameHeader(
-        type: .data, length: SealedHeader.size + length, address: peek.destination, flow: peek.flow)
+      let header = FrameHeader(type: .data, length: SealedHeader.size + length, address: address, flow: flow)
       open = OpenFrame(header: header, session: session)
     }
   }
 
-  private func isForAll(_ destination: IPv4Address) -> Bool {
-    destination.isMulticast || destination == membership.pool.broadcast || destination == .limitedBroadcast
-  }
-
   /// Sends a copy to every peer, as often as is decent.
-  private func sendToAll(_ record: UnsafeMutableRawBufferPointer, _ peek: IPv4Peek) {
+  private func sendToAll(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16) {
     let peers = peers.peers
     guard !peers.isEmpty, copies.allow(cost: Double(peers.count), at: .now()) else {
       packetCounters.limited += peers.isEmpty ? 0 : 1
@@ -242,7 +234,7 @@ final class PacketPump {
     copy.withUnsafeBytes { copy in
       for peer in peers.values {
         if let session = links.links[peer.address]?.current {
-          appendCopy(of: copy, peek, to: peer.address, session)
+          appendCopy(of: copy, flow, to: peer.address, session)
         } else {
           wait(copy, peer)
         }
@@ -252,30 +244,26 @@ final class PacketPump {
 
   /// Adds a packet that is not in the buffer.
   private func appendCopy(
-    of record: UnsafeRawBufferPointer, _ peek: IPv4Peek, to address: IPv4Address, _ session: PeerSession
+    of record: UnsafeRawBufferPointer, _ flow: UInt16, to address: IPv4Address, _ session: PeerSession
   ) {
     if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
-    // Frames of different peers differ in address alone.
-    close()
     UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[place...]).copyMemory(from: record)
-    append(record.count, peek, session)
-    open?.header.address = address
+    append(record.count, flow, to: address, session)
   }
 
   // MARK: Nobody there
 
   /// A packet for an address of which no peer is known: the relay may know better.
   private func askFor(
-    _ record: UnsafeMutableRawBufferPointer, _ packet: UnsafeRawBufferPointer, _ peek: IPv4Peek
+    _ address: IPv4Address, _ record: UnsafeMutableRawBufferPointer, _ packet: UnsafeRawBufferPointer, _ peek: IPPeek
   ) {
     let now = Instant.now()
-    if membership.pool.contains(peek.destination), !unlocated.isAbsent(peek.destination, at: now) {
-      let isNew = unlocated.add(UnsafeRawBufferPointer(record), for: peek.destination, at: now)
-      if isNew { ask(who: peek.destination) }
-    } else {
+    guard !unlocated.isAbsent(address, at: now) else {
       packetCounters.unroutable += 1
-      tell(reply(to: packet, peek), at: now)
+      return tellSender(of: packet, peek, at: now)
     }
+    let isNew = unlocated.add(UnsafeRawBufferPointer(record), for: address, at: now)
+    if isNew { ask(who: address) }
   }
 
   private func ask(who address: IPv4Address) {
@@ -300,23 +288,16 @@ final class PacketPump {
       packetCounters.unroutable += 1
       record.withUnsafeBytes { record in
         let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
-        if case .ipv4(let peek)? = IPPeek(packet.bytes) { tell(reply(to: packet, peek), at: now) }
+        if let peek = IPPeek(packet.bytes) { tellSender(of: packet, peek, at: now) }
       }
     }
   }
 
-  /// What the sender of a packet on this device is told if it cannot be delivered.
-  private func reply(to packet: UnsafeRawBufferPointer, _ peek: IPv4Peek) -> [UInt8]? {
-    // Nothing about what may be an ICMP error itself (RFC 1122, section 3.2.2): of ICMP, about echoes alone.
-    let isICMP = peek.transport == 1
-    guard !isICMP || packet.count > peek.headerLength && packet[peek.headerLength] == 8 else { return nil }
-    // The kernel takes no packet that claims to come from this host itself.
-    let source = membership.relayAddress == membership.address ? peek.destination : membership.relayAddress
-    return UnreachableReply.packet(quoting: packet, from: source, to: peek.source)
-  }
-
-  private func tell(_ reply: [UInt8]?, at now: Instant) {
-    guard let reply, unlocated.mayReply(at: now) else { return }
+  /// Tells a program on this device that its packet cannot be delivered.
+  private func tellSender(of packet: UnsafeRawBufferPointer, _ peek: IPPeek, at now: Instant) {
+    guard let reply = UnreachableReply.packet(about: packet, peek, to: membership), unlocated.mayReply(at: now) else {
+      return
+    }
     _ = reply.withUnsafeBytes { tun.write($0) }
   }
 
@@ -338,11 +319,11 @@ final class PacketPump {
       }
       offset = range.upperBound
       let packet = UnsafeRawBufferPointer(rebasing: content[(range.lowerBound + OffloadHeader.size)..<range.upperBound])
-      guard case .ipv4(let peek)? = IPPeek(packet.bytes) else {
+      guard let peek = IPPeek(packet.bytes) else {
         packetCounters.malformed += 1
         continue
       }
-      guard peek.source == source, peek.destination == membership.address || isForAll(peek.destination) else {
+      guard membership.accepts(peek, from: source) else {
         packetCounters.misaddressed += 1
         continue
       }
@@ -374,8 +355,8 @@ extension PacketPump: PeerLinksDelegate {
     for packet in link.pending.takeAll() {
       packet.withUnsafeBytes { record in
         let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
-        guard case .ipv4(let peek)? = IPPeek(packet.bytes) else { return }
-        appendCopy(of: record, peek, to: address, session)
+        guard let peek = IPPeek(packet.bytes) else { return }
+        appendCopy(of: record, peek.flow, to: address, session)
       }
     }
     if isInitiator, session.sent == 0, open == nil {

@@ -5,12 +5,17 @@ internal import Link
 internal import Noise
 internal import SystemIO
 internal import SystemPackage
+public import Tun
 public import Wire
 
 /// Who uses an uplink. Called on the loop.
 protocol UplinkDelegate: AnyObject {
+  /// Why this host cannot take part in the network that the relay at the address `host` lets it into; `nil` if it can.
+  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision?
   /// The relay lets this device in.
   func uplinkJoined(_ welcome: Welcome)
+  /// The relay has changed the terms of this device's lease, but not its address.
+  func uplinkRenewed(_ welcome: Welcome, from host: String?)
   func uplinkReceived(_ message: ControlMessage)
   /// A data frame's payload, good for this call and to be changed in place.
   func uplinkReceived(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address)
@@ -38,6 +43,8 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   case refused(Refusal)
   /// Whoever answers is not the relay that it should be.
   case distrusted(RelayDistrust)
+  /// The network has addresses that mean something else on this host.
+  case collision(NetworkCollision)
   /// The connection broke.
   case broken(String)
 
@@ -46,6 +53,8 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     case .unreachable(let failures): failures.joined(separator: "; ")
     case .refused(let refusal): refusal.text
     case .distrusted(let problem): problem.description
+    case .collision(let collision):
+      "\(collision): have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
     case .broken(let why): why
     }
   }
@@ -76,6 +85,8 @@ final class Uplink: EventHandler, DialerDelegate {
   private var lastAddress: IPv4Address?
   private(set) var roundTrip: Duration?
   private(set) var server: String?
+  /// The same without the port; `nil` within the process.
+  private var host: String?
   /// What the config calls it, and the key that it has proved to have.
   private var serverName = ""
   private var relayKey: PublicKey?
@@ -138,7 +149,7 @@ final class Uplink: EventHandler, DialerDelegate {
       dialer.start()
     case .local(let open):
       do {
-        dialed(try open(), name: "this host", server: "this host")
+        dialed(try open(), name: "this host", host: nil, server: "this host")
       } catch {
         lose(.broken("\(error)"))
       }
@@ -149,8 +160,9 @@ final class Uplink: EventHandler, DialerDelegate {
     lose(.unreachable(failures))
   }
 
-  func dialed(_ descriptor: consuming Descriptor, name: String, server serverName: String) {
+  func dialed(_ descriptor: consuming Descriptor, name: String, host: String?, server serverName: String) {
     server = name
+    self.host = host
     self.serverName = serverName
     do {
       try descriptor.tune(.frames)
@@ -269,6 +281,8 @@ final class Uplink: EventHandler, DialerDelegate {
     switch message {
     case .refused(let refusal):
       lose(.refused(refusal))
+    case .welcome(let welcome):
+      try renew(welcome)
     case .relayKey(let notice):
       adopt(notice.key)
     case .nextKeyAccepted(let notice) where !isKeyNew && notice.key == otherKey?.publicKey:
@@ -364,18 +378,15 @@ final class Uplink: EventHandler, DialerDelegate {
   private func enter(_ connection: FrameConnection, _ message: ControlMessage?) throws(WireError) {
     switch message {
     case .welcome(let welcome):
-      guard welcome.isPlausible, welcome.address != welcome.relayAddress || isLocal else {
-        throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
-      }
+      try check(welcome)
+      if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
       lastAddress = welcome.address
-      let keepalive = Duration.milliseconds(
-        min(max(welcome.keepalive, Self.keepaliveRange.lowerBound), Self.keepaliveRange.upperBound))
-      phase = .joined(connection, since: .now(), keepalive: keepalive)
+      phase = .joined(connection, since: .now(), keepalive: Self.keepalive(of: welcome))
       connection.payloadLimit = FrameHeader.maximumPayload
       delegate.uplinkJoined(welcome)
       connection.sendPing()
       settleKeys()
-      checkLater(generation, keepalive)
+      checkLater(generation)
     case .refused(let refusal):
       if mayTryOtherKey(after: refusal) {
         hasTriedOtherKey = true
@@ -392,20 +403,44 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
+  /// Another welcome in the same session.
+  private func renew(_ welcome: Welcome) throws(WireError) {
+    guard case .joined(let connection, let since, _) = phase else { return }
+    try check(welcome)
+    guard welcome.address == lastAddress else {
+      throw .badMessage("another address, \(welcome.address), while this device is in")
+    }
+    phase = .joined(connection, since: since, keepalive: Self.keepalive(of: welcome))
+    delegate.uplinkRenewed(welcome, from: host)
+  }
+
+  private func check(_ welcome: Welcome) throws(WireError) {
+    guard welcome.isPlausible, welcome.address != welcome.relayAddress || isLocal else {
+      throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
+    }
+  }
+
+  private static func keepalive(of welcome: Welcome) -> Duration {
+    .milliseconds(min(max(welcome.keepalive, keepaliveRange.lowerBound), keepaliveRange.upperBound))
+  }
+
   private var isLocal: Bool { if case .local = settings.route { true } else { false } }
 
   // MARK: Signs of life
 
-  private func checkLater(_ generation: Int, _ keepalive: Duration) {
+  private func checkLater(_ generation: Int) {
+    guard case .joined(_, _, let keepalive) = phase else { return }
     events.schedule(after: keepalive / 2) { [weak self] in
-      guard let self, self.generation == generation, let connection = self.connection else { return }
+      guard let self, self.generation == generation, case .joined(let connection, _, let keepalive) = self.phase else {
+        return
+      }
       connection.trim()
       let silence = Instant.now().since(connection.lastReceived)
       if silence >= keepalive * 3 {
         self.lose(.broken("no sign of life from the relay for \(Int(silence.seconds)) s"))
       } else {
         if silence >= keepalive { connection.sendPing() }
-        self.checkLater(generation, keepalive)
+        self.checkLater(generation)
       }
     }
   }

@@ -29,49 +29,28 @@ public enum HostAddresses {
     return result == 0 ? address : nil
   }
 
-  /// The IPv4 networks that this host has an address in: one in the host's byte order, and the prefix's length.
-  public static func networks() -> [(address: UInt32, length: Int)] {
-    entries { address, mask in
-      guard CInt(address.pointee.sa_family) == AF_INET, let mask else { return nil }
-      func bits(_ address: UnsafePointer<sockaddr>) -> UInt32 {
-        address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { UInt32(bigEndian: $0.pointee.sin_addr.s_addr) }
-      }
-      return (bits(address), (~bits(mask)).leadingZeroBitCount)
-    }
-  }
-
   private static func interfaces() -> [SocketAddress] {
-    let found = entries { address, _ -> SocketAddress? in
+    var list: UnsafeMutablePointer<ifaddrs>?
+    guard getifaddrs(&list) == 0 else { return [] }
+    defer { freeifaddrs(list) }
+    var found: [SocketAddress] = []
+    var next = list
+    while let entry = next {
+      next = entry.pointee.ifa_next
+      guard let address = entry.pointee.ifa_addr else { continue }
       let length: Int
       switch CInt(address.pointee.sa_family) {
       case AF_INET: length = MemoryLayout<sockaddr_in>.size
       case AF_INET6: length = MemoryLayout<sockaddr_in6>.size
-      default: return nil
+      default: continue
       }
       var storage = sockaddr_storage()
       withUnsafeMutableBytes(of: &storage) {
         $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: length))
       }
-      return SocketAddress(storage: storage, length: socklen_t(length))
+      found.append(SocketAddress(storage: storage, length: socklen_t(length)))
     }
     return found.filter { !$0.isIPv6 } + found.filter(\.isIPv6)
-  }
-
-  /// What `read` makes of each address of an interface, and of its mask.
-  private static func entries<Item>(
-    _ read: (UnsafePointer<sockaddr>, UnsafePointer<sockaddr>?) -> Item?
-  ) -> [Item] {
-    var list: UnsafeMutablePointer<ifaddrs>?
-    guard getifaddrs(&list) == 0 else { return [] }
-    defer { freeifaddrs(list) }
-    var found: [Item] = []
-    var next = list
-    while let entry = next {
-      next = entry.pointee.ifa_next
-      guard let address = entry.pointee.ifa_addr else { continue }
-      if let item = read(address, entry.pointee.ifa_netmask.map { UnsafePointer($0) }) { found.append(item) }
-    }
-    return found
   }
 
   private static func isWorthNaming(_ address: SocketAddress) -> Bool {

@@ -66,3 +66,10 @@ public func interfaceIndex(of name: String) throws(Errno) -> UInt32 {
   if index == 0 { throw Errno(rawValue: errno) }
   return index
 }
+
+/// What the kernel calls the interface of this number; `nil` if there is none.
+public func interfaceName(of index: UInt32) -> String? {
+  var name = [CChar](repeating: 0, count: Int(IFNAMSIZ))
+  guard if_indextoname(index, &name) != nil else { return nil }
+  return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+}

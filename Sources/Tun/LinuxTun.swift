@@ -118,52 +118,105 @@ public final class LinuxTun: PacketDevice {
 
   // MARK: Address and link
 
-  public func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {
+  @discardableResult public func configure(
+    address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
+  ) throws(TunError) -> MissingIPv6? {
     let hasBroadcast = prefix.length < 31
     guard prefix.contains(address), !hasBroadcast || (address != prefix.network && address != prefix.broadcast) else {
       throw .addressRefused("\(address)/\(prefix.length)", reason: "it is no host's address in \(prefix)")
     }
     guard (68...65_535).contains(mtu) else { throw .mtuRefused(mtu, reason: "out of range") }
-    // Fails where IPv6 is off, and then there is nothing to stop.
-    try? netlink.stopAddressGeneration(of: index)
     do {
       try netlink.setMTU(UInt32(mtu), of: index)
     } catch {
       throw TunError(mtu: mtu, of: name, error)
     }
+    // Fails where IPv6 is off, and then there is nothing to stop.
+    try? netlink.stopAddressGeneration(of: index)
     do {
       try netlink.setQueueLength(Self.queueLength, of: index)
     } catch {
       throw TunError(step: "setting the queue length of \(name)", error)
     }
-    let wanted = RouteNetlink.Address(
-      address: address, prefixLength: prefix.length, broadcast: hasBroadcast ? prefix.broadcast : nil)
-    try setAddress(wanted)
+    try setAddress(
+      RouteNetlink.Address(
+        address: address, prefixLength: prefix.length, broadcast: hasBroadcast ? prefix.broadcast : nil))
     do {
       try netlink.bringUp(index)
     } catch {
       throw TunError(step: "bringing \(name) up", error)
     }
+    guard let prefix6 else {
+      // Where IPv6 is off, there is nothing to take away.
+      try? clearAddresses6()
+      return nil
+    }
+    return setAddress6(
+      RouteNetlink.Address6(address: prefix6.address(of: address), prefixLength: prefix6.length), mtu)
   }
 
   private func setAddress(_ wanted: RouteNetlink.Address) throws(TunError) {
     do throws(NetlinkFailure) {
-      for other in try netlink.addresses(of: index) where other != wanted {
-        do {
-          try netlink.remove(other, from: index)
-        } catch {
-          // Gone with the first address of its network.
-          guard error.error == .addressNotAvailable else { throw error }
-        }
-      }
-      if try netlink.addresses(of: index).contains(wanted) { return }
-    } catch {
-      throw TunError(step: "replacing the addresses of \(name)", error)
-    }
-    do {
-      try netlink.add(wanted, to: index)
+      let present = try netlink.addresses(of: index)
+      if present == [wanted] { return }
+      // The wanted one comes before others go, so that it is there all the time if only its prefix changes; except what the
+      // kernel takes for the same.
+      for other in present where other != wanted && other.isSame(as: wanted) { try remove(other) }
+      if !present.contains(wanted) { try add(wanted) }
+      for other in present where other != wanted && !other.isSame(as: wanted) { try remove(other) }
+      // Where it was second in the network of one that has gone, it may have gone with that.
+      if try !netlink.addresses(of: index).contains(wanted) { try add(wanted) }
     } catch {
       throw TunError(address: "\(wanted.address)/\(wanted.prefixLength)", of: name, error)
     }
+  }
+
+  private func add(_ address: RouteNetlink.Address) throws(NetlinkFailure) {
+    try netlink.add(address, to: index)
+  }
+
+  private func remove(_ address: RouteNetlink.Address) throws(NetlinkFailure) {
+    do {
+      try netlink.remove(address, from: index)
+    } catch {
+      // Gone with the first address of its network.
+      guard error.error == .addressNotAvailable else { throw error }
+    }
+  }
+
+  private func setAddress6(_ wanted: RouteNetlink.Address6, _ mtu: Int) -> MissingIPv6? {
+    guard mtu >= 1280 else { return .mtuTooSmall(mtu) }
+    do throws(NetlinkFailure) {
+      let present = try netlink.addresses6(of: index)
+      if !present.contains(wanted) { try netlink.add(wanted, to: index) }
+      for other in present where other != wanted { try netlink.remove(other, from: index) }
+      return nil
+    } catch {
+      return .refused(error.reason)
+    }
+  }
+
+  private func clearAddresses6() throws(NetlinkFailure) {
+    for address in try netlink.addresses6(of: index) { try netlink.remove(address, from: index) }
+  }
+
+  public func clearAddresses() throws(TunError) {
+    do {
+      for address in try netlink.addresses(of: index) { try remove(address) }
+    } catch {
+      throw TunError(step: "taking the addresses of \(name) away", error)
+    }
+    try? clearAddresses6()
+  }
+
+  public func hostNetworks() throws(TunError) -> [HostNetwork] {
+    try HostNetworks.networks(by: &netlink, except: index)
+  }
+}
+
+extension RouteNetlink.Address {
+  /// Whether the kernel would not have both on an interface.
+  fileprivate func isSame(as other: Self) -> Bool {
+    address == other.address && prefixLength == other.prefixLength
   }
 }

@@ -5,11 +5,12 @@ public import Wire
 
 /// A packet device without a kernel behind it: a test injects packets on one side, and takes those written on the other.
 ///
-/// `inject`, `takeWritten` and `configuration` are for any thread; the rest is as with any packet device.
+/// What a test does and asks is for any thread; the rest is as with any packet device.
 public final class MemoryPacketDevice: PacketDevice, Sendable {
   public struct Configuration: Sendable, Equatable {
     public let address: IPv4Address
     public let prefix: IPv4Prefix
+    public let prefix6: IPv6Prefix?
     public let mtu: Int
   }
 
@@ -24,7 +25,10 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
   private struct State {
     var injected: [[UInt8]] = []
     var written: [[UInt8]] = []
-    var configuration: Configuration?
+    var configurations: [Configuration] = []
+    var isConfigured = false
+    var hostNetworks: [HostNetwork] = []
+    var missingIPv6: MissingIPv6?
     var registration: Registration?
   }
 
@@ -71,9 +75,24 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     takeWritten(until: Instant.now().advanced(by: wait))
   }
 
-  /// What `configure` was last given.
+  /// What `configure` was last given; `nil` before, and once the addresses were taken away.
   public var configuration: Configuration? {
-    state.withLock { $0.configuration }
+    state.withLock { $0.isConfigured ? $0.configurations.last : nil }
+  }
+
+  /// All that `configure` was given, in order.
+  public var configurations: [Configuration] {
+    state.withLock { $0.configurations }
+  }
+
+  /// Lets the host have these networks from now on.
+  public func setHostNetworks(_ networks: [HostNetwork]) {
+    state.withLock { $0.hostNetworks = networks }
+  }
+
+  /// Lets the host have no IPv6 from now on, for this reason.
+  public func disableIPv6(_ reason: MissingIPv6) {
+    state.withLock { $0.missingIPv6 = reason }
   }
 
   // MARK: The device's side
@@ -107,7 +126,21 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     return true
   }
 
-  public func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {
-    state.withLock { $0.configuration = Configuration(address: address, prefix: prefix, mtu: mtu) }
+  @discardableResult public func configure(
+    address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
+  ) throws(TunError) -> MissingIPv6? {
+    state.withLock { state in
+      state.configurations.append(Configuration(address: address, prefix: prefix, prefix6: prefix6, mtu: mtu))
+      state.isConfigured = true
+      return prefix6 == nil ? nil : state.missingIPv6
+    }
+  }
+
+  public func clearAddresses() throws(TunError) {
+    state.withLock { $0.isConfigured = false }
+  }
+
+  public func hostNetworks() throws(TunError) -> [HostNetwork] {
+    state.withLock { $0.hostNetworks }
   }
 }

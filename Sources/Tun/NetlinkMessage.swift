@@ -1,5 +1,6 @@
 internal import CLinux
 internal import SystemPackage
+internal import Wire
 
 /// What the kernel said no with: the error, and a sentence if it gave one (extended acknowledgement).
 struct NetlinkFailure: Error, Equatable {
@@ -26,6 +27,17 @@ struct NetlinkMessage {
 
   mutating func attribute(_ type: Int, _ value: some BitwiseCopyable) {
     nest(type) { $0.append(value) }
+  }
+
+  mutating func attribute(_ type: Int, _ address: IPv4Address) {
+    attribute(type, address.bits.bigEndian)
+  }
+
+  mutating func attribute(_ type: Int, _ address: IPv6Address) {
+    nest(type) { message in
+      message.append(address.high.bigEndian)
+      message.append(address.low.bigEndian)
+    }
   }
 
   /// Adds an attribute that holds what `body` appends.
@@ -55,25 +67,35 @@ struct NetlinkMessage {
   }
 }
 
-/// Reads what the kernel answers. Lengths are checked although the kernel wrote them.
-enum NetlinkAnswer {
-  /// Goes through the messages of one datagram and calls `each` with the type and the content of those that answer
-  /// request `sequence`. True once the answer is at its end.
-  static func read(
-    _ datagram: RawSpan, sequence: UInt32, _ each: (UInt16, RawSpan) -> Void
-  ) throws(NetlinkFailure) -> Bool {
+/// Reads what the kernel answers to one request, datagram by datagram. Lengths are checked although the kernel wrote them.
+struct NetlinkAnswer {
+  /// The request's number.
+  let sequence: UInt32
+  /// Whether what is listed has changed meanwhile, which the kernel says in any of the messages. The answer is read to its end
+  /// all the same: before that, the kernel takes no other request for a list.
+  private var isInterrupted = false
+
+  init(sequence: UInt32) {
+    self.sequence = sequence
+  }
+
+  /// Goes through the messages of one datagram and calls `each` with the type and the content of those that answer the
+  /// request. True once the answer is at its end.
+  mutating func read(_ datagram: RawSpan, _ each: (UInt16, RawSpan) -> Void) throws(NetlinkFailure) -> Bool {
     var offset = 0
     while offset < datagram.byteCount {
-      guard datagram.byteCount - offset >= 16 else { throw malformed }
+      guard datagram.byteCount - offset >= 16 else { throw Self.malformed }
       let length = Int(datagram.hostDoubleWord(offset))
       let type = datagram.hostWord(offset + 4)
       let flags = CInt(datagram.hostWord(offset + 6))
-      guard length >= 16, length <= datagram.byteCount - offset else { throw malformed }
+      guard length >= 16, length <= datagram.byteCount - offset else { throw Self.malformed }
       let content = datagram.extracting(offset + 16..<offset + length)
       if datagram.hostDoubleWord(offset + 8) == sequence {
+        if flags & NLM_F_DUMP_INTR != 0 { isInterrupted = true }
         switch CInt(type) {
         case NLMSG_ERROR, NLMSG_DONE:
-          try end(content, type: CInt(type), flags)
+          try Self.end(content, type: CInt(type), flags)
+          if isInterrupted { throw NetlinkFailure(error: .interrupted, text: nil) }
           return true
         case NLMSG_NOOP:
           break
@@ -81,16 +103,13 @@ enum NetlinkAnswer {
           each(type, content)
         }
       }
-      offset += aligned(length)
+      offset += Self.aligned(length)
     }
     return false
   }
 
   /// An acknowledgement or an error (an error number of zero, or negative), or the end of a list, which may be neither.
   private static func end(_ content: RawSpan, type: CInt, _ flags: CInt) throws(NetlinkFailure) {
-    if flags & NLM_F_DUMP_INTR != 0 {
-      throw NetlinkFailure(error: .interrupted, text: nil)
-    }
     guard content.byteCount >= 4 else {
       if type == NLMSG_DONE { return }
       throw malformed
@@ -135,6 +154,15 @@ enum NetlinkAnswer {
 }
 
 extension RawSpan {
+  /// The addresses that the kernel gives in network byte order.
+  var ipv4Address: IPv4Address? { byteCount == 4 ? IPv4Address(bits: doubleWord(0)) : nil }
+
+  var ipv6Address: IPv6Address? {
+    guard byteCount == 16 else { return nil }
+    func half(_ offset: Int) -> UInt64 { UInt64(doubleWord(offset)) << 32 | UInt64(doubleWord(offset + 4)) }
+    return IPv6Address(high: half(0), low: half(8))
+  }
+
   func hostWord(_ offset: Int) -> UInt16 {
     unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self)
   }

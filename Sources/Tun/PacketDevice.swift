@@ -23,12 +23,28 @@ public protocol PacketDevice: AnyObject {
   /// The bytes may come from anywhere. False: they are no valid packet, or the system refuses it; it is dropped.
   func write(_ packet: UnsafeRawBufferPointer) -> Bool
 
-  /// Gives the interface this address of the network `prefix` (and takes earlier IPv4 ones away), sets the MTU in bytes
-  /// and brings it up. What is as it should be already is left alone, and so are the routes over the interface.
-  func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError)
+  /// Gives the interface this address of the network `prefix`, and of `prefix6`, a network's IPv6 pool, the one that goes with
+  /// it; takes other addresses away, sets the MTU in bytes and brings it up. What is as it should be already is left alone,
+  /// and so are the routes over the interface; an address that stays is there all the time, although its prefix may change.
+  ///
+  /// Returns why there is no IPv6 address if there should be one: a host without IPv6 goes on by IPv4 alone.
+  @discardableResult func configure(
+    address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
+  ) throws(TunError) -> MissingIPv6?
+
+  /// Takes the interface's addresses away, so that the host's other networks have them.
+  func clearAddresses() throws(TunError)
+
+  /// The networks that the host has, but for this interface's own.
+  func hostNetworks() throws(TunError) -> [HostNetwork]
 }
 
 extension PacketDevice {
+  /// Without IPv6.
+  public func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {
+    try configure(address: address, in: prefix, and: nil, mtu: mtu)
+  }
+
   /// The largest read in bytes: the header and the longest IPv6 packet without a jumbo payload.
   public static var maximumRead: Int { OffloadHeader.size + 40 + 65_535 }
 

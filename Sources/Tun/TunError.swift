@@ -37,3 +37,18 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
     }
   }
 }
+
+/// Why an interface goes without the IPv6 address that it should have.
+public enum MissingIPv6: Sendable, Equatable, CustomStringConvertible {
+  /// Linux has no IPv6 where the MTU, in bytes, is below what every link must carry: 1280 (RFC 8200, section 5).
+  case mtuTooSmall(Int)
+  /// The kernel's word: IPv6 is not built in, or switched off.
+  case refused(String)
+
+  public var description: String {
+    switch self {
+    case .mtuTooSmall(let mtu): "an MTU of \(mtu) bytes is too small for IPv6, which needs 1280"
+    case .refused(let reason): "the kernel gives it no IPv6 address (\(reason))"
+    }
+  }
+}

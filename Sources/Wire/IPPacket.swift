@@ -11,7 +11,11 @@ public struct IPv4Peek: Sendable, Equatable {
 
 /// What is read of an IPv6 packet: RFC 8200.
 public struct IPv6Peek: Sendable, Equatable {
+  public let source: IPv6Address
+  public let destination: IPv6Address
+  /// The protocol behind the header, or the first extension header.
   public let nextHeader: UInt8
+  /// A hash of addresses, next header and, where that is TCP's or UDP's, ports.
   public let flow: UInt16
 }
 
@@ -19,6 +23,13 @@ public struct IPv6Peek: Sendable, Equatable {
 public enum IPPeek: Sendable, Equatable {
   case ipv4(IPv4Peek)
   case ipv6(IPv6Peek)
+
+  public var flow: UInt16 {
+    switch self {
+    case .ipv4(let peek): peek.flow
+    case .ipv6(let peek): peek.flow
+    }
+  }
 
   public init?(_ packet: RawSpan) {
     guard packet.byteCount >= 1 else { return nil }
@@ -55,19 +66,22 @@ extension IPv4Peek {
 }
 
 extension IPv6Peek {
-  static let header = 40
+  /// Bytes before the first extension header, or the transport's.
+  public static let headerLength = 40
 
   init?(_ packet: RawSpan) {
-    guard packet.byteCount >= Self.header else { return nil }
-    let end = Self.header + Int(packet.word16(4))
+    guard packet.byteCount >= Self.headerLength else { return nil }
+    let end = Self.headerLength + Int(packet.word16(4))
     guard end <= packet.byteCount else { return nil }
+    source = IPv6Address(high: packet.word64(8), low: packet.word64(16))
+    destination = IPv6Address(high: packet.word64(24), low: packet.word64(32))
     nextHeader = packet.byte(6)
     var mixed: UInt64 = 0
     for offset in stride(from: 8, to: 40, by: 8) {
-      mixed = (mixed ^ packet.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x9E37_79B9_7F4A_7C15
+      mixed = (mixed ^ packet.word64(offset)) &* 0x9E37_79B9_7F4A_7C15
       mixed ^= mixed >> 32
     }
-    let ports = packet.ports(nextHeader, at: Self.header, end: end)
+    let ports = packet.ports(nextHeader, at: Self.headerLength, end: end)
     flow = foldFlow(mixed, UInt64(ports) << 8 | UInt64(nextHeader))
   }
 }
@@ -81,6 +95,10 @@ extension RawSpan {
 
   fileprivate func word32(_ offset: Int) -> UInt32 {
     UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
+  }
+
+  fileprivate func word64(_ offset: Int) -> UInt64 {
+    UInt64(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
 
   /// Both ports of a TCP or UDP header, if it is there, in a packet that ends at `end`.

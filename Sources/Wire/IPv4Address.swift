@@ -68,6 +68,11 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
     address.bits & Self.mask(length) == network.bits
   }
 
+  /// Whether any address lies in both: one of them contains the other then.
+  public func overlaps(_ other: IPv4Prefix) -> Bool {
+    contains(other.network) || other.contains(network)
+  }
+
   /// How many addresses lie in it, network and broadcast among them.
   public var count: Int { 1 << (32 - length) }
 

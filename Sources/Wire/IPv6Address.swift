@@ -94,6 +94,11 @@ public struct IPv6Prefix: Hashable, Sendable, LosslessStringConvertible {
     IPv6Prefix(address, length: length) == self
   }
 
+  /// Whether any address lies in both: one of them contains the other then.
+  public func overlaps(_ other: IPv6Prefix) -> Bool {
+    contains(other.network) || other.contains(network)
+  }
+
   private static func mask(_ length: Int) -> (high: UInt64, low: UInt64) {
     func ones(_ count: Int) -> UInt64 { count <= 0 ? 0 : count >= 64 ? .max : .max << UInt64(64 - count) }
     return (ones(length), ones(length - 64))

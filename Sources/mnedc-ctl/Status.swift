@@ -58,7 +58,7 @@ struct Status: ParsableCommand {
     let state = device.state == .joined ? "joined" : "\(device.state.rawValue) (\(device.progress))"
     var lines = [
       "device     \(device.deviceId), \(state)",
-      "address    \(device.address ?? "none yet") (\(device.interface)) in \(device.network ?? "no network yet")",
+      "address    \(device.address ?? "none yet")\(device.address6.map { ", \($0)" } ?? "") (\(device.interface)) in \(device.network ?? "no network yet")",
       "server     \(device.server ?? "none yet")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
       "peers      \(device.peers)",
       "packets    \(packets.sent) sent, \(packets.received) received; dropped: \(packets.malformed) malformed, "

@@ -64,11 +64,12 @@ final class DeviceDaemon: @unchecked Sendable {
     deviceID = identity.deviceID
     publicKey = key.publicKey
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
-    let deviceSettings = DeviceSettings(
+    var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
       trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
       route: .servers(settings.servers.map { ($0.host, $0.port) }), address: settings.join.address,
       mtu: settings.join.mtu)
+    deviceSettings.allowOverlap = settings.join.allowOverlap
     do {
       device = try Device(deviceSettings, tun) { [unowned self] event in
         daemon.events.post { self.handle(event) }
@@ -148,6 +149,8 @@ final class DeviceDaemon: @unchecked Sendable {
   private func handle(_ event: DeviceEvent) {
     switch event {
     case .joined(let address, let pool, let server): joined(address, pool, server)
+    case .networkChanged(let pool, let pool6):
+      daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
     case .trusted(let key, let server):
@@ -230,6 +233,8 @@ final class DeviceDaemon: @unchecked Sendable {
         return daemon.fail(Failure(.unavailable, "the relay does not let this device in: \(refusal.text)"))
       case .distrusted(let problem):
         return daemon.fail(Failure(.noPermission, problem.description))
+      case .collision:
+        return daemon.fail(Failure(.configuration, loss.description))
       default: break
       }
     }
@@ -244,11 +249,14 @@ extension PeersReport {
   fileprivate init(_ status: DeviceStatus) {
     self.init(
       network: status.pool?.description,
-      self: status.address.map { Member(address: $0.description, deviceId: status.deviceID) },
+      self: status.address.map {
+        Member(address: $0.description, address6: status.address6?.description, deviceId: status.deviceID)
+      },
       complete: !status.isPartial,
       peers: status.peers.map { peer in
         Peer(
-          address: peer.address.description, deviceId: peer.deviceID, state: status.isJoined ? .online : .unknown)
+          address: peer.address.description, address6: status.pool6?.address(of: peer.address).description,
+          deviceId: peer.deviceID, state: status.isJoined ? .online : .unknown)
       })
   }
 }

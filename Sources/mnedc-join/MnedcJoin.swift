@@ -43,6 +43,9 @@ struct MnedcJoin: ParsableCommand {
     transform: { try ValueKind<IPv4Address>.virtualAddress.option($0) })
   var address: IPv4Address?
 
+  @Flag(help: "Join even if this host has the network's addresses.")
+  var allowOverlap = false
+
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp("Name the TUN interface so (default: \(defaults.interface)).", valueName: "name"),
@@ -60,7 +63,7 @@ struct MnedcJoin: ParsableCommand {
     transform: { try ValueKind<Duration>.joinTimeout.option($0) })
   var timeout: Duration?
 
-  @Flag(name: .shortAndLong, help: "Go to the background once joined; the log goes to the system's.")
+  @Flag(name: .shortAndLong, help: "Go to the background, and log to syslog, once joined.")
   var background = false
 
   @Option(
@@ -109,6 +112,7 @@ struct MnedcJoin: ParsableCommand {
     if !serverKey.isEmpty { settings.serverKeys = serverKey }
     if let deviceID { settings.deviceID = deviceID }
     if let address { settings.join.address = address }
+    if allowOverlap { settings.join.allowOverlap = true }
     if let interface { settings.join.interface = interface }
     if noOffload { settings.join.offload = .off }
     if let timeout { settings.join.timeout = timeout }

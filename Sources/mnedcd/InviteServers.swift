@@ -2,16 +2,17 @@ import Config
 import Control
 import Program
 import SystemIO
+import Tun
 import Wire
 
 /// Where an invite says that the relay is.
 enum InviteServers {
   /// Those that were asked for; else those of `relay.public-address`; else what can be found out from where it listens.
   static func servers(
-    _ wanted: [String], _ settings: Settings.Relay, _ pool: IPv4Prefix, listening: [SocketAddress]
+    _ wanted: [String], _ settings: Settings.Relay, listening: [SocketAddress], outside pools: [HostNetwork.Prefix]
   ) throws(ControlError) -> [String] {
     guard wanted.isEmpty else { return try wanted.map { text throws(ControlError) in try parse(text).description } }
-    let servers = settings.publicAddresses.isEmpty ? found(listening, pool) : settings.publicAddresses
+    let servers = settings.publicAddresses.isEmpty ? found(listening, outside: pools) : settings.publicAddresses
     guard !servers.isEmpty else {
       throw ControlError(
         .failed,
@@ -30,12 +31,13 @@ enum InviteServers {
   }
 
   /// The addresses that the relay listens on; where it listens on all of the host's, those that others may know it by.
-  private static func found(_ listening: [SocketAddress], _ pool: IPv4Prefix) -> [ServerAddress] {
+  private static func found(_ listening: [SocketAddress], outside pools: [HostNetwork.Prefix]) -> [ServerAddress] {
     var servers: [ServerAddress] = []
     func add(_ host: String, _ port: UInt16) {
       let server = ServerAddress(host: host, port: port)
-      // The relay's own virtual address is of no use before one is in.
-      if IPv4Address(host).map(pool.contains) != true, !servers.contains(server) { servers.append(server) }
+      // The relay's own virtual addresses are of no use before one is in.
+      let isVirtual = HostNetwork.Prefix(host: host).map { place in pools.contains(where: place.overlaps) } ?? false
+      if !isVirtual, !servers.contains(server) { servers.append(server) }
     }
     for place in listening {
       guard place.host == "::" || place.host == "0.0.0.0" else {

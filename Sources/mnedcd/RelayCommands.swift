@@ -8,6 +8,7 @@ import Program
 import Relay
 import Store
 import SystemIO
+import Tun
 import Wire
 
 /// What the relay does when it is asked at the local socket. Owned by the main thread.
@@ -114,7 +115,8 @@ final class RelayCommands {
         throw ControlError(.badRequest, "device_id is \(ValueKind<String>.deviceID.rule)")
       }
       servers = try InviteServers.servers(
-        order.servers, settings, relay.network.pool.prefix, listening: relay.addresses)
+        order.servers, settings, listening: relay.addresses,
+        outside: HostNetwork.Prefix.pools(relay.network.pool.prefix, relay.network.pool6))
       _ = try InviteServers.text(key, [UInt8](repeating: 0, count: Token.size), servers)
     } catch {
       return answer(.failed(error))

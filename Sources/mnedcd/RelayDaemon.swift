@@ -53,6 +53,7 @@ final class RelayDaemon {
     self.relay = relay
     let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
     if let tun, let identity {
+      if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
       device = try Self.makeDevice(all, tun, relay, identity, daemon)
     } else {
       device = nil
@@ -158,9 +159,15 @@ final class RelayDaemon {
   private static func settleNetwork(
     _ settings: Settings.Relay, _ store: Store, _ logger: Logger
   ) throws -> RelayNetwork {
+    let pool: RelayNetwork.PoolChoice
+    do {
+      pool = try RelayNetwork.PoolChoice(settings.pool)
+    } catch {
+      throw Failure(error)
+    }
     do {
       let (network, notices) = try RelayNetwork.settle(
-        in: store, pool: RelayNetwork.PoolChoice(settings.pool), pool6: RelayNetwork.Pool6Choice(settings.pool6),
+        in: store, pool: pool, pool6: RelayNetwork.Pool6Choice(settings.pool6),
         fixed: settings.addresses)
       for notice in notices { logger.warning("\(notice)") }
       return network
@@ -190,13 +197,30 @@ final class RelayDaemon {
     }
   }
 
+  /// Throws if the network would take addresses away from this host's others.
+  private static func checkOverlap(of relay: Relay, _ tun: LinuxTun) throws(Failure) {
+    let networks: [HostNetwork]
+    do {
+      networks = try tun.hostNetworks()
+    } catch {
+      throw Failure(error)
+    }
+    let pools = HostNetwork.Prefix.pools(relay.network.pool.prefix, relay.network.pool6)
+    guard let collision = NetworkCollision(of: pools, with: networks) else { return }
+    throw Failure(
+      .configuration,
+      "\(collision): choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
+        + "join.allow-overlap")
+  }
+
   private static func makeDevice(
     _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon
   ) throws -> Device {
     let deviceID = identity.deviceID
-    let settings = DeviceSettings(
+    var settings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: identity.key, all.join), trust: OwnRelay(),
       route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: all.relay.mtu, queueLimit: all.relay.queue)
+    settings.allowOverlap = all.join.allowOverlap
     do {
       return try Device(settings, tun) { event in
         switch event {
@@ -205,7 +229,7 @@ final class RelayDaemon {
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
         case .warning(let line):
           daemon.logger.warning("\(line)")
-        case .pending, .trusted, .keyReplaced, .keyKept:
+        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged:
           break  // The relay knows its own host, and the host its relay.
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
@@ -233,13 +257,16 @@ extension AdmissionMode {
 }
 
 extension RelayNetwork.PoolChoice {
-  fileprivate init(_ setting: Settings.Pool) {
-    self =
-      switch setting {
-      case .auto:
-        .auto(avoiding: HostAddresses.networks().map { IPv4Prefix(IPv4Address(bits: $0.address), length: $0.length) })
-      case .prefix(let prefix): .prefix(prefix)
-      }
+  fileprivate init(_ setting: Settings.Pool) throws(TunError) {
+    switch setting {
+    case .auto:
+      self = .auto(
+        avoiding: try HostNetworks.list().compactMap { network in
+          if case .ipv4(let prefix) = network.prefix { prefix } else { nil }
+        })
+    case .prefix(let prefix):
+      self = .prefix(prefix)
+    }
   }
 }
 

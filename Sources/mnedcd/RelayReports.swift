@@ -29,11 +29,16 @@ enum RelayReports {
     let own = status.sessions.first { $0.address == status.address }
     return PeersReport(
       network: status.pool.description,
-      self: own.map { PeersReport.Member(address: $0.address.description, deviceId: $0.deviceID) },
+      self: own.map {
+        PeersReport.Member(
+          address: $0.address.description, address6: status.pool6?.address(of: $0.address).description,
+          deviceId: $0.deviceID)
+      },
       complete: true,
       peers: status.sessions.filter { $0.address != status.address }.map { session in
         PeersReport.Peer(
-          address: session.address.description, deviceId: session.deviceID, state: .online,
+          address: session.address.description, address6: status.pool6?.address(of: session.address).description,
+          deviceId: session.deviceID, state: .online,
           outerAddress: session.outerAddress, connected: Instant.now().since(session.since).roundedSeconds,
           roundTripMs: session.roundTrip.map(\.milliseconds))
       })

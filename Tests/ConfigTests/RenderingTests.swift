@@ -10,6 +10,7 @@ import Wire
         join:
           interface: mnedc0
           mtu: 1400
+          allow-overlap: false
           timeout: 30s
           offload: auto
           socket: /run/mnedc/mnedc-join.sock

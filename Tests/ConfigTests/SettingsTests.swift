@@ -107,7 +107,7 @@ import Wire
     #expect(
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
-        "join.address",
+        "join.address", "join.allow-overlap",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
         "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.peer-list", "relay.threads",

@@ -36,10 +36,24 @@ import Wire
       return true
     }
 
-    func configure(address: IPv4Address, in prefix: IPv4Prefix, mtu: Int) throws(TunError) {}
+    func configure(
+      address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
+    ) throws(TunError) -> MissingIPv6? { nil }
+
+    func clearAddresses() throws(TunError) {}
+    func hostNetworks() throws(TunError) -> [HostNetwork] { [] }
   }
 
-  private func allocations(payload: Int) throws -> UInt {
+  private static let pool6 = IPv6Prefix(IPv6Address(high: 0xFD00_0001_0002_0003, low: 0), length: 96)
+
+  private func packet(_ source: IPv4Address, _ destination: IPv4Address, payload: Int, isIPv6: Bool) -> [UInt8] {
+    let payload = [UInt8](repeating: 7, count: payload)
+    return isIPv6
+      ? datagram(from: Self.pool6.address(of: source), to: Self.pool6.address(of: destination), payload)
+      : datagram(from: source, to: destination, payload)
+  }
+
+  private func allocations(payload: Int, isIPv6: Bool) throws -> UInt {
     let pair = try SocketPair()
     let loop = try EventLoop()
     let addresses = [IPv4Address(bits: 0x0A00_0002), IPv4Address(bits: 0x0A00_0003)]
@@ -50,14 +64,15 @@ import Wire
     let sources = [0, 1].map { end in
       Source(
         [UInt8](repeating: 0, count: OffloadHeader.size)
-          + datagram(from: addresses[end], to: addresses[1 - end], [UInt8](repeating: 7, count: payload)))
+          + packet(addresses[end], addresses[1 - end], payload: payload, isIPv6: isIPv6))
     }
     let pumps = [0, 1].map { end in
       let pump = PacketPump(
         sources[end],
         Membership(
           deviceID: "device-\(end)", address: addresses[end],
-          pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24), relayAddress: IPv4Address(bits: 0x0A00_0001)),
+          pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24), relayAddress: IPv4Address(bits: 0x0A00_0001),
+          pool6: Self.pool6, address6: Self.pool6.address(of: addresses[end])),
         PeerSettings(key: testKey("device-\(end)")), on: loop, onWarning: { _ in })
       pump.uplink = connections[end]
       _ = pump.update(
@@ -102,9 +117,9 @@ import Wire
     return count
   }
 
-  @Test(arguments: [10, 1400, 60_000])
-  func `ten thousand packets from one interface to the other allocate nothing`(payload: Int) throws {
-    #expect(try allocations(payload: payload) == 0)
+  @Test(arguments: [10, 1400, 60_000], [false, true])
+  func `ten thousand packets from one interface to the other allocate nothing`(payload: Int, isIPv6: Bool) throws {
+    #expect(try allocations(payload: payload, isIPv6: isIPv6) == 0)
   }
 }
 

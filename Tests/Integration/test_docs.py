@@ -348,7 +348,7 @@ def test_the_protocols_page_shows_every_message():
     for name in documented_messages(text):
         (example,) = (json.loads(each) for each in literals(section(text, name)) if each.startswith("{"))
         listed = section(text, name).partition("The codes:")[0]
-        members = {member for head in items(listed, "Cm") for member in re.findall(r"[a-z_]+", head)}
+        members = {member for head in items(listed, "Cm") for member in re.findall(r"[a-z_0-9]+", head)}
         assert example.pop("type") == name
         assert set(example) == members - ({"since", "dismissed", "partial"} if name == "peers" else set())
 

@@ -124,6 +124,24 @@ public final class RawFrameClient {
     receiving = Seal(cipher: TransportCipher(keys.receive))
   }
 
+  /// Goes through the handshake as a relay does, up to the join request, which is not answered yet.
+  public func accept(key: PrivateKey) throws -> JoinRequest {
+    let first = try receive().payload
+    let hello = try first.withUnsafeBytes { try HandshakeHello(parsing: $0.bytes) }
+    var handshake = Handshake(
+      .xx, cipher: .chaCha20Poly1305, role: .responder, prologue: hello.prologue, key: key)
+    _ = try Array(first[HandshakeHello.size...]).withUnsafeBytes { try handshake.read($0) }
+    try send(frameBytes(.handshake, handshake.write([protocolVersion])))
+    let request = try receive().payload.withUnsafeBytes { try handshake.read($0) }
+    let keys = handshake.split()
+    sending = Seal(cipher: TransportCipher(keys.send))
+    receiving = Seal(cipher: TransportCipher(keys.receive))
+    guard case .join(let join)? = try request.withUnsafeBytes({ try ControlMessage.decode($0) }) else {
+      throw Failure.notAuthentic
+    }
+    return join
+  }
+
   /// The key that the relay proved to have.
   public private(set) var relayKey: PublicKey?
 

@@ -11,15 +11,27 @@ public final class TestDevice: Sendable {
   public let events = Mailbox<DeviceEvent>()
 
   /// Begins to join the relay at `address`, whose key it does not know.
-  public init(
+  public convenience init(
     _ deviceID: String, relay address: SocketAddress, peers: PeerSettings? = nil, token: Token? = nil,
-    trust: any RelayTrust = TrustAnybody()
+    trust: any RelayTrust = TrustAnybody(), prepare: (MemoryPacketDevice) -> Void = { _ in }
+  ) throws {
+    try self.init(
+      deviceID, route: .servers([(host: address.host, port: address.port)]), peers: peers, token: token, trust: trust,
+      prepare: prepare)
+  }
+
+  /// Begins to join; `prepare` gets the interface first.
+  public init(
+    _ deviceID: String, route: RelayRoute, peers: PeerSettings? = nil, token: Token? = nil,
+    trust: any RelayTrust = TrustAnybody(), allowOverlap: Bool = false,
+    prepare: (MemoryPacketDevice) -> Void = { _ in }
   ) throws {
     interface = try MemoryPacketDevice()
-    let route = RelayRoute.servers([(host: address.host, port: address.port)])
-    let settings = DeviceSettings(
+    prepare(interface)
+    var settings = DeviceSettings(
       deviceID: deviceID, peers: peers ?? PeerSettings(key: testKey(deviceID)), trust: trust, token: token, route: route
     )
+    settings.allowOverlap = allowOverlap
     device = try Device(settings, interface) { [events] in events.put($0) }
     device.start()
   }
@@ -71,6 +83,17 @@ public func datagram(
   packet += big(UInt16(28 + payload.count)) + [0, 0, 0, 0, 64, 17, 0, 0]
   for address in [source, destination] {
     packet += big(UInt16(truncatingIfNeeded: address.bits >> 16)) + big(UInt16(truncatingIfNeeded: address.bits))
+  }
+  return packet + big(port) + big(port) + big(UInt16(8 + payload.count)) + [0, 0] + payload
+}
+
+/// The same over IPv6.
+public func datagram(
+  from source: IPv6Address, to destination: IPv6Address, _ payload: [UInt8], port: UInt16 = 9
+) -> [UInt8] {
+  var packet: [UInt8] = [0x60, 0, 0, 0] + big(UInt16(8 + payload.count)) + [17, 64]
+  for half in [source.high, source.low, destination.high, destination.low] {
+    packet += withUnsafeBytes(of: half.bigEndian) { Array($0) }
   }
   return packet + big(port) + big(port) + big(UInt16(8 + payload.count)) + [0, 0] + payload
 }

@@ -11,6 +11,18 @@ struct LinuxTunTests {
     try tun.configure(address: #require(IPv4Address(address)), in: #require(IPv4Prefix(prefix)), mtu: mtu)
   }
 
+  private func configure6(_ tun: LinuxTun, _ pool6: String?, mtu: Int = 1400) throws -> MissingIPv6? {
+    try tun.configure(
+      address: #require(IPv4Address("10.9.0.2")), in: #require(IPv4Prefix("10.9.0.0/24")),
+      and: pool6.map { try #require(IPv6Prefix($0)) }, mtu: mtu)
+  }
+
+  private func addresses6(_ name: String) -> [String] {
+    shell("ip -o -6 address show dev \(name)").split(separator: "\n").map { line in
+      line.split(separator: " ").dropFirst(3).prefix { $0 != "valid_lft" && $0 != "\\" }.joined(separator: " ")
+    }
+  }
+
   private func addresses(_ name: String) -> [String] {
     shell("ip -o -4 address show dev \(name)").split(separator: "\n").map { line in
       line.split(separator: " ").dropFirst(3).prefix { $0 != "scope" }.joined(separator: " ")
@@ -100,16 +112,125 @@ struct LinuxTunTests {
     }
   }
 
-  @Test func `addresses of other interfaces and of IPv6 are left alone`() throws {
+  @Test func `addresses of other interfaces are left alone`() throws {
     try NetworkNamespace().run {
       let tun = try LinuxTun(name: "mnedc0", offload: true)
       let other = try LinuxTun(name: "mnedc1", offload: true)
       try configure(other, "10.8.0.2", "10.8.0.0/24")
-      shell("ip -6 address add fd09::1/64 dev mnedc0 nodad")
+      shell("ip -6 address add fd09::1/64 dev mnedc1 nodad")
       try configure(tun, "10.9.0.2", "10.9.0.0/24")
       try configure(tun, "10.9.0.3", "10.9.0.0/24")
       #expect(addresses("mnedc1") == ["10.8.0.2/24 brd 10.8.0.255"])
-      #expect(shell("ip -6 address show dev mnedc0").contains("fd09::1/64"))
+      #expect(addresses6("mnedc1") == ["fd09::1/64 scope global nodad"])
+    }
+  }
+
+  @Test func `an address is there all the time while its prefix grows and shrinks`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      let events = shell("mktemp").split(separator: "\n")[0]
+      shell(
+        """
+        timeout 60 ip monitor address > \(events) 2>&1 &
+        for i in $(seq 1000); do ss -f netlink -a | grep -q ':ip/' && break; sleep 0.02; done
+        """)
+      try configure(tun, "10.9.0.2", "10.9.0.0/16")
+      #expect(addresses("mnedc0") == ["10.9.0.2/16 brd 10.9.255.255"])
+      try configure(tun, "10.9.0.2", "10.9.0.0/20")
+      #expect(addresses("mnedc0") == ["10.9.0.2/20 brd 10.9.15.255"])
+      let lines = shell(
+        """
+        for i in $(seq 1000); do [ $(grep -c 'inet 10' \(events)) -ge 4 ] && break; sleep 0.02; done
+        grep 'inet 10' \(events); rm \(events)
+        """)
+      let told = lines.split(separator: "\n").map { line in
+        (line.contains("Deleted") ? "-" : "+") + (line.split(separator: " ").first { $0.hasPrefix("10.") } ?? "")
+      }
+      #expect(told == ["+10.9.0.2/16", "-10.9.0.2/24", "+10.9.0.2/20", "-10.9.0.2/16"])
+    }
+  }
+
+  @Test func `an address with another broadcast address than it should have is made anew`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      shell("ip address add 10.9.0.2/24 broadcast 10.9.0.77 dev mnedc0; ip address add 10.9.0.3/24 dev mnedc0")
+      try configure(tun, "10.9.0.2", "10.9.0.0/24")
+      #expect(addresses("mnedc0") == ["10.9.0.2/24 brd 10.9.0.255"])
+    }
+  }
+
+  // MARK: IPv6
+
+  @Test func `an interface has the IPv6 address of its lease at once, and a route`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      let missing = try configure6(tun, "fd00:1:2:3::/96")
+      #expect(missing == nil)
+      #expect(addresses6("mnedc0") == ["fd00:1:2:3::a09:2/96 scope global nodad"])
+      #expect(shell("ip -6 route").contains("fd00:1:2:3::/96 dev mnedc0"))
+      let before = shell("ip -6 route; ip -6 -d address show dev mnedc0")
+      _ = try configure6(tun, "fd00:1:2:3::/96")
+      #expect(shell("ip -6 route; ip -6 -d address show dev mnedc0") == before)
+    }
+  }
+
+  @Test func `another network's IPv6 address takes the place of earlier ones, and none takes them away`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      _ = try configure6(tun, "fd00:1:2:3::/96")
+      shell("ip -6 address add fd09::1/64 dev mnedc0 nodad; ip -6 address add fe80::1/64 dev mnedc0 nodad")
+      _ = try configure6(tun, "fd00:1:2:4::/96")
+      #expect(Set(addresses6("mnedc0")) == ["fd00:1:2:4::a09:2/96 scope global nodad", "fe80::1/64 scope link nodad"])
+      _ = try configure6(tun, nil)
+      #expect(addresses6("mnedc0") == ["fe80::1/64 scope link nodad"])
+    }
+  }
+
+  @Test(arguments: ["all", "default"]) func `a host with IPv6 switched off goes on by IPv4`(which: String) throws {
+    try NetworkNamespace().run {
+      setNetworkVariable("ipv6/conf/\(which)/disable_ipv6", to: "1")
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      let missing = try configure6(tun, "fd00:1:2:3::/96")
+      guard case .refused = missing else {
+        Issue.record("\(String(describing: missing))")
+        return
+      }
+      #expect(addresses("mnedc0") == ["10.9.0.2/24 brd 10.9.0.255"])
+      let none = try configure6(tun, nil)
+      #expect(none == nil)
+      // Switched on again, it is there with the next configuration.
+      setNetworkVariable("ipv6/conf/all/disable_ipv6", to: "0")
+      setNetworkVariable("ipv6/conf/mnedc0/disable_ipv6", to: "0")
+      let missingNow = try configure6(tun, "fd00:1:2:3::/96")
+      #expect(missingNow == nil)
+      #expect(addresses6("mnedc0") == ["fd00:1:2:3::a09:2/96 scope global nodad"])
+    }
+  }
+
+  @Test func `an MTU below 1280 leaves IPv4 alone, and a larger one brings IPv6 back`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      let first = try configure6(tun, "fd00:1:2:3::/96", mtu: 1279)
+      #expect(first == .mtuTooSmall(1279))
+      #expect(addresses6("mnedc0") == [])
+      let second = try configure6(tun, "fd00:1:2:3::/96", mtu: 1280)
+      #expect(second == nil)
+      #expect(addresses6("mnedc0").contains("fd00:1:2:3::a09:2/96 scope global nodad"))
+    }
+  }
+
+  @Test func `an interface gives all its addresses up and takes them again`() throws {
+    try NetworkNamespace().run {
+      let tun = try LinuxTun(name: "mnedc0", offload: true)
+      _ = try configure6(tun, "fd00:1:2:3::/96")
+      try tun.clearAddresses()
+      #expect(addresses("mnedc0") == [] && addresses6("mnedc0") == [])
+      #expect(!shell("ip route; ip -6 route").contains("mnedc0"))
+      try tun.clearAddresses()
+      _ = try configure6(tun, "fd00:1:2:3::/96")
+      #expect(addresses("mnedc0") == ["10.9.0.2/24 brd 10.9.0.255"])
+      #expect(addresses6("mnedc0") == ["fd00:1:2:3::a09:2/96 scope global nodad"])
     }
   }
 

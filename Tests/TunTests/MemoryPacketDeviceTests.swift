@@ -60,5 +60,7 @@ import Wire
     try device.configure(address: address, in: prefix, mtu: 1400)
     let configuration = try #require(device.configuration)
     #expect(configuration.address == address && configuration.prefix == prefix && configuration.mtu == 1400)
+    try device.clearAddresses()
+    #expect(device.configuration == nil && device.configurations == [configuration])
   }
 }

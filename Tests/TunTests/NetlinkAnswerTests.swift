@@ -29,8 +29,9 @@ import Wire
 
   private func read(_ bytes: [UInt8]) -> (Outcome, [UInt16]) {
     var types: [UInt16] = []
+    var answer = NetlinkAnswer(sequence: 7)
     do throws(NetlinkFailure) {
-      let isEnd = try NetlinkAnswer.read(bytes.span.bytes, sequence: 7) { type, _ in types.append(type) }
+      let isEnd = try answer.read(bytes.span.bytes) { type, _ in types.append(type) }
       return (isEnd ? .end : .more, types)
     } catch {
       return (.failure(error), types)
@@ -49,6 +50,15 @@ import Wire
     #expect(read(message(2, host(CInt(-22)))) == (.failure(.init(error: .invalidArgument, text: nil)), []))
     #expect(read(message(3, host(CInt(-12)))) == (.failure(.init(error: .noMemory, text: nil)), []))
     #expect(read(message(3, flags: 0x10, host(CInt(0)))) == (.failure(.init(error: .interrupted, text: nil)), []))
+  }
+
+  @Test func `a list that has changed meanwhile is read to its end and then refused, whichever message says so`() {
+    let interrupted = Outcome.failure(.init(error: .interrupted, text: nil))
+    #expect(read(message(20, flags: 0x12, [1]) + message(20, flags: 2, [2])) == (.more, [20, 20]))
+    #expect(read(message(20, flags: 0x12, [1]) + message(3, flags: 2, host(CInt(0)))) == (interrupted, [20]))
+    var answer = NetlinkAnswer(sequence: 7)
+    #expect(throws: Never.self) { try answer.read(message(20, flags: 0x12, []).span.bytes) { _, _ in } }
+    #expect(throws: NetlinkFailure.self) { try answer.read(message(3, host(CInt(0))).span.bytes) { _, _ in } }
   }
 
   @Test func `answers to another request are passed over`() {

@@ -8,7 +8,7 @@ import Wire
 
 /// Real sockets over two TUNs, each in a network of its own, whose packets are carried across as they are read:
 ///
-///     network A: mnedc0, 10.9.0.2/24, fd09::2/64  ⇄  carrier  ⇄  network B: mnedc0, 10.9.0.3/24, fd09::3/64
+///     network A: mnedc0, 10.9.0.2/24, fd09::a09:2/96  ⇄  carrier  ⇄  network B: mnedc0, 10.9.0.3/24, fd09::a09:3/96
 @Suite(.enabled(if: NetworkNamespace.isAvailable, NetworkNamespace.requirement))
 struct TunnelTests {
   /// Reads from one device and writes to the other.
@@ -47,9 +47,10 @@ struct TunnelTests {
       let devices = try [0, 1].map { side in
         try networks[side].run {
           let device = try LinuxTun(name: "mnedc0", offload: offloads[side])
+          let pool6 = IPv6Prefix("fd09::/96")
           try device.configure(
-            address: #require(IPv4Address("10.9.0.\(side + 2)")), in: #require(IPv4Prefix("10.9.0.0/24")), mtu: 1400)
-          shell("ip -6 address add fd09::\(side + 2)/64 dev mnedc0 nodad")
+            address: #require(IPv4Address("10.9.0.\(side + 2)")), in: #require(IPv4Prefix("10.9.0.0/24")), and: pool6,
+            mtu: 1400)
           return device
         }
       }
@@ -58,6 +59,19 @@ struct TunnelTests {
       loop = try EventLoop()
       for carrier in carriers { try carrier.source.register(with: loop, handler: carrier) }
       thread = SystemThread.start(name: "carrier") { [loop] in loop.run() }
+    }
+
+    /// Gives both ends this prefix, on the thread that has them; they have it once this returns true.
+    func setPrefix(_ prefix: IPv4Prefix) throws -> Bool {
+      let isDone = try WakeUp()
+      loop.post { [self] in
+        for side in [0, 1] {
+          guard let address = IPv4Address("10.9.0.\(side + 2)") else { return }
+          do { try carriers[side].source.configure(address: address, in: prefix, mtu: 1400) } catch { return }
+        }
+        isDone.raise()
+      }
+      return isDone.wait(until: Instant.now().advanced(by: .seconds(20)))
     }
 
     func stop() {
@@ -129,7 +143,7 @@ struct TunnelTests {
     }
   }
 
-  @Test(arguments: ["10.9.0.", "fd09::"], [[true, true], [true, false], [false, true], [false, false]])
+  @Test(arguments: ["10.9.0.", "fd09::a09:"], [[true, true], [true, false], [false, true], [false, false]])
   func `a TCP stream arrives whole, whichever end has offloads`(network: String, offloads: [Bool]) throws {
     let tunnel = try Tunnel(offloads: offloads)
     let family = network.contains(":") ? AF_INET6 : AF_INET
@@ -158,7 +172,26 @@ struct TunnelTests {
     #expect(offloads[0] ? superPackets > 10 : superPackets == 0)
   }
 
-  @Test(arguments: ["10.9.0.", "fd09::"], [[true, true], [true, false], [false, true]])
+  @Test func `an open connection goes on while the prefix of its address grows and shrinks`() throws {
+    let tunnel = try Tunnel(offloads: [true, true])
+    let listener = try tunnel.networks[1].run { try Socket(AF_INET, SOCK_STREAM) }
+    try listener.bind("10.9.0.3", 4000)
+    listener.listen()
+    let client = try tunnel.networks[0].run { try Socket(AF_INET, SOCK_STREAM) }
+    try client.connect("10.9.0.3", 4000)
+    let server = try listener.accept()
+    for prefix in ["10.9.0.0/16", "10.8.0.0/15", "10.9.0.0/24"] {
+      let isSet = try tunnel.setPrefix(#require(IPv4Prefix(prefix)))
+      #expect(isSet)
+      try client.send(Array(prefix.utf8))
+      #expect(try server.receive() == Array(prefix.utf8))
+      try server.send([1])
+      #expect(try client.receive() == [1])
+    }
+    tunnel.stop()
+  }
+
+  @Test(arguments: ["10.9.0.", "fd09::a09:"], [[true, true], [true, false], [false, true]])
   func `datagrams sent in one go arrive one by one`(network: String, offloads: [Bool]) throws {
     let tunnel = try Tunnel(offloads: offloads)
     let family = network.contains(":") ? AF_INET6 : AF_INET

@@ -110,6 +110,12 @@ import Wire
     #expect(try Self.v6(Self.v6Packet(nextHeader: 59, payload: [])).nextHeader == 59)
   }
 
+  @Test func `the addresses of an IPv6 packet are read`() throws {
+    let peek = try Self.v6(Self.v6Packet(source: 7, destination: 9))
+    #expect(peek.source.description == "fd00::7" && peek.destination.description == "fd00::9")
+    #expect(IPPeek.ipv6(peek).flow == peek.flow)
+  }
+
   @Test func `an IPv6 packet cut anywhere is none`() {
     let packet = Self.v6Packet()
     for end in 0..<packet.count { #expect(Self.peek(packet[..<end]) == nil) }

@@ -32,4 +32,13 @@ import Wire
     #expect(all.contains(.limitedBroadcast))
     #expect(all.broadcast == .limitedBroadcast)
   }
+
+  @Test(arguments: [
+    ("10.0.0.0/8", "10.0.7.0/24", true), ("10.0.7.0/24", "10.0.0.0/8", true), ("10.0.0.0/24", "10.0.1.0/24", false),
+    ("0.0.0.0/0", "10.0.0.0/24", true), ("10.0.0.0/31", "10.0.0.1/32", true),
+  ])
+  func `prefixes overlap if one contains the other`(one: String, other: String, overlaps: Bool) throws {
+    let (one, other) = (try #require(IPv4Prefix(one)), try #require(IPv4Prefix(other)))
+    #expect(one.overlaps(other) == overlaps && other.overlaps(one) == overlaps)
+  }
 }

@@ -40,4 +40,13 @@ struct IPv6AddressTests {
     #expect(try pool.lease(of: #require(IPv6Address("fd00:1:2:4::a00:7"))) == nil)
     for other in ["fd00::/64", "fc00::/96", "2001:db8::/96"] { #expect(IPv6Prefix(other)?.isPool == false) }
   }
+
+  @Test(arguments: [
+    ("fd00::/8", "fd00:1::/32", true), ("fd00:1::/32", "fd00::/8", true), ("fd00::/96", "fd00::/96", true),
+    ("fd00::/96", "fd00:0:0:0:0:1::/96", false), ("::/0", "fd00::/96", true), ("fc00::/7", "fe80::/10", false),
+  ])
+  func `prefixes overlap if one contains the other`(one: String, other: String, overlaps: Bool) throws {
+    let (one, other) = (try #require(IPv6Prefix(one)), try #require(IPv6Prefix(other)))
+    #expect(one.overlaps(other) == overlaps && other.overlaps(one) == overlaps)
+  }
 }

@@ -20,7 +20,7 @@ function __mnedc-join_parse_tokens -S
     set -l unparsed_tokens (__mnedc-join_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedc-join'
-        __mnedc-join_parse_subcommand 1 'c/config=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
+        __mnedc-join_parse_subcommand 1 'c/config=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'allow-overlap' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __mnedc-join_parse_subcommand -r 1 'version'
@@ -82,10 +82,11 @@ complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join"' -l 'server-key' -d 'Join only a relay that has this key (no default); may be given several times.' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" d device-id' -l 'device-id' -s 'd' -d 'Go by this name, unique in the network (default: the host\'s and 8 hex digits).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" a address' -l 'address' -s 'a' -d 'Ask for this virtual address, and take no other (default: what the relay gives).' -rfka ''
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" allow-overlap' -l 'allow-overlap' -d 'Join even if this host has the network\'s addresses.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" i interface' -l 'interface' -s 'i' -d 'Name the TUN interface so (default: mnedc0).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" no-offload' -l 'no-offload' -d 'Make the interface without segmentation offload (slower; for trouble with a kernel).'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" t timeout' -l 'timeout' -s 't' -d 'Give up unless joined after this time (default: 30s).' -rfka ''
-complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" b background' -l 'background' -s 'b' -d 'Go to the background once joined; the log goes to the system\'s.'
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" b background' -l 'background' -s 'b' -d 'Go to the background, and log to syslog, once joined.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" socket' -l 'socket' -d 'Listen for mnedc-ctl and mnedc-peers here (default: /run/mnedc/mnedc-join.sock).' -rF
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" state' -l 'state' -d 'Keep keys and what else must outlive the program here (default: /var/lib/mnedc-join).' -rfa '(__mnedc-join_complete_directories)'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" log-level' -l 'log-level' -d 'Log this and worse: trace, debug, info, notice, warning, error, critical (default: info).' -rfka 'trace debug info notice warning error critical'

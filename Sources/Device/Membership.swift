@@ -1,0 +1,50 @@
+internal import Wire
+
+/// What a device is called in its network, and what packets that makes its own.
+struct Membership: Equatable {
+  var deviceID: String
+  var address: IPv4Address
+  var pool: IPv4Prefix
+  var relayAddress: IPv4Address
+  /// The network's IPv6 addresses, if it has any.
+  var pool6: IPv6Prefix?
+  /// This device's among them, if this host has IPv6.
+  var address6: IPv6Address?
+
+  /// Where a packet of this host is to go.
+  enum Target: Equatable {
+    /// To the device with this lease, if there is one.
+    case lease(IPv4Address)
+    case everybody
+    /// To nobody of this network.
+    case outside
+  }
+
+  /// An IPv6 address stands for the lease that it goes with. Packets for all are IPv4's: in IPv6 nothing here needs them.
+  func target(of packet: IPPeek) -> Target {
+    switch packet {
+    case .ipv4(let peek):
+      if isForAll(peek.destination) { return .everybody }
+      return pool.contains(peek.destination) ? .lease(peek.destination) : .outside
+    case .ipv6(let peek):
+      guard let lease = pool6?.lease(of: peek.destination), pool.contains(lease), lease != pool.broadcast else {
+        return .outside
+      }
+      return .lease(lease)
+    }
+  }
+
+  /// Whether a packet that has come from `peer` is from its address and for this device.
+  func accepts(_ packet: IPPeek, from peer: IPv4Address) -> Bool {
+    switch packet {
+    case .ipv4(let peek):
+      peek.source == peer && (peek.destination == address || isForAll(peek.destination))
+    case .ipv6(let peek):
+      peek.destination == address6 && pool6?.lease(of: peek.source) == peer
+    }
+  }
+
+  private func isForAll(_ destination: IPv4Address) -> Bool {
+    destination.isMulticast || destination == pool.broadcast || destination == .limitedBroadcast
+  }
+}
