@@ -91,7 +91,7 @@ let package = Package(
     .testTarget(
       name: "DeviceTests",
       dependencies: [
-        "CTestSupport", "Device", "Link", "Noise", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+        "CTestSupport", "Device", "Link", "Noise", "Relay", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
       ]),
     .testTarget(
       name: "NoiseTests", dependencies: ["CTestSupport", "Noise", "Wire"], resources: [.copy("vectors.json")]),

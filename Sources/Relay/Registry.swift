@@ -44,14 +44,15 @@ final class Registry: Sendable {
     }
   }
 
-  init(settings: RelaySettings) {
+  init(settings live: LiveSettings) {
+    let settings = live.now
     let leases = LeaseTable(pool: settings.pool)
     directory = Directory(pool: settings.pool)
     state = Mutex(State(leases: leases))
     welcome = { address in
       Welcome(
         address: address, pool: leases.pool, relayAddress: leases.relayAddress,
-        keepalive: Int(settings.keepalive.nanoseconds / 1_000_000))
+        keepalive: Int(live.now.keepalive.nanoseconds / 1_000_000))
     }
   }
 
@@ -165,6 +166,15 @@ final class Registry: Sendable {
       return member?.session
     }
     session?.end(refusal)
+  }
+
+  /// Tells every device the present terms of its lease.
+  func renewTerms() {
+    state.withLock { state in
+      for member in state.members.values {
+        member.session.connection.send(control: ControlMessage.welcome(welcome(member.address)).frame())
+      }
+    }
   }
 
   /// Sends a message to everybody.

@@ -150,6 +150,8 @@ final class DeviceDaemon: @unchecked Sendable {
     case .joined(let address, let pool, let server): joined(address, pool, server)
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
+    case .draining(let server):
+      daemon.logger.notice("the relay at \(server) is about to end: nothing is sent until there is one again")
     case .trusted(let key, let server):
       trusted(key, server)
     case .keyReplaced(let key):
