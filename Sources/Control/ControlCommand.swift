@@ -11,6 +11,8 @@ public enum ControlCommand: Sendable, Equatable {
   /// Puts a new key in the place of the daemon's. `forgetOld`, of a relay: it does not prove itself with the old one to who
   /// knows no other.
   case rotateKey(forgetOld: Bool)
+  /// Reads the configuration file again.
+  case reload
   // Of the relay alone.
   case invite(InviteOrder)
   case invites
@@ -22,6 +24,8 @@ public enum ControlCommand: Sendable, Equatable {
   case devices
   case revoke(deviceID: String)
   case forget(deviceID: String)
+  /// Lets what is under way arrive, for so many milliseconds at most, and ends.
+  case drain(milliseconds: Int)
 
   public enum Name: String, CaseIterable, Sendable {
     case status, peers, stop, key
@@ -29,6 +33,7 @@ public enum ControlCommand: Sendable, Equatable {
     case invite, invites, uninvite
     case pending, approve, deny
     case devices, revoke, forget
+    case reload, drain
 
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
@@ -41,7 +46,7 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {
-      case .status, .peers, .stop, .key, .rotateKey: false
+      case .status, .peers, .stop, .key, .rotateKey, .reload: false
       default: true
       }
     }
@@ -63,7 +68,17 @@ public enum ControlCommand: Sendable, Equatable {
     case .devices: .devices
     case .revoke: .revoke
     case .forget: .forget
+    case .reload: .reload
+    case .drain: .drain
     }
+  }
+
+  public static let drainRange = 100...3_600_000
+  public static let defaultDrain = 10_000
+
+  /// How long a daemon may be about it, beside the time that any answer may take.
+  var patience: Duration {
+    if case .drain(let milliseconds) = self { .milliseconds(milliseconds) } else { .zero }
   }
 }
 
@@ -99,7 +114,7 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .peers, .stop, .key, .invites, .pending, .devices: break
+    case .status, .peers, .stop, .key, .invites, .pending, .devices, .reload: break
     case .invite(let order):
       try container.encode(order.uses, forKey: "uses")
       try container.encode(order.lifetime, forKey: "expires_s")
@@ -109,6 +124,7 @@ extension ControlCommand {
     case .uninvite(let id): try container.encode(id, forKey: "id")
     case .approve(let name), .deny(let name): try container.encode(name, forKey: "name")
     case .revoke(let id), .forget(let id): try container.encode(id, forKey: "device_id")
+    case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     }
   }
 
@@ -134,6 +150,8 @@ extension ControlCommand {
     case .devices: self = .devices
     case .revoke: self = .revoke(deviceID: try members.text("device_id"))
     case .forget: self = .forget(deviceID: try members.text("device_id"))
+    case .reload: self = .reload
+    case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
     }
   }
 }

@@ -39,7 +39,11 @@ final class DeviceDaemon: @unchecked Sendable {
 
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
   /// every right but that to change the interface.
-  init(_ settings: Settings, _ invitation: Invitation?, isInBackground: Bool) throws {
+  ///
+  /// `reread` gives the settings of a daemon that would be started now.
+  init(
+    _ settings: Settings, _ invitation: Invitation?, isInBackground: Bool, reread: @escaping () throws -> Settings
+  ) throws {
     self.settings = settings
     self.invitation = invitation
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
@@ -67,7 +71,7 @@ final class DeviceDaemon: @unchecked Sendable {
     let deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
       trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
-      route: .servers(settings.servers.map { ($0.host, $0.port) }), address: settings.join.address,
+      route: .servers(Self.servers(settings)), address: settings.join.address,
       mtu: settings.join.mtu)
     do {
       device = try Device(deviceSettings, tun) { [unowned self] event in
@@ -83,6 +87,18 @@ final class DeviceDaemon: @unchecked Sendable {
       throw Failure(error)
     }
     place = try invitation?.place()
+    daemon.reload(by: Reloading(.device, inForce: settings, read: reread) { [unowned self] in apply($0) })
+  }
+
+  private static func servers(_ settings: Settings) -> [(host: String, port: UInt16)] {
+    settings.servers.map { ($0.host, $0.port) }
+  }
+
+  /// Takes over what may change while the device runs, and leaves the rest.
+  private func apply(_ settings: Settings) {
+    daemon.output.level = Logger.Level(settings.logLevel)
+    device?.apply(
+      DeviceChanges(servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join)))
   }
 
   /// What the device does when it is asked at the local socket.
@@ -105,7 +121,7 @@ final class DeviceDaemon: @unchecked Sendable {
             fingerprint: publicKey.fingerprint)))
     case .rotateKey:
       rotation.begin(device, isJoined: isJoined, answer)
-    case .stop:
+    case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
     default:
       answer(
@@ -207,7 +223,7 @@ final class DeviceDaemon: @unchecked Sendable {
       self.foreground = nil
     }
     daemon.logger.notice("\(line)")
-    notifyServiceManager("READY=1\nSTATUS=\(line)")
+    daemon.becomeReady(line)
   }
 
   /// An operator has to let this device in, which may take longer than the time for the first join.

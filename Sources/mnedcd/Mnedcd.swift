@@ -58,7 +58,14 @@ struct Mnedcd: ParsableCommand {
   private static let defaults = Settings().relay
 
   func run() throws {
-    var settings = try configuration.load()
+    let settings = overridden(try configuration.load())
+    if daemon.check { return try daemon.show(settings) }
+    let file = try configuration.fixed()
+    try RelayDaemon(settings) { overridden(try file.reload()) }.run()
+  }
+
+  private func overridden(_ file: Settings) -> Settings {
+    var settings = file
     if !listen.isEmpty { settings.relay.listen = listen }
     if let pool { settings.relay.pool = pool }
     if noDevice { settings.relay.device = false }
@@ -67,8 +74,7 @@ struct Mnedcd: ParsableCommand {
     if let socket { settings.relay.socket = socket }
     if let state { settings.relay.state = state }
     if let logLevel = daemon.logLevel { settings.logLevel = logLevel }
-    if daemon.check { return try daemon.show(settings) }
-    try RelayDaemon(settings).run()
+    return settings
   }
 }
 

@@ -21,10 +21,12 @@ final class RelayDaemon {
   private let store: Store
   private let relay: Relay
   private let device: Device?
+  private let commands: RelayCommands
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
-  init(_ all: Settings) throws {
+  /// `reread` gives the settings of a daemon that would be started now.
+  init(_ all: Settings, reread: @escaping () throws -> Settings) throws {
     settings = all.relay
     raiseDescriptorLimit()
     let user = try Self.user(settings.user)
@@ -37,6 +39,7 @@ final class RelayDaemon {
     }
     let listeners = try Self.makeListeners(settings)
     let commands = RelayCommands(settings, daemon, state)
+    self.commands = commands
     try daemon.listen(at: settings.socket, for: user) { commands.carryOut($0, $1) }
     try Self.dropPrivileges(user, hasDevice: tun != nil, daemon)
     let keys: RelayKeys
@@ -57,6 +60,18 @@ final class RelayDaemon {
       device = nil
     }
     commands.serve(relay, device, hostID: identity?.deviceID)
+    daemon.reload(by: Reloading(.relay, inForce: all, read: reread) { [unowned self] in apply($0) })
+  }
+
+  /// Takes over what may change while the relay runs, and leaves the rest.
+  private func apply(_ all: Settings) {
+    daemon.output.level = Logger.Level(all.logLevel)
+    relay.apply(
+      RelayChanges(
+        admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive, queueLimit: all.relay.queue))
+    device?.apply(
+      DeviceChanges(queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join)))
+    commands.settings = all.relay
   }
 
   /// Serves until told to stop.
@@ -65,7 +80,7 @@ final class RelayDaemon {
     device?.start()
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     daemon.logger.notice("relay for \(settings.pool) at \(places), key \(relay.publicKey.fingerprint)")
-    notifyServiceManager("READY=1\nSTATUS=relay for \(settings.pool) at \(places)")
+    daemon.becomeReady("relay for \(settings.pool) at \(places)")
     try daemon.run {
       device?.stop()
       relay.stop()

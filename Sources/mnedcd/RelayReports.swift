@@ -44,7 +44,8 @@ extension RelayReport {
     let now = Instant.now()
     self.init(
       listen: listen, pool: status.pool.description, address: status.address.description,
-      fingerprint: relay.publicKey.fingerprint, admission: relay.settings.admission.rawValue, online: status.online,
+      fingerprint: relay.publicKey.fingerprint, admission: relay.settings.admission.rawValue,
+      draining: status.isDraining, online: status.online,
       capacity: status.capacity, pending: relay.pending.count, joining: status.joining,
       unreachableFrames: status.unreachable,
       refused: status.counters.refused.sorted { $0.key < $1.key }.map { RefusedReport(code: $0.key, count: $0.value) },
