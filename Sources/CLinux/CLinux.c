@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -49,6 +50,11 @@ int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group) {
 int clinux_usable_cores(void) {
   cpu_set_t mask;
   return sched_getaffinity(0, sizeof mask, &mask) < 0 ? -errno : CPU_COUNT(&mask);
+}
+
+int clinux_undelivered(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -errno : bytes;
 }
 
 int clinux_name_thread(const char *name) {

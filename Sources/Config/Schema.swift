@@ -6,6 +6,9 @@ struct SchemaKey: Sendable {
   let decode: @Sendable (YAMLNode, inout SettingsDecoder) -> Void
   /// The value in force as text.
   let written: @Sendable (Draft) -> Written
+  /// Puts the first draft's value into the second one.
+  let copy: @Sendable (Draft, inout Draft) -> Void
+  let reach: Reach
 
   var path: String { section.map { "\($0).\(name)" } ?? name }
 
@@ -15,6 +18,24 @@ struct SchemaKey: Sendable {
     /// Names with a value each; empty if there is none.
     case mapping([(name: String, value: String)])
   }
+}
+
+/// Which daemons a key concerns, and whether they can take another value over while they run.
+struct Reach: Sendable {
+  enum Uptake {
+    /// At a reload.
+    case live
+    /// When the daemon is started anew.
+    case restart
+  }
+
+  let roles: Set<Settings.Role>
+  let uptake: Uptake
+
+  static func relay(_ uptake: Uptake) -> Reach { Reach(roles: [.relay], uptake: uptake) }
+  static func device(_ uptake: Uptake) -> Reach { Reach(roles: [.device], uptake: uptake) }
+  /// For what concerns the device that a relay's host is, too.
+  static func both(_ uptake: Uptake) -> Reach { Reach(roles: [.relay, .device], uptake: uptake) }
 }
 
 /// The settings while they are read, with what only the file knows.
@@ -27,45 +48,45 @@ struct Draft: Sendable {
 
 typealias DraftField<Value> = WritableKeyPath<Draft, Value> & Sendable
 
-/// Every key there is. The decoder, the writer, suggestions and the manual's check all go by this table.
+/// Every key there is. The decoder, the writer, suggestions, reloads and the manual's check all go by this table.
 enum Schema {
   static let keys: [SchemaKey] = [
-    list("server", \.settings.servers, .server),
-    list("server-key", \.settings.serverKeys, .relayKey),
-    optional("server-ip", \.referenceHost, .host),
-    optional("port", \.referencePort, .port),
-    optional("device-id", \.settings.deviceID, .deviceID),
-    one("log-level", \.settings.logLevel, .logLevel),
+    list("server", \.settings.servers, .server, .device(.live)),
+    list("server-key", \.settings.serverKeys, .relayKey, .device(.restart)),
+    optional("server-ip", \.referenceHost, .host, .device(.live)),
+    optional("port", \.referencePort, .port, .device(.live)),
+    optional("device-id", \.settings.deviceID, .deviceID, .both(.restart)),
+    one("log-level", \.settings.logLevel, .logLevel, .both(.live)),
 
-    one("join.interface", \.settings.join.interface, .interface),
-    one("join.mtu", \.settings.join.mtu, .mtu),
-    optional("join.address", \.settings.join.address, .virtualAddress),
-    one("join.allow-overlap", \.settings.join.allowOverlap, .boolean),
-    one("join.timeout", \.settings.join.timeout, .joinTimeout),
-    one("join.offload", \.settings.join.offload, .offload),
-    one("join.socket", \.settings.join.socket, .socketPath),
-    one("join.state", \.settings.join.state, .directory),
-    one("join.cipher", \.settings.join.cipher, .cipher),
-    mapping("join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey),
+    one("join.interface", \.settings.join.interface, .interface, .device(.restart)),
+    one("join.mtu", \.settings.join.mtu, .mtu, .device(.restart)),
+    optional("join.address", \.settings.join.address, .virtualAddress, .device(.restart)),
+    one("join.allow-overlap", \.settings.join.allowOverlap, .boolean, .both(.restart)),
+    one("join.timeout", \.settings.join.timeout, .joinTimeout, .device(.restart)),
+    one("join.offload", \.settings.join.offload, .offload, .device(.restart)),
+    one("join.socket", \.settings.join.socket, .socketPath, .device(.restart)),
+    one("join.state", \.settings.join.state, .directory, .device(.restart)),
+    one("join.cipher", \.settings.join.cipher, .cipher, .both(.restart)),
+    mapping("join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey, .both(.live)),
 
-    list("relay.listen", \.settings.relay.listen, .listen),
-    one("relay.pool", \.settings.relay.pool, .pool),
-    one("relay.pool6", \.settings.relay.pool6, .pool6),
-    one("relay.lease-age", \.settings.relay.leaseAge, .leaseAge),
-    mapping("relay.addresses", \.settings.relay.addresses, from: .deviceID, to: .virtualAddress),
-    one("relay.device", \.settings.relay.device, .boolean),
-    one("relay.interface", \.settings.relay.interface, .interface),
-    one("relay.mtu", \.settings.relay.mtu, .mtu),
-    one("relay.offload", \.settings.relay.offload, .offload),
-    one("relay.keepalive", \.settings.relay.keepalive, .keepalive),
-    one("relay.queue", \.settings.relay.queue, .queue),
-    one("relay.peer-list", \.settings.relay.peerList, .peerList),
-    one("relay.threads", \.settings.relay.threads, .threads),
-    one("relay.socket", \.settings.relay.socket, .socketPath),
-    one("relay.state", \.settings.relay.state, .directory),
-    one("relay.admission", \.settings.relay.admission, .admission),
-    one("relay.user", \.settings.relay.user, .user),
-    list("relay.public-address", \.settings.relay.publicAddresses, .server),
+    list("relay.listen", \.settings.relay.listen, .listen, .relay(.restart)),
+    one("relay.pool", \.settings.relay.pool, .pool, .relay(.live)),
+    one("relay.pool6", \.settings.relay.pool6, .pool6, .relay(.restart)),
+    one("relay.lease-age", \.settings.relay.leaseAge, .leaseAge, .relay(.restart)),
+    mapping("relay.addresses", \.settings.relay.addresses, from: .deviceID, to: .virtualAddress, .relay(.restart)),
+    one("relay.device", \.settings.relay.device, .boolean, .relay(.restart)),
+    one("relay.interface", \.settings.relay.interface, .interface, .relay(.restart)),
+    one("relay.mtu", \.settings.relay.mtu, .mtu, .relay(.restart)),
+    one("relay.offload", \.settings.relay.offload, .offload, .relay(.restart)),
+    one("relay.keepalive", \.settings.relay.keepalive, .keepalive, .relay(.live)),
+    one("relay.queue", \.settings.relay.queue, .queue, .relay(.live)),
+    one("relay.peer-list", \.settings.relay.peerList, .peerList, .relay(.restart)),
+    one("relay.threads", \.settings.relay.threads, .threads, .relay(.restart)),
+    one("relay.socket", \.settings.relay.socket, .socketPath, .relay(.restart)),
+    one("relay.state", \.settings.relay.state, .directory, .relay(.restart)),
+    one("relay.admission", \.settings.relay.admission, .admission, .relay(.live)),
+    one("relay.user", \.settings.relay.user, .user, .relay(.restart)),
+    list("relay.public-address", \.settings.relay.publicAddresses, .server, .relay(.live)),
   ]
 
   /// The mappings at the top of the file, in the table's order.
@@ -79,10 +100,10 @@ enum Schema {
   }
 
   private static func one<Value>(
-    _ path: String, _ field: any DraftField<Value>, _ kind: ValueKind<Value>
+    _ path: String, _ field: any DraftField<Value>, _ kind: ValueKind<Value>, _ reach: Reach
   ) -> SchemaKey {
     key(
-      path,
+      path, field, reach,
       decode: { node, decoder in
         if let value = decoder.value(node, kind) { decoder.draft[keyPath: field] = value }
       },
@@ -91,10 +112,10 @@ enum Schema {
 
   /// A setting without a default.
   private static func optional<Value>(
-    _ path: String, _ field: any DraftField<Value?>, _ kind: ValueKind<Value>
+    _ path: String, _ field: any DraftField<Value?>, _ kind: ValueKind<Value>, _ reach: Reach
   ) -> SchemaKey {
     key(
-      path,
+      path, field, reach,
       decode: { node, decoder in
         if let value = decoder.value(node, kind) { decoder.draft[keyPath: field] = value }
       },
@@ -103,10 +124,10 @@ enum Schema {
 
   /// One value or a list of several.
   private static func list<Value: Hashable>(
-    _ path: String, _ field: any DraftField<[Value]>, _ kind: ValueKind<Value>
+    _ path: String, _ field: any DraftField<[Value]>, _ kind: ValueKind<Value>, _ reach: Reach
   ) -> SchemaKey {
     key(
-      path,
+      path, field, reach,
       decode: { node, decoder in
         if let values = decoder.values(node, kind) { decoder.draft[keyPath: field] = values }
       },
@@ -115,10 +136,11 @@ enum Schema {
 
   /// Names that are not ours to know, with a value each; no two have the same.
   private static func mapping<Value: Hashable>(
-    _ path: String, _ field: any DraftField<[String: Value]>, from names: ValueKind<String>, to kind: ValueKind<Value>
+    _ path: String, _ field: any DraftField<[String: Value]>, from names: ValueKind<String>, to kind: ValueKind<Value>,
+    _ reach: Reach
   ) -> SchemaKey {
     key(
-      path,
+      path, field, reach,
       decode: { node, decoder in
         if let values = decoder.mapping(node, names, kind) { decoder.draft[keyPath: field] = values }
       },
@@ -127,13 +149,15 @@ enum Schema {
       })
   }
 
-  private static func key(
-    _ path: String, decode: @escaping @Sendable (YAMLNode, inout SettingsDecoder) -> Void,
+  private static func key<Value>(
+    _ path: String, _ field: any DraftField<Value>, _ reach: Reach,
+    decode: @escaping @Sendable (YAMLNode, inout SettingsDecoder) -> Void,
     written: @escaping @Sendable (Draft) -> SchemaKey.Written
   ) -> SchemaKey {
     let parts = path.split(separator: ".").map { String($0) }
     return SchemaKey(
-      section: parts.count == 2 ? parts[0] : nil, name: parts[parts.count - 1], decode: decode, written: written)
+      section: parts.count == 2 ? parts[0] : nil, name: parts[parts.count - 1], decode: decode, written: written,
+      copy: { $1[keyPath: field] = $0[keyPath: field] }, reach: reach)
   }
 }
 

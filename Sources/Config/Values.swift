@@ -184,6 +184,8 @@ extension ValueKind where Value == Duration {
   public static var joinTimeout: ValueKind { duration(from: .seconds(1), to: .seconds(3600)) }
   /// How long a tool waits for its daemon.
   public static var answerTimeout: ValueKind { duration(from: .milliseconds(100), to: .seconds(3600)) }
+  /// How long a relay may take to end.
+  public static var drainTime: ValueKind { duration(from: .milliseconds(100), to: .seconds(3600)) }
   /// How long an invite is good.
   public static var inviteLifetime: ValueKind { duration(from: .seconds(1), to: .seconds(365 * 24 * 3600)) }
   /// How long a device must have been away before its address is another's.

@@ -7,6 +7,8 @@ public enum ControlClient {
     /// Nobody listens at the path.
     case notRunning(Errno)
     case timeout
+    /// The daemon has ended, or has given up on the answer.
+    case noAnswer
     /// The daemon said no.
     case refused(ControlError)
     /// What came back is no answer, or one to another question.
@@ -29,7 +31,7 @@ public enum ControlClient {
     } catch let failure as Failure {
       throw failure
     } catch {
-      throw .badAnswer
+      throw .noAnswer
     }
     guard let response = JSON.decode(ControlResponse<Report>.self, answer) else { throw .badAnswer }
     if let error = response.error { throw .refused(error) }
@@ -71,6 +73,7 @@ public enum ControlClient {
     while true {
       guard try socket.wait(for: .readable, until: deadline) else { throw Failure.timeout }
       guard let count = try socket.read(into: buffer.bytes) else { continue }
+      if count == 0, line.isEmpty { throw Failure.noAnswer }
       guard count > 0, line.count < maximumAnswer else { throw Failure.badAnswer }
       line.append(contentsOf: buffer.bytes[..<count])
       if line.last == UInt8(ascii: "\n") { return line.dropLast() }

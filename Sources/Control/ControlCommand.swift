@@ -11,6 +11,8 @@ public enum ControlCommand: Sendable, Equatable {
   /// Puts a new key in the place of the daemon's. `forgetOld`, of a relay: it does not prove itself with the old one to who
   /// knows no other.
   case rotateKey(forgetOld: Bool)
+  /// Reads the configuration file again.
+  case reload
   // Of the relay alone.
   case invite(InviteOrder)
   case invites
@@ -27,6 +29,8 @@ public enum ControlCommand: Sendable, Equatable {
   case pinLease(deviceID: String, address: String?)
   /// By the device ID or the address.
   case freeLease(String)
+  /// Lets what is under way arrive, for so many milliseconds at most, and ends.
+  case drain(milliseconds: Int)
 
   public enum Name: String, CaseIterable, Sendable {
     case status, peers, stop, key
@@ -37,6 +41,7 @@ public enum ControlCommand: Sendable, Equatable {
     case leases
     case pinLease = "lease-pin"
     case freeLease = "lease-free"
+    case reload, drain
 
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
@@ -49,7 +54,7 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {
-      case .status, .peers, .stop, .key, .rotateKey: false
+      case .status, .peers, .stop, .key, .rotateKey, .reload: false
       default: true
       }
     }
@@ -74,7 +79,17 @@ public enum ControlCommand: Sendable, Equatable {
     case .leases: .leases
     case .pinLease: .pinLease
     case .freeLease: .freeLease
+    case .reload: .reload
+    case .drain: .drain
     }
+  }
+
+  public static let drainRange = 100...3_600_000
+  public static let defaultDrain = 10_000
+
+  /// How long a daemon may be about it, beside the time that any answer may take.
+  var patience: Duration {
+    if case .drain(let milliseconds) = self { .milliseconds(milliseconds) } else { .zero }
   }
 }
 
@@ -110,7 +125,7 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .peers, .stop, .key, .invites, .pending, .devices, .leases: break
+    case .status, .peers, .stop, .key, .invites, .pending, .devices, .leases, .reload: break
     case .invite(let order):
       try container.encode(order.uses, forKey: "uses")
       try container.encode(order.lifetime, forKey: "expires_s")
@@ -123,6 +138,7 @@ extension ControlCommand {
     case .pinLease(let id, let address):
       try container.encode(id, forKey: "device_id")
       try container.encodeIfPresent(address, forKey: "address")
+    case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     }
   }
 
@@ -152,6 +168,8 @@ extension ControlCommand {
     case .pinLease:
       self = .pinLease(deviceID: try members.text("device_id"), address: try members.optionalText("address"))
     case .freeLease: self = .freeLease(try members.text("name"))
+    case .reload: self = .reload
+    case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
     }
   }
 }

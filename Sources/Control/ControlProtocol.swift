@@ -18,6 +18,8 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
     case unsupported
     /// What the request names is not there.
     case notFound = "not-found"
+    /// The configuration file cannot be read or is wrong.
+    case badConfiguration = "bad-configuration"
     /// It was tried, and did not work.
     case failed
   }

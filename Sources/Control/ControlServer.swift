@@ -121,7 +121,7 @@ private final class ControlClientSession: EventHandler {
     self.onEnd = onEnd
     registration = try? events.register(socket, for: .readable, handler: self)
     guard registration != nil else { return end() }
-    timer = events.schedule(after: Self.timeout) { [weak self] in self?.end() }
+    end(after: Self.timeout)
   }
 
   /// Says why and is done, without waiting for a request.
@@ -160,8 +160,7 @@ private final class ControlClientSession: EventHandler {
     guard let handler, let registration else { return }
     self.handler = nil
     // Whoever has asked may wait for the answer, as some take a relay or a disk to give.
-    if let timer { events.cancel(timer) }
-    timer = events.schedule(after: Self.answerTimeout) { [weak self] in self?.end() }
+    end(after: Self.answerTimeout)
     // One request a connection: whatever else comes is not read, but that the other end is gone is told all the same.
     events.setInterest([], of: socket, registration)
     do throws(ControlError) {
@@ -171,6 +170,7 @@ private final class ControlClientSession: EventHandler {
         throw ControlError(
           .denied, "\(name.rawValue) is for root and the daemon's own user (\(currentUser())); you are \(peer.user)")
       }
+      end(after: Self.answerTimeout + command.patience)
       let reference = LoopBound(self)
       let events = events
       handler(command) { answer in events.post { reference.value.reply(answer) } }
@@ -206,6 +206,11 @@ private final class ControlClientSession: EventHandler {
     } else if let registration {
       events.setInterest(.writable, of: socket, registration)
     }
+  }
+
+  private func end(after time: Duration) {
+    if let timer { events.cancel(timer) }
+    timer = events.schedule(after: time) { [weak self] in self?.end() }
   }
 
   private func end() {

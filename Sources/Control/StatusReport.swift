@@ -32,6 +32,8 @@ public struct RelayReport: Codable, Sendable, Equatable {
   public var fingerprint: String
   /// `invite`, `approve` or `open`.
   public var admission: String
+  /// Whether it lets what is under way arrive before it ends.
+  public var draining: Bool
   /// Devices that are in, without the relay's host, and how many can be.
   public var online: Int
   public var capacity: Int
@@ -50,8 +52,8 @@ public struct RelayReport: Codable, Sendable, Equatable {
 
   public init(
     listen: [String], pool: String, pool6: String?, address: String, fingerprint: String, admission: String,
-    online: Int, capacity: Int, pending: Int, joining: Int, unreachableFrames: Int, refused: [RefusedReport],
-    notAuthentic: Int, malformed: Int, sessions: [SessionReport]
+    draining: Bool, online: Int, capacity: Int, pending: Int, joining: Int, unreachableFrames: Int,
+    refused: [RefusedReport], notAuthentic: Int, malformed: Int, sessions: [SessionReport]
   ) {
     self.listen = listen
     self.pool = pool
@@ -59,6 +61,7 @@ public struct RelayReport: Codable, Sendable, Equatable {
     self.address = address
     self.fingerprint = fingerprint
     self.admission = admission
+    self.draining = draining
     self.online = online
     self.capacity = capacity
     self.pending = pending

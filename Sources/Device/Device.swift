@@ -14,6 +14,8 @@ public enum DeviceEvent: Sendable {
   case networkChanged(pool: IPv4Prefix, pool6: IPv6Prefix?)
   /// No connection; another attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
+  /// The relay is about to end: nothing is sent any more, but what comes is taken.
+  case draining(server: String)
   /// The relay has told the device to wait until an operator lets it in.
   case pending(server: String)
   /// The relay has proved itself with a key that was not known before; it is from now on.
@@ -34,7 +36,7 @@ public enum DeviceFailure: Error, Sendable {
 }
 
 /// This host as a device of the network: its uplink, its interface, and the packets between them, on one thread. `start`,
-/// `stop` and `status` are for any thread.
+/// `stop`, `apply` and `status` are for any thread.
 public final class Device: @unchecked Sendable {
   // Set once.
   private let settings: DeviceSettings
@@ -86,6 +88,18 @@ public final class Device: @unchecked Sendable {
   /// hears at once whether it begins: not while another change is under way. Called on the device's thread.
   public func replaceKey(with key: PrivateKey, _ reply: @escaping @Sendable (Bool) -> Void) {
     events.post { [self] in reply(uplink.replaceKey(with: key)) }
+  }
+
+  /// Takes other settings over without touching the connection or a session with a peer that may stay.
+  public func apply(_ changes: DeviceChanges) {
+    events.post { [self] in
+      if let servers = changes.servers { uplink.setServers(servers) }
+      if let limit = changes.queueLimit { uplink.setQueueLimit(limit) }
+      if let keys = changes.pinnedKeys {
+        peerSettings.pinnedKeys = keys
+        pump?.pin(keys)
+      }
+    }
   }
 
   // MARK: Packets from the interface
@@ -252,6 +266,11 @@ extension Device: UplinkDelegate {
 
   func uplinkWarns(_ line: String) {
     onEvent(.warning(line))
+  }
+
+  func uplinkDrains() {
+    stopReading()
+    onEvent(.draining(server: uplink.server ?? ""))
   }
 
   func uplinkPauses() {

@@ -46,6 +46,24 @@ public struct DeviceSettings: Sendable {
   static let joinTimeout = Duration.seconds(10)
 }
 
+/// What may be changed while a device runs; what is `nil` stays as it is.
+public struct DeviceChanges: Sendable {
+  /// Where to join, from the next attempt on. Of a device that reaches its relay by TCP.
+  public var servers: [(host: String, port: UInt16)]?
+  /// How many bytes of data may wait for the relay.
+  public var queueLimit: Int?
+  /// Keys of peers by device ID. What was agreed on with peers that have others is forgotten.
+  public var pinnedKeys: [String: PublicKey]?
+
+  public init(
+    servers: [(host: String, port: UInt16)]? = nil, queueLimit: Int? = nil, pinnedKeys: [String: PublicKey]? = nil
+  ) {
+    self.servers = servers
+    self.queueLimit = queueLimit
+    self.pinnedKeys = pinnedKeys
+  }
+}
+
 /// How the relay is reached.
 public enum RelayRoute: Sendable {
   /// By TCP: names or addresses with ports, tried in order, resolved anew each time.

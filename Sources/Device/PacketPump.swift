@@ -92,6 +92,12 @@ final class PacketPump {
     links.replaceKey(with: key)
   }
 
+  /// Other keys of peers are pinned.
+  func pin(_ keys: [String: PublicKey]) {
+    lastDestination = nil
+    links.pin(keys)
+  }
+
   /// The relay says who has come and gone.
   func update(_ update: PeerUpdate) -> PeerTable.Outcome {
     lastDestination = nil

@@ -122,6 +122,12 @@ final class PeerLinks {
     for link in links.values { forget(link) }
   }
 
+  /// Other keys are pinned: links to peers that have others end.
+  func pin(_ keys: [String: PublicKey]) {
+    settings.pinnedKeys = keys
+    for link in links.values where objection(to: link.peer) != nil { forget(link) }
+  }
+
   private func forget(_ link: PeerLink) {
     cancelAttempt(of: link)
     links[link.peer.address] = nil

@@ -24,6 +24,8 @@ protocol UplinkDelegate: AnyObject {
   /// An operator has to let this device in.
   func uplinkIsPending()
   func uplinkWarns(_ line: String)
+  /// The relay is about to end, and takes no more data; what it still has comes.
+  func uplinkDrains()
   /// The connection is made anew, without a reason to worry.
   func uplinkPauses()
   /// The relay lets the device in with this key alone from now on; or does not take the new key.
@@ -63,7 +65,6 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
 /// The one connection to the relay, made anew for as long as it takes. Owned by the device's thread.
 final class Uplink: EventHandler, DialerDelegate {
   // Set once.
-  private let settings: DeviceSettings
   private let events: EventLoop
   private let memory = ReceiveMemory()
   private let resolver = Resolver()
@@ -79,7 +80,10 @@ final class Uplink: EventHandler, DialerDelegate {
   /// How often the relay may announce another key of its own.
   private var adoptions = RateLimit(perSecond: 0.1, burst: 5)
 
+  private var settings: DeviceSettings
   private var phase = Phase.idle
+  /// How far this device is with sending no more data, while the relay wants that.
+  private var draining = Draining.no
   private var backoff = Backoff()
   private var generation = 0
   private var lastAddress: IPv4Address?
@@ -100,6 +104,13 @@ final class Uplink: EventHandler, DialerDelegate {
     case pending(FrameConnection)
     case joined(FrameConnection, since: Instant, keepalive: Duration)
     case ended
+  }
+
+  private enum Draining {
+    case no
+    /// Data still waits to be sent.
+    case sending
+    case done
   }
 
   /// How long the relay may be silent while an operator decides.
@@ -134,10 +145,13 @@ final class Uplink: EventHandler, DialerDelegate {
     case .greeting: "waiting for \(server ?? "the relay") to prove who it is"
     case .joining: "waiting for \(server ?? "the relay") to answer the join request"
     case .pending: "waiting for an operator of the relay to let this device in"
-    case .joined: "joined"
+    case .joined: isDraining ? "waiting for the relay to end, as it has announced" : "joined"
     case .ended: "ended"
     }
   }
+
+  /// Whether the relay wants no more data.
+  var isDraining: Bool { draining != .no }
 
   // MARK: Making the connection
 
@@ -229,7 +243,10 @@ final class Uplink: EventHandler, DialerDelegate {
       connection = current
     case .idle, .dialing, .ended: return
     }
-    if events.contains(.writable) { connection.flush() }
+    if events.contains(.writable) {
+      connection.flush()
+      answerDrain(connection)
+    }
     guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
@@ -294,9 +311,40 @@ final class Uplink: EventHandler, DialerDelegate {
         otherKey = nil
         delegate.uplinkKeptKey(refusal)
       }
+    case .drain:
+      guard case .joined(let connection, _, _) = phase, !isDraining else { return }
+      draining = .sending
+      delegate.uplinkDrains()
+      answerDrain(connection)
     default:
       delegate.uplinkReceived(message)
     }
+  }
+
+  // MARK: The relay's end
+
+  /// Tells the relay that nothing more will come, behind the last of the data.
+  private func answerDrain(_ connection: FrameConnection) {
+    guard case .joined = phase, draining == .sending, connection.hasSentAll else { return }
+    draining = .done
+    connection.send(control: ControlMessage.drain.frame())
+  }
+
+  // MARK: Other settings
+
+  /// Other servers to join, from the next attempt on, which comes at once if there is no connection and none is being made.
+  func setServers(_ servers: [(host: String, port: UInt16)]) {
+    settings.route = .servers(servers)
+    guard case .idle = phase else { return }
+    generation += 1
+    backoff.reset()
+    connect()
+  }
+
+  /// How many bytes of data may wait for the relay.
+  func setQueueLimit(_ limit: Int) {
+    settings.queueLimit = limit
+    connection?.setQueueLimit(limit)
   }
 
   // MARK: A new key for the device
@@ -381,6 +429,7 @@ final class Uplink: EventHandler, DialerDelegate {
       try check(welcome)
       if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
       lastAddress = welcome.address
+      draining = .no
       phase = .joined(connection, since: .now(), keepalive: Self.keepalive(of: welcome))
       connection.payloadLimit = FrameHeader.maximumPayload
       delegate.uplinkJoined(welcome)

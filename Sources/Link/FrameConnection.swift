@@ -299,6 +299,22 @@ public final class FrameConnection: @unchecked Sendable {
     send(control: frame + message)
   }
 
+  /// From now on at most so many bytes of data frames wait; what waits already stays.
+  public func setQueueLimit(_ limit: Int) {
+    sending.withLock { $0.queue.limit = limit }
+  }
+
+  /// Whether the kernel has all that was to be sent.
+  public var hasSentAll: Bool {
+    sending.withLock { $0.isClosed || $0.queue.isEmpty }
+  }
+
+  /// Whether the other end has all that was to be sent, its kernel at least. On the loop's thread.
+  public var hasDeliveredAll: Bool {
+    precondition(loop.isCurrent)
+    return !isOpen || hasSentAll && descriptor.undelivered() == 0
+  }
+
   /// What was sent so far, and how the queue does.
   public var sendStatistics: (traffic: Traffic, queue: SendQueueStatistics) {
     sending.withLock { ($0.sent, $0.queue.statistics) }

@@ -4,8 +4,11 @@ internal import SystemPackage
 /// What waits for one destination because its socket did not take it at once; it has memory only while something waits,
 /// and until `trim`. Guarded by the connection's lock.
 struct SendQueue: ~Copyable {
-  private let limit: Int
+  /// At most so many bytes of data frames will wait; another limit counts from when nothing has waited on.
+  var limit: Int
   private var backlog: Backlog?
+  /// The limit that the backlog was made for.
+  private var backlogLimit = 0
   /// Drops counted by backlogs that are gone.
   private var pastLateDrops = 0
   private var pastOverflowDrops = 0
@@ -67,7 +70,10 @@ struct SendQueue: ~Copyable {
   }
 
   private mutating func makeBacklog() {
-    if backlog == nil { backlog = Backlog(limit: limit) }
+    if limit != backlogLimit, isEmpty { removeAll() }
+    guard backlog == nil else { return }
+    backlog = Backlog(limit: limit)
+    backlogLimit = limit
   }
 }
 

@@ -34,6 +34,34 @@ public struct ConfigOptions: ParsableArguments {
     }
   }
 
+  /// With the file's path as it is wherever this process goes.
+  public func fixed() throws -> ConfigOptions {
+    var options = self
+    do {
+      options.config = try config.map { path throws(Errno) in try absolutePath(path) }
+    } catch {
+      throw Failure(.systemError, "cannot tell where this process is: \(error); give the whole path to --config")
+    }
+    return options
+  }
+
+  /// As `load`, by a daemon that runs: it may not wait for the file, and may be another user than when it began.
+  public func reload(mayBeNew: Bool = false) throws -> Settings {
+    do {
+      return try parse(try readRegularFile(path, limit: Settings.maximumFileSize + 1))
+    } catch let error as Errno {
+      if mayBeNew || config == nil, error == .noSuchFileOrDirectory { return Settings() }
+      let why =
+        switch error {
+        case .invalidArgument: "it is no regular file, so it was good for the start only"
+        case .permissionDenied:
+          "\(error); let user \(currentUser()), whom this daemon runs as, read it, or start the daemon anew"
+        default: "\(error)"
+        }
+      throw Failure(.noInput, "cannot read the configuration \(path): \(why)")
+    }
+  }
+
   /// The settings that the file's content gives.
   public func parse(_ content: [UInt8]?) throws -> Settings {
     guard let content else { return Settings() }

@@ -23,6 +23,13 @@ public struct ControlOptions: ParsableArguments {
 
   public init() {}
 
+  /// These options for a command that takes so much longer.
+  public func waitingLonger(by time: Duration) -> ControlOptions {
+    var options = self
+    options.timeout += time
+    return options
+  }
+
   /// The answer of the daemon at `--socket`, or of whichever runs here and is the first that may have one.
   public func ask<Report: Codable>(_ command: ControlCommand, _: Report.Type = Report.self) throws -> Report {
     try askAndLocate(command).report
@@ -61,12 +68,15 @@ public struct ControlOptions: ParsableArguments {
     switch failure {
     case .notRunning(let errno): Failure(.unavailable, "\(path): \(errno)")
     case .timeout: Failure(.temporaryFailure, "the daemon at \(path) did not answer in time; try a longer --timeout")
+    case .noAnswer:
+      Failure(.unavailable, "the daemon at \(path) has ended, or given up, before it could answer; see its log")
     case .badAnswer:
       Failure(.unavailable, "what answers at \(path) is no daemon of this suite; check --socket")
     case .refused(let error):
       switch error.code {
       case .denied: Failure(.noPermission, error.text)
       case .busy: Failure(.temporaryFailure, error.text)
+      case .badConfiguration: Failure(.configuration, error.text)
       case .badRequest: Failure(.unavailable, "\(error.text); is the daemon of another version?")
       case .unsupported, .notFound, .failed: Failure(.unavailable, error.text)
       }

@@ -22,37 +22,81 @@ public final class Daemon: @unchecked Sendable {
   private var control: ControlServer?
   private var failure: Failure?
   private var isStopping = false
+  /// What READY=1 goes with; `nil` before that.
+  private var readiness: String?
+  private var reloading: Reloading?
 
   /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
     self.program = program
     do {
-      output = try LogOutput(program: program)
-      logger = output.logger(level: Logger.Level(rawValue: level.rawValue) ?? .info)
+      output = try LogOutput(program: program, level: Logger.Level(level))
+      logger = output.logger()
       events = try EventLoop()
       signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
-        self?.stop(signal.why)
+        switch signal {
+        case .hangup: self?.reload { _ in }
+        case .interrupt: self?.stop("interrupted")
+        case .terminate: self?.stop("told to terminate")
+        }
       }
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
   }
 
-  /// Answers at the local socket from now on. `handler` does not get to see `stop`; `heir` is the user that this process
+  /// Answers at the local socket from now on. `handler` does not get to see `stop` and `reload`; `heir` is the user that this process
   /// will become.
   public func listen(at path: String, for heir: User? = nil, _ handler: @escaping ControlServer.Handler) throws(Failure)
   {
     do {
       control = try ControlServer(path: path, for: heir, on: events) { [unowned self] command, answer in
-        guard command == .stop else { return handler(command, answer) }
-        answer(.done)
-        stop("told to stop")
+        switch command {
+        case .stop:
+          answer(.done)
+          stop("told to stop")
+        case .reload: reload(answer)
+        default: handler(command, answer)
+        }
       }
     } catch let error as UnixListenerError {
       throw Self.failure(error, path)
     } catch {
       throw Failure(.systemError, "cannot listen at \(path): \(error)")
     }
+  }
+
+  /// What `reload` and SIGHUP do from now on.
+  public func reload(by reloading: Reloading) {
+    self.reloading = reloading
+  }
+
+  /// Takes the configuration file's changes over, or says what is wrong with the file.
+  private func reload(_ answer: (ControlAnswer) -> Void) {
+    guard let reloading else { preconditionFailure("nobody is served before it is known how to reload") }
+    if readiness != nil {
+      notifyServiceManager("RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)")
+    }
+    do {
+      let report = try reloading.reload()
+      for change in report.applied { logger.notice("reloaded: \(change.key) is \(change.new), was \(change.old)") }
+      for change in report.needsRestart {
+        logger.warning("\(change.key) stays \(change.old); a restart would make it \(change.new)")
+      }
+      if report.applied.isEmpty, report.needsRestart.isEmpty { logger.notice("reloaded: nothing has changed") }
+      answer(.report(report))
+    } catch {
+      let why = (error as? Failure)?.message ?? "\(error)"
+      for line in why.split(separator: "\n") { logger.error("not reloaded, nothing has changed: \(line)") }
+      answer(.failed(ControlError(.badConfiguration, "\(why)\nnothing has changed")))
+    }
+    if let readiness { notifyServiceManager("READY=1\nSTATUS=\(readiness)") }
+  }
+
+  /// Tells the service manager that the daemon does its work, and what that is.
+  public func becomeReady(_ status: String) {
+    readiness = status
+    notifyServiceManager("READY=1\nSTATUS=\(status)")
   }
 
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.
@@ -144,13 +188,9 @@ extension Failure {
   }
 }
 
-extension Signal {
-  /// What the log says when it ends a daemon.
-  fileprivate var why: String {
-    switch self {
-    case .hangup: "the terminal has hung up"
-    case .interrupt: "interrupted"
-    case .terminate: "told to terminate"
-    }
+extension Logger.Level {
+  /// The level of that name.
+  public init(_ setting: Settings.LogLevel) {
+    self = Self(rawValue: setting.rawValue) ?? .info
   }
 }

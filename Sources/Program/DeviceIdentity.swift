@@ -60,7 +60,11 @@ extension PeerSettings {
       case .aes256GCM: CipherList([.aes256GCM])
       case .chaCha20Poly1305: CipherList([.chaCha20Poly1305])
       }
-    self.init(key: key, ciphers: ciphers, pinnedKeys: settings.peerKeys.compactMapValues { PublicKey($0) })
+    self.init(key: key, ciphers: ciphers, pinnedKeys: Self.pinnedKeys(settings))
+  }
+
+  public static func pinnedKeys(_ settings: Settings.Join) -> [String: PublicKey] {
+    settings.peerKeys.compactMapValues { PublicKey($0) }
   }
 }
 

@@ -12,6 +12,9 @@ public final class LogOutput: Sendable {
   private let program: String
   private let hasLines: WakeUp
 
+  // For any thread: the place of the least level that is logged among all levels.
+  private let threshold: Atomic<Int>
+
   // Guarded by its lock.
   private let state: Mutex<State>
 
@@ -37,8 +40,9 @@ public final class LogOutput: Sendable {
   private static let maximumLines = 1000
 
   /// Begins with standard error. The journal has the time already, so it is not given there.
-  public init(program: String) throws(Errno) {
+  public init(program: String, level: Logger.Level) throws(Errno) {
     self.program = program
+    threshold = Atomic(level.place)
     hasLines = try WakeUp()
     state = Mutex(State(target: .standardError(withTime: !standardErrorIsJournal())))
   }
@@ -49,11 +53,15 @@ public final class LogOutput: Sendable {
     state.withLock { $0.target = .systemLog }
   }
 
+  /// What is of this level and worse is logged, by every logger that writes here.
+  public var level: Logger.Level {
+    get { Logger.Level.allCases[threshold.load(ordering: .relaxed)] }
+    set { threshold.store(newValue.place, ordering: .relaxed) }
+  }
+
   /// A logger that writes here.
-  public func logger(level: Logger.Level) -> Logger {
-    var logger = Logger(label: program) { _ in LineLogHandler(output: self) }
-    logger.logLevel = level
-    return logger
+  public func logger() -> Logger {
+    Logger(label: program) { _ in LineLogHandler(output: self) }
   }
 
   /// Waits until all lines are written, but no more than a second.
@@ -114,7 +122,12 @@ public final class LogOutput: Sendable {
 private struct LineLogHandler: LogHandler {
   let output: LogOutput
   var metadata: Logger.Metadata = [:]
-  var logLevel = Logger.Level.info
+
+  /// One for all, so that it can change while everybody has a copy of the logger.
+  var logLevel: Logger.Level {
+    get { output.level }
+    nonmutating set { output.level = newValue }
+  }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
@@ -127,6 +140,8 @@ private struct LineLogHandler: LogHandler {
 }
 
 extension Logger.Level {
+  fileprivate var place: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+
   /// The numbers of syslog(3).
   fileprivate var priority: Int32 {
     switch self {

@@ -65,6 +65,11 @@ final class AdmissionDesk: Sendable {
     self.mode = Mutex(mode)
   }
 
+  /// Who has been decided about, or waits, stays so.
+  func setMode(_ mode: AdmissionMode) {
+    self.mode.withLock { $0 = mode }
+  }
+
   // MARK: Deciding
 
   /// Decides about a device; `reply` is called once, on any thread. `dead` is an older session of it that has given no sign of

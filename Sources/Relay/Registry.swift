@@ -9,7 +9,7 @@ internal import Wire
 final class Registry: Sendable {
   // Set once.
   let directory: Directory
-  private let keepalive: Duration
+  private let settings: LiveSettings
 
   // Guarded by its lock.
   private let state: Mutex<State>
@@ -26,8 +26,9 @@ final class Registry: Sendable {
     var deciding: [PublicKey: Int] = [:]
   }
 
-  init(settings: RelaySettings) {
-    keepalive = settings.keepalive
+  init(settings: LiveSettings) {
+    self.settings = settings
+    let settings = settings.now
     directory = Directory(pool: settings.network.pool.prefix)
     state = Mutex(State(network: settings.network, roster: Roster(listLimit: settings.peerList)))
   }
@@ -145,7 +146,7 @@ final class Registry: Sendable {
   private func welcome(_ address: IPv4Address, _ network: RelayNetwork) -> Welcome {
     Welcome(
       address: address, pool: network.pool.prefix, pool6: network.pool6, relayAddress: network.pool.relayAddress,
-      keepalive: Int(keepalive.nanoseconds / 1_000_000))
+      keepalive: Int(settings.now.keepalive.nanoseconds / 1_000_000))
   }
 
   /// Makes the pool larger, and tells everybody; no address changes.
@@ -153,9 +154,7 @@ final class Registry: Sendable {
     state.withLock { state in
       state.network.pool = state.network.pool.with(prefix)
       directory.grow(to: prefix)
-      for member in state.roster.members.values {
-        member.send(ControlMessage.welcome(welcome(member.address, state.network)).frame())
-      }
+      renewTerms(state)
     }
   }
 
@@ -210,6 +209,17 @@ final class Registry: Sendable {
       return member.session
     }
     session?.end(refusal)
+  }
+
+  /// Tells every device the present terms of its lease.
+  func renewTerms() {
+    state.withLock { renewTerms($0) }
+  }
+
+  private func renewTerms(_ state: State) {
+    for member in state.roster.members.values {
+      member.send(ControlMessage.welcome(welcome(member.address, state.network)).frame())
+    }
   }
 
   /// Sends a message to everybody.

@@ -18,12 +18,15 @@ internal import Wire
 /// A relay: admits devices, leases virtual addresses, forwards frames, announces peers. For any thread.
 public final class Relay: @unchecked Sendable {
   // Set once.
-  public let settings: RelaySettings
+  let live: LiveSettings
   /// Where it listens, with the ports that the kernel chose.
   public let addresses: [SocketAddress]
   let registry: Registry
   let desk: AdmissionDesk
-  private let loops: [RelayLoop]
+  let loops: [RelayLoop]
+
+  // For any thread.
+  let draining = Mutex<Drain?>(nil)
 
   // Owned by the first loop's thread once that runs.
   private let acceptors: [Acceptor]
@@ -34,8 +37,9 @@ public final class Relay: @unchecked Sendable {
   /// Nobody is served before `start`.
   public init(_ settings: RelaySettings, _ listeners: RelayListeners, logger: Logger) throws(Errno) {
     precondition(settings.threads >= 1)
-    self.settings = settings
-    let registry = Registry(settings: settings)
+    let live = LiveSettings(settings)
+    self.live = live
+    let registry = Registry(settings: live)
     self.registry = registry
     let desk = AdmissionDesk(
       settings.store, LeaseOffice(registry: registry, age: settings.leaseAge), mode: settings.admission, logger: logger)
@@ -44,13 +48,16 @@ public final class Relay: @unchecked Sendable {
     for _ in 0..<settings.threads { events.append(try EventLoop()) }
     let announcer = Announcer(on: events[0]) { registry.sendChanges() }
     let loops = events.map { events in
-      RelayLoop(events, settings: settings, registry: registry, desk: desk, logger: logger) { announcer.trigger() }
+      RelayLoop(events, settings: live, registry: registry, desk: desk, logger: logger) { announcer.trigger() }
     }
     self.loops = loops
     acceptors = listeners.sockets.map { Acceptor($0, loops: loops) }
     addresses = acceptors.map(\.address)
     for acceptor in acceptors { try acceptor.start() }
   }
+
+  /// What is in force now.
+  public var settings: RelaySettings { live.now }
 
   /// The network that it serves now.
   public var network: RelayNetwork { registry.network }
@@ -66,10 +73,16 @@ public final class Relay: @unchecked Sendable {
   /// Tells the devices, ends every session and all threads. Once only.
   public func stop() {
     loops[0].events.post { [self] in
-      for acceptor in acceptors { acceptor.stop() }
-      for loop in loops { loop.stop(Refusal(.shuttingDown, "the relay is shutting down")) }
+      stopListening()
+      let refusal = Refusal(.shuttingDown, "the relay is shutting down", retryAfter: RelaySettings.returnAfter)
+      for loop in loops { loop.stop(refusal) }
     }
     for thread in threads { thread.join() }
+  }
+
+  /// Closes the listening sockets. On the first loop's thread.
+  func stopListening() {
+    for acceptor in acceptors { acceptor.stop() }
   }
 
   /// Makes a connection to this relay within the process, for the device that the relay host itself is.
@@ -82,9 +95,10 @@ public final class Relay: @unchecked Sendable {
   public func status(_ reply: @escaping @Sendable (RelayStatus) -> Void) {
     let (online, capacity) = registry.occupancy
     let network = registry.network
-    let empty = RelayStatus(
+    var empty = RelayStatus(
       pool: network.pool.prefix, pool6: network.pool6, address: network.pool.relayAddress, online: online,
       capacity: capacity)
+    empty.isDraining = isDraining
     let gathered = Gathering(empty, parts: loops.count)
     for loop in loops {
       loop.events.post {

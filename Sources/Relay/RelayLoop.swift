@@ -12,7 +12,7 @@ final class RelayLoop: @unchecked Sendable {
   let desk: AdmissionDesk
   let keys: RelayKeys
   let logger: Logger
-  private let settings: RelaySettings
+  private let live: LiveSettings
   private let onChange: @Sendable () -> Void
 
   // Owned by the loop's thread.
@@ -26,17 +26,20 @@ final class RelayLoop: @unchecked Sendable {
   private(set) var counters = RelayCounters()
   private var round = CheckRound()
   private var lines = RateLimit(perSecond: 1, burst: 20)
+  /// While the relay drains.
+  var draining: LoopDrain?
+  private var isEnding = false
 
   /// `onChange` is called, on any thread, when somebody has joined or left.
   init(
-    _ events: EventLoop, settings: RelaySettings, registry: Registry, desk: AdmissionDesk, logger: Logger,
+    _ events: EventLoop, settings live: LiveSettings, registry: Registry, desk: AdmissionDesk, logger: Logger,
     onChange: @escaping @Sendable () -> Void
   ) {
     self.events = events
-    self.settings = settings
+    self.live = live
     self.registry = registry
     self.desk = desk
-    keys = settings.keys
+    keys = live.now.keys
     self.logger = logger
     self.onChange = onChange
     forwarder = Forwarder(registry.directory)
@@ -44,10 +47,11 @@ final class RelayLoop: @unchecked Sendable {
 
   /// Takes a new connection over. From any thread.
   func adopt(_ descriptor: consuming Descriptor, from origin: Origin) {
-    let connection = FrameConnection(descriptor, loop: events, queueLimit: settings.queueLimit)
+    let connection = FrameConnection(descriptor, loop: events, queueLimit: live.now.queueLimit)
     let session = Session(connection, origin: origin, loop: self)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
+      if draining != nil { return session.end(LoopDrain.refusal) }
       strangers[ObjectIdentifier(session)] = session
       makeRoomForStrangers()
       do {
@@ -62,6 +66,7 @@ final class RelayLoop: @unchecked Sendable {
   func forget(_ session: Session) {
     sessions[ObjectIdentifier(session)] = nil
     strangers[ObjectIdentifier(session)] = nil
+    hasAnswered(session)
   }
 
   /// The session has joined, or waits for an operator.
@@ -95,23 +100,32 @@ final class RelayLoop: @unchecked Sendable {
   }
 
   func announce() {
-    onChange()
+    // Who is told of the end need not hear of everybody else's.
+    if !isEnding { onChange() }
   }
 
   /// Looks after all sessions now and then, from now on.
   func startChecking() {
-    let interval = min(settings.keepalive / 2, .seconds(1))
+    let interval = min(live.now.keepalive / 2, .seconds(1))
     events.schedule(after: interval / round.steps) { [self] in
-      let now = Instant.now()
-      for session in round.next(of: sessions) { session.check(at: now, keepalive: settings.keepalive) }
+      let (now, keepalive) = (Instant.now(), live.now.keepalive)
+      for session in round.next(of: sessions) { session.check(at: now, keepalive: keepalive) }
       forwarder.refresh()
       startChecking()
+    }
+  }
+
+  /// Changes how many bytes may wait for each destination. From any thread.
+  func setQueueLimit(_ limit: Int) {
+    events.post { [self] in
+      for session in sessions.values { session.connection.setQueueLimit(limit) }
     }
   }
 
   /// Ends every session with a last word, then the loop. From any thread.
   func stop(_ refusal: Refusal) {
     events.post { [self] in
+      isEnding = true
       for session in sessions.values { session.end(refusal) }
       // What the sessions have posted comes before this.
       events.stop()

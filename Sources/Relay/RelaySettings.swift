@@ -41,6 +41,8 @@ public struct RelaySettings: Sendable {
   static let pendingSilence = Duration.seconds(60)
   /// How many connections of one loop may be about to join at once.
   static let maximumStrangers = 1024
+  /// When a device is to come back to a relay that ends, in milliseconds: a restart takes about that long.
+  static let returnAfter = 1000
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
 }

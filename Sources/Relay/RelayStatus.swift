@@ -12,6 +12,8 @@ public struct RelayStatus: Sendable {
   /// How many devices have an address in use, and how many can; the relay host is not counted.
   public var online: Int
   public var capacity: Int
+  /// Whether it lets things finish before it ends.
+  public var isDraining = false
   /// Connections that have not joined.
   public var joining = 0
   /// Data frames for addresses that nobody has.

@@ -123,6 +123,9 @@ final class Session: EventHandler, @unchecked Sendable {
         return answer(Refusal(.busy, "the key was changed only just now; try again in a while"), notice.key)
       }
       loop.desk.setNextKey(notice.key, of: applicant) { self.answer($0, notice.key) }
+    case .drain where loop.draining != nil:
+      // Only once what has come before it is forwarded.
+      loop.events.post { self.loop.hasAnswered(self) }
     case .leave: finish("left")
     case nil: break
     default: throw .badMessage("it is not for a relay")
@@ -335,6 +338,13 @@ final class Session: EventHandler, @unchecked Sendable {
   }
 
   // MARK: The end
+
+  /// Has the device send no more data. False: it has not joined.
+  func tellToDrain() -> Bool {
+    guard case .joined = state else { return false }
+    connection.send(control: ControlMessage.drain.frame())
+    return true
+  }
 
   /// Ends the session with a last word to the device. From any thread.
   func end(_ refusal: Refusal) {

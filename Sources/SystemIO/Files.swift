@@ -7,6 +7,23 @@ public func readFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
   try Descriptor(owning: try checked { open(path, O_RDONLY | O_CLOEXEC) }).readToEnd(limit: limit)
 }
 
+/// As `readFile`, but never waits: what is no regular file, such as a FIFO that nobody writes to, is `Errno.invalidArgument`.
+public func readRegularFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
+  let file = Descriptor(owning: try checked { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) })
+  var status = stat()
+  try checked { fstat(file.raw, &status) }
+  guard status.st_mode & S_IFMT == S_IFREG else { throw .invalidArgument }
+  return try file.readToEnd(limit: limit)
+}
+
+/// `path` seen from the present working directory, good wherever this process goes later.
+public func absolutePath(_ path: String) throws(Errno) -> String {
+  guard path.utf8.first != UInt8(ascii: "/") else { return path }
+  var directory = [CChar](repeating: 0, count: Int(PATH_MAX))
+  guard getcwd(&directory, directory.count) != nil else { throw Errno(rawValue: errno) }
+  return "\(String(decoding: directory.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))/\(path)"
+}
+
 extension Descriptor {
   /// Reads until the end of a file, but no more than `limit` bytes.
   borrowing func readToEnd(limit: Int) throws(Errno) -> [UInt8] {

@@ -97,6 +97,12 @@ extension Descriptor {
     return clinux_tcp_delivery_rate(raw, &rate) == 0 ? rate : nil
   }
 
+  /// How many of the bytes sent the other end has not taken yet: of a TCP connection, those not acknowledged. Zero if the
+  /// connection is broken.
+  public borrowing func undelivered() -> Int {
+    max(0, Int(clinux_undelivered(raw)))
+  }
+
   /// Changes `TCPTuning.unsentLimit`, in bytes. No effect on what is no TCP connection.
   public borrowing func setUnsentLimit(_ limit: Int) {
     try? setOption(self, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, CInt(clamping: limit))

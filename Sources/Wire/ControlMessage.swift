@@ -32,8 +32,8 @@ public enum ControlMessage: Sendable, Equatable {
   case nextKey(KeyNotice)
   case nextKeyAccepted(KeyNotice)
   case nextKeyRefused(Refusal)
-  /// Relay to device: the relay is about to end. The device sends no more data, and the connection closes once what is under
-  /// way has been delivered.
+  /// Relay to device: the relay is about to end. The device takes no more packets from its host, and says the same back behind
+  /// the last of its data; the connection closes once what is under way has been delivered.
   case drain
   /// Device to relay: goodbye.
   case leave

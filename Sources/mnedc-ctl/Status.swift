@@ -34,6 +34,7 @@ struct Status: ParsableCommand {
       "no target  \(relay.unreachableFrames) frames",
       "refused    \(refused(relay)); closed: \(relay.notAuthentic) not authentic, \(relay.malformed) malformed",
     ]
+    if relay.draining { lines.append("draining   it ends when all is delivered") }
     if !relay.sessions.isEmpty {
       var table = Table(["ADDRESS", "ID", "FROM", "SILENT", "RECEIVED", "SENT", "QUEUE", "DELAY", "DROPS"])
       for session in relay.sessions {

@@ -39,7 +39,11 @@ final class DeviceDaemon: @unchecked Sendable {
 
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
   /// every right but that to change the interface.
-  init(_ settings: Settings, _ invitation: Invitation?, isInBackground: Bool) throws {
+  ///
+  /// `reread` gives the settings of a daemon that would be started now.
+  init(
+    _ settings: Settings, _ invitation: Invitation?, isInBackground: Bool, reread: @escaping () throws -> Settings
+  ) throws {
     self.settings = settings
     self.invitation = invitation
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
@@ -67,7 +71,7 @@ final class DeviceDaemon: @unchecked Sendable {
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
       trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
-      route: .servers(settings.servers.map { ($0.host, $0.port) }), address: settings.join.address,
+      route: .servers(Self.servers(settings)), address: settings.join.address,
       mtu: settings.join.mtu)
     deviceSettings.allowOverlap = settings.join.allowOverlap
     do {
@@ -84,6 +88,18 @@ final class DeviceDaemon: @unchecked Sendable {
       throw Failure(error)
     }
     place = try invitation?.place()
+    daemon.reload(by: Reloading(.device, inForce: settings, read: reread) { [unowned self] in apply(&$0) })
+  }
+
+  private static func servers(_ settings: Settings) -> [(host: String, port: UInt16)] {
+    settings.servers.map { ($0.host, $0.port) }
+  }
+
+  /// Takes over what may change while the device runs, and leaves the rest.
+  private func apply(_ settings: inout Settings) {
+    daemon.output.level = Logger.Level(settings.logLevel)
+    device?.apply(
+      DeviceChanges(servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join)))
   }
 
   /// What the device does when it is asked at the local socket.
@@ -106,7 +122,7 @@ final class DeviceDaemon: @unchecked Sendable {
             fingerprint: publicKey.fingerprint)))
     case .rotateKey:
       rotation.begin(device, isJoined: isJoined, answer)
-    case .stop:
+    case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
     default:
       answer(
@@ -153,6 +169,8 @@ final class DeviceDaemon: @unchecked Sendable {
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
+    case .draining(let server):
+      daemon.logger.notice("the relay at \(server) is about to end: nothing is sent until there is one again")
     case .trusted(let key, let server):
       trusted(key, server)
     case .keyReplaced(let key):
@@ -208,7 +226,7 @@ final class DeviceDaemon: @unchecked Sendable {
       self.foreground = nil
     }
     daemon.logger.notice("\(line)")
-    notifyServiceManager("READY=1\nSTATUS=\(line)")
+    daemon.becomeReady(line)
   }
 
   /// An operator has to let this device in, which may take longer than the time for the first join.

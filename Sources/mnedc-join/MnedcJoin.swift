@@ -93,17 +93,30 @@ struct MnedcJoin: ParsableCommand {
           deviceID: deviceID),
         &settings)
     }
-    guard !settings.servers.isEmpty else {
-      throw Failure(
-        .configuration,
-        "no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, or write "
-          + "`server: HOST:PORT` to \(configuration.path)")
-    }
+    try checkServers(settings)
     if daemon.check { return try check(invite, settings) }
     let isInBackground = Foreground.isWaiting()
     if background, !isInBackground { return try goToBackground() }
     hideArguments(behind: InviteText.prefix)
-    try DeviceDaemon(settings, invitation, isInBackground: isInBackground).run()
+    let atTheFile = try configuration.fixed()
+    let daemon = try DeviceDaemon(settings, invitation, isInBackground: isInBackground) {
+      var fresh = overridden(try atTheFile.reload(mayBeNew: invite != nil))
+      // What an invite says is not in the file before the first join.
+      if invite != nil, fresh.servers.isEmpty {
+        (fresh.servers, fresh.serverKeys) = (settings.servers, settings.serverKeys)
+      }
+      try checkServers(fresh)
+      return fresh
+    }
+    try daemon.run()
+  }
+
+  private func checkServers(_ settings: Settings) throws {
+    guard settings.servers.isEmpty else { return }
+    throw Failure(
+      .configuration,
+      "no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, or write "
+        + "`server: HOST:PORT` to \(configuration.path)")
   }
 
   private func overridden(_ file: Settings) -> Settings {

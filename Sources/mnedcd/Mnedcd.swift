@@ -60,7 +60,14 @@ struct Mnedcd: ParsableCommand {
   private static let defaults = Settings().relay
 
   func run() throws {
-    var settings = try configuration.load()
+    let settings = try overridden(try configuration.load())
+    if daemon.check { return try daemon.show(settings) }
+    let file = try configuration.fixed()
+    try RelayDaemon(settings) { try overridden(try file.reload()) }.run()
+  }
+
+  private func overridden(_ file: Settings) throws -> Settings {
+    var settings = file
     if !listen.isEmpty { settings.relay.listen = listen }
     if let pool { settings.relay.pool = pool }
     if noDevice { settings.relay.device = false }
@@ -76,8 +83,7 @@ struct Mnedcd: ParsableCommand {
         throw Failure(.configuration, error.description)
       }
     }
-    if daemon.check { return try daemon.show(settings) }
-    try RelayDaemon(settings).run()
+    return settings
   }
 }
 

@@ -16,9 +16,11 @@ final class RelayCommands {
   typealias Answer = @Sendable (ControlAnswer) -> Void
 
   // Set once.
-  private let settings: Settings.Relay
   private let daemon: Daemon
   private let state: StateDirectory
+
+  /// What is in force now.
+  var settings: Settings.Relay
 
   // Set before the main thread's loop runs.
   private var relay: Relay?
@@ -81,10 +83,30 @@ final class RelayCommands {
       pinLease(id, text, relay, answer)
     case .freeLease(let name):
       relay.freeLease(name) { answer(ControlAnswer(lease: $0)) }
-    case .stop:
+    case .drain(let milliseconds):
+      drain(relay, within: .milliseconds(milliseconds), answer)
+    case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
     }
   }
+
+  /// The answer comes when all is over, just before the daemon ends.
+  private func drain(_ relay: Relay, within limit: Duration, _ answer: @escaping Answer) {
+    let time = ValueKind<Duration>.drainTime.text(limit)
+    let isNew = relay.drain(within: limit) { [daemon] outcome in
+      let seconds = outcome.duration.roundedSeconds
+      answer(.report(DrainReport(sessions: outcome.sessions, cutOff: outcome.cutOff, duration: seconds)))
+      daemon.stop("drained in \(seconds) s: \(outcome.sessions) sessions, \(outcome.cutOff) of them cut off")
+    }
+    guard isNew else { return }
+    daemon.logger.notice("draining: nobody new is let in, and what is under way has \(time) to arrive")
+    // The service manager's own patience begins with STOPPING=1.
+    let patience = (limit + Self.timeToEnd).nanoseconds / 1000
+    notifyServiceManager("STOPPING=1\nSTATUS=draining")
+    notifyServiceManager("EXTEND_TIMEOUT_USEC=\(patience)")
+  }
+
+  private static let timeToEnd = Duration.seconds(30)
 
   /// The new key is on the disk before anybody is told of it.
   private func rotateKey(_ relay: Relay, forgetOld: Bool, _ answer: Answer) {

@@ -7,6 +7,7 @@ import Noise
 import Program
 import Relay
 import Store
+import Synchronization
 import SystemIO
 import SystemPackage
 import Tun
@@ -21,10 +22,12 @@ final class RelayDaemon {
   private let store: Store
   private let relay: Relay
   private let device: Device?
+  private let commands: RelayCommands
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
-  init(_ all: Settings) throws {
+  /// `reread` gives the settings of a daemon that would be started now.
+  init(_ all: Settings, reread: @escaping () throws -> Settings) throws {
     settings = all.relay
     raiseDescriptorLimit()
     let user = try Self.user(settings.user)
@@ -37,6 +40,7 @@ final class RelayDaemon {
     }
     let listeners = try Self.makeListeners(settings)
     let commands = RelayCommands(settings, daemon, state)
+    self.commands = commands
     try daemon.listen(at: settings.socket, for: user) { commands.carryOut($0, $1) }
     try Self.dropPrivileges(user, hasDevice: tun != nil, daemon)
     let keys: RelayKeys
@@ -59,7 +63,43 @@ final class RelayDaemon {
       device = nil
     }
     commands.serve(relay, device, hostID: identity?.deviceID)
+    daemon.reload(by: Reloading(.relay, inForce: all, read: reread) { [unowned self] in apply(&$0) })
   }
+
+  /// Takes over what may change while the relay runs, and leaves the rest.
+  private func apply(_ all: inout Settings) {
+    growPool(&all.relay.pool)
+    daemon.output.level = Logger.Level(all.logLevel)
+    relay.apply(
+      RelayChanges(
+        admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive, queueLimit: all.relay.queue))
+    device?.apply(
+      DeviceChanges(queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join)))
+    commands.settings = all.relay
+  }
+
+  /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
+  private func growPool(_ setting: inout Settings.Pool) {
+    guard setting != commands.settings.pool else { return }
+    guard case .prefix(let prefix) = setting, let isDone = try? WakeUp() else {
+      return setting = commands.settings.pool
+    }
+    let outcome = Growth(isDone)
+    relay.growPool(to: prefix) { outcome.put($0) }
+    switch outcome.wait(until: Instant.now().advanced(by: Self.growthTimeout)) {
+    case .success: break
+    case .failure(.notLarger): setting = commands.settings.pool
+    case .failure(let error):
+      daemon.logger.error("the pool stays as it is: \(error)")
+      setting = commands.settings.pool
+    case nil:
+      daemon.logger.error("the pool stays as it is: the disk takes too long; reload again, or restart")
+      setting = commands.settings.pool
+    }
+  }
+
+  /// How long the disk may take to note a larger pool.
+  private static let growthTimeout = Duration.seconds(3)
 
   /// Serves until told to stop.
   func run() throws {
@@ -68,7 +108,7 @@ final class RelayDaemon {
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
-    notifyServiceManager("READY=1\nSTATUS=relay for \(pool) at \(places)")
+    daemon.becomeReady("relay for \(pool) at \(places)")
     try daemon.run {
       device?.stop()
       relay.stop()
@@ -229,7 +269,7 @@ final class RelayDaemon {
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
         case .warning(let line):
           daemon.logger.warning("\(line)")
-        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged:
+        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining:
           break  // The relay knows its own host, and the host its relay.
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
@@ -242,6 +282,26 @@ final class RelayDaemon {
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
+  }
+}
+
+/// What comes of growing a pool, for the main thread to wait for.
+private final class Growth: Sendable {
+  private let isDone: WakeUp
+  private let result = Mutex<Result<Void, PoolError>?>(nil)
+
+  init(_ isDone: consuming WakeUp) {
+    self.isDone = isDone
+  }
+
+  func put(_ result: Result<Void, PoolError>) {
+    self.result.withLock { $0 = result }
+    isDone.raise()
+  }
+
+  func wait(until deadline: Instant) -> Result<Void, PoolError>? {
+    _ = isDone.wait(until: deadline)
+    return result.withLock { $0 }
   }
 }
 

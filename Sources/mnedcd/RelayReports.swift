@@ -51,7 +51,7 @@ extension RelayReport {
     self.init(
       listen: listen, pool: status.pool.description, pool6: status.pool6?.description,
       address: status.address.description, fingerprint: relay.publicKey.fingerprint,
-      admission: relay.settings.admission.rawValue, online: status.online,
+      admission: relay.settings.admission.rawValue, draining: status.isDraining, online: status.online,
       capacity: status.capacity, pending: relay.pending.count, joining: status.joining,
       unreachableFrames: status.unreachable,
       refused: status.counters.refused.sorted { $0.key < $1.key }.map { RefusedReport(code: $0.key, count: $0.value) },

@@ -119,6 +119,26 @@ import Testing
     #expect(try ask(daemon, [UInt8](repeating: 0x61, count: 5000)).contains("longer than 4096 bytes"))
   }
 
+  @Test func `a daemon that ends without an answer is told from one that talks nonsense`() throws {
+    let directory = TemporaryDirectory()
+    let path = directory.file("ends.sock")
+    let listener = try UnixListener(path: path, mode: 0o600)
+    let server = SystemThread.start(name: "ends") {
+      _ = try? listener.descriptor.wait(for: .readable, until: Instant.now().advanced(by: generousWait))
+      _ = try? listener.accept()
+    }
+    defer { server.join() }
+    do {
+      _ = try ControlClient.ask(.status, StatusReport.self, at: path, timeout: generousWait)
+      Issue.record("an answer came")
+    } catch {
+      guard case .noAnswer = error else {
+        Issue.record("\(error)")
+        return
+      }
+    }
+  }
+
   @Test func `nobody there is told from somebody else there`() throws {
     let directory = TemporaryDirectory()
     do {
@@ -137,6 +157,7 @@ import Testing
       .key, .invites, .pending, .devices, .uninvite(id: "0123abcd"), .approve("SHA256:x"), .deny("cam"),
       .revoke(deviceID: "cam"), .forget(deviceID: "cam"), .leases, .freeLease("10.0.0.7"),
       .pinLease(deviceID: "cam", address: nil), .pinLease(deviceID: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
+      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000),
       .invite(
         InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
     ] as [ControlCommand])
@@ -157,6 +178,8 @@ import Testing
     (#"{"version":1,"command":"invite","lifetime":5}"#, "a request for invite has no member lifetime"),
     (#"{"version":1,"command":"status","\u0007\u001b[1m":5}"#, "a request for status has no member ??[1m"),
     (#"{"version":1,"command":"revoke"}"#, "the member device_id is missing"),
+    (#"{"version":1,"command":"drain","within_ms":99}"#, "within_ms is a whole number from 100 to 3600000"),
+    (#"{"version":1,"command":"reload","within_ms":100}"#, "a request for reload has no member within_ms"),
     (#"{"version":1,"command":"approve","name":7}"#, "name is a text of 1 to 255 bytes"),
     (#"{"version":2,"command":"status"}"#, "this daemon answers requests of version 1"),
     (#"{"version":1,"command":"fly"}"#, "there is no such command; there are status, peers"),

@@ -223,6 +223,17 @@ def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
     assert len(real) > 10 and set(manual_keys()) == set(real)
 
 
+def test_the_manual_of_the_configuration_marks_what_a_reload_takes_over():
+    """As the schema's table has it."""
+    entries = re.findall(
+        r'\b(?:one|optional|list|mapping)\("([a-z.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
+        source("Config/Schema.swift"), re.DOTALL,
+    )  # fmt: skip
+    marked = {key for key, body in manual_keys().items() if ".Em Reloadable" in body}
+    assert len(entries) == len(manual_keys())
+    assert marked == {key for key, uptake in entries if uptake == "live"}
+
+
 def test_the_manual_of_the_configuration_has_the_defaults_in_force(tmp_path):
     """What --check prints of an empty file."""
     empty = tmp_path / "empty.yaml"
@@ -257,10 +268,15 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 
 
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
+OPERATION_REPORTS = ["ReloadReport", "DrainReport"]
 
 
 @pytest.mark.parametrize(
-    "program, reports", [("mnedc-ctl", ["StatusReport", *ADMISSION_REPORTS]), ("mnedc-peers", ["PeersReport"])]
+    "program, reports",
+    [
+        ("mnedc-ctl", ["StatusReport", *ADMISSION_REPORTS, *OPERATION_REPORTS]),
+        ("mnedc-peers", ["PeersReport"]),
+    ],
 )
 def test_the_man_pages_have_exactly_the_keys_of_the_reports(program, reports):
     """No key is without a word, and no word without a key."""

@@ -230,6 +230,31 @@ import Wire
     #expect(try parseFrames(end.read()).count == 1)
   }
 
+  @Test func `another limit counts once nothing waits any more`() throws {
+    let (connection, end) = try connect(queueLimit: 1 << 20)
+    func send(_ count: Int) {
+      for number in 0..<count {
+        connection.send(frames: numberedFrame(sender: number % 200, number: number, length: 2000), count: 1)
+      }
+    }
+    while connection.hasSentAll { send(1) }
+    send(200)
+    connection.setQueueLimit(64 << 10)
+    send(100)
+    #expect(connection.sendStatistics.queue.overflowDrops == 0, "what was made for more keeps its room")
+    _ = try drain(connection, end)
+    #expect(connection.hasSentAll)
+    while connection.hasSentAll { send(1) }
+    send(1000)
+    let queue = connection.sendStatistics.queue
+    #expect(queue.overflowDrops > 0 && queue.bytes <= (64 << 10) + 4 * FrameHeader.maximumFrame)
+    _ = try drain(connection, end)
+    connection.setQueueLimit(8 << 20)
+    while connection.hasSentAll { send(1) }
+    send(1000)
+    #expect(connection.sendStatistics.queue.bytes > 1 << 20)
+  }
+
   @Test func `after a close nothing is sent, and what waited is gone`() throws {
     let (connection, end) = try connect()
     let sent = fill(connection)

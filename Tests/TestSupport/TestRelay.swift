@@ -20,7 +20,7 @@ public final class TestRelay: Sendable {
 
   /// `state` is a directory that outlives the relay; without one, it has its own.
   public init(
-    pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .off, leaseAge: Duration = .seconds(30 * 86_400),
+    pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
     fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2,
     admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey()), state: String? = nil,
     peerList: Int = 1000

@@ -44,6 +44,9 @@ int clinux_usable_cores(void);
 /// How many bytes a second the other end of a TCP connection takes, as the kernel last measured it (TCP_INFO).
 int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
 
+/// How many bytes the other end of a stream has not taken yet, its kernel's word for TCP (SIOCOUTQ).
+int clinux_undelivered(int fd);
+
 /// Closes every descriptor from `first` on.
 int clinux_close_from(unsigned int first);
 

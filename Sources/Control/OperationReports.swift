@@ -1,0 +1,45 @@
+// What becomes of a daemon that runs.
+
+/// The answer to `reload`. A key that is in neither list is as it was.
+public struct ReloadReport: Codable, Sendable, Equatable {
+  public struct Change: Codable, Sendable, Equatable {
+    /// A key of the configuration file, such as `relay.queue`.
+    public var key: String
+    /// For people.
+    public var old: String
+    public var new: String
+
+    public init(key: String, old: String, new: String) {
+      self.key = key
+      self.old = old
+      self.new = new
+    }
+  }
+
+  public var version = 1
+  /// What holds from now on.
+  public var applied: [Change]
+  /// What holds once the daemon is started anew.
+  public var needsRestart: [Change]
+
+  public init(applied: [Change], needsRestart: [Change]) {
+    self.applied = applied
+    self.needsRestart = needsRestart
+  }
+}
+
+/// The answer to `drain`.
+public struct DrainReport: Codable, Sendable, Equatable {
+  public var version = 1
+  /// How many sessions there were.
+  public var sessions: Int
+  /// How many of them were not through when the time was over.
+  public var cutOff: Int
+  public var duration: Double
+
+  public init(sessions: Int, cutOff: Int, duration: Double) {
+    self.sessions = sessions
+    self.cutOff = cutOff
+    self.duration = duration
+  }
+}

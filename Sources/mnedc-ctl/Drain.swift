@@ -1,0 +1,36 @@
+import ArgumentParser
+import Config
+import Control
+import Program
+import SystemIO
+
+struct Drain: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Ends a relay once what is under way has arrived.",
+    discussion: """
+      Devices stop sending and nobody new is let in. The answer comes just before the relay ends. For root, and for the \
+      relay's user.
+      """)
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "End after this time in any case (default: \(ValueKind<Duration>.drainTime.text(defaultTime))).",
+      valueName: "duration"),
+    transform: { try ValueKind<Duration>.drainTime.option($0) })
+  var within = defaultTime
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  private static let defaultTime = Duration.milliseconds(ControlCommand.defaultDrain)
+
+  func run() throws {
+    let command = ControlCommand.drain(milliseconds: Int(within.nanoseconds / 1_000_000))
+    let report: DrainReport = try control.waitingLonger(by: within).ask(command)
+    try output.show(report) {
+      let cut = report.cutOff == 0 ? "" : "; \(report.cutOff) of them were cut off with something still under way"
+      return "drained \(report.sessions) sessions in \(report.duration) s\(cut); the relay ends"
+    }
+  }
+}
