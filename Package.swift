@@ -79,7 +79,7 @@ let package = Package(
       dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
     .executableTarget(
-      name: "join-storm", dependencies: ["Noise", "SystemIO", "TestSupport", "Wire"], path: "Tests/JoinStorm"),
+      name: "join-storm", dependencies: ["SystemIO", "TestSupport"], path: "Tests/JoinStorm"),
     .executableTarget(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
@@ -91,7 +91,7 @@ let package = Package(
     .testTarget(
       name: "DeviceTests",
       dependencies: [
-        "CTestSupport", "Device", "Link", "Noise", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+        "CTestSupport", "Device", "Link", "Noise", "Relay", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
       ]),
     .testTarget(
       name: "NoiseTests", dependencies: ["CTestSupport", "Noise", "Wire"], resources: [.copy("vectors.json")]),

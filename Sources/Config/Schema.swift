@@ -54,6 +54,7 @@ enum Schema {
     one("relay.mtu", \.settings.relay.mtu, .mtu),
     one("relay.offload", \.settings.relay.offload, .offload),
     one("relay.keepalive", \.settings.relay.keepalive, .keepalive),
+    one("relay.idle-keepalive", \.settings.relay.idleKeepalive, .idleKeepalive),
     one("relay.queue", \.settings.relay.queue, .queue),
     one("relay.threads", \.settings.relay.threads, .threads),
     one("relay.socket", \.settings.relay.socket, .socketPath),

@@ -185,6 +185,7 @@ extension ValueKind where Value == Duration {
   /// How long an invite is good.
   public static var inviteLifetime: ValueKind { duration(from: .seconds(1), to: .seconds(365 * 24 * 3600)) }
   public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
+  public static var idleKeepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(600)) }
 }
 
 extension ValueKind where Value == IPv4Address {

@@ -47,6 +47,8 @@ public final class Device: @unchecked Sendable {
   private var joins = 0
   private var lastLoss: String?
   private var isReading = false
+  /// `nil` for the relay's own host, whose connection leaves no process.
+  private var monitor: NetworkMonitor?
   private lazy var peerSettings = settings.peers
 
   // Owned by whoever starts and stops.
@@ -64,7 +66,10 @@ public final class Device: @unchecked Sendable {
 
   /// Begins to join, on a thread of its own.
   public func start() {
-    events.post { self.uplink.connect() }
+    events.post { [self] in
+      watchNetwork()
+      uplink.connect()
+    }
     thread = SystemThread.start(name: "device") { [events] in events.run() }
   }
 
@@ -73,9 +78,24 @@ public final class Device: @unchecked Sendable {
     events.post { [self] in
       uplink.end()
       stopReading()
+      monitor?.stop()
       events.stop()
     }
     thread?.join()
+  }
+
+  /// Notices when the way to the relay may have changed.
+  private func watchNetwork() {
+    guard case .servers = settings.route else { return }
+    do {
+      uplink.pathFinder = try PathFinder()
+      monitor = try NetworkMonitor(on: events, ignoring: try? interfaceIndex(of: tun.name)) { [unowned self] change in
+        uplink.networkChanged(change)
+      }
+    } catch {
+      onEvent(
+        .warning("changes of this host's network cannot be watched (\(error)), so that a lost way is noticed later"))
+    }
   }
 
   /// Moves this device to another key without losing its ID, lease or open connections. An event tells of the end; `reply`
@@ -153,12 +173,13 @@ extension Device: UplinkDelegate {
     membership = new
     joins += 1
     if let pump {
+      // What has waited in the interface would go to peers that are not back yet: first the relay says who is.
       pump.rejoin(new)
     } else {
       pump = PacketPump(tun, new, peerSettings, on: events) { [unowned self] in onEvent(.warning($0)) }
+      startReading()
     }
     pump?.uplink = uplink.connection
-    startReading()
     onEvent(.joined(address: new.address, pool: new.pool, server: uplink.server ?? ""))
   }
 
@@ -166,6 +187,7 @@ extension Device: UplinkDelegate {
     switch message {
     case .peers(let update):
       if pump?.update(update) == .missedSome { uplink.connection?.send(control: ControlMessage.sync.frame()) }
+      if pump?.knowsWhoIsThere == true { startReading() }
     case .unreachable(let notice):
       pump?.markAbsent(notice.address)
     default:

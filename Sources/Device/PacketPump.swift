@@ -36,6 +36,8 @@ final class PacketPump {
   private let settings: PeerSettings
   private let events: EventLoop
   private var unlocated = UnlocatedPackets()
+  /// Counts the connections to the relay.
+  private var generation = 0
   private var copies = RateLimit(perSecond: 2000, burst: 4000)
   private var packetCounters = DeviceCounters()
 
@@ -90,7 +92,29 @@ final class PacketPump {
     self.membership = membership
     links.own = own
     lastDestination = nil
+    peers.expectSnapshot()
+    generation += 1
+    unlocated.await(peers.peers.keys)
+    askForMissed(generation, until: Instant.now().advanced(by: UnlocatedPackets.returnTime))
   }
+
+  /// Asks the relay for those that packets wait for and that were there before it was lost, until they are back.
+  private func askForMissed(_ generation: Int, until end: Instant) {
+    events.schedule(after: .seconds(1)) { [weak self] in
+      guard let self, self.generation == generation else { return }
+      let now = Instant.now()
+      guard now < end else { return self.unlocatable(self.unlocated.endAwaiting(), at: now) }
+      for address in self.unlocated.awaited { self.locate(address) }
+      self.askForMissed(generation, until: end)
+    }
+  }
+
+  private func locate(_ address: IPv4Address) {
+    uplink?.send(control: ControlMessage.locate(Locate(address: address)).frame())
+  }
+
+  /// Whether the relay has said who is there since the connection was made.
+  var knowsWhoIsThere: Bool { peers.isComplete }
 
   /// The device has another key: what was agreed on with the former one is of no use.
   func replaceKey(with key: PrivateKey) {
@@ -108,6 +132,7 @@ final class PacketPump {
       guard let peer = peers.peers[address] else { continue }
       for packet in unlocated.take(address) { packet.withUnsafeBytes { wait($0, peer) } }
     }
+    if peers.isComplete { unlocated.areBack { peers.peers[$0] != nil } }
     return outcome
   }
 
@@ -258,7 +283,7 @@ final class PacketPump {
     let now = Instant.now()
     if membership.pool.contains(peek.destination), !unlocated.isAbsent(peek.destination, at: now) {
       let isNew = unlocated.add(UnsafeRawBufferPointer(record), for: peek.destination, at: now)
-      if isNew { uplink?.send(control: ControlMessage.locate(Locate(address: peek.destination)).frame()) }
+      if isNew { locate(peek.destination) }
     } else {
       packetCounters.unroutable += 1
       tell(reply(to: packet, peek), at: now)

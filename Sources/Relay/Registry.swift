@@ -51,7 +51,8 @@ final class Registry: Sendable {
     welcome = { address in
       Welcome(
         address: address, pool: leases.pool, relayAddress: leases.relayAddress,
-        keepalive: Int(settings.keepalive.nanoseconds / 1_000_000))
+        keepalive: Int(settings.keepalive.nanoseconds / 1_000_000),
+        idleKeepalive: Int(settings.idleKeepalive.nanoseconds / 1_000_000))
     }
   }
 

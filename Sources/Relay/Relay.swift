@@ -65,7 +65,8 @@ public final class Relay: @unchecked Sendable {
   public func stop() {
     loops[0].events.post { [self] in
       for acceptor in acceptors { acceptor.stop() }
-      for loop in loops { loop.stop(Refusal(.shuttingDown, "the relay is shutting down")) }
+      let hint = Pacing.retryAfter(registry.occupancy.online)
+      for loop in loops { loop.stop(Refusal(.shuttingDown, "the relay is shutting down", retryAfter: hint)) }
     }
     for thread in threads { thread.join() }
   }

@@ -21,8 +21,9 @@ final class RelayLoop: @unchecked Sendable {
   private(set) var sessions: [ObjectIdentifier: Session] = [:]
   /// Those of them that have not joined.
   private var strangers: [ObjectIdentifier: Session] = [:]
-  /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond.
-  private var greetings = SourceLimits(perSecond: 200, burst: 1000)
+  /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond. A whole site may be
+  /// behind one address, and all of it comes back at once.
+  private var greetings = SourceLimits(perSecond: 500, burst: 4000)
   private(set) var counters = RelayCounters()
   private var lines = RateLimit(perSecond: 1, burst: 20)
 
@@ -71,7 +72,7 @@ final class RelayLoop: @unchecked Sendable {
   /// A flood of connections that never join must not keep those out that do: of the address that most of them come from, the
   /// one that has been about to join for longest gives way, since an honest device is through within a few round trips.
   private func makeRoomForStrangers() {
-    guard strangers.count > RelaySettings.maximumStrangers else { return }
+    guard strangers.count > settings.maximumStrangers else { return }
     var counts: [String: Int] = [:]
     for session in strangers.values { counts[session.origin.host, default: 0] += 1 }
     let worst = counts.values.max()
@@ -99,10 +100,10 @@ final class RelayLoop: @unchecked Sendable {
 
   /// Looks after all sessions now and then, from now on.
   func startChecking() {
-    let interval = min(settings.keepalive / 2, .seconds(1))
-    events.schedule(after: interval) { [self] in
+    let terms = KeepaliveTerms(base: settings.keepalive, idle: settings.idleKeepalive)
+    events.schedule(after: terms.checkInterval) { [self] in
       let now = Instant.now()
-      for session in Array(sessions.values) { session.check(at: now, keepalive: settings.keepalive) }
+      for session in sessions.values { session.check(at: now, terms) }
       forwarder.refresh()
       startChecking()
     }

@@ -10,22 +10,27 @@ public struct RelaySettings: Sendable {
   public var admission: AdmissionMode
   /// The network that leases come from; its first address is the relay host's own.
   public var pool: IPv4Prefix
-  /// After this silence a device is asked for a sign of life; after three of them it is dead.
+  /// After this silence of a connection in use, either end asks for a sign of life; within three of them it is found dead.
   public var keepalive: Duration
+  /// What the silence may grow to while no data goes over the connection.
+  public var idleKeepalive: Duration
   /// How many bytes of data may wait for one destination.
   public var queueLimit: Int
   /// How many threads share the sessions.
   public var threads: Int
+  /// How many connections of one thread may be about to join at once.
+  public var maximumStrangers = 4096
 
   public init(
-    keys: RelayKeys, store: Store, admission: AdmissionMode, pool: IPv4Prefix, keepalive: Duration, queueLimit: Int,
-    threads: Int
+    keys: RelayKeys, store: Store, admission: AdmissionMode, pool: IPv4Prefix, keepalive: Duration,
+    idleKeepalive: Duration, queueLimit: Int, threads: Int
   ) {
     self.keys = keys
     self.store = store
     self.admission = admission
     self.pool = pool
     self.keepalive = keepalive
+    self.idleKeepalive = idleKeepalive
     self.queueLimit = queueLimit
     self.threads = threads
   }
@@ -34,8 +39,6 @@ public struct RelaySettings: Sendable {
   static let handshakeTimeout = Duration.seconds(10)
   /// How long a device that waits for an operator may be silent.
   static let pendingSilence = Duration.seconds(60)
-  /// How many connections of one loop may be about to join at once.
-  static let maximumStrangers = 1024
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
 }

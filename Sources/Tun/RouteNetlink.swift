@@ -124,7 +124,7 @@ struct RouteNetlink: ~Copyable {
 
   // MARK: Requests
 
-  private mutating func request(
+  mutating func request(
     _ message: NetlinkMessage, _ each: (UInt16, RawSpan) -> Void = { _, _ in }
   ) throws(NetlinkFailure) {
     sequence &+= 1

@@ -165,7 +165,8 @@ final class RelayDaemon {
       return try Relay(
         RelaySettings(
           keys: keys, store: store, admission: AdmissionMode(settings.admission), pool: settings.pool,
-          keepalive: settings.keepalive, queueLimit: settings.queue, threads: threads),
+          keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive, queueLimit: settings.queue,
+          threads: threads),
         listeners, logger: logger)
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")

@@ -8,27 +8,48 @@ public import Wire
 /// A relay on loopback, in this process, on a port of its own.
 public final class TestRelay: Sendable {
   public let relay: Relay
-  private let directory: TemporaryDirectory
+  private let state: StateDirectory
   private let store: Store
+
+  /// Outlives the relay that is started again.
+  private final class StateDirectory: Sendable {
+    let directory = TemporaryDirectory()
+  }
 
   /// The port that it listens on, so that another one can take its place.
   public var address: SocketAddress { relay.addresses[0] }
 
   public init(
-    pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2,
-    admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey())
+    pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(5), idleKeepalive: Duration? = nil, port: UInt16 = 0,
+    threads: Int = 2, maximumStrangers: Int = 4096, admission: AdmissionMode = .open,
+    keys: RelayKeys = RelayKeys(PrivateKey())
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
     }
-    directory = TemporaryDirectory()
-    store = try Store(directory: directory.path)
-    relay = try Relay(
-      RelaySettings(
-        keys: keys, store: store, admission: admission, pool: prefix, keepalive: keepalive, queueLimit: 4 << 20,
-        threads: threads), RelayListeners(on: [listen]),
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    state = StateDirectory()
+    store = try Store(directory: state.directory.path)
+    var settings = RelaySettings(
+      keys: keys, store: store, admission: admission, pool: prefix, keepalive: keepalive,
+      idleKeepalive: idleKeepalive ?? keepalive, queueLimit: 4 << 20, threads: threads)
+    settings.maximumStrangers = maximumStrangers
+    relay = try Self.start(settings, on: listen)
+  }
+
+  /// The relay `former`, which has been stopped, started again: with its state, at its port.
+  public init(inPlaceOf former: TestRelay) throws {
+    state = former.state
+    store = try Store(directory: state.directory.path)
+    var settings = former.relay.settings
+    settings.store = store
+    relay = try Self.start(settings, on: former.address)
+  }
+
+  private static func start(_ settings: RelaySettings, on address: SocketAddress) throws -> Relay {
+    let relay = try Relay(
+      settings, RelayListeners(on: [address]), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     relay.start()
+    return relay
   }
 
   public func stop() {
