@@ -5,8 +5,7 @@ import Testing
 
 /// What many devices do when their relay is started anew: real connections, handshakes and waits.
 @Suite(.serialized) struct ReturnTests {
-  @Test(arguments: [Duration.zero, .seconds(5)])
-  func `a thousand devices are all back after a restart, without one being refused`(downtime: Duration) throws {
+  @Test func `a thousand devices are all back after a restart, without one being refused`() throws {
     raiseDescriptorLimit()
     let count = 1000
     let relay = try TestRelay(pool: "10.0.0.0/16")
@@ -15,7 +14,8 @@ import Testing
     #expect(crowd.isIn(count))
     relay.stop()
     #expect(crowd.isIn(0))
-    sleep(for: downtime)
+    // Longer than they were asked to wait, so that they have to try again.
+    sleep(for: .seconds(2))
     let again = try TestRelay(inPlaceOf: relay)
     defer { again.stop() }
     #expect(crowd.isIn(count))

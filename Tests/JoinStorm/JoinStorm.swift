@@ -21,6 +21,7 @@ enum JoinStorm {
     raiseDescriptorLimit()
     let start = Instant.now()
     let crowd = try Crowd(of: count, relay: relay)
+    defer { crowd.stop() }
     guard crowd.isIn(count) else { fail("not all devices were let in") }
     try writeOut("\(Instant.now().since(start).seconds)")
     if arguments.count == 3 { return }

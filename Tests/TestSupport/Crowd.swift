@@ -33,9 +33,9 @@ public final class Crowd: @unchecked Sendable {
     }
   }
 
-  /// Waits until so many are in; false after a generous wait.
+  /// Waits until so many are in; false after a wait that is generous to so many.
   public func isIn(_ count: Int) -> Bool {
-    wait { thread.run { self.joined } == count }
+    wait(atMost: generousWait * 5) { thread.run { self.joined } == count }
   }
 
   /// How long each that was in meant to wait when it had lost the relay.

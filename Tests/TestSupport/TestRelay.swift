@@ -19,8 +19,9 @@ public final class TestRelay: Sendable {
   /// The port that it listens on, so that another one can take its place.
   public var address: SocketAddress { relay.addresses[0] }
 
+  /// Clients in tests answer pings only while they receive, so the usual `keepalive` grants them long silences.
   public init(
-    pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(5), idleKeepalive: Duration? = nil, port: UInt16 = 0,
+    pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil, port: UInt16 = 0,
     threads: Int = 2, maximumStrangers: Int = 4096, admission: AdmissionMode = .open,
     keys: RelayKeys = RelayKeys(PrivateKey())
   ) throws {
