@@ -282,6 +282,9 @@ final class Uplink: EventHandler, DialerDelegate {
     switch message {
     case .refused(let refusal):
       lose(.refused(refusal))
+    case .welcome(let welcome):
+      agree(on: welcome)
+      delegate.uplinkReceived(message)
     case .relayKey(let notice):
       adopt(notice.key)
     case .nextKeyAccepted(let notice) where !isKeyNew && notice.key == otherKey?.publicKey:
