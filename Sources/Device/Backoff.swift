@@ -1,11 +1,11 @@
 package import SystemIO
 
-/// How long to wait between attempts: 100 ms, then twice as long each time, up to 2 s while the outage is young, since a relay
+/// How long to wait between attempts: 100 ms, then twice as long each time, up to 1.5 s while the outage is young, since a relay
 /// that is started anew is back soon, and later up to 30 s. Every wait is spread at random over half of it, so that many
 /// devices do not come back in step.
 package struct Backoff {
   private static let shortest = Duration.milliseconds(100)
-  private static let longestWhileYoung = Duration.seconds(2)
+  private static let longestWhileYoung = Duration.milliseconds(1500)
   private static let youth = Duration.seconds(60)
   private static let longest = Duration.seconds(30)
   /// Whatever a relay says.

@@ -8,7 +8,7 @@ struct UnlocatedPackets {
   /// How long a relay's word counts. A peer that joins ends it sooner.
   private static let validity = Duration.seconds(1)
   private static let maximumEntries = 64
-  /// How long those who were there before are waited for: they come back within about two seconds, unless they are many.
+  /// How long those who were there before are waited for: they come back within two seconds or so.
   static let returnTime = Duration.seconds(10)
 
   private enum Entry {
