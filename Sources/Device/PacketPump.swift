@@ -327,7 +327,8 @@ final class PacketPump {
   /// Opens a data frame's payload and writes its packets to the TUN; what is not from `source` or not for this device is
   /// dropped.
   func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
-    guard let peer = peers.peers[source] else {
+    // A peer that connects anew may be faster than the relay's word of it: TCP would miss what it sends first for long.
+    guard let peer = peers.peers[source] ?? links.links[source]?.peer else {
       packetCounters.misaddressed += 1
       return
     }
