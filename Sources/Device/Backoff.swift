@@ -31,7 +31,12 @@ package struct Backoff {
     spread(min(max(hint, shortest), longestHint))
   }
 
-  /// The outage is over, or something has changed that may end it.
+  /// The device is in, so that the next outage is a young one; how long the waits are by now stays, until it was in for long.
+  package mutating func endOutage() {
+    since = nil
+  }
+
+  /// The device was in for long, or something has changed that may end the outage.
   package mutating func reset() {
     self = Backoff()
   }

@@ -385,6 +385,7 @@ final class Uplink: EventHandler, DialerDelegate {
       lastAddress = welcome.address
       agree(on: welcome)
       phase = .joined(connection, since: .now())
+      backoff.endOutage()
       connection.payloadLimit = FrameHeader.maximumPayload
       delegate.uplinkJoined(welcome)
       connection.sendPing()

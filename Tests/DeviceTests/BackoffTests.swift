@@ -35,7 +35,18 @@ import Testing
     #expect(late.dropFirst(5).allSatisfy { $0 >= .seconds(15) })
   }
 
-  @Test func `an outage that is over begins anew`() {
+  @Test func `a device that was in only briefly waits no longer than in a young outage, but begins no lower`() {
+    var backoff = Backoff()
+    for second in 0..<200 { _ = backoff.wait(at: start.advanced(by: .seconds(second))) }
+    backoff.endOutage()
+    for second in 200..<260 {
+      let wait = backoff.wait(at: start.advanced(by: .seconds(second)))
+      #expect((.milliseconds(750)...(.milliseconds(1500))).contains(wait))
+    }
+    #expect(backoff.wait(at: start.advanced(by: .seconds(261))) > .milliseconds(1500))
+  }
+
+  @Test func `after a long time in, waits begin anew`() {
     var backoff = Backoff()
     for second in 0..<100 { _ = backoff.wait(at: start.advanced(by: .seconds(second))) }
     backoff.reset()

@@ -133,7 +133,7 @@ private final class Member: EventHandler {
       case .welcome:
         state = .joined(connection)
         crowd.joined += 1
-        backoff.reset()
+        backoff.endOutage()
       case .refused(let refusal): lose(refusal.retryAfter.map { .milliseconds($0) })
       default: break
       }
