@@ -79,7 +79,7 @@ let package = Package(
       dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
     .executableTarget(
-      name: "join-storm", dependencies: ["Noise", "SystemIO", "TestSupport", "Wire"], path: "Tests/JoinStorm"),
+      name: "join-storm", dependencies: ["SystemIO", "TestSupport"], path: "Tests/JoinStorm"),
     .executableTarget(
       name: "join-churn", dependencies: ["SystemIO", "TestSupport", "Wire"], path: "Tests/JoinChurn"),
     .executableTarget(

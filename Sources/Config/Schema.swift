@@ -79,6 +79,7 @@ enum Schema {
     one("relay.mtu", \.settings.relay.mtu, .mtu, .relay(.restart)),
     one("relay.offload", \.settings.relay.offload, .offload, .relay(.restart)),
     one("relay.keepalive", \.settings.relay.keepalive, .keepalive, .relay(.live)),
+    one("relay.idle-keepalive", \.settings.relay.idleKeepalive, .idleKeepalive, .relay(.live)),
     one("relay.queue", \.settings.relay.queue, .queue, .relay(.live)),
     one("relay.peer-list", \.settings.relay.peerList, .peerList, .relay(.restart)),
     one("relay.threads", \.settings.relay.threads, .threads, .relay(.restart)),

@@ -58,6 +58,8 @@ public struct Settings: Equatable, Sendable {
     public var offload = Offload.auto
     /// After this silence a device is asked for a sign of life.
     public var keepalive = Duration.seconds(2)
+    /// What that grows to while no data goes; never less than `keepalive`.
+    public var idleKeepalive = Duration.seconds(30)
     /// The bound of each destination's send queue, in bytes.
     public var queue = 4 << 20
     /// In a network of more devices than this, a device is told only of those that it deals with.

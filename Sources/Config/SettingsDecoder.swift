@@ -28,6 +28,7 @@ struct SettingsDecoder {
   mutating func decode(_ root: YAMLNode) {
     decode(root, section: nil)
     settleServer()
+    settleKeepalive()
   }
 
   /// A mapping of the schema: the file's top or a section. An empty one is all defaults.
@@ -82,6 +83,17 @@ struct SettingsDecoder {
     }
     guard let host = draft.referenceHost else { return }
     draft.settings.servers = [ServerAddress(host: host, port: draft.referencePort ?? ServerAddress.defaultPort)]
+  }
+
+  /// An idle connection is not asked more often than a busy one.
+  private mutating func settleKeepalive() {
+    let keepalive = draft.settings.relay.keepalive
+    guard draft.settings.relay.idleKeepalive < keepalive else { return }
+    if let mark = given["relay.idle-keepalive"] {
+      let text = ValueKind<Duration>.keepalive.text(keepalive)
+      report(mark, "idle-keepalive is less than keepalive; give \(text) or more, or leave it out")
+    }
+    draft.settings.relay.idleKeepalive = keepalive
   }
 }
 

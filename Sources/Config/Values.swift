@@ -191,6 +191,7 @@ extension ValueKind where Value == Duration {
   /// How long a device must have been away before its address is another's.
   public static var leaseAge: ValueKind { duration(from: .zero, to: .seconds(3650 * 86_400)) }
   public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
+  public static var idleKeepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(600)) }
 }
 
 extension ValueKind where Value == IPv4Address {

@@ -1,18 +1,47 @@
-/// How long to wait between attempts: 100 ms, then twice as long each time up to 30 s, spread at random over half of it so
-/// that many devices do not come back in step.
-struct Backoff {
+package import SystemIO
+
+/// How long to wait between attempts: 100 ms, then twice as long each time, up to 1.5 s while the outage is young, since a relay
+/// that is started anew is back soon, and later up to 30 s. Every wait is spread at random over half of it, so that many
+/// devices do not come back in step.
+package struct Backoff {
   private static let shortest = Duration.milliseconds(100)
+  private static let longestWhileYoung = Duration.milliseconds(1500)
+  private static let youth = Duration.seconds(60)
   private static let longest = Duration.seconds(30)
+  /// Whatever a relay says.
+  private static let longestHint = Duration.seconds(300)
 
   private var next = Backoff.shortest
+  /// When the outage began.
+  private var since: Instant?
+
+  package init() {}
 
   /// The wait before the next attempt.
-  mutating func wait() -> Duration {
-    defer { next = min(next * 2, Self.longest) }
-    return next * Double.random(in: 0.5...1)
+  package mutating func wait(at now: Instant) -> Duration {
+    let since = self.since ?? now
+    self.since = since
+    let wait = min(next, now.since(since) < Self.youth ? Self.longestWhileYoung : Self.longest)
+    next = min(wait * 2, Self.longest)
+    return Self.spread(wait)
   }
 
-  mutating func reset() {
-    next = Self.shortest
+  /// The wait that a relay asks for, which knows how many others wait.
+  package static func wait(asked hint: Duration) -> Duration {
+    spread(min(max(hint, shortest), longestHint))
+  }
+
+  /// The device is in, so that the next outage is a young one; how long the waits are by now stays, until it was in for long.
+  package mutating func endOutage() {
+    since = nil
+  }
+
+  /// The device was in for long, or something has changed that may end the outage.
+  package mutating func reset() {
+    self = Backoff()
+  }
+
+  private static func spread(_ wait: Duration) -> Duration {
+    wait * Double.random(in: 0.5...1)
   }
 }

@@ -53,6 +53,8 @@ public final class Device: @unchecked Sendable {
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
   private var missingIPv6: MissingIPv6?
+  /// `nil` for the relay's own host, whose connection leaves no process.
+  private var monitor: NetworkMonitor?
   private lazy var peerSettings = settings.peers
 
   // Owned by whoever starts and stops.
@@ -70,7 +72,10 @@ public final class Device: @unchecked Sendable {
 
   /// Begins to join, on a thread of its own.
   public func start() {
-    events.post { self.uplink.connect() }
+    events.post { [self] in
+      watchNetwork()
+      uplink.connect()
+    }
     thread = SystemThread.start(name: "device") { [events] in events.run() }
   }
 
@@ -79,9 +84,24 @@ public final class Device: @unchecked Sendable {
     events.post { [self] in
       uplink.end()
       stopReading()
+      monitor?.stop()
       events.stop()
     }
     thread?.join()
+  }
+
+  /// Notices when the way to the relay may have changed.
+  private func watchNetwork() {
+    guard case .servers = settings.route else { return }
+    do {
+      uplink.pathFinder = try PathFinder()
+      monitor = try NetworkMonitor(on: events, ignoring: try? interfaceIndex(of: tun.name)) { [unowned self] change in
+        uplink.networkChanged(change)
+      }
+    } catch {
+      onEvent(
+        .warning("changes of this host's network cannot be watched (\(error)), so that a lost way is noticed later"))
+    }
   }
 
   /// Moves this device to another key without losing its ID, lease or open connections. An event tells of the end; `reply`
@@ -168,8 +188,14 @@ extension Device: UplinkDelegate {
   func uplinkJoined(_ welcome: Welcome) {
     guard let new = configure(welcome) else { return }
     joins += 1
+    if let pump {
+      // What has waited in the interface would go to peers that are not back yet: first the relay says who is.
+      pump.rejoin(new)
+    } else {
+      pump = PacketPump(tun, new, peerSettings, on: events) { [unowned self] in onEvent(.warning($0)) }
+      startReading()
+    }
     pump?.uplink = uplink.connection
-    startReading()
     onEvent(.joined(address: new.address, pool: new.pool, server: uplink.server ?? ""))
   }
 
@@ -183,6 +209,7 @@ extension Device: UplinkDelegate {
         .warning("\(collision): this device stays in \(former.pool), as it was, until it has to connect anew"))
     }
     guard let new = configure(welcome) else { return }
+    pump?.change(new)
     onEvent(.networkChanged(pool: new.pool, pool6: new.pool6))
   }
 
@@ -202,11 +229,6 @@ extension Device: UplinkDelegate {
       deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress,
       pool6: welcome.pool6, address6: missing == nil ? welcome.pool6?.address(of: welcome.address) : nil)
     membership = new
-    if let pump {
-      pump.rejoin(new)
-    } else {
-      pump = PacketPump(tun, new, peerSettings, on: events) { [unowned self] in onEvent(.warning($0)) }
-    }
     return new
   }
 
@@ -245,6 +267,7 @@ extension Device: UplinkDelegate {
     switch message {
     case .peers(let update):
       if pump?.update(update) == .missedSome { uplink.connection?.send(control: ControlMessage.sync.frame()) }
+      if pump?.knowsWhoIsThere == true { startReading() }
     case .unreachable(let notice):
       pump?.markAbsent(notice.address)
     default:

@@ -23,6 +23,13 @@ final class Dialer: EventHandler {
   private var server = ""
   private var failures: [String] = []
   private var attempt: Attempt?
+  /// The address that is being tried, and the one of this host that it is tried from.
+  var ends: (local: SocketAddress, peer: SocketAddress)? {
+    guard attempt != nil, let local = attempt?.socket.descriptor.localAddress(), let peer = attempt?.socket.peer
+    else { return nil }
+    return (local, peer)
+  }
+
   /// What it is about.
   private(set) var progress = "about to dial"
 

@@ -28,6 +28,8 @@ final class PacketPump {
   private let settings: PeerSettings
   private let events: EventLoop
   private var unlocated = UnlocatedPackets()
+  /// Counts the connections to the relay.
+  private var generation = 0
   private var copies = RateLimit(perSecond: 2000, burst: 4000)
   /// How often the relay may be asked who has sent something.
   private var questions = RateLimit(perSecond: 50, burst: 100)
@@ -80,11 +82,35 @@ final class PacketPump {
     return result
   }
 
-  func rejoin(_ membership: Membership) {
+  /// The terms of the lease have changed while the connection holds.
+  func change(_ membership: Membership) {
     self.membership = membership
     links.own = own
     lastDestination = nil
   }
+
+  /// There is another connection to the relay.
+  func rejoin(_ membership: Membership) {
+    change(membership)
+    peers.expectSnapshot()
+    generation += 1
+    unlocated.await(peers.peers.keys)
+    askForMissed(generation, until: Instant.now().advanced(by: UnlocatedPackets.returnTime))
+  }
+
+  /// Asks the relay for those that packets wait for and that were there before it was lost, until they are back.
+  private func askForMissed(_ generation: Int, until end: Instant) {
+    events.schedule(after: .seconds(1)) { [weak self] in
+      guard let self, self.generation == generation else { return }
+      let now = Instant.now()
+      guard now < end else { return self.unlocatable(self.unlocated.endAwaiting(), at: now) }
+      for address in self.unlocated.awaited { self.ask(who: address) }
+      self.askForMissed(generation, until: end)
+    }
+  }
+
+  /// Whether the relay has said who is there since the connection was made.
+  var knowsWhoIsThere: Bool { peers.isComplete }
 
   /// The device has another key: what was agreed on with the former one is of no use.
   func replaceKey(with key: PrivateKey) {
@@ -111,6 +137,7 @@ final class PacketPump {
       for packet in unlocated.take(address) { packet.withUnsafeBytes { sendCopy(of: $0, to: peer) } }
     }
     flush()
+    if peers.isComplete { unlocated.areBack { peers.peers[$0] != nil } }
     return outcome
   }
 
@@ -312,7 +339,8 @@ final class PacketPump {
   /// Opens a data frame's payload and writes its packets to the TUN; what is not from `source` or not for this device is
   /// dropped.
   func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
-    guard let peer = peers.peers[source] else {
+    // A peer that connects anew may be faster than the relay's word of it: TCP would miss what it sends first for long.
+    guard let peer = peers.peers[source] ?? links.links[source]?.peer else {
       packetCounters.misaddressed += 1
       return wonder(who: source)
     }

@@ -8,9 +8,16 @@ struct PeerTable {
   private var revision: Int?
   /// A snapshot of which parts are still to come; until then, what was known before counts.
   private var snapshot: [IPv4Address: Peer]?
+  /// Whether the relay has told all since the connection to it was made.
+  private(set) var isComplete = false
 
   /// Whether the update fits what is known.
   enum Outcome { case applied, outdated, missedSome }
+
+  /// The connection to the relay is new: what was known before may be outdated.
+  mutating func expectSnapshot() {
+    isComplete = false
+  }
 
   /// Peers that cannot be, outside `pool` or with an ID that is none, are left out: the relay may be anybody.
   mutating func apply(_ update: PeerUpdate, in pool: IPv4Prefix, except own: IPv4Address) -> Outcome {
@@ -33,6 +40,7 @@ struct PeerTable {
     } else {
       snapshot = nil
       peers = changed
+      isComplete = true
     }
     return .applied
   }

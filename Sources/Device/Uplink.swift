@@ -1,5 +1,6 @@
 // The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
 // the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
+// What becomes of it when the host's network changes is in `Uplink+Network.swift`.
 
 internal import Link
 internal import Noise
@@ -71,6 +72,11 @@ final class Uplink: EventHandler, DialerDelegate {
   private let instance: String
   private unowned let delegate: any UplinkDelegate
 
+  // How the connection leaves this host, for `networkChanged`.
+  var pathFinder: PathFinder?
+  var way: Way?
+  var hasteLimit = RateLimit(perSecond: 0.2, burst: 3)
+
   // While a new key takes the place of the old one, there are two, and the device proves itself with `key`.
   private var key: PrivateKey
   private var otherKey: PrivateKey?
@@ -81,7 +87,8 @@ final class Uplink: EventHandler, DialerDelegate {
   private var adoptions = RateLimit(perSecond: 0.1, burst: 5)
 
   private var settings: DeviceSettings
-  private var phase = Phase.idle
+  private(set) var phase = Phase.idle(atRelaysWish: false)
+  private var terms = KeepaliveTerms(base: .seconds(2))
   /// How far this device is with sending no more data, while the relay wants that.
   private var draining = Draining.no
   private var backoff = Backoff()
@@ -95,14 +102,15 @@ final class Uplink: EventHandler, DialerDelegate {
   private var serverName = ""
   private var relayKey: PublicKey?
 
-  private enum Phase {
-    case idle
+  enum Phase {
+    /// Waiting before the next attempt; at the relay's wish, or as it likes.
+    case idle(atRelaysWish: Bool)
     case dialing(Dialer)
     case greeting(FrameConnection, Handshake)
     case joining(FrameConnection)
     /// An operator has to decide.
     case pending(FrameConnection)
-    case joined(FrameConnection, since: Instant, keepalive: Duration)
+    case joined(FrameConnection, since: Instant)
     case ended
   }
 
@@ -115,10 +123,13 @@ final class Uplink: EventHandler, DialerDelegate {
 
   /// How long the relay may be silent while an operator decides.
   private static let pendingSilence = Duration.seconds(60)
+  /// How long an answer may take when there is reason to doubt that one will come.
+  private static let probePatience = Duration.seconds(1)
   /// How long to wait until the relay is told of a new key once more.
   private static let offerAgainAfter = Duration.seconds(30)
-  /// Times out of proportion, whatever a relay says.
+  /// Times in proportion, in milliseconds, whatever a relay says.
   private static let keepaliveRange = 100...600_000
+  private static let idleKeepaliveRange = 100...3_600_000
   /// A connection that has held for so long was a good one, and the next attempt need not wait.
   private static let stableAfter = Duration.seconds(60)
 
@@ -134,7 +145,7 @@ final class Uplink: EventHandler, DialerDelegate {
 
   /// The connection, while this device is in.
   var connection: FrameConnection? {
-    if case .joined(let connection, _, _) = phase { connection } else { nil }
+    if case .joined(let connection, _) = phase { connection } else { nil }
   }
 
   /// What it is about.
@@ -180,6 +191,7 @@ final class Uplink: EventHandler, DialerDelegate {
     self.serverName = serverName
     do {
       try descriptor.tune(.frames)
+      way = findWay(local: descriptor.localAddress(), peer: descriptor.peerAddress())
       let connection = FrameConnection(descriptor, loop: events, queueLimit: settings.queueLimit)
       connection.payloadLimit = FrameType.handshake.maximumPayload
       let hello = HandshakeHello(keyHint: settings.trust.expectedKey(of: serverName)?.hint ?? 0)
@@ -239,7 +251,7 @@ final class Uplink: EventHandler, DialerDelegate {
   func handle(_ events: Events) {
     let connection: FrameConnection
     switch phase {
-    case .greeting(let current, _), .joining(let current), .pending(let current), .joined(let current, _, _):
+    case .greeting(let current, _), .joining(let current), .pending(let current), .joined(let current, _):
       connection = current
     case .idle, .dialing, .ended: return
     }
@@ -283,7 +295,7 @@ final class Uplink: EventHandler, DialerDelegate {
     case (.joined, .control):
       guard let message = try ControlMessage.decode(bytes) else { return }
       try obey(message)
-    case (.joining(let connection), .ping), (.pending(let connection), .ping), (.joined(let connection, _, _), .ping):
+    case (.joining(let connection), .ping), (.pending(let connection), .ping), (.joined(let connection, _), .ping):
       connection.send(pongFor: bytes)
     case (.joined, .pong), (.pending, .pong):
       learn(from: bytes)
@@ -312,7 +324,7 @@ final class Uplink: EventHandler, DialerDelegate {
         delegate.uplinkKeptKey(refusal)
       }
     case .drain:
-      guard case .joined(let connection, _, _) = phase, !isDraining else { return }
+      guard case .joined(let connection, _) = phase, !isDraining else { return }
       draining = .sending
       delegate.uplinkDrains()
       answerDrain(connection)
@@ -379,12 +391,11 @@ final class Uplink: EventHandler, DialerDelegate {
     key = other
     isKeyNew.toggle()
     switch phase {
-    case .joined(let connection, _, _), .joining(let connection), .pending(let connection),
+    case .joined(let connection, _), .joining(let connection), .pending(let connection),
       .greeting(let connection, _):
       connection.close()
     case .idle, .dialing, .ended: break
     }
-    phase = .idle
     generation += 1
     delegate.uplinkPauses()
     connect()
@@ -430,7 +441,9 @@ final class Uplink: EventHandler, DialerDelegate {
       if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
       lastAddress = welcome.address
       draining = .no
-      phase = .joined(connection, since: .now(), keepalive: Self.keepalive(of: welcome))
+      agree(on: welcome)
+      phase = .joined(connection, since: .now())
+      backoff.endOutage()
       connection.payloadLimit = FrameHeader.maximumPayload
       delegate.uplinkJoined(welcome)
       connection.sendPing()
@@ -454,12 +467,12 @@ final class Uplink: EventHandler, DialerDelegate {
 
   /// Another welcome in the same session.
   private func renew(_ welcome: Welcome) throws(WireError) {
-    guard case .joined(let connection, let since, _) = phase else { return }
+    guard case .joined = phase else { return }
     try check(welcome)
     guard welcome.address == lastAddress else {
       throw .badMessage("another address, \(welcome.address), while this device is in")
     }
-    phase = .joined(connection, since: since, keepalive: Self.keepalive(of: welcome))
+    agree(on: welcome)
     delegate.uplinkRenewed(welcome, from: host)
   }
 
@@ -469,29 +482,35 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  private static func keepalive(of welcome: Welcome) -> Duration {
-    .milliseconds(min(max(welcome.keepalive, keepaliveRange.lowerBound), keepaliveRange.upperBound))
-  }
-
   private var isLocal: Bool { if case .local = settings.route { true } else { false } }
 
   // MARK: Signs of life
 
+  /// Takes the relay's word for how often to ask for a sign of life; a further welcome may change it.
+  private func agree(on welcome: Welcome) {
+    func duration(_ milliseconds: Int, _ range: ClosedRange<Int>) -> Duration {
+      .milliseconds(min(max(milliseconds, range.lowerBound), range.upperBound))
+    }
+    terms = KeepaliveTerms(
+      base: duration(welcome.keepalive, Self.keepaliveRange),
+      idle: welcome.idleKeepalive.map { duration($0, Self.idleKeepaliveRange) })
+  }
+
   private func checkLater(_ generation: Int) {
-    guard case .joined(_, _, let keepalive) = phase else { return }
-    events.schedule(after: keepalive / 2) { [weak self] in
-      guard let self, self.generation == generation, case .joined(let connection, _, let keepalive) = self.phase else {
-        return
-      }
-      connection.trim()
-      let silence = Instant.now().since(connection.lastReceived)
-      if silence >= keepalive * 3 {
+    events.schedule(after: terms.checkInterval) { [weak self] in
+      guard let self, self.generation == generation, let connection = self.connection else { return }
+      if let silence = connection.check(at: .now(), self.terms) {
         self.lose(.broken("no sign of life from the relay for \(Int(silence.seconds)) s"))
       } else {
-        if silence >= keepalive { connection.sendPing() }
         self.checkLater(generation)
       }
     }
+  }
+
+  /// Asks for a sign of life at once, and with little patience: there may be no way to the relay any more.
+  func probe(_ connection: FrameConnection) {
+    connection.probe(
+      at: .now(), patience: max(min(terms.base / 2, Self.probePatience), (roundTrip ?? .zero) * 3))
   }
 
   private func checkPending(_ generation: Int) {
@@ -512,24 +531,19 @@ final class Uplink: EventHandler, DialerDelegate {
 
   // MARK: The end
 
-  /// Ends the connection and schedules the next attempt.
-  private func lose(_ reason: UplinkLoss) {
+  /// Ends the connection and schedules the next attempt: `soon`, if something has changed that lets that one succeed.
+  func lose(_ reason: UplinkLoss, soon: Bool = false) {
     let former = phase
-    phase = .idle
+    if case .ended = former { return }
     generation += 1
     roundTrip = nil
-    switch former {
-    case .ended:
-      phase = .ended
-      return
-    case .idle: break
-    case .dialing(let dialer): dialer.cancel()
-    case .greeting(let connection, _), .joining(let connection), .pending(let connection): connection.close()
-    case .joined(let connection, let since, _):
-      connection.close()
-      if Instant.now().since(since) >= Self.stableAfter { backoff.reset() }
-    }
-    let wait = backoff.wait()
+    way = nil
+    endConnection()
+    if case .joined(_, let since) = former, Instant.now().since(since) >= Self.stableAfter { backoff.reset() }
+    if soon { backoff.reset() }
+    let hint = reason.retryAfter
+    phase = .idle(atRelaysWish: hint != nil)
+    let wait = hint.map(Backoff.wait(asked:)) ?? backoff.wait(at: .now())
     let generation = generation
     events.schedule(after: wait) { [weak self] in
       guard let self, self.generation == generation, case .idle = self.phase else { return }
@@ -538,17 +552,35 @@ final class Uplink: EventHandler, DialerDelegate {
     delegate.uplinkLost(reason, retry: wait)
   }
 
-  /// Says goodbye and makes no further attempt.
-  func end() {
+  /// Does not wait any longer, nor for an attempt that has come to nothing yet.
+  func connectNow() {
+    generation += 1
+    endConnection()
+    backoff.reset()
+    connect()
+  }
+
+  private func endConnection() {
     switch phase {
     case .idle, .ended: break
     case .dialing(let dialer): dialer.cancel()
-    case .greeting(let connection, _), .joining(let connection), .pending(let connection): connection.close()
-    case .joined(let connection, _, _):
-      connection.send(control: ControlMessage.leave.frame())
+    case .greeting(let connection, _), .joining(let connection), .pending(let connection), .joined(let connection, _):
       connection.close()
     }
+  }
+
+  /// Says goodbye and makes no further attempt.
+  func end() {
+    if let connection { connection.send(control: ControlMessage.leave.frame()) }
+    endConnection()
     phase = .ended
     generation += 1
+  }
+}
+
+extension UplinkLoss {
+  /// When the relay would like to see the device again. What anybody on the way can say does not come as a refusal.
+  fileprivate var retryAfter: Duration? {
+    if case .refused(let refusal) = self { refusal.retryAfter.map { .milliseconds($0) } } else { nil }
   }
 }

@@ -24,6 +24,10 @@ public final class FrameConnection: @unchecked Sendable {
   /// When bytes last came.
   public private(set) var lastReceived = Instant.now()
   public private(set) var received = Traffic()
+  /// Those of the frames that came that carry what devices send each other.
+  private var receivedData = 0
+  var keepalive = Keepalive()
+  private var terms: KeepaliveTerms?
   /// Payloads longer than this, in bytes, are refused as soon as their header is here, whatever their type allows.
   public var payloadLimit = FrameHeader.maximumPayload
 
@@ -40,6 +44,7 @@ public final class FrameConnection: @unchecked Sendable {
     var isClosed = false
     var unsentLimit = UnsentLimit()
     var sent = Traffic()
+    var sentData = 0
   }
 
   /// What went one way.
@@ -172,6 +177,7 @@ public final class FrameConnection: @unchecked Sendable {
     _ deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
   ) throws(WireError) {
     received.frames += 1
+    if !header.type.isSealedByLink { receivedData += 1 }
     guard header.type.isSealedByLink, receiveSeal != nil else { return try deliver(frame, header) }
     guard let (frame, header) = receiveSeal!.open(frame, header) else { throw .notAuthentic(header.type) }
     try deliver(frame, header)
@@ -212,6 +218,32 @@ public final class FrameConnection: @unchecked Sendable {
     sending.withLock { $0.queue.trim() }
   }
 
+  /// Looks after the other end's life, to be called every `terms.checkInterval`: asks for a sign of it when that is due.
+  /// Returns for how long there has been none if it is dead.
+  public func check(at now: Instant, _ terms: KeepaliveTerms) -> Duration? {
+    precondition(loop.isCurrent)
+    trim()
+    if self.terms != terms {
+      self.terms = terms
+      descriptor.setUserTimeout(terms.deadline)
+    }
+    let dataFrames = receivedData + sending.withLock { $0.sentData }
+    switch keepalive.check(at: now, received: lastReceived, dataFrames: dataFrames, terms) {
+    case .fine: return nil
+    case .ask:
+      sendPing()
+      return nil
+    case .dead: return now.since(lastReceived)
+    }
+  }
+
+  /// Asks for a sign of life at once; without one within `patience`, `check` has the other end for dead.
+  public func probe(at now: Instant, patience: Duration) {
+    precondition(loop.isCurrent)
+    keepalive.probe(at: now, patience: patience)
+    sendPing()
+  }
+
   /// Ends the connection. What waits is dropped, but bytes that the kernel took still go out. Within `receive`, nothing more
   /// is delivered.
   public func close() {
@@ -235,6 +267,7 @@ public final class FrameConnection: @unchecked Sendable {
     sending.withLock { sending in
       guard !sending.isClosed else { return }
       sending.sent.frames += run.frames
+      sending.sentData += run.frames
       var sent = 0
       if sending.queue.isEmpty {
         guard

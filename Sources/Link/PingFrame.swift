@@ -23,14 +23,17 @@ public enum PingFrame {
   }
 }
 
+// On the loop's thread.
 extension FrameConnection {
   /// Asks for a sign of life.
   public func sendPing() {
+    keepalive.hasAsked()
     send(control: PingFrame.ping())
   }
 
   /// Answers a ping with the payload that it had.
   public func send(pongFor payload: UnsafeRawBufferPointer) {
+    keepalive.wasAsked()
     send(control: PingFrame.frame(.pong, payload: payload))
   }
 }

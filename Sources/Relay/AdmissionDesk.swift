@@ -244,7 +244,9 @@ final class AdmissionDesk: Sendable {
     case .invite(let problem):
       refusal(problem, to: applicant)
     case .busy:
-      Refusal(.busy, "too many devices want to join at once; try again in a while")
+      Refusal(
+        .busy, "too many devices want to join at once; try again in a while",
+        retryAfter: Pacing.retryAfter(store.statistics.waiting))
     default:
       Refusal(.other, "the relay's memory fails, so that nobody new can be let in: its log says why")
     }

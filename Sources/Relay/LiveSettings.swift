@@ -5,12 +5,14 @@ internal import Wire
 public struct RelayChanges: Sendable {
   public var admission: AdmissionMode
   public var keepalive: Duration
+  public var idleKeepalive: Duration
   /// In bytes, for each destination.
   public var queueLimit: Int
 
-  public init(admission: AdmissionMode, keepalive: Duration, queueLimit: Int) {
+  public init(admission: AdmissionMode, keepalive: Duration, idleKeepalive: Duration, queueLimit: Int) {
     self.admission = admission
     self.keepalive = keepalive
+    self.idleKeepalive = idleKeepalive
     self.queueLimit = queueLimit
   }
 }
@@ -29,6 +31,7 @@ final class LiveSettings: Sendable {
     current.withLock { settings in
       settings.admission = changes.admission
       settings.keepalive = changes.keepalive
+      settings.idleKeepalive = changes.idleKeepalive
       settings.queueLimit = changes.queueLimit
     }
   }
@@ -43,6 +46,6 @@ extension Relay {
     if changes.queueLimit != former.queueLimit {
       for loop in loops { loop.setQueueLimit(changes.queueLimit) }
     }
-    if changes.keepalive != former.keepalive { registry.renewTerms() }
+    if (changes.keepalive, changes.idleKeepalive) != (former.keepalive, former.idleKeepalive) { registry.renewTerms() }
   }
 }

@@ -146,7 +146,8 @@ final class Registry: Sendable {
   private func welcome(_ address: IPv4Address, _ network: RelayNetwork) -> Welcome {
     Welcome(
       address: address, pool: network.pool.prefix, pool6: network.pool6, relayAddress: network.pool.relayAddress,
-      keepalive: Int(settings.now.keepalive.nanoseconds / 1_000_000))
+      keepalive: Int(settings.now.keepalive.nanoseconds / 1_000_000),
+      idleKeepalive: Int(settings.now.idleKeepalive.nanoseconds / 1_000_000))
   }
 
   /// Makes the pool larger, and tells everybody; no address changes.

@@ -74,8 +74,8 @@ public final class Relay: @unchecked Sendable {
   public func stop() {
     loops[0].events.post { [self] in
       stopListening()
-      let refusal = Refusal(.shuttingDown, "the relay is shutting down", retryAfter: RelaySettings.returnAfter)
-      for loop in loops { loop.stop(refusal) }
+      let hint = Pacing.retryAfter(registry.occupancy.online)
+      for loop in loops { loop.stop(Refusal(.shuttingDown, "the relay is shutting down", retryAfter: hint)) }
     }
     for thread in threads { thread.join() }
   }

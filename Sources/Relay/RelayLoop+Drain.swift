@@ -11,11 +11,14 @@ struct LoopDrain {
   var undelivered: [ObjectIdentifier: Session] = [:]
 
   static let lookInterval = Duration.milliseconds(10)
-  static let refusal = Refusal(
-    .shuttingDown, "the relay is about to end", retryAfter: RelaySettings.returnAfter)
 }
 
 extension RelayLoop {
+  /// The last word to a device while the relay drains.
+  var drainRefusal: Refusal {
+    Refusal(.shuttingDown, "the relay is about to end", retryAfter: Pacing.retryAfter(registry.occupancy.online))
+  }
+
   /// Tells the devices that are in to finish, and sends the others away. From any thread.
   func begin(_ drain: Drain) {
     events.post { [self] in
@@ -24,7 +27,7 @@ extension RelayLoop {
         if session.tellToDrain() {
           part.unanswered.insert(ObjectIdentifier(session))
         } else {
-          session.end(LoopDrain.refusal)
+          session.end(drainRefusal)
         }
       }
       drain.count(part.unanswered.count)

@@ -21,8 +21,9 @@ final class RelayLoop: @unchecked Sendable {
   private(set) var sessions: [ObjectIdentifier: Session] = [:]
   /// Those of them that have not joined.
   private var strangers: [ObjectIdentifier: Session] = [:]
-  /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond.
-  private var greetings = SourceLimits(perSecond: 200, burst: 1000)
+  /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond. A whole site may be
+  /// behind one address, and all of it comes back at once.
+  private var greetings = SourceLimits(perSecond: 500, burst: 4000)
   private(set) var counters = RelayCounters()
   private var round = CheckRound()
   private var lines = RateLimit(perSecond: 1, burst: 20)
@@ -51,7 +52,7 @@ final class RelayLoop: @unchecked Sendable {
     let session = Session(connection, origin: origin, loop: self)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
-      if draining != nil { return session.end(LoopDrain.refusal) }
+      if draining != nil { return session.end(drainRefusal) }
       strangers[ObjectIdentifier(session)] = session
       makeRoomForStrangers()
       do {
@@ -77,7 +78,7 @@ final class RelayLoop: @unchecked Sendable {
   /// A flood of connections that never join must not keep those out that do: of the address that most of them come from, the
   /// one that has been about to join for longest gives way, since an honest device is through within a few round trips.
   private func makeRoomForStrangers() {
-    guard strangers.count > RelaySettings.maximumStrangers else { return }
+    guard strangers.count > live.now.maximumStrangers else { return }
     var counts: [String: Int] = [:]
     for session in strangers.values { counts[session.origin.host, default: 0] += 1 }
     let worst = counts.values.max()
@@ -106,10 +107,10 @@ final class RelayLoop: @unchecked Sendable {
 
   /// Looks after all sessions now and then, from now on.
   func startChecking() {
-    let interval = min(live.now.keepalive / 2, .seconds(1))
-    events.schedule(after: interval / round.steps) { [self] in
-      let (now, keepalive) = (Instant.now(), live.now.keepalive)
-      for session in round.next(of: sessions) { session.check(at: now, keepalive: keepalive) }
+    let terms = KeepaliveTerms(base: live.now.keepalive, idle: live.now.idleKeepalive)
+    events.schedule(after: terms.checkInterval / round.steps) { [self] in
+      let now = Instant.now()
+      for session in round.next(of: sessions) { session.check(at: now, terms) }
       forwarder.refresh()
       startChecking()
     }

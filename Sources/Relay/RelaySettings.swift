@@ -11,18 +11,22 @@ public struct RelaySettings: Sendable {
   public var network: RelayNetwork
   /// How long a device must have been away before another may get its address, in a pool that is full.
   public var leaseAge: Duration
-  /// After this silence a device is asked for a sign of life; after three of them it is dead.
+  /// After this silence of a connection in use, either end asks for a sign of life; within three of them it is found dead.
   public var keepalive: Duration
+  /// What the silence may grow to while no data goes over the connection.
+  public var idleKeepalive: Duration
   /// How many bytes of data may wait for one destination.
   public var queueLimit: Int
   /// How many threads share the sessions.
   public var threads: Int
   /// In a network of more devices than this, everybody is told only of those that it asks for.
   public var peerList: Int
+  /// How many connections of one thread may be about to join at once.
+  public var maximumStrangers = 4096
 
   public init(
     keys: RelayKeys, store: Store, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
-    keepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000
+    keepalive: Duration, idleKeepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000
   ) {
     self.keys = keys
     self.store = store
@@ -30,6 +34,7 @@ public struct RelaySettings: Sendable {
     self.network = network
     self.leaseAge = leaseAge
     self.keepalive = keepalive
+    self.idleKeepalive = idleKeepalive
     self.queueLimit = queueLimit
     self.threads = threads
     self.peerList = peerList
@@ -39,10 +44,6 @@ public struct RelaySettings: Sendable {
   static let handshakeTimeout = Duration.seconds(10)
   /// How long a device that waits for an operator may be silent.
   static let pendingSilence = Duration.seconds(60)
-  /// How many connections of one loop may be about to join at once.
-  static let maximumStrangers = 1024
-  /// When a device is to come back to a relay that ends, in milliseconds: a restart takes about that long.
-  static let returnAfter = 1000
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
 }

@@ -212,7 +212,8 @@ final class Session: EventHandler, @unchecked Sendable {
     case .refused(let refusal): refuse(refusal, to: applicant)
     case .pending:
       guard loop.desk.keep(self, applicant) else {
-        return refuse(Refusal(.busy, "too many devices wait for an operator; try again later"), to: applicant)
+        return refuse(
+          Refusal(.busy, "too many devices wait for an operator; try again later", retryAfter: 60_000), to: applicant)
       }
       state = .pending(applicant)
       loop.welcome(self)
@@ -304,18 +305,15 @@ final class Session: EventHandler, @unchecked Sendable {
   // MARK: Signs of life
 
   /// Looks after a session now and then: asks a silent one for a sign of life, and ends a dead one.
-  func check(at now: Instant, keepalive: Duration) {
-    connection.trim()
-    let silence = now.since(connection.lastReceived)
+  func check(at now: Instant, _ terms: KeepaliveTerms) {
     switch state {
     case .joined:
-      if silence >= keepalive * 3 {
-        end(Refusal(.silent, "no sign of life for \(Int(silence.seconds)) s"))
-      } else if silence >= keepalive {
-        connection.sendPing()
-      }
+      guard let silence = connection.check(at: now, terms) else { return }
+      end(Refusal(.silent, "no sign of life for \(Int(silence.seconds)) s"))
     case .pending:
+      connection.trim()
       // Somebody who waits for a person may take long, but not longer than its connection.
+      let silence = now.since(connection.lastReceived)
       if silence >= RelaySettings.pendingSilence {
         finish("no sign of life for \(Int(silence.seconds)) s")
       } else if silence >= RelaySettings.pendingSilence / 3 {

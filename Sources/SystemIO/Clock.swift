@@ -1,7 +1,8 @@
 internal import CLinux
 internal import Glibc
 
-/// A point in time on the monotonic clock, in nanoseconds; it never jumps and has nothing to do with the time of day.
+/// A point in time, in nanoseconds, on a clock that nobody sets and that has nothing to do with the time of day. It goes on
+/// while the host sleeps (CLOCK_BOOTTIME), so that what is old after a sleep shows its age.
 public struct Instant: Comparable, Sendable {
   public let nanoseconds: UInt64
 
@@ -11,7 +12,7 @@ public struct Instant: Comparable, Sendable {
 
   public static func now() -> Instant {
     var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
+    clock_gettime(CLOCK_BOOTTIME, &time)
     return Instant(nanoseconds: UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
   }
 

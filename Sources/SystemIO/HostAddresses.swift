@@ -11,6 +11,11 @@ public enum HostAddresses {
     return (addresses.isEmpty ? interfaces().filter(isWorthNaming) : addresses).map { ($0.host, $0.isIPv6) }
   }
 
+  /// Whether an interface of this host has the address, whatever the port.
+  public static func include(_ address: SocketAddress) -> Bool {
+    interfaces().contains { $0.isIPv6 == address.isIPv6 && $0.bytes == address.bytes }
+  }
+
   /// Places that are surely in the Internet (a.root-servers.net).
   private static let rootServers = ["198.41.0.4", "2001:503:ba3e::2:30"]
 

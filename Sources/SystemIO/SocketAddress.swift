@@ -21,6 +21,18 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
 
   public var isIPv6: Bool { storage.ss_family == sa_family_t(AF_INET6) }
 
+  var isInternet: Bool { isIPv6 || storage.ss_family == sa_family_t(AF_INET) }
+
+  /// The address alone in network byte order, 4 or 16 bytes.
+  public var bytes: [UInt8] {
+    withUnsafeBytes(of: storage) { Array($0[isIPv6 ? 8..<24 : 4..<8]) }
+  }
+
+  /// The interface that a link-local IPv6 address belongs to; 0 if it needs none.
+  public var scope: UInt32 {
+    isIPv6 ? withUnsafeBytes(of: storage) { $0.loadUnaligned(fromByteOffset: 24, as: UInt32.self) } : 0
+  }
+
   public var port: UInt16 {
     withUnsafeBytes(of: storage) { UInt16(bigEndian: $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self)) }
   }

@@ -8,8 +8,9 @@ public struct TCPListener: ~Copyable, Sendable {
   /// Where it listens, with the port that the kernel chose if 0 was asked for.
   public let address: SocketAddress
 
-  /// Listens on `address`. `[::]` takes IPv4 connections too.
-  public init(on address: SocketAddress, backlog: CInt = 1024) throws(Errno) {
+  /// Listens on `address`. `[::]` takes IPv4 connections too. At most `backlog` connections wait to be taken, or what the
+  /// system allows (net.core.somaxconn): who finds no place comes back a second later, so a crowd needs one.
+  public init(on address: SocketAddress, backlog: CInt = 4096) throws(Errno) {
     let socket = try openSocket(family: address.isIPv6 ? AF_INET6 : AF_INET)
     try setOption(socket, SOL_SOCKET, SO_REUSEADDR, 1)
     if address.isIPv6 { try setOption(socket, CInt(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
@@ -106,6 +107,23 @@ extension Descriptor {
   /// Changes `TCPTuning.unsentLimit`, in bytes. No effect on what is no TCP connection.
   public borrowing func setUnsentLimit(_ limit: Int) {
     try? setOption(self, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, CInt(clamping: limit))
+  }
+
+  /// Changes `TCPTuning.userTimeout`. No effect on what is no TCP connection.
+  public borrowing func setUserTimeout(_ limit: Duration) {
+    try? setOption(self, CInt(IPPROTO_TCP), TCP_USER_TIMEOUT, CInt(clamping: limit.nanoseconds / 1_000_000))
+  }
+
+  /// The address that this end of a connection has; `nil` if it is none of the Internet.
+  public borrowing func localAddress() -> SocketAddress? {
+    let (result, address) = SocketAddress.filled { getsockname(raw, $0, $1) }
+    return result == 0 && address.isInternet ? address : nil
+  }
+
+  /// The address of the other end; `nil` if there is none, or none of the Internet.
+  public borrowing func peerAddress() -> SocketAddress? {
+    let (result, address) = SocketAddress.filled { getpeername(raw, $0, $1) }
+    return result == 0 && address.isInternet ? address : nil
   }
 
   /// The error that a connection attempt or a broken connection left, cleared by reading it; `nil` if there is none.

@@ -40,6 +40,10 @@ struct NetlinkMessage {
     }
   }
 
+  mutating func attribute(_ type: Int, bytes value: [UInt8]) {
+    nest(type) { $0.bytes += value }
+  }
+
   /// Adds an attribute that holds what `body` appends.
   mutating func nest(_ type: Int, _ body: (inout NetlinkMessage) -> Void) {
     let start = bytes.count

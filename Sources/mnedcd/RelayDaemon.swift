@@ -72,7 +72,8 @@ final class RelayDaemon {
     daemon.output.level = Logger.Level(all.logLevel)
     relay.apply(
       RelayChanges(
-        admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive, queueLimit: all.relay.queue))
+        admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive,
+        idleKeepalive: all.relay.idleKeepalive, queueLimit: all.relay.queue))
     device?.apply(
       DeviceChanges(queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join)))
     commands.settings = all.relay
@@ -229,8 +230,8 @@ final class RelayDaemon {
       return try Relay(
         RelaySettings(
           keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
-          leaseAge: settings.leaseAge, keepalive: settings.keepalive, queueLimit: settings.queue, threads: threads,
-          peerList: settings.peerList),
+          leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
+          queueLimit: settings.queue, threads: threads, peerList: settings.peerList),
         listeners, logger: logger)
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")

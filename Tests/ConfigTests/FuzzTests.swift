@@ -16,6 +16,7 @@ import Testing
       pool: 10.0.0.0/24
       device: true
       keepalive: 500ms
+      idle-keepalive: 1m
       queue: >-
         4MiB
       threads: auto

@@ -26,6 +26,7 @@ import Wire
           mtu: 1400
           offload: auto
           keepalive: 2s
+          idle-keepalive: 30s
           queue: 4MiB
           peer-list: 1000
           threads: auto
@@ -112,6 +113,8 @@ extension Settings {
     settings.relay.mtu = .random(in: 576...65535, using: &numbers)
     settings.relay.offload = Offload.allCases.randomElement(using: &numbers)!
     settings.relay.keepalive = .milliseconds(500 * Int.random(in: 1...600, using: &numbers))
+    settings.relay.idleKeepalive = .milliseconds(
+      500 * Int.random(in: Int(settings.relay.keepalive / .milliseconds(500))...1200, using: &numbers))
     settings.relay.queue = 1024 * .random(in: 256...65536, using: &numbers)
     settings.relay.state = "/var/" + arbitraryName(&numbers)
     settings.relay.admission = Admission.allCases.randomElement(using: &numbers)!

@@ -38,6 +38,7 @@ import Wire
         mtu: 576
         offload: off
         keepalive: 500ms
+        idle-keepalive: 10m
         queue: 256KiB
         threads: 3
         socket: /run/b.sock
@@ -72,6 +73,7 @@ import Wire
     expected.relay.mtu = 576
     expected.relay.offload = .off
     expected.relay.keepalive = .milliseconds(500)
+    expected.relay.idleKeepalive = .seconds(600)
     expected.relay.queue = 262_144
     expected.relay.threads = .count(3)
     expected.relay.socket = "/run/b.sock"
@@ -82,6 +84,14 @@ import Wire
       ServerAddress(host: "relay.example"), ServerAddress(host: "192.0.2.1", port: 80),
     ]
     #expect(settings == expected)
+  }
+
+  @Test func `an idle keepalive is never below the keepalive`() throws {
+    #expect(try load("relay: {keepalive: 1m}").relay.idleKeepalive == .seconds(60))
+    #expect(try load("relay: {idle-keepalive: 1m, keepalive: 1m}").relay.idleKeepalive == .seconds(60))
+    let problem = #expect(throws: ConfigError.self) { try load("relay: {keepalive: 1m, idle-keepalive: 59s}") }
+    #expect(
+      problem?.problems.map(\.message) == ["idle-keepalive is less than keepalive; give 1m or more, or leave it out"])
   }
 
   @Test func `the reference implementation's file is read as it is`() throws {
@@ -110,7 +120,8 @@ import Wire
         "join.address", "join.allow-overlap",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
-        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.peer-list", "relay.threads",
+        "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive",
+        "relay.queue", "relay.peer-list", "relay.threads",
         "relay.socket", "relay.state",
         "relay.admission", "relay.user", "relay.public-address",
       ])

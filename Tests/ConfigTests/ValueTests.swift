@@ -191,6 +191,7 @@ import Wire
         "9223372036854775807h": "\"9223372036854775807h\" is out of range; \(rule)",
         "99999999999999999999s": "\"99999999999999999999s\" is out of range; \(rule)",
       ])
+    refuse(.idleKeepalive, ["601s": "\"601s\" is out of range; expected 500ms to 10m, in ms, s, m or h"])
     refuse(.keepalive, ["499ms": "\"499ms\" is out of range; expected 500ms to 5m, in ms, s, m or h"])
   }
 

@@ -175,6 +175,42 @@ import Wire
     two.stop()
   }
 
+  @Test func `what a program sends while the relay is away arrives once all are back`() throws {
+    let relay = try TestRelay()
+    let (one, first, two, second) = try pair(relay)
+    relay.stop()
+    #expect(wait { one.status()?.isJoined == false && two.status()?.isJoined == false })
+    let packets = (0..<5).map { datagram(from: first, to: second, [$0]) }
+    for packet in packets { one.send(packet) }
+    let successor = try TestRelay(inPlaceOf: relay)
+    defer { successor.stop() }
+    for packet in packets { #expect(two.receive() == packet) }
+    one.stop()
+    two.stop()
+  }
+
+  @Test func `a device waits as long as a relay that ends asks it to`() throws {
+    let relay = try TestRelay()
+    let device = try TestDevice("one", relay: relay.address)
+    #expect(device.address() != nil)
+    relay.stop()
+    var losses: [(UplinkLoss, retry: Duration)] {
+      device.events.items.compactMap { event in
+        if case .lost(let loss, let retry) = event { (loss, retry) } else { nil }
+      }
+    }
+    #expect(wait { !losses.isEmpty })
+    let (loss, retry) = try #require(losses.first)
+    guard case .refused(let refusal) = loss else {
+      Issue.record("\(loss)")
+      return device.stop()
+    }
+    #expect(refusal.code == .shuttingDown && refusal.retryAfter == 200)
+    // Its own first wait would be at most 100 ms.
+    #expect(retry >= .milliseconds(100) && retry <= .milliseconds(200))
+    device.stop()
+  }
+
   @Test func `a device that cannot reach its relay says so each time`() throws {
     let relay = try TestRelay()
     relay.stop()

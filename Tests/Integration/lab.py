@@ -402,6 +402,12 @@ class Lab:
         """The nodes that can be devices."""
         return [node for name, node in self.nodes.items() if name not in ("main", "relay", "r1", "r2", "r3")]
 
+    def run_on_switch(self, *command):
+        """Runs a command where the cables of a flat lab end, each in `to-` and the node's name."""
+        done = subprocess.run(["ip", "netns", "exec", self.prefix + "switch", *command], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failure(f"{' '.join(command)} on the switch: {done.stderr.strip()}")
+
     def program(self, name):
         if self.programs is None:
             raise Failure("the programs are not built; 'make build', or BUILD=DIRECTORY")

@@ -1,42 +1,38 @@
 // Lets many devices join a relay at once, and says how long it took until the last was in. For benchmarks.
 //
-//     join-storm ADDRESS PORT COUNT        prints seconds
+//     join-storm ADDRESS PORT COUNT             prints seconds
+//     join-storm ADDRESS PORT COUNT --return    waits on until the relay has gone and all are back, and prints when that was:
+//                                               seconds on CLOCK_BOOTTIME
 
 import SystemIO
 import TestSupport
-import Wire
 
 @main
 enum JoinStorm {
   static func main() throws {
-    let arguments = CommandLine.arguments.dropFirst()
-    guard arguments.count == 3, let address = arguments.first,
-      let port = arguments.dropFirst().first.flatMap(UInt16.init),
-      let count = arguments.last.flatMap(Int.init), let relay = SocketAddress(numeric: address, port: port)
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    guard (3...4).contains(arguments.count), arguments.count == 3 || arguments[3] == "--return",
+      let port = UInt16(arguments[1]), let count = Int(arguments[2]),
+      let relay = SocketAddress(numeric: arguments[0], port: port)
     else {
-      printError("usage: join-storm ADDRESS PORT COUNT")
+      printError("usage: join-storm ADDRESS PORT COUNT [--return]")
       endProcess(64)
     }
     raiseDescriptorLimit()
-    let requests = (0..<count).map { number in
-      (
-        key: testKey("storm-\(number)"),
-        request: JoinRequest(
-          deviceID: "storm-\(number)", instance: "1", ciphers: CipherList([.chaCha20Poly1305]))
-      )
-    }
     let start = Instant.now()
-    let clients = try requests.map { entry in
-      let client = try RawFrameClient(connectingTo: relay)
-      try client.join(entry.request, key: entry.key)
-      return client
-    }
-    for client in clients {
-      guard case .welcome = try client.receive().message() else {
-        printError("join-storm: a device was not let in")
-        endProcess(1)
-      }
-    }
-    print(Instant.now().since(start).seconds)
+    let crowd = try Crowd(of: count, relay: relay)
+    defer { crowd.stop() }
+    guard crowd.isIn(count) else { fail("not all devices were let in") }
+    try writeOut("\(Instant.now().since(start).seconds)")
+    if arguments.count == 3 { return }
+    guard crowd.isIn(0) else { fail("the relay did not go") }
+    try writeOut("gone")
+    guard crowd.isIn(count) else { fail("not all devices came back") }
+    try writeOut("\(Instant.now().since(Instant(nanoseconds: 0)).seconds)")
+  }
+
+  private static func fail(_ what: String) -> Never {
+    printError("join-storm: \(what)")
+    endProcess(1)
   }
 }

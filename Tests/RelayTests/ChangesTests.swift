@@ -10,7 +10,7 @@ import Wire
   private func changes(
     admission: AdmissionMode = .open, keepalive: Duration = .seconds(60), queueLimit: Int = 4 << 20
   ) -> RelayChanges {
-    RelayChanges(admission: admission, keepalive: keepalive, queueLimit: queueLimit)
+    RelayChanges(admission: admission, keepalive: keepalive, idleKeepalive: keepalive, queueLimit: queueLimit)
   }
 
   @Test func `devices are told of another keepalive, and asked for signs of life by it`() throws {

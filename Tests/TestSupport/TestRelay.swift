@@ -8,35 +8,59 @@ public import Wire
 /// A relay on loopback, in this process, on a port of its own.
 public final class TestRelay: Sendable {
   public let relay: Relay
-  private let directory: TemporaryDirectory
+  private let state: StateDirectory
   public let store: Store
 
   /// What it began with, and what an operator was told of that.
   public let network: RelayNetwork
   public let notices: [String]
 
+  /// Outlives the relay that is started again.
+  private final class StateDirectory: Sendable {
+    let directory = TemporaryDirectory()
+  }
+
   /// The port that it listens on, so that another one can take its place.
   public var address: SocketAddress { relay.addresses[0] }
 
-  /// `state` is a directory that outlives the relay; without one, it has its own.
+  /// `state` is a directory that outlives the relay; without one, it has its own. Clients in tests answer pings only while they
+  /// receive, so the usual `keepalive` grants them long silences.
   public init(
     pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
-    fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2,
-    admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey()), state: String? = nil,
-    peerList: Int = 1000
+    fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil,
+    port: UInt16 = 0, threads: Int = 2, maximumStrangers: Int = 4096, admission: AdmissionMode = .open,
+    keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, peerList: Int = 1000
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
     }
-    directory = TemporaryDirectory()
-    store = try Store(directory: state ?? directory.path)
+    state = StateDirectory()
+    store = try Store(directory: directory ?? state.directory.path)
     (network, notices) = try RelayNetwork.settle(in: store, pool: .prefix(prefix), pool6: pool6, fixed: fixed)
-    relay = try Relay(
-      RelaySettings(
-        keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,
-        queueLimit: 4 << 20, threads: threads, peerList: peerList), RelayListeners(on: [listen]),
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    var settings = RelaySettings(
+      keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,
+      idleKeepalive: idleKeepalive ?? keepalive, queueLimit: 4 << 20, threads: threads, peerList: peerList)
+    settings.maximumStrangers = maximumStrangers
+    relay = try Self.start(settings, on: listen)
+  }
+
+  /// The relay `former`, which has been stopped, started again: with its state, at its port.
+  public init(inPlaceOf former: TestRelay) throws {
+    state = former.state
+    store = try Store(directory: state.directory.path)
+    network = former.relay.network
+    notices = []
+    var settings = former.relay.settings
+    settings.store = store
+    settings.network = network
+    relay = try Self.start(settings, on: former.address)
+  }
+
+  private static func start(_ settings: RelaySettings, on address: SocketAddress) throws -> Relay {
+    let relay = try Relay(
+      settings, RelayListeners(on: [address]), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     relay.start()
+    return relay
   }
 
   public func stop() {

@@ -1,0 +1,94 @@
+internal import SystemIO
+
+/// How two ends of a connection have agreed to ask each other for signs of life.
+public struct KeepaliveTerms: Sendable, Equatable {
+  /// While data goes over the connection: after this silence a sign of life is asked for.
+  public let base: Duration
+  /// What that may grow to while no data does.
+  public let idle: Duration
+
+  /// An `idle` below `base` is `base`.
+  public init(base: Duration, idle: Duration? = nil) {
+    self.base = base
+    self.idle = max(base, idle ?? base)
+  }
+
+  /// How often both ends look after their connections. What follows makes up for the time that a look may be late.
+  public var checkInterval: Duration { min(base / 4, .seconds(1)) }
+
+  /// How long the first question may go without any answer.
+  var patience: Duration { base * 3 / 2 }
+
+  /// The other end of a connection in use that has given no sign of life for so long is dead: the silence before the
+  /// question, the patience after it, and two late looks fit into this.
+  var deadline: Duration { base * 3 }
+
+  /// Within this time after the last data, a connection is in use.
+  private var use: Duration { base * 30 }
+
+  /// What silence to question when no data has gone either way for `quiet`: it grows with that.
+  func interval(quiet: Duration) -> Duration {
+    quiet < use ? base : min(max(base, quiet / 10), idle)
+  }
+}
+
+/// When to ask the other end of a connection for a sign of life, and when it is dead. Knows no clock.
+///
+/// One echo proves both ends to each other, so one side asks and the other waits a little longer: whose question was
+/// answered the last time waits. On a connection without data the questions become rare, and data that goes again
+/// brings them back at once. Death is counted from the first question without answer, and by time that this process
+/// was there to see: after a stop, or a sleep of the host, it asks anew.
+struct Keepalive: Sendable {
+  enum Verdict: Equatable {
+    case fine
+    /// Ask now.
+    case ask
+    case dead
+  }
+
+  private var lastCheck: Instant?
+  /// The first question that nothing has come after, and how long to wait for that.
+  private var asked: (at: Instant, patience: Duration)?
+  private var isOurTurn = true
+  private var dataFrames = 0
+  private var lastData = Instant(nanoseconds: 0)
+
+  /// To be called every `terms.checkInterval`. `received` is when bytes last came, `dataFrames` how many frames of data
+  /// have gone either way so far.
+  mutating func check(at now: Instant, received: Instant, dataFrames: Int, _ terms: KeepaliveTerms) -> Verdict {
+    // Nobody looked for so long: an answer may lie in the socket still.
+    let wasAway = lastCheck.map { now.since($0) > max(terms.base, .seconds(1)) } ?? false
+    if lastCheck == nil || dataFrames != self.dataFrames {
+      self.dataFrames = dataFrames
+      lastData = now
+    }
+    lastCheck = now
+    if let (since, patience) = asked {
+      if received <= since {
+        if wasAway { return ask(at: now, terms.patience) }
+        return now.since(since) >= patience ? .dead : .fine
+      }
+      asked = nil
+    }
+    let interval = terms.interval(quiet: now.since(lastData))
+    let due = isOurTurn ? interval - terms.checkInterval : interval + (interval - terms.base) / 4
+    guard wasAway || now.since(received) >= due else { return .fine }
+    return ask(at: now, terms.patience)
+  }
+
+  /// Takes note of a question that is asked out of turn: without an answer within `patience`, the other end is dead.
+  mutating func probe(at now: Instant, patience: Duration) {
+    _ = ask(at: now, patience)
+  }
+
+  private mutating func ask(at now: Instant, _ patience: Duration) -> Verdict {
+    asked = (now, patience)
+    return .ask
+  }
+
+  /// This side has asked, so the next question is the other's.
+  mutating func hasAsked() { isOurTurn = false }
+
+  /// The other side has asked, so the next question is ours.
+  mutating func wasAsked() { isOurTurn = true }
+}
