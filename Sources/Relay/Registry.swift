@@ -16,10 +16,13 @@ final class Registry: Sendable {
   private struct State {
     var leases: LeaseTable
     var roster: Roster
-    /// Devices that an operator has sent away, and when: by a count of these events.
-    var sentAway: [PublicKey: Int] = [:]
+    /// Devices that an operator has sent away lately, and when: by a count of these events.
+    var sentAway: [PublicKey: (dismissal: Int, at: Instant)] = [:]
     var dismissals = 0
   }
+
+  /// No decision of the store is under way for longer.
+  private static let longestDecision = Duration.seconds(600)
 
   init(settings: RelaySettings) {
     let leases = LeaseTable(pool: settings.pool)
@@ -54,7 +57,7 @@ final class Registry: Sendable {
   /// `decided` is how many `dismissals` there were when it was decided to let the device in.
   func admit(_ session: Session, _ applicant: Applicant, decided: Int, over dead: Session? = nil) -> Admission {
     return state.withLock { state in
-      if let dismissal = state.sentAway[applicant.key], dismissal > decided { return .outdated }
+      if let last = state.sentAway[applicant.key], last.dismissal > decided { return .outdated }
       if let older = state.roster.member(applicant.deviceID) {
         // Nobody else is the relay's own host.
         guard older.session === dead || older.applicant.instance == applicant.instance || session.origin.isRelayHost
@@ -126,7 +129,9 @@ final class Registry: Sendable {
       state.dismissals += 1
       let member = state.roster.member(deviceID)
       member?.isDismissed = true
-      for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = state.dismissals }
+      let now = Instant.now()
+      state.sentAway = state.sentAway.filter { now.since($0.value.at) < Self.longestDecision }
+      for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = (state.dismissals, now) }
       return member?.session
     }
     session?.end(refusal)
