@@ -55,6 +55,7 @@ enum Schema {
     one("relay.offload", \.settings.relay.offload, .offload),
     one("relay.keepalive", \.settings.relay.keepalive, .keepalive),
     one("relay.queue", \.settings.relay.queue, .queue),
+    one("relay.memory", \.settings.relay.memory, .memory),
     one("relay.peer-list", \.settings.relay.peerList, .peerList),
     one("relay.threads", \.settings.relay.threads, .threads),
     one("relay.socket", \.settings.relay.socket, .socketPath),

@@ -5,14 +5,16 @@ internal import SystemPackage
 /// and until `trim`. Guarded by the connection's lock.
 struct SendQueue: ~Copyable {
   private let limit: Int
+  private let memory: SendMemory?
   private var backlog: Backlog?
   /// Drops counted by backlogs that are gone.
   private var pastLateDrops = 0
   private var pastOverflowDrops = 0
 
-  /// At most `limit` bytes of data frames will wait.
-  init(limit: Int) {
+  /// At most `limit` bytes of data frames will wait, and fewer where `memory` has no more for them.
+  init(limit: Int, memory: SendMemory?) {
     self.limit = limit
+    self.memory = memory
   }
 
   var isEmpty: Bool {
@@ -34,7 +36,11 @@ struct SendQueue: ~Copyable {
   }
 
   mutating func add(_ frame: UnsafeRawBufferPointer, flow: UInt16, at now: Instant) {
-    makeBacklog()
+    if backlog == nil, let memory, !memory.take(Backlog.fixedSize, holding: 0) {
+      pastOverflowDrops += 1
+      return
+    }
+    makeBacklog(isPaid: true)
     backlog!.add(frame, flow: flow, at: now)
   }
 
@@ -66,8 +72,10 @@ struct SendQueue: ~Copyable {
     pastOverflowDrops += old.statistics.overflowDrops
   }
 
-  private mutating func makeBacklog() {
-    if backlog == nil { backlog = Backlog(limit: limit) }
+  private mutating func makeBacklog(isPaid: Bool = false) {
+    guard backlog == nil else { return }
+    if !isPaid { memory?.takeAnyway(Backlog.fixedSize) }
+    backlog = Backlog(limit: limit, memory: memory)
   }
 }
 

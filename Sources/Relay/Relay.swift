@@ -8,6 +8,7 @@
 //
 // `Registry` says who is in, `LeaseTable` who has which address, `Directory` who is reached under it.
 
+internal import Link
 public import Logging
 internal import Synchronization
 public import SystemIO
@@ -22,6 +23,7 @@ public final class Relay: @unchecked Sendable {
   public let addresses: [SocketAddress]
   let registry: Registry
   let desk: AdmissionDesk
+  private let bounds: RelayBounds
   private let loops: [RelayLoop]
 
   // Owned by the first loop's thread once that runs.
@@ -41,9 +43,13 @@ public final class Relay: @unchecked Sendable {
     var events: [EventLoop] = []
     for _ in 0..<settings.threads { events.append(try EventLoop()) }
     let announcer = Announcer(on: events[0]) { registry.sendChanges() }
+    let bounds = RelayBounds(settings)
     let loops = events.map { events in
-      RelayLoop(events, settings: settings, registry: registry, desk: desk, logger: logger) { announcer.trigger() }
+      RelayLoop(events, bounds, settings: settings, registry: registry, desk: desk, logger: logger) {
+        announcer.trigger()
+      }
     }
+    self.bounds = bounds
     self.loops = loops
     acceptors = listeners.sockets.map { Acceptor($0, loops: loops) }
     addresses = acceptors.map(\.address)
@@ -79,7 +85,8 @@ public final class Relay: @unchecked Sendable {
   /// Gathers the relay's state from its loops and gives it to `reply`, on one of their threads.
   public func status(_ reply: @escaping @Sendable (RelayStatus) -> Void) {
     let (online, capacity) = registry.occupancy
-    let empty = RelayStatus(pool: settings.pool, address: address, online: online, capacity: capacity)
+    var empty = RelayStatus(pool: settings.pool, address: address, online: online, capacity: capacity)
+    empty.sendMemory = bounds.sendMemory.used
     let gathered = Gathering(empty, parts: loops.count)
     for loop in loops {
       loop.events.post {

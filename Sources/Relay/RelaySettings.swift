@@ -18,10 +18,14 @@ public struct RelaySettings: Sendable {
   public var threads: Int
   /// In a network of more devices than this, everybody is told only of those that it asks for.
   public var peerList: Int
+  /// How many bytes all that waits for destinations may take.
+  public var memory: Int
+  /// How many connections there may be at once.
+  public var connections: Int
 
   public init(
     keys: RelayKeys, store: Store, admission: AdmissionMode, pool: IPv4Prefix, keepalive: Duration, queueLimit: Int,
-    threads: Int, peerList: Int = 1000
+    threads: Int, peerList: Int = 1000, memory: Int = 256 << 20, connections: Int = .max
   ) {
     self.keys = keys
     self.store = store
@@ -31,6 +35,14 @@ public struct RelaySettings: Sendable {
     self.queueLimit = queueLimit
     self.threads = threads
     self.peerList = peerList
+    self.memory = memory
+    self.connections = connections
+  }
+
+  /// How many connections a process takes that may have so many descriptors: the rest is for what else it opens, foremost the
+  /// local socket, which must answer when all are in use.
+  public static func connections(descriptors: Int) -> Int {
+    max(1, descriptors - min(descriptors / 2, 256))
   }
 
   /// A connection that has not joined by then is closed.
@@ -39,6 +51,9 @@ public struct RelaySettings: Sendable {
   static let pendingSilence = Duration.seconds(60)
   /// How many connections of one loop may be about to join at once.
   static let maximumStrangers = 1024
+  /// How many of them make room at once when there is no place for further connections, and how long each may take first.
+  static let strangersAtOnce = 16
+  static let patience = Duration.seconds(1)
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
 }

@@ -18,6 +18,7 @@ final class RelayDaemon {
   private let settings: Settings.Relay
   private let daemon: Daemon
   private let state: StateDirectory
+  private let commands: RelayCommands
   private let store: Store
   private let relay: Relay
   private let device: Device?
@@ -37,7 +38,9 @@ final class RelayDaemon {
     }
     let listeners = try Self.makeListeners(settings)
     let commands = RelayCommands(settings, daemon, state)
-    try daemon.listen(at: settings.socket, for: user) { commands.carryOut($0, $1) }
+    self.commands = commands
+    // The daemon must not keep itself, or its socket would stay when the rest of this fails.
+    try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
     try Self.dropPrivileges(user, hasDevice: tun != nil, daemon)
     let keys: RelayKeys
     do {
@@ -166,7 +169,8 @@ final class RelayDaemon {
         RelaySettings(
           keys: keys, store: store, admission: AdmissionMode(settings.admission), pool: settings.pool,
           keepalive: settings.keepalive, queueLimit: settings.queue, threads: threads,
-          peerList: settings.peerList),
+          peerList: settings.peerList, memory: settings.memory,
+          connections: RelaySettings.connections(descriptors: descriptorLimit())),
         listeners, logger: logger)
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")

@@ -24,6 +24,7 @@ import Wire
           offload: auto
           keepalive: 2s
           queue: 4MiB
+          memory: 256MiB
           peer-list: 1000
           threads: auto
           socket: /run/mnedc/mnedcd.sock

@@ -36,6 +36,7 @@ import Wire
         offload: off
         keepalive: 500ms
         queue: 256KiB
+        memory: 1GiB
         threads: 3
         socket: /run/b.sock
         state: /var/b
@@ -65,6 +66,7 @@ import Wire
     expected.relay.offload = .off
     expected.relay.keepalive = .milliseconds(500)
     expected.relay.queue = 262_144
+    expected.relay.memory = 1 << 30
     expected.relay.threads = .count(3)
     expected.relay.socket = "/run/b.sock"
     expected.relay.state = "/var/b"
@@ -102,7 +104,8 @@ import Wire
         "join.address",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
         "relay.pool", "relay.device", "relay.interface",
-        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.peer-list", "relay.threads",
+        "relay.mtu", "relay.offload", "relay.keepalive", "relay.queue", "relay.memory", "relay.peer-list",
+        "relay.threads",
         "relay.socket", "relay.state",
         "relay.admission", "relay.user", "relay.public-address",
       ])

@@ -16,7 +16,8 @@ public final class TestRelay: Sendable {
 
   public init(
     pool: String = "10.0.0.0/24", keepalive: Duration = .seconds(5), port: UInt16 = 0, threads: Int = 2,
-    admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey()), peerList: Int = 1000
+    admission: AdmissionMode = .open, keys: RelayKeys = RelayKeys(PrivateKey()), peerList: Int = 1000,
+    connections: Int = .max
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
@@ -26,7 +27,7 @@ public final class TestRelay: Sendable {
     relay = try Relay(
       RelaySettings(
         keys: keys, store: store, admission: admission, pool: prefix, keepalive: keepalive, queueLimit: 4 << 20,
-        threads: threads, peerList: peerList), RelayListeners(on: [listen]),
+        threads: threads, peerList: peerList, connections: connections), RelayListeners(on: [listen]),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     relay.start()
   }
