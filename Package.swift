@@ -96,6 +96,7 @@ let package = Package(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
+    .testTarget(name: "ProgramTests", dependencies: ["Program", "SystemIO", .logging]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(

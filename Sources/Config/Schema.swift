@@ -81,6 +81,7 @@ enum Schema {
     one("relay.keepalive", \.settings.relay.keepalive, .keepalive, .relay(.live)),
     one("relay.idle-keepalive", \.settings.relay.idleKeepalive, .idleKeepalive, .relay(.live)),
     one("relay.queue", \.settings.relay.queue, .queue, .relay(.live)),
+    one("relay.memory", \.settings.relay.memory, .memory, .relay(.restart)),
     one("relay.peer-list", \.settings.relay.peerList, .peerList, .relay(.restart)),
     one("relay.threads", \.settings.relay.threads, .threads, .relay(.restart)),
     one("relay.socket", \.settings.relay.socket, .socketPath, .relay(.restart)),

@@ -62,6 +62,8 @@ public struct Settings: Equatable, Sendable {
     public var idleKeepalive = Duration.seconds(30)
     /// The bound of each destination's send queue, in bytes.
     public var queue = 4 << 20
+    /// The bound of all send queues together, in bytes.
+    public var memory = 256 << 20
     /// In a network of more devices than this, a device is told only of those that it deals with.
     public var peerList = 1000
     public var threads = Threads.auto

@@ -103,7 +103,7 @@ extension ValueKind where Value == Int {
 
   /// A count of bytes, plain or in binary units.
   static func size(from lowest: Int, to highest: Int) -> ValueKind {
-    let rule = "\(text(lowest)) to \(text(highest)), in KiB, MiB or plain bytes"
+    let rule = "\(text(lowest)) to \(text(highest)), in KiB, MiB, GiB or plain bytes"
     return ValueKind("a size", rule, write: text) { text in
       guard let (number, unit) = text.splitUnit, let factor = units.first(where: { $0.name == unit })?.bytes else {
         return .malformed

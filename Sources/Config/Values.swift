@@ -177,6 +177,8 @@ extension ValueKind where Value == Int {
   public static var peerList: ValueKind { wholeNumber("a number of devices", in: 0...5000) }
   /// The bound of a send queue, in bytes.
   public static var queue: ValueKind { size(from: 256 << 10, to: 64 << 20) }
+  /// The bound of all send queues together, in bytes.
+  public static var memory: ValueKind { size(from: 16 << 20, to: 64 << 30) }
 }
 
 extension ValueKind where Value == Duration {

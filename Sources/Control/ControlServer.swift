@@ -1,5 +1,5 @@
 public import SystemIO
-internal import SystemPackage
+public import SystemPackage
 
 /// Answers requests on the daemon's local socket. Owned by its loop's thread.
 public final class ControlServer: EventHandler {
@@ -11,6 +11,9 @@ public final class ControlServer: EventHandler {
   private let handler: Handler
   private var registration: Registration?
   private var clients: [ObjectIdentifier: ControlClientSession] = [:]
+  /// Told why nobody can be answered; not more often than once a minute.
+  private let onTrouble: (Errno) -> Void
+  private var troubles = RateLimit(perSecond: 1.0 / 60, burst: 1)
 
   /// How many may ask at once; of these one user who is not root has no more than a few, so that nobody keeps root out.
   private static let maximumClients = 64
@@ -22,10 +25,14 @@ public final class ControlServer: EventHandler {
   public static let directory = "/run/mnedc"
 
   /// Listens at `path` from now on; `heir` is the user that this process will become.
-  public init(path: String, for heir: User? = nil, on events: EventLoop, _ handler: @escaping Handler) throws {
+  public init(
+    path: String, for heir: User? = nil, on events: EventLoop, onTrouble: @escaping (Errno) -> Void = { _ in },
+    _ handler: @escaping Handler
+  ) throws {
     listener = try UnixListener(path: path, mode: Self.socketMode, for: heir, shared: Self.directory)
     self.events = events
     self.handler = handler
+    self.onTrouble = onTrouble
     registration = try events.register(listener.descriptor, for: .readable, handler: self)
   }
 
@@ -34,6 +41,7 @@ public final class ControlServer: EventHandler {
       try acceptAll()
     } catch {
       // No descriptor is left: trying again at once would find none either.
+      if troubles.allow(at: .now()) { onTrouble(error) }
       setInterest([])
       self.events.schedule(after: .milliseconds(200)) { [weak self] in self?.setInterest(.readable) }
     }

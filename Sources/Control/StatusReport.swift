@@ -43,6 +43,8 @@ public struct RelayReport: Codable, Sendable, Equatable {
   public var joining: Int
   /// Data frames for addresses that nobody has.
   public var unreachableFrames: Int
+  /// Memory of all send queues together, in bytes.
+  public var queueMemory: Int
   /// Devices that were not let in, by why.
   public var refused: [RefusedReport]
   /// Connections closed because of a frame that did not open, and of one that made no sense.
@@ -52,7 +54,7 @@ public struct RelayReport: Codable, Sendable, Equatable {
 
   public init(
     listen: [String], pool: String, pool6: String?, address: String, fingerprint: String, admission: String,
-    draining: Bool, online: Int, capacity: Int, pending: Int, joining: Int, unreachableFrames: Int,
+    draining: Bool, online: Int, capacity: Int, pending: Int, joining: Int, unreachableFrames: Int, queueMemory: Int,
     refused: [RefusedReport], notAuthentic: Int, malformed: Int, sessions: [SessionReport]
   ) {
     self.listen = listen
@@ -67,6 +69,7 @@ public struct RelayReport: Codable, Sendable, Equatable {
     self.pending = pending
     self.joining = joining
     self.unreachableFrames = unreachableFrames
+    self.queueMemory = queueMemory
     self.refused = refused
     self.notAuthentic = notAuthentic
     self.malformed = malformed

@@ -11,6 +11,9 @@ struct PeerTable {
   /// Whether the relay has told all since the connection to it was made.
   private(set) var isComplete = false
 
+  /// A relay that tells everybody of everybody does so in networks of a third as many.
+  private static let maximumPeers = 16_384
+
   /// Whether the update fits what is known.
   enum Outcome { case applied, outdated, missedSome }
 
@@ -19,7 +22,8 @@ struct PeerTable {
     isComplete = false
   }
 
-  /// Peers that cannot be, outside `pool` or with an ID that is none, are left out: the relay may be anybody.
+  /// Peers that cannot be, outside `pool` or with an ID that is none, are left out, and so are those beyond `maximumPeers`:
+  /// the relay may be anybody.
   mutating func apply(_ update: PeerUpdate, in pool: IPv4Prefix, except own: IPv4Address) -> Outcome {
     if let since = update.since {
       guard let revision, since <= revision else { return .missedSome }
@@ -33,6 +37,7 @@ struct PeerTable {
     for address in update.left { changed[address] = nil }
     for peer in update.joined
     where peer.address != own && pool.contains(peer.address) && DeviceID.isValid(peer.deviceID) {
+      guard changed.count < Self.maximumPeers || changed[peer.address] != nil else { continue }
       changed[peer.address] = peer
     }
     if snapshot != nil, update.more == true {

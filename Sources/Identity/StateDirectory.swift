@@ -36,12 +36,24 @@ public final class StateDirectory: Sendable {
         }
         try directory.handOver(user: heir.id, group: heir.group)
       }
+      tidyUp()
     } catch let error as Errno {
       throw StateError("open the directory \(path)", error)
     } catch let error as StateError {
       throw error
     } catch {
       fatalError("no other error is thrown here")
+    }
+  }
+
+  /// Takes away what a process that was killed has left, if that can be done now.
+  private func tidyUp() {
+    do {
+      let lock = try directory.lock()
+      try directory.removeDrafts()
+      _ = consume lock
+    } catch {
+      // It is in nobody's way; whether the directory can be written to shows when that is needed.
     }
   }
 
@@ -154,6 +166,10 @@ public final class StateDirectory: Sendable {
   ) throws(StateError) {
     let lock = try locked(name)
     if let content = try body(try read(name, limit: limit, secrecy)) {
+      guard content.count <= limit else {
+        throw StateError(
+          .system(.fileTooLarge), "\(file(name)) has no room for more: remove what is of no use any more")
+      }
       try attempt("write \(file(name))") { () throws(Errno) in
         try directory.write(name, content, over: .replace, owner: givenTo)
       }

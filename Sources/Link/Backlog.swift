@@ -13,15 +13,30 @@ struct Backlog: ~Copyable {
   private var fair = FairQueue()
   private var vectors = IOVectors(capacity: 128)
 
+  /// Where the memory comes from, and how much of it this queue has: in cells, beside `fixedSize` bytes.
+  private let memory: SendMemory?
+  private var granted = 0
+
   /// Behind the data's limit there is room for the rest of one frame, for a frame chosen ahead, and for control frames.
   private static let restCells = 2 * CellStore.cells(for: FrameHeader.maximumFrame)
   private static let controlCells = 256
   /// Chosen frames cannot be dropped any more, so few are chosen ahead: one, or small ones of this many bytes together.
   private static let commitment = 16 << 10
+  /// What a queue takes that holds nothing yet, about.
+  static let fixedSize = 24 << 10
+  /// Memory is taken by so many cells, so that few frames have to ask for it.
+  private static let grantedAtOnce = 8
+  /// How many cells control frames may take beyond the memory that there is.
+  private static let overdraft = 32
 
-  /// Room for `limit` bytes of data frames, in cells of 2 KiB.
-  init(limit: Int) {
+  /// Room for `limit` bytes of data frames, in cells of 2 KiB. `fixedSize` bytes of `memory` are this queue's already.
+  init(limit: Int, memory: SendMemory?) {
     store = CellStore(cells: limit / CellStore.cellSize + Self.restCells + Self.controlCells)
+    self.memory = memory
+  }
+
+  deinit {
+    memory?.giveBack(held)
   }
 
   var isEmpty: Bool { committed.isEmpty && control.isEmpty && fair.isEmpty }
@@ -35,23 +50,29 @@ struct Backlog: ~Copyable {
     return result
   }
 
-  /// Adds a data frame; at the limit the longest flow loses its oldest frames.
+  /// Adds a data frame; at the limit, and where there is no memory for more, the longest flow loses its oldest frames.
   mutating func add(_ frame: UnsafeRawBufferPointer, flow: UInt16, at now: Instant) {
-    let needed = CellStore.cells(for: frame.count) + Self.restCells + Self.controlCells
-    guard makeRoom(needed) else { return fair.countOverflow() }
+    let cells = CellStore.cells(for: frame.count)
+    guard makeRoom(cells + Self.restCells + Self.controlCells), makeMemory(cells) else { return fair.countOverflow() }
     fair.enqueue(store.add(frame, at: now), flow: flow, in: store)
   }
 
   /// Adds the rest of a frame whose beginning is on the wire. Nothing else may be committed.
   mutating func addRest(_ rest: UnsafeRawBufferPointer, at now: Instant) {
     precondition(committed.isEmpty)
+    takeMemory(CellStore.cells(for: rest.count))
     committed.append(store.add(rest, at: now), in: store)
     committedSent = 0
   }
 
   /// Adds a control frame. False: so many wait that the destination does not read at all.
   mutating func addControl(_ frame: UnsafeRawBufferPointer, at now: Instant) -> Bool {
-    guard makeRoom(CellStore.cells(for: frame.count) + Self.restCells) else { return false }
+    let cells = CellStore.cells(for: frame.count)
+    guard makeRoom(cells + Self.restCells) else { return false }
+    if !makeMemory(cells) {
+      guard control.isEmpty || control.cells + cells <= Self.overdraft else { return false }
+      takeMemory(cells)
+    }
     control.append(store.add(frame, at: now), in: store)
     return true
   }
@@ -71,6 +92,38 @@ struct Backlog: ~Copyable {
       guard fair.dropFromLongest(in: &store) else { return false }
     }
     return true
+  }
+
+  // MARK: Memory
+
+  private var held: Int { Self.fixedSize + granted * CellStore.cellSize }
+
+  /// How many cells are still to be paid for before `cells` more can be used, rounded up. Used ones are used again first.
+  private func missingCells(for cells: Int) -> Int {
+    let missing = cells - (granted - store.usedCells)
+    return max(0, missing + Self.grantedAtOnce - 1) / Self.grantedAtOnce * Self.grantedAtOnce
+  }
+
+  /// Sees to it that `cells` more cells have memory, at the cost of frames that wait if need be.
+  private mutating func makeMemory(_ cells: Int) -> Bool {
+    guard let memory else { return true }
+    while true {
+      let missing = missingCells(for: cells)
+      if missing == 0 { return true }
+      if memory.take(missing * CellStore.cellSize, holding: held) {
+        granted += missing
+        return true
+      }
+      guard fair.dropFromLongest(in: &store) else { return false }
+    }
+  }
+
+  private mutating func takeMemory(_ cells: Int) {
+    guard let memory else { return }
+    let missing = missingCells(for: cells)
+    guard missing > 0 else { return }
+    memory.takeAnyway(missing * CellStore.cellSize)
+    granted += missing
   }
 
   private mutating func commit(at now: Instant) {

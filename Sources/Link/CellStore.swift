@@ -20,6 +20,9 @@ struct CellStore: ~Copyable {
   private var untouched: Cell = 0
   private(set) var freeCells: Int
 
+  /// Those that hold frames.
+  var usedCells: Int { links.count - freeCells }
+
   init(cells: Int) {
     memory = RawBuffer(count: cells * Self.cellSize)
     links = .allocate(capacity: cells)

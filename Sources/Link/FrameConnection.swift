@@ -55,11 +55,12 @@ public final class FrameConnection: @unchecked Sendable {
     public init() {}
   }
 
-  /// Takes over `descriptor`, a connected stream socket. At most `queueLimit` bytes of data frames wait for it.
-  public init(_ descriptor: consuming Descriptor, loop: EventLoop, queueLimit: Int) {
+  /// Takes over `descriptor`, a connected stream socket. At most `queueLimit` bytes of data frames wait for it, as far as
+  /// `memory` has room for them.
+  public init(_ descriptor: consuming Descriptor, loop: EventLoop, queueLimit: Int, memory: SendMemory? = nil) {
     self.descriptor = descriptor
     self.loop = loop
-    sending = Mutex(Sending(queue: SendQueue(limit: queueLimit)))
+    sending = Mutex(Sending(queue: SendQueue(limit: queueLimit, memory: memory)))
   }
 
   // MARK: On the loop's thread

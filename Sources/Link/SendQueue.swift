@@ -6,6 +6,7 @@ internal import SystemPackage
 struct SendQueue: ~Copyable {
   /// At most so many bytes of data frames will wait; another limit counts from when nothing has waited on.
   var limit: Int
+  private let memory: SendMemory?
   private var backlog: Backlog?
   /// The limit that the backlog was made for.
   private var backlogLimit = 0
@@ -13,9 +14,10 @@ struct SendQueue: ~Copyable {
   private var pastLateDrops = 0
   private var pastOverflowDrops = 0
 
-  /// At most `limit` bytes of data frames will wait.
-  init(limit: Int) {
+  /// At most `limit` bytes of data frames will wait, and fewer where `memory` has no more for them.
+  init(limit: Int, memory: SendMemory?) {
     self.limit = limit
+    self.memory = memory
   }
 
   var isEmpty: Bool {
@@ -37,16 +39,23 @@ struct SendQueue: ~Copyable {
   }
 
   mutating func add(_ frame: UnsafeRawBufferPointer, flow: UInt16, at now: Instant) {
-    makeBacklog()
+    renewBacklog()
+    if backlog == nil, let memory, !memory.take(Backlog.fixedSize, holding: 0) {
+      pastOverflowDrops += 1
+      return
+    }
+    makeBacklog(isPaid: true)
     backlog!.add(frame, flow: flow, at: now)
   }
 
   mutating func addRest(_ rest: UnsafeRawBufferPointer, at now: Instant) {
+    renewBacklog()
     makeBacklog()
     backlog!.addRest(rest, at: now)
   }
 
   mutating func addControl(_ frame: UnsafeRawBufferPointer, at now: Instant) -> Bool {
+    renewBacklog()
     makeBacklog()
     return backlog!.addControl(frame, at: now)
   }
@@ -69,11 +78,17 @@ struct SendQueue: ~Copyable {
     pastOverflowDrops += old.statistics.overflowDrops
   }
 
-  private mutating func makeBacklog() {
-    if limit != backlogLimit, isEmpty { removeAll() }
+  /// `isPaid`: the memory of a new backlog has been taken already.
+  private mutating func makeBacklog(isPaid: Bool = false) {
     guard backlog == nil else { return }
-    backlog = Backlog(limit: limit)
+    if !isPaid { memory?.takeAnyway(Backlog.fixedSize) }
+    backlog = Backlog(limit: limit, memory: memory)
     backlogLimit = limit
+  }
+
+  /// Another limit counts from when nothing waits.
+  private mutating func renewBacklog() {
+    if limit != backlogLimit, isEmpty { removeAll() }
   }
 }
 

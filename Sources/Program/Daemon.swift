@@ -45,12 +45,22 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
+  deinit {
+    // Unless it ran: what else was to be had could not.
+    control?.stop()
+  }
+
   /// Answers at the local socket from now on. `handler` does not get to see `stop` and `reload`; `heir` is the user that this process
   /// will become.
   public func listen(at path: String, for heir: User? = nil, _ handler: @escaping ControlServer.Handler) throws(Failure)
   {
     do {
-      control = try ControlServer(path: path, for: heir, on: events) { [unowned self] command, answer in
+      let onTrouble = { [logger] (error: Errno) in
+        let advice = error == .tooManyOpenFiles ? "; raise its limit of open files (LimitNOFILE=, ulimit -n)" : ""
+        logger.error("mnedc-ctl and mnedc-peers cannot be answered: \(error)\(advice)")
+      }
+      control = try ControlServer(path: path, for: heir, on: events, onTrouble: onTrouble) {
+        [unowned self] command, answer in
         switch command {
         case .stop:
           answer(.done)

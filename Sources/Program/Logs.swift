@@ -6,7 +6,8 @@ public import SystemPackage
 /// Where a daemon's log goes: standard error, or the system's log once it has gone to the background.
 ///
 /// A thread of its own writes the lines, so that a terminal that is stopped or a pipe that nobody reads holds nobody else
-/// up; lines beyond what may wait are counted and left out.
+/// up; lines beyond what may wait are counted and left out, and so are those beyond a number a minute, whoever causes them. What
+/// only a level for finding errors shows (debug, trace) has no such bound.
 public final class LogOutput: Sendable {
   // Set once.
   private let program: String
@@ -22,6 +23,7 @@ public final class LogOutput: Sendable {
     var target: Target
     var lines: [Line] = []
     var leftOut = 0
+    var limit = LogLimit()
     var isWriting = false
     var hasThread = false
   }
@@ -73,15 +75,17 @@ public final class LogOutput: Sendable {
   }
 
   fileprivate func add(_ level: Logger.Level, _ text: String) {
-    // One line is one line, whatever is quoted in it.
-    let isClean = text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
-    let text = isClean ? text : String(decoding: text.utf8.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self)
-    let line = Line(level: level, text: text, time: localTime())
-    let needsThread = state.withLock { state in
-      if state.lines.count < Self.maximumLines { state.lines.append(line) } else { state.leftOut += 1 }
+    let needsThread: Bool? = state.withLock { state in
+      guard state.lines.count < Self.maximumLines, state.limit.allows(level, at: .now()) else {
+        state.leftOut += 1
+        return nil
+      }
+      state.lines.append(Line(level: level, text: LogLimit.oneLine(text), time: localTime()))
       defer { state.hasThread = true }
       return !state.hasThread
     }
+    // Whatever is left out is told with the next line that is not.
+    guard let needsThread else { return }
     // Not before the first line: threads are started once the signals are blocked.
     if needsThread { SystemThread.detach(name: "log") { self.writeLines() } }
     hasLines.raise()

@@ -11,9 +11,14 @@ final class Acceptor: EventHandler {
   private let loops: [RelayLoop]
   private var registration: Registration?
   private var next = 0
+  private var lines = RateLimit(perSecond: 1.0 / 60, burst: 1)
 
-  /// How long to wait when the system has no descriptor or memory left for another connection.
+  /// How long to wait when the system has no descriptor or memory left for another connection, and when there are as many as
+  /// there may be.
   private static let pause = Duration.seconds(1)
+  private static let pauseForRoom = Duration.milliseconds(100)
+  /// How many are taken before the sessions of this loop have their turn.
+  private static let batch = 64
 
   init(_ listening: RelayListeners.Socket, loops: [RelayLoop]) {
     address = listening.listener.address
@@ -38,12 +43,31 @@ final class Acceptor: EventHandler {
 
   func handle(_ events: Events) {
     do {
-      while let socket = try listening?.listener.accept() { deal(socket) }
+      for _ in 0..<Self.batch {
+        guard !limit.isReached else { return waitForRoom() }
+        guard let socket = try listening?.listener.accept() else { return }
+        deal(socket)
+      }
     } catch {
-      let hint = error == .tooManyOpenFiles ? "; raise its limit of open files (LimitNOFILE=, ulimit -n)" : ""
-      home.limited { $0.error("cannot take new connections: \(error)\(hint)") }
-      pause()
+      complain("\(error)\(error == .tooManyOpenFiles ? Self.advice : "")")
+      pause(for: Self.pause)
     }
+  }
+
+  private static let advice = "; raise its limit of open files (LimitNOFILE=, ulimit -n)"
+
+  private var limit: ConnectionLimit { home.bounds.connections }
+
+  /// Who connects now waits in the kernel until a place is free.
+  private func waitForRoom() {
+    complain("there are \(limit.maximum), and the other descriptors are needed for other things\(Self.advice)")
+    for loop in loops { loop.makeRoom() }
+    pause(for: Self.pauseForRoom)
+  }
+
+  private func complain(_ why: String) {
+    guard lines.allow(at: .now()) else { return }
+    home.logger.error("cannot take new connections: \(why)")
   }
 
   private func deal(_ socket: consuming TCPSocket) {
@@ -58,9 +82,9 @@ final class Acceptor: EventHandler {
     next += 1
   }
 
-  private func pause() {
+  private func pause(for time: Duration) {
     setInterest([])
-    home.events.schedule(after: Self.pause) { self.setInterest(.readable) }
+    home.events.schedule(after: time) { self.setInterest(.readable) }
   }
 
   private func setInterest(_ events: Events) {

@@ -109,16 +109,16 @@ final class AdmissionDesk: Sendable {
           again.repeats -= 1
           ask(again, reply)
         case .failure(let error):
-          if error.isOfFile { complain(error) }
+          if error.isOfFile { complain("nobody new can be let in", error) }
           reply(.refused(refusal(error, to: question.applicant)))
         }
       })
   }
 
-  /// Tells the operator why nobody new can be let in, now and then.
-  private func complain(_ error: StoreError) {
+  /// Tells the operator what comes of the store's failure, now and then.
+  private func complain(_ what: String, _ error: StoreError) {
     guard state.withLock({ $0.complaints.allow(at: .now()) }) else { return }
-    logger.error("nobody new can be let in: \(error)")
+    logger.error("\(what): \(error)")
   }
 
   /// On the store's thread. The lease, if there is one, has been taken from another device.
@@ -135,7 +135,7 @@ final class AdmissionDesk: Sendable {
       return (answer, nil)
     }
     if let failure = question.failure {
-      complain(failure)
+      complain("nobody new can be let in", failure)
       return (.refused(refusal(failure, to: applicant)), nil)
     }
 
@@ -281,11 +281,12 @@ final class AdmissionDesk: Sendable {
         for (key, time) in takeSeen() { try transaction.touch(key: key.bytes, at: time) }
       },
       then: { [self] result in
-        guard case .failure = result else { return }
+        guard case .failure(let error) = result else { return }
         state.withLock { state in
           state.seen = [:]
           state.seenPause = Instant.now().advanced(by: Self.pauseAfterFailure)
         }
+        if error.isOfFile { complain("it cannot be noted who was here", error) }
       })
   }
 
@@ -302,11 +303,12 @@ final class AdmissionDesk: Sendable {
   func setNextKey(_ next: PublicKey, of applicant: Applicant, _ reply: @escaping @Sendable (Refusal?) -> Void) {
     store.perform(
       { transaction throws(StoreError) in try transaction.setNextKey(next.bytes, ofKey: applicant.key.bytes) },
-      then: { result in
+      then: { [self] result in
         switch result {
         case .success: reply(nil)
         case .failure(.admission(.keyBound)): reply(Refusal(.keyBound, "this key belongs to a device already"))
         case .failure(.busy), .failure(.closed), .failure(.diskFull), .failure(.failed):
+          if case .failure(let error) = result, error.isOfFile { complain("no device can get a new key", error) }
           reply(Refusal(.busy, "the relay cannot note the new key now; try again in a while"))
         case .failure(let error): reply(Refusal(.other, error.description))
         }
@@ -389,7 +391,10 @@ final class AdmissionDesk: Sendable {
     let now = Instant.now()
     state.withLock { state in
       state.denied = state.denied.filter { now.since($0.value) < Self.deniedFor }
-      if state.denied.count < Self.maximumDenied { state.denied[entry.applicant.key] = now }
+      if state.denied.count >= Self.maximumDenied, let oldest = state.denied.min(by: { $0.value < $1.value })?.key {
+        state.denied[oldest] = nil
+      }
+      state.denied[entry.applicant.key] = now
     }
     drop(entry.session, entry.applicant)
     entry.session.settle(refusing: Refusal(.denied, "an operator of the relay has turned this device away"))

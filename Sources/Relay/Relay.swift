@@ -8,6 +8,7 @@
 //
 // `Registry` says who is in, the store who has which address, `Directory` who is reached under it.
 
+internal import Link
 public import Logging
 internal import Store
 internal import Synchronization
@@ -24,6 +25,7 @@ public final class Relay: @unchecked Sendable {
   let registry: Registry
   let desk: AdmissionDesk
   let loops: [RelayLoop]
+  private let bounds: RelayBounds
 
   // For any thread.
   let draining = Mutex<Drain?>(nil)
@@ -47,9 +49,13 @@ public final class Relay: @unchecked Sendable {
     var events: [EventLoop] = []
     for _ in 0..<settings.threads { events.append(try EventLoop()) }
     let announcer = Announcer(on: events[0]) { registry.sendChanges() }
+    let bounds = RelayBounds(settings)
     let loops = events.map { events in
-      RelayLoop(events, settings: live, registry: registry, desk: desk, logger: logger) { announcer.trigger() }
+      RelayLoop(events, bounds, settings: live, registry: registry, desk: desk, logger: logger) {
+        announcer.trigger()
+      }
     }
+    self.bounds = bounds
     self.loops = loops
     acceptors = listeners.sockets.map { Acceptor($0, loops: loops) }
     addresses = acceptors.map(\.address)
@@ -99,6 +105,7 @@ public final class Relay: @unchecked Sendable {
       pool: network.pool.prefix, pool6: network.pool6, address: network.pool.relayAddress, online: online,
       capacity: capacity)
     empty.isDraining = isDraining
+    empty.sendMemory = bounds.sendMemory.used
     let gathered = Gathering(empty, parts: loops.count)
     for loop in loops {
       loop.events.post {

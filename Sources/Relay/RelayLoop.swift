@@ -8,6 +8,7 @@ internal import Wire
 final class RelayLoop: @unchecked Sendable {
   // Set once.
   let events: EventLoop
+  let bounds: RelayBounds
   let registry: Registry
   let desk: AdmissionDesk
   let keys: RelayKeys
@@ -27,16 +28,20 @@ final class RelayLoop: @unchecked Sendable {
   private(set) var counters = RelayCounters()
   private var round = CheckRound()
   private var lines = RateLimit(perSecond: 1, burst: 20)
+  private var comings = RateLimit(perSecond: 5, burst: 300)
+  private var memoryLines = RateLimit(perSecond: 1.0 / 60, burst: 1)
+  private var knownRefusals = 0
   /// While the relay drains.
   var draining: LoopDrain?
   private var isEnding = false
 
   /// `onChange` is called, on any thread, when somebody has joined or left.
   init(
-    _ events: EventLoop, settings live: LiveSettings, registry: Registry, desk: AdmissionDesk, logger: Logger,
-    onChange: @escaping @Sendable () -> Void
+    _ events: EventLoop, _ bounds: RelayBounds, settings live: LiveSettings, registry: Registry, desk: AdmissionDesk,
+    logger: Logger, onChange: @escaping @Sendable () -> Void
   ) {
     self.events = events
+    self.bounds = bounds
     self.live = live
     self.registry = registry
     self.desk = desk
@@ -48,7 +53,8 @@ final class RelayLoop: @unchecked Sendable {
 
   /// Takes a new connection over. From any thread.
   func adopt(_ descriptor: consuming Descriptor, from origin: Origin) {
-    let connection = FrameConnection(descriptor, loop: events, queueLimit: live.now.queueLimit)
+    let connection = FrameConnection(
+      descriptor, loop: events, queueLimit: live.now.queueLimit, memory: bounds.sendMemory)
     let session = Session(connection, origin: origin, loop: self)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
@@ -79,10 +85,25 @@ final class RelayLoop: @unchecked Sendable {
   /// one that has been about to join for longest gives way, since an honest device is through within a few round trips.
   private func makeRoomForStrangers() {
     guard strangers.count > live.now.maximumStrangers else { return }
+    sendStrangerAway()
+  }
+
+  /// Ends some connections that have not joined in the time that an honest device needs, so that others find a place. From any
+  /// thread.
+  func makeRoom() {
+    events.post { [self] in
+      for _ in 0..<RelaySettings.strangersAtOnce { sendStrangerAway(after: RelaySettings.patience) }
+    }
+  }
+
+  /// Ends one that has been about to join for at least `time`, if there is one.
+  private func sendStrangerAway(after time: Duration = .zero) {
+    let now = Instant.now()
+    let strangers = strangers.values.filter { now.since($0.since) >= time }
     var counts: [String: Int] = [:]
-    for session in strangers.values { counts[session.origin.host, default: 0] += 1 }
+    for session in strangers { counts[session.origin.host, default: 0] += 1 }
     let worst = counts.values.max()
-    strangers.values.filter { counts[$0.origin.host] == worst }.min { $0.since < $1.since }?.giveWay()
+    strangers.filter { counts[$0.origin.host] == worst }.min { $0.since < $1.since }?.giveWay()
   }
 
   /// Whether one more handshake may be begun from there.
@@ -112,6 +133,7 @@ final class RelayLoop: @unchecked Sendable {
       let now = Instant.now()
       for session in round.next(of: sessions) { session.check(at: now, terms) }
       forwarder.refresh()
+      checkMemory()
       startChecking()
     }
   }
@@ -121,6 +143,20 @@ final class RelayLoop: @unchecked Sendable {
     events.post { [self] in
       for session in sessions.values { session.connection.setQueueLimit(limit) }
     }
+  }
+
+  /// Says now and then that the send queues want more memory than they may have.
+  private func checkMemory() {
+    let memory = bounds.sendMemory
+    let refusals = memory.refusals
+    guard refusals != knownRefusals else { return }
+    knownRefusals = refusals
+    guard memoryLines.allow(at: .now()) else { return }
+    logger.warning(
+      """
+      so much waits for devices that do not take it that data is dropped: \(memory.used >> 10) of \(memory.limit >> 10) KiB \
+      are in use; if there is memory to spare, raise relay.memory
+      """)
   }
 
   /// Ends every session with a last word, then the loop. From any thread.
@@ -135,8 +171,17 @@ final class RelayLoop: @unchecked Sendable {
 
   /// Logs what a stranger can cause, so not as often as strangers like.
   func limited(_ log: (Logger) -> Void) {
-    let suppressed = lines.suppressed
-    guard lines.allow(at: .now()) else { return }
+    Self.log(log, to: logger, &lines)
+  }
+
+  /// Logs that a device has come or gone, which it may do as often as it likes.
+  func limitedComing(_ log: (Logger) -> Void) {
+    Self.log(log, to: logger, &comings)
+  }
+
+  private static func log(_ log: (Logger) -> Void, to logger: Logger, _ limit: inout RateLimit) {
+    let suppressed = limit.suppressed
+    guard limit.allow(at: .now()) else { return }
     if suppressed > 0 { logger.notice("\(suppressed) lines like the next are left out") }
     log(logger)
   }

@@ -23,10 +23,15 @@ public struct RelaySettings: Sendable {
   public var peerList: Int
   /// How many connections of one thread may be about to join at once.
   public var maximumStrangers = 4096
+  /// How many bytes all that waits for destinations may take.
+  public var memory: Int
+  /// How many connections there may be at once.
+  public var connections: Int
 
   public init(
     keys: RelayKeys, store: Store, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
-    keepalive: Duration, idleKeepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000
+    keepalive: Duration, idleKeepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000,
+    memory: Int = 256 << 20, connections: Int = .max
   ) {
     self.keys = keys
     self.store = store
@@ -38,12 +43,23 @@ public struct RelaySettings: Sendable {
     self.queueLimit = queueLimit
     self.threads = threads
     self.peerList = peerList
+    self.memory = memory
+    self.connections = connections
+  }
+
+  /// How many connections a process takes that may have so many descriptors: the rest is for what else it opens, foremost the
+  /// local socket, which must answer when all are in use.
+  public static func connections(descriptors: Int) -> Int {
+    max(1, descriptors - min(descriptors / 2, 256))
   }
 
   /// A connection that has not joined by then is closed.
   static let handshakeTimeout = Duration.seconds(10)
   /// How long a device that waits for an operator may be silent.
   static let pendingSilence = Duration.seconds(60)
+  /// How many strangers make room at once when there is no place for further connections, and how long each may take first.
+  static let strangersAtOnce = 16
+  static let patience = Duration.seconds(1)
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
 }

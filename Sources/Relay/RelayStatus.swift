@@ -18,6 +18,8 @@ public struct RelayStatus: Sendable {
   public var joining = 0
   /// Data frames for addresses that nobody has.
   public var unreachable = 0
+  /// What all send queues take, in bytes.
+  public var sendMemory = 0
   public var counters = RelayCounters()
   public var sessions: [SessionStatus] = []
 

@@ -16,6 +16,7 @@ final class Session: EventHandler, @unchecked Sendable {
   let connection: FrameConnection
   let origin: Origin
   unowned let loop: RelayLoop
+  private let place: ConnectionPlace
 
   // Owned by the loop's thread.
   private(set) var state = State.greeting {
@@ -56,6 +57,7 @@ final class Session: EventHandler, @unchecked Sendable {
     self.connection = connection
     self.origin = origin
     self.loop = loop
+    place = loop.bounds.connections.occupy()
     // Strangers get little memory.
     connection.payloadLimit = FrameType.handshake.maximumPayload
   }
@@ -255,7 +257,7 @@ final class Session: EventHandler, @unchecked Sendable {
       }
       loop.welcome(self)
       loop.desk.noteSeen(applicant)
-      loop.logger.info("\(applicant.deviceID) joined as \(address) from \(origin.name)")
+      loop.limitedComing { $0.info("\(applicant.deviceID) joined as \(address) from \(origin.name)") }
       loop.announce()
     case .outdated:
       decide(about: applicant, over: dead)
@@ -363,7 +365,7 @@ final class Session: EventHandler, @unchecked Sendable {
   }
 
   private func finish(_ why: String, telling refusal: Refusal? = nil) {
-    if case .joined = state { loop.logger.info("\(description): \(why)") }
+    if case .joined = state { loop.limitedComing { $0.info("\(description): \(why)") } }
     close(telling: refusal)
   }
 

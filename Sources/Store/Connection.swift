@@ -48,6 +48,9 @@ final class Connection: @unchecked Sendable {
   /// How long to wait for another program, such as one that makes a copy, to let go of the file.
   private static let busyTimeout: CInt = 5_000
 
+  /// How large the file may become, in pages of 4 KiB: a relay that lets everybody in has no other bound.
+  private static let maximumPages = 1 << 18
+
   /// Opens a file that is there; nothing of it is read yet.
   init(path: String) throws(StoreError) {
     var database: OpaquePointer?
@@ -59,6 +62,7 @@ final class Connection: @unchecked Sendable {
     sqlite3_busy_timeout(database, Self.busyTimeout)
     try check(result)
     try execute("PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+    try execute("PRAGMA max_page_count = \(Self.maximumPages)")
   }
 
   deinit {
@@ -239,7 +243,7 @@ final class Connection: @unchecked Sendable {
     case SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY:
       let number = sqlite3_system_errno(database)
       let reason = number == 0 ? "" : ": \(Errno(rawValue: number))"
-      error = .failed(path, detail: "\(message) (\(code))\(reason)")
+      error = .failed(path, detail: "\(message) (\(code))\(reason); see whether its disk fails or is mounted read-only")
     default: error = .failed(path, detail: "\(message) (\(code))")
     }
     lastError = error

@@ -48,7 +48,7 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
       "\(path) is damaged (\(detail)): restore a copy, or move it away (with its -wal and -shm files) to begin with an"
         + " empty one, in which no device is admitted"
     case .diskFull(let path):
-      "\(path) cannot grow, since its disk is full: make room"
+      "\(path) cannot grow, since its disk is full: make room; or it has reached 1 GiB, its limit"
     case .failed(let path, let detail):
       "\(path): \(detail)"
     case .busy:

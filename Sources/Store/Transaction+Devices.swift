@@ -80,11 +80,11 @@ extension Transaction {
 
   // MARK: Being in
 
-  /// Notes that the device of `key` was there at `time`, and used its lease. Nothing happens to a device that was seen later,
-  /// nor if there is none.
+  /// Notes that the device of `key` was there at `time`, and used its lease. Nothing happens if there is none. An earlier time
+  /// than the one that is there counts too: the clock was wrong then.
   public func touch(key: [UInt8], at time: Int64) throws(StoreError) {
     try connection.run(
-      "UPDATE devices SET last_seen = ?2 WHERE (key = ?1 OR next_key = ?1) AND last_seen < ?2", .blob(key),
+      "UPDATE devices SET last_seen = ?2 WHERE key = ?1 OR next_key = ?1", .blob(key),
       .integer(time))
     try touchLease(ofKey: key, at: time)
   }

@@ -42,7 +42,8 @@ public struct FileAttributes: Equatable, Sendable {
 public struct Directory: ~Copyable, Sendable {
   private let descriptor: Descriptor
 
-  private static let lockAttempts = 100
+  private static let lockAttempts = 500
+  private static let draftSuffix = ".new"
 
   /// Opens the directory at `path`, which is no symbolic link.
   public init(_ path: String) throws(Errno) {
@@ -82,6 +83,11 @@ public struct Directory: ~Copyable, Sendable {
       try checked { fchownat(descriptor.raw, name, user, group, AT_SYMLINK_NOFOLLOW) }
     }
     try setOwner(user: user, group: group)
+  }
+
+  /// Removes what a process that was killed in the middle of `write` has left. To be called with the lock.
+  public borrowing func removeDrafts() throws(Errno) {
+    for name in try names() where name.hasPrefix(".") && name.hasSuffix(Self.draftSuffix) { try remove(name) }
   }
 
   /// What is in it.
@@ -143,7 +149,7 @@ public struct Directory: ~Copyable, Sendable {
   public borrowing func write(
     _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32 = 0o600, owner: User?
   ) throws(Errno) {
-    let draft = ".\(name).new"
+    let draft = ".\(name)\(Self.draftSuffix)"
     // A process that was killed may have left it.
     _ = unlinkat(descriptor.raw, draft, 0)
     do {
@@ -191,7 +197,7 @@ public struct Directory: ~Copyable, Sendable {
   }
 
   /// Keeps every other holder of the lock out, in this process and in others, until the result is let go of. Throws
-  /// `wouldBlock` if another one holds it for over a second: whoever may read a directory may lock it.
+  /// `wouldBlock` if another one holds it for over five seconds: whoever may read a directory may lock it.
   public borrowing func lock() throws(Errno) -> DirectoryLock {
     let again = Descriptor(
       owning: try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) })

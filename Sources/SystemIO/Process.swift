@@ -2,7 +2,6 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// Ends this process.
 /// Overwrites what follows `prefix` in this process's arguments, so that other users do not see it in the list of processes any
 /// more. To be called before there are threads, and after the arguments were read.
 public func hideArguments(behind prefix: String) {
@@ -15,6 +14,7 @@ public func hideArguments(behind prefix: String) {
   }
 }
 
+/// Ends this process.
 public func endProcess(_ status: Int32) -> Never {
   exit(status)
 }
@@ -51,6 +51,13 @@ public func raiseDescriptorLimit() {
   guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
   limit.rlim_cur = limit.rlim_max
   setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+}
+
+/// How many descriptors this process may have now.
+public func descriptorLimit() -> Int {
+  var limit = rlimit()
+  guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+  return Int(clamping: limit.rlim_cur)
 }
 
 /// The user that this process acts as.

@@ -19,10 +19,10 @@ final class RelayDaemon {
   private let settings: Settings.Relay
   private let daemon: Daemon
   private let state: StateDirectory
+  private let commands: RelayCommands
   private let store: Store
   private let relay: Relay
   private let device: Device?
-  private let commands: RelayCommands
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
@@ -41,7 +41,8 @@ final class RelayDaemon {
     let listeners = try Self.makeListeners(settings)
     let commands = RelayCommands(settings, daemon, state)
     self.commands = commands
-    try daemon.listen(at: settings.socket, for: user) { commands.carryOut($0, $1) }
+    // The daemon must not keep itself, or its socket would stay when the rest of this fails.
+    try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
     try Self.dropPrivileges(user, hasDevice: tun != nil, daemon)
     let keys: RelayKeys
     do {
@@ -231,7 +232,8 @@ final class RelayDaemon {
         RelaySettings(
           keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
           leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
-          queueLimit: settings.queue, threads: threads, peerList: settings.peerList),
+          queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
+          connections: RelaySettings.connections(descriptors: descriptorLimit())),
         listeners, logger: logger)
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")

@@ -53,7 +53,7 @@ extension RelayReport {
       address: status.address.description, fingerprint: relay.publicKey.fingerprint,
       admission: relay.settings.admission.rawValue, draining: status.isDraining, online: status.online,
       capacity: status.capacity, pending: relay.pending.count, joining: status.joining,
-      unreachableFrames: status.unreachable,
+      unreachableFrames: status.unreachable, queueMemory: status.sendMemory,
       refused: status.counters.refused.sorted { $0.key < $1.key }.map { RefusedReport(code: $0.key, count: $0.value) },
       notAuthentic: status.counters.notAuthentic, malformed: status.counters.malformed,
       sessions: status.sessions.map { session in

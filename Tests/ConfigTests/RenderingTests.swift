@@ -28,6 +28,7 @@ import Wire
           keepalive: 2s
           idle-keepalive: 30s
           queue: 4MiB
+          memory: 256MiB
           peer-list: 1000
           threads: auto
           socket: /run/mnedc/mnedcd.sock

@@ -40,6 +40,7 @@ import Wire
         keepalive: 500ms
         idle-keepalive: 10m
         queue: 256KiB
+        memory: 1GiB
         threads: 3
         socket: /run/b.sock
         state: /var/b
@@ -75,6 +76,7 @@ import Wire
     expected.relay.keepalive = .milliseconds(500)
     expected.relay.idleKeepalive = .seconds(600)
     expected.relay.queue = 262_144
+    expected.relay.memory = 1 << 30
     expected.relay.threads = .count(3)
     expected.relay.socket = "/run/b.sock"
     expected.relay.state = "/var/b"
@@ -121,7 +123,7 @@ import Wire
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
         "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive",
-        "relay.queue", "relay.peer-list", "relay.threads",
+        "relay.queue", "relay.memory", "relay.peer-list", "relay.threads",
         "relay.socket", "relay.state",
         "relay.admission", "relay.user", "relay.public-address",
       ])

@@ -198,7 +198,7 @@ import Wire
   @Test func `a size is in binary units or bytes`() throws {
     try expect(
       .queue, ["256KiB": "256KiB", "1024KiB": "1MiB", "4194304": "4MiB", "300001": "300001", "64MiB": "64MiB"])
-    let rule = "expected 256KiB to 64MiB, in KiB, MiB or plain bytes"
+    let rule = "expected 256KiB to 64MiB, in KiB, MiB, GiB or plain bytes"
     refuse(
       .queue,
       [

@@ -26,6 +26,29 @@ import Wire
     #expect(table.peers[successor.address] == successor)
   }
 
+  @Test func `a relay cannot make a device remember peers without end`() {
+    var table = PeerTable()
+    let large = IPv4Prefix(IPv4Address(bits: 0), length: 8)
+    let some = peer(2)
+    func peers(_ part: Int) -> [Peer] {
+      (0..<5000).map { number in
+        var peer = some
+        peer.address = IPv4Address(bits: UInt32(10 + part * 5000 + number))
+        return peer
+      }
+    }
+    for part in 0..<5 {
+      let update = PeerUpdate(revision: part, since: part == 0 ? nil : part - 1, joined: peers(part))
+      #expect(table.apply(update, in: large, except: own) == .applied)
+    }
+    #expect(table.peers.count == 16_384)
+    // Who is known can still change, and who leaves makes room.
+    let left = PeerUpdate(revision: 5, since: 4, joined: [], left: peers(0).map(\.address))
+    _ = table.apply(left, in: large, except: own)
+    _ = table.apply(PeerUpdate(revision: 6, since: 5, joined: [some]), in: large, except: own)
+    #expect(table.peers[some.address] == some)
+  }
+
   @Test func `a gap is noticed, and so is an update before everything is known`() {
     var table = PeerTable()
     #expect(table.apply(PeerUpdate(revision: 2, since: 1, joined: []), in: pool, except: own) == .missedSome)

@@ -24,6 +24,28 @@ import Testing
     #expect(error?.description.contains("the directory above it is missing") == true)
   }
 
+  @Test func `what a killed process has left of a file is taken away`() throws {
+    let directory = TemporaryDirectory()
+    put("half", at: directory.file(".device.key.new"))
+    put("whole", at: directory.file("device.key"))
+    put("somebody's", at: directory.file(".hidden"))
+    _ = try StateDirectory(directory.path)
+    #expect(content(of: directory.file(".device.key.new")) == nil)
+    #expect(content(of: directory.file("device.key")) == "whole")
+    #expect(content(of: directory.file(".hidden")) == "somebody's")
+  }
+
+  @Test func `a file does not grow beyond what can be read again`() throws {
+    let directory = TemporaryDirectory()
+    let state = try StateDirectory(directory.path)
+    try state.update("list", limit: 10, .trusted) { _ in [UInt8](repeating: 65, count: 10) }
+    let error = refusal { () throws(StateError) in
+      try state.update("list", limit: 10, .trusted) { former in (former ?? []) + [65] }
+    }
+    #expect(error?.description.contains("no room for more") == true)
+    #expect(content(of: directory.file("list")) == "AAAAAAAAAA")
+  }
+
   @Test(arguments: [0o701, 0o710, 0o720, 0o750, 0o755, 0o777] as [mode_t])
   func `a directory that others can enter is refused, with the cure`(mode: mode_t) throws {
     let directory = TemporaryDirectory()

@@ -342,6 +342,8 @@ class Lab:
         self.directory.chmod(0o1777)
         self.started = []
         self.sockets = []
+        #: Called first when the lab is closed, the last one first.
+        self.ends = []
         self.nodes = {}
         self._remove = lambda: None
         self.programs = programs()
@@ -425,11 +427,11 @@ class Lab:
 
     # --- the suite ---
 
-    def start_relay(self, *options, admission="open", wait=True):
+    def start_relay(self, *options, admission="open", wait=True, **more):
         """Starts mnedcd and waits until it answers. It lets everybody in; None leaves that to the options."""
         if admission:
             options = ("--admission", admission, *options)
-        relay = self.relay.start_mnedc("mnedcd", *options)
+        relay = self.relay.start_mnedc("mnedcd", *options, **more)
         if wait:
             until(lambda: self.relay.status() or not relay.is_running, "mnedcd answers mnedc-ctl")
             if not relay.is_running:
@@ -465,6 +467,8 @@ class Lab:
     def close(self):
         """Ends what was started and removes the network. Raises if a program would not end or left something behind."""
         problems = []
+        for end in reversed(self.ends):
+            end()
         for each in self.sockets:
             each.close()
         for program in reversed(self.started):

@@ -29,7 +29,8 @@ public final class TestRelay: Sendable {
     pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
     fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil,
     port: UInt16 = 0, threads: Int = 2, maximumStrangers: Int = 4096, admission: AdmissionMode = .open,
-    keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, peerList: Int = 1000
+    keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, peerList: Int = 1000,
+    connections: Int = .max
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
@@ -39,7 +40,8 @@ public final class TestRelay: Sendable {
     (network, notices) = try RelayNetwork.settle(in: store, pool: .prefix(prefix), pool6: pool6, fixed: fixed)
     var settings = RelaySettings(
       keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,
-      idleKeepalive: idleKeepalive ?? keepalive, queueLimit: 4 << 20, threads: threads, peerList: peerList)
+      idleKeepalive: idleKeepalive ?? keepalive, queueLimit: 4 << 20, threads: threads, peerList: peerList,
+      connections: connections)
     settings.maximumStrangers = maximumStrangers
     relay = try Self.start(settings, on: listen)
   }

@@ -1,0 +1,29 @@
+internal import Logging
+internal import SystemIO
+
+/// How many lines a log gets, whoever causes them, and how long they are. Not for several threads.
+struct LogLimit {
+  private var news = RateLimit(perSecond: 10, burst: 1000)
+  /// Of the level warning and worse, so that news do not drown them.
+  private var problems = RateLimit(perSecond: 2, burst: 200)
+
+  /// In bytes; what others have sent may be quoted in a line.
+  static let maximumLength = 2000
+
+  /// Whether one more line may be written. What only a level for finding errors shows has no bound.
+  mutating func allows(_ level: Logger.Level, at now: Instant) -> Bool {
+    switch level {
+    case .trace, .debug: true
+    case .info, .notice: news.allow(at: now)
+    case .warning, .error, .critical: problems.allow(at: now)
+    }
+  }
+
+  /// The text as one line, whatever is quoted in it.
+  static func oneLine(_ text: String) -> String {
+    let isClean = text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+    guard !isClean || text.utf8.count > maximumLength else { return text }
+    let clean = text.utf8.prefix(maximumLength).map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }
+    return String(decoding: clean, as: UTF8.self) + (text.utf8.count > maximumLength ? "…" : "")
+  }
+}
