@@ -84,7 +84,8 @@ final class RelayDaemon {
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
     guard case .prefix(let prefix) = setting, let isDone = try? WakeUp() else {
-      return setting = commands.settings.pool
+      setting = commands.settings.pool
+      return
     }
     let outcome = Growth(isDone)
     relay.growPool(to: prefix) { outcome.put($0) }
