@@ -267,7 +267,7 @@ extension Device: UplinkDelegate {
     switch message {
     case .peers(let update):
       if pump?.update(update) == .missedSome { uplink.connection?.send(control: ControlMessage.sync.frame()) }
-      if pump?.knowsWhoIsThere == true { startReading() }
+      if pump?.knowsWhoIsThere == true, !uplink.isDraining { startReading() }
     case .unreachable(let notice):
       pump?.markAbsent(notice.address)
     default:

@@ -226,7 +226,7 @@ def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
 def test_the_manual_of_the_configuration_marks_what_a_reload_takes_over():
     """As the schema's table has it."""
     entries = re.findall(
-        r'\b(?:one|optional|list|mapping)\("([a-z.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
+        r'\b(?:one|optional|list|mapping)\("([a-z0-9.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
         source("Config/Schema.swift"), re.DOTALL,
     )  # fmt: skip
     marked = {key for key, body in manual_keys().items() if ".Em Reloadable" in body}

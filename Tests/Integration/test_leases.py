@@ -243,7 +243,11 @@ def test_a_pool_is_chosen_clear_of_the_hosts_own_networks_and_kept(flat):
     lab["d1"].reaches(lab.relay.status()["relay"]["address"])
     assert relay.stop() == 0
     lab.relay.run("ip", "address", "add", "192.168.0.1/16", "dev", "eth0")
-    relay = lab.start_relay("--pool", "auto")
+    done = lab.relay.mnedc("mnedcd", "--pool", "auto", check=False)
+    assert done.returncode == 78 and "192.168.0.0/16 on eth0" in done.stderr, done
+    config = lab.directory / "overlap.yaml"
+    config.write_text("join:\n  allow-overlap: true\n")
+    relay = lab.start_relay("--config", config, "--pool", "auto")
     assert lab.relay.status()["relay"]["pool"] == pool
     until(lambda: lab["d1"].status()["device"]["state"] == "joined", "d1 is back", 15)
     assert lab["d1"].virtual_address() == address
