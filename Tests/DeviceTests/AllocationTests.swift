@@ -110,9 +110,15 @@ import Wire
     try receive(1)
     try receive(0)
     try work(100)
-    let before = ctest_allocations()
-    try work(1000)
-    let count = ctest_allocations() - before
+    // What is made once and kept, such as memory for one more frame that has come in part, may be made late where the machine
+    // is busy; what is made per packet is made every time.
+    var count: UInt = 0
+    for _ in 0..<3 {
+      let before = ctest_allocations()
+      try work(1000)
+      count = ctest_allocations() - before
+      if count == 0 { break }
+    }
     #expect(sources[1].written > 10_000)
     return count
   }
