@@ -370,7 +370,7 @@ class Client:
 
     # Sessions with peers
 
-    def begin(self, address, cipher=None):
+    def begin(self, address, cipher=None, timeout=10.0):
         """Initiates a session with the peer there, and returns it once it may be used."""
         peer, former = self.peers[address], self.sessions.get(address)
         shared = [each for each in CIPHERS if each in self.ciphers and each in peer["ciphers"]]
@@ -381,8 +381,17 @@ class Client:
         end = noise("IK", cipher, prologue, True, self.key, from_text(peer["key"]))
         self._initiations[address] = number, cipher, end
         self.send(PEER_HANDSHAKE, head + end.write_message(), address=address)
-        self.wait(lambda: self.sessions.get(address) is not former, f"{address} responds")
+        self.wait(lambda: self.sessions.get(address) is not former, f"{address} responds", timeout)
         return self.sessions[address]
+
+    def begin_again(self, address, attempts=20):
+        """As `begin`, as often as a device does whose peer may not have heard of it yet."""
+        for _ in range(attempts - 1):
+            try:
+                return self.begin(address, timeout=1.0)
+            except TimeoutError:
+                pass
+        return self.begin(address, timeout=1.0)
 
     def send_packets(self, address, *packets, flow=1):
         """Sends packets in one frame, by the session that there is, or else by a new one."""

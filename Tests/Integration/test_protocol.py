@@ -251,7 +251,7 @@ def test_a_stranger_takes_a_new_key(flat):
     again.join("stranger", instance=client.instance)
     assert again.address == client.address
     assert client.next_message("refused")["code"] == "session-replaced"
-    assert again.begin(again.peer("d1")["address"])
+    assert again.begin_again(again.peer("d1")["address"])
     assert Client(lab["d1"].connect(RELAY, PORT), client.key).join("stranger")["code"] == "device-id-taken"
 
 
