@@ -1,106 +1,53 @@
 // The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
 // the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
-// What becomes of it when the host's network changes is in `Uplink+Network.swift`.
+// `Uplink+Keys.swift` has how keys change, and `Uplink+Network.swift` what a change of the host's network comes to.
 
 internal import Link
 internal import Noise
 internal import SystemIO
 internal import SystemPackage
-public import Tun
-public import Wire
-
-/// Who uses an uplink. Called on the loop.
-protocol UplinkDelegate: AnyObject {
-  /// Why this host cannot take part in the network that the relay at the address `host` lets it into; `nil` if it can.
-  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision?
-  /// The relay lets this device in.
-  func uplinkJoined(_ welcome: Welcome)
-  /// The relay has changed the terms of this device's lease, but not its address.
-  func uplinkRenewed(_ welcome: Welcome, from host: String?)
-  func uplinkReceived(_ message: ControlMessage)
-  /// A data frame's payload, good for this call and to be changed in place.
-  func uplinkReceived(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address)
-  /// A peer-handshake frame's payload, good for this call.
-  func uplinkReceived(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address)
-  /// An operator has to let this device in.
-  func uplinkIsPending()
-  func uplinkWarns(_ line: String)
-  /// The relay is about to end, and takes no more data; what it still has comes.
-  func uplinkDrains()
-  /// The connection is made anew, without a reason to worry.
-  func uplinkPauses()
-  /// The relay lets the device in with this key alone from now on; or does not take the new key.
-  func uplinkReplacedKey(_ key: PrivateKey)
-  func uplinkKeptKey(_ refusal: Refusal)
-  /// The relay was met for the first time, or has replaced its key.
-  func uplinkTrusts(_ key: PublicKey)
-  /// An attempt or a connection has ended; the next attempt comes after `retry`.
-  func uplinkLost(_ reason: UplinkLoss, retry: Duration)
-}
-
-/// Why there is no connection to the relay, or none any more.
-public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
-  /// No server took the connection; what went wrong with each.
-  case unreachable([String])
-  /// The relay said no.
-  case refused(Refusal)
-  /// Whoever answers is not the relay that it should be.
-  case distrusted(RelayDistrust)
-  /// The network has addresses that mean something else on this host.
-  case collision(NetworkCollision)
-  /// The connection broke.
-  case broken(String)
-
-  public var description: String {
-    switch self {
-    case .unreachable(let failures): failures.joined(separator: "; ")
-    case .refused(let refusal): refusal.text
-    case .distrusted(let problem): problem.description
-    case .collision(let collision):
-      "\(collision): have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
-    case .broken(let why): why
-    }
-  }
-}
+internal import Tun
+internal import Wire
 
 /// The one connection to the relay, made anew for as long as it takes. Owned by the device's thread.
 final class Uplink: EventHandler, DialerDelegate {
   // Set once.
-  private let events: EventLoop
+  let events: EventLoop
   private let memory = ReceiveMemory()
   private let resolver = Resolver()
   private let instance: String
-  private unowned let delegate: any UplinkDelegate
+  unowned let delegate: any UplinkDelegate
 
   // How the connection leaves this host, for `networkChanged`.
   var pathFinder: PathFinder?
   var way: Way?
   var hasteLimit = RateLimit(perSecond: 0.2, burst: 3)
 
-  // While a new key takes the place of the old one, there are two, and the device proves itself with `key`.
-  private var key: PrivateKey
-  private var otherKey: PrivateKey?
-  private var isKeyNew = false
-  private var hasTriedOtherKey = false
-  private var isOfferScheduled = false
+  // For `Uplink+Keys.swift`. While a new key takes the place of the old one, there are two, and the device proves itself with
+  // `key`.
+  var key: PrivateKey
+  var otherKey: PrivateKey?
+  var isKeyNew = false
+  var hasTriedOtherKey = false
+  var isOfferScheduled = false
   /// How often the relay may announce another key of its own.
-  private var adoptions = RateLimit(perSecond: 0.1, burst: 5)
+  var adoptions = RateLimit(perSecond: 0.1, burst: 5)
 
-  private var settings: DeviceSettings
+  var settings: DeviceSettings
   private(set) var phase = Phase.idle(atRelaysWish: false)
   private var terms = KeepaliveTerms(base: .seconds(2))
   /// How far this device is with sending no more data, while the relay wants that.
   private var draining = Draining.no
   private var backoff = Backoff()
-  private var generation = 0
+  var generation = 0
   private var lastAddress: IPv4Address?
   private(set) var roundTrip: Duration?
   private(set) var server: String?
   /// The same without the port; `nil` within the process.
   private var host: String?
   /// What the config calls it, and the key that it has proved to have.
-  private var serverName = ""
-  private var relayKey: PublicKey?
+  var serverName = ""
+  var relayKey: PublicKey?
 
   enum Phase {
     /// Waiting before the next attempt; at the relay's wish, or as it likes.
@@ -125,8 +72,6 @@ final class Uplink: EventHandler, DialerDelegate {
   private static let pendingSilence = Duration.seconds(60)
   /// How long an answer may take when there is reason to doubt that one will come.
   private static let probePatience = Duration.seconds(1)
-  /// How long to wait until the relay is told of a new key once more.
-  private static let offerAgainAfter = Duration.seconds(30)
   /// Times in proportion, in milliseconds, whatever a relay says.
   private static let keepaliveRange = 100...600_000
   private static let idleKeepaliveRange = 100...3_600_000
@@ -359,80 +304,7 @@ final class Uplink: EventHandler, DialerDelegate {
     connection?.setQueueLimit(limit)
   }
 
-  // MARK: A new key for the device
-
-  /// Moves the device to the key `next`: the relay is told of it under the present one, and the connection is made anew with it.
-  /// The delegate hears of the end. False: another change is under way.
-  func replaceKey(with next: PrivateKey) -> Bool {
-    guard otherKey == nil else { return false }
-    otherKey = next
-    offerOtherKey()
-    return true
-  }
-
-  private func offerOtherKey() {
-    guard !isKeyNew, let otherKey, let connection else { return }
-    connection.send(control: ControlMessage.nextKey(KeyNotice(key: otherKey.publicKey)).frame())
-  }
-
-  private func offerAgain() {
-    guard !isOfferScheduled else { return }
-    isOfferScheduled = true
-    events.schedule(after: Self.offerAgainAfter) { [weak self] in
-      self?.isOfferScheduled = false
-      self?.offerOtherKey()
-    }
-  }
-
-  /// The relay takes either key: on with the other one, without waiting. Interface and address stay.
-  private func reconnectWithOtherKey() {
-    guard let other = otherKey else { return }
-    otherKey = key
-    key = other
-    isKeyNew.toggle()
-    switch phase {
-    case .joined(let connection, _), .joining(let connection), .pending(let connection),
-      .greeting(let connection, _):
-      connection.close()
-    case .idle, .dialing, .ended: break
-    }
-    generation += 1
-    delegate.uplinkPauses()
-    connect()
-  }
-
-  /// The device is in with its present key.
-  private func settleKeys() {
-    hasTriedOtherKey = false
-    guard otherKey != nil else { return }
-    guard isKeyNew else { return offerOtherKey() }
-    otherKey = nil
-    isKeyNew = false
-    delegate.uplinkReplacedKey(key)
-  }
-
-  /// The relay does not know the present key. If a change was interrupted, it knows the other one.
-  private func mayTryOtherKey(after refusal: Refusal) -> Bool {
-    guard otherKey != nil, !hasTriedOtherKey else { return false }
-    switch refusal.code {
-    case .deviceIDTaken, .inviteNeeded, .inviteUnknown, .inviteUsedUp, .inviteExpired, .inviteRevoked,
-      .inviteForAnother,
-      .tooManyAttempts, .denied:
-      return true
-    default: return false
-    }
-  }
-
-  /// The relay announces the key that it will have.
-  private func adopt(_ key: PublicKey) {
-    guard let relayKey, key != relayKey, adoptions.allow(at: .now()) else { return }
-    do {
-      try settings.trust.replace(relayKey, with: key, of: serverName)
-      delegate.uplinkTrusts(key)
-    } catch {
-      delegate.uplinkWarns("the relay announces a new key, which cannot be kept: \(error)")
-    }
-  }
+  // MARK: The answer to the join request
 
   private func enter(_ connection: FrameConnection, _ message: ControlMessage?) throws(WireError) {
     switch message {

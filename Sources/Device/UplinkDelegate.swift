@@ -1,0 +1,32 @@
+internal import Noise
+internal import Tun
+internal import Wire
+
+/// Who uses an uplink. Called on the loop.
+protocol UplinkDelegate: AnyObject {
+  /// Why this host cannot take part in the network that the relay at the address `host` lets it into; `nil` if it can.
+  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision?
+  /// The relay lets this device in.
+  func uplinkJoined(_ welcome: Welcome)
+  /// The relay has changed the terms of this device's lease, but not its address.
+  func uplinkRenewed(_ welcome: Welcome, from host: String?)
+  func uplinkReceived(_ message: ControlMessage)
+  /// A data frame's payload, good for this call and to be changed in place.
+  func uplinkReceived(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address)
+  /// A peer-handshake frame's payload, good for this call.
+  func uplinkReceived(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address)
+  /// An operator has to let this device in.
+  func uplinkIsPending()
+  func uplinkWarns(_ line: String)
+  /// The relay is about to end, and takes no more data; what it still has comes.
+  func uplinkDrains()
+  /// The connection is made anew, without a reason to worry.
+  func uplinkPauses()
+  /// The relay lets the device in with this key alone from now on; or does not take the new key.
+  func uplinkReplacedKey(_ key: PrivateKey)
+  func uplinkKeptKey(_ refusal: Refusal)
+  /// The relay was met for the first time, or has replaced its key.
+  func uplinkTrusts(_ key: PublicKey)
+  /// An attempt or a connection has ended; the next attempt comes after `retry`.
+  func uplinkLost(_ reason: UplinkLoss, retry: Duration)
+}

@@ -1,0 +1,27 @@
+public import Tun
+public import Wire
+
+/// Why there is no connection to the relay, or none any more.
+public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
+  /// No server took the connection; what went wrong with each.
+  case unreachable([String])
+  /// The relay said no.
+  case refused(Refusal)
+  /// Whoever answers is not the relay that it should be.
+  case distrusted(RelayDistrust)
+  /// The network has addresses that mean something else on this host.
+  case collision(NetworkCollision)
+  /// The connection broke.
+  case broken(String)
+
+  public var description: String {
+    switch self {
+    case .unreachable(let failures): failures.joined(separator: "; ")
+    case .refused(let refusal): refusal.text
+    case .distrusted(let problem): problem.description
+    case .collision(let collision):
+      "\(collision): have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
+    case .broken(let why): why
+    }
+  }
+}
