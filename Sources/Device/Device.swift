@@ -24,6 +24,8 @@ public enum DeviceEvent: Sendable {
   case keyReplaced(PublicKey)
   /// The relay does not take the new key, and the device keeps its own.
   case keyKept(Refusal)
+  /// What has become of peers, in this order. After a connection was lost, those are told of that have come and gone meanwhile.
+  case peers([PeerEvent])
   /// Something that a person should know of.
   case warning(String)
   /// The interface cannot be set up, or does not work any more: the device has stopped.
@@ -162,7 +164,7 @@ public final class Device: @unchecked Sendable {
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, progress: uplink.progress, server: uplink.server,
       roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
-      peers: (pump?.peers.peers.values.map { $0 } ?? []).sorted { $0.address < $1.address },
+      peers: (pump?.peers.peers.values.map { PeerStatus($0) } ?? []).sorted { $0.peer.address < $1.peer.address },
       isPartial: pump?.peers.isPartial ?? false,
       counters: pump?.counters ?? DeviceCounters(), received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics())
@@ -266,7 +268,11 @@ extension Device: UplinkDelegate {
   func uplinkReceived(_ message: ControlMessage) {
     switch message {
     case .peers(let update):
-      if pump?.update(update) == .missedSome { uplink.connection?.send(control: ControlMessage.sync.frame()) }
+      var news: [PeerEvent] = []
+      if pump?.update(update, onEvent: { news.append($0) }) == .missedSome {
+        uplink.connection?.send(control: ControlMessage.sync.frame())
+      }
+      if !news.isEmpty { onEvent(.peers(news)) }
       if pump?.knowsWhoIsThere == true, !uplink.isDraining { startReading() }
     case .unreachable(let notice):
       pump?.markAbsent(notice.address)

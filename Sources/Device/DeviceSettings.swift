@@ -23,11 +23,14 @@ public struct DeviceSettings: Sendable {
   public var allowOverlap = false
   /// How many bytes of data may wait for the relay.
   public var queueLimit: Int
+  /// What this device tells its peers of itself. Its revision is the first of this start, higher than all of former ones; the
+  /// device counts on from there.
+  public var orchestration: Orchestration
 
   public init(
     deviceID: String, peers: PeerSettings, nextKey: PrivateKey? = nil, trust: any RelayTrust, token: Token? = nil,
     route: RelayRoute,
-    address: IPv4Address? = nil, mtu: Int = 1400, queueLimit: Int = 4 << 20
+    address: IPv4Address? = nil, mtu: Int = 1400, queueLimit: Int = 4 << 20, orchestration: Orchestration? = nil
   ) {
     self.deviceID = deviceID
     self.peers = peers
@@ -38,6 +41,7 @@ public struct DeviceSettings: Sendable {
     self.address = address
     self.mtu = mtu
     self.queueLimit = queueLimit
+    self.orchestration = orchestration ?? Orchestration(deviceID: deviceID, revision: 1, platform: currentPlatform)
   }
 
   /// How long one address of the relay may take to answer before the next is tried.
@@ -54,10 +58,14 @@ public struct DeviceChanges: Sendable {
   public var queueLimit: Int?
   /// Keys of peers by device ID. What was agreed on with peers that have others is forgotten.
   public var pinnedKeys: [String: PublicKey]?
+  /// What the device tells its peers from now on; its revision does not matter.
+  public var orchestration: Orchestration?
 
   public init(
-    servers: [(host: String, port: UInt16)]? = nil, queueLimit: Int? = nil, pinnedKeys: [String: PublicKey]? = nil
+    servers: [(host: String, port: UInt16)]? = nil, queueLimit: Int? = nil, pinnedKeys: [String: PublicKey]? = nil,
+    orchestration: Orchestration? = nil
   ) {
+    self.orchestration = orchestration
     self.servers = servers
     self.queueLimit = queueLimit
     self.pinnedKeys = pinnedKeys

@@ -1,4 +1,5 @@
 public import Link
+public import SystemIO
 public import Wire
 
 /// How a device does, at one time.
@@ -26,7 +27,7 @@ public struct DeviceStatus: Sendable {
   /// Why the uplink was lost the last time.
   public var lastLoss: String?
   /// The other devices, by address; in a large network those that this device deals with.
-  public var peers: [Peer]
+  public var peers: [PeerStatus]
   /// Whether it is such a network.
   public var isPartial: Bool
   public var counters: DeviceCounters
@@ -34,4 +35,23 @@ public struct DeviceStatus: Sendable {
   public var received: FrameConnection.Traffic
   public var sent: FrameConnection.Traffic
   public var queue: SendQueueStatistics
+}
+
+/// What a device knows of a peer, at one time.
+public struct PeerStatus: Sendable {
+  public var peer: Peer
+  /// The last echo between the two devices; `nil` if there was none yet.
+  public var roundTrip: Duration?
+  /// When the peer has last proved that it is there, by an answer that only it can give.
+  public var lastProof: Instant?
+  /// Whether the last echo was not answered in time.
+  public var isSilent = false
+  /// Why nothing is exchanged with the peer, if that is so.
+  public var objection: String?
+  /// What the peer has told of itself; `nil` while that is not known here.
+  public var orchestration: Orchestration?
+
+  public init(_ peer: Peer) {
+    self.peer = peer
+  }
 }

@@ -125,9 +125,9 @@ final class PacketPump {
   }
 
   /// The relay says who has come and gone.
-  func update(_ update: PeerUpdate) -> PeerTable.Outcome {
+  func update(_ update: PeerUpdate, onEvent: (PeerEvent) -> Void = { _ in }) -> PeerTable.Outcome {
     lastDestination = nil
-    let outcome = peers.apply(update, in: membership.pool, except: membership.address)
+    let outcome = peers.apply(update, in: membership.pool, except: membership.address, onEvent: onEvent)
     for address in update.dismissed ?? [] { links.drop(address) }
     links.update(peers)
     // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on.

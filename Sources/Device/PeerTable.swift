@@ -1,4 +1,11 @@
-internal import Wire
+public import Wire
+
+/// What has become of a peer, as far as this device knows.
+public enum PeerEvent: Sendable, Equatable {
+  case joined(Peer)
+  /// It has left, or its address has another device now, of which the next event tells.
+  case left(Peer)
+}
 
 /// Who else is in the network, as the relay told. Owned by the device's thread.
 struct PeerTable {
@@ -22,9 +29,11 @@ struct PeerTable {
     isComplete = false
   }
 
-  /// Peers that cannot be, outside `pool` or with an ID that is none, are left out, and so are those beyond `maximumPeers`:
+  /// Takes an update from the relay, and tells `onEvent` what that changes. Peers that cannot be, outside `pool` or with an ID that is none, are left out, and so are those beyond `maximumPeers`:
   /// the relay may be anybody.
-  mutating func apply(_ update: PeerUpdate, in pool: IPv4Prefix, except own: IPv4Address) -> Outcome {
+  mutating func apply(
+    _ update: PeerUpdate, in pool: IPv4Prefix, except own: IPv4Address, onEvent: (PeerEvent) -> Void = { _ in }
+  ) -> Outcome {
     if let since = update.since {
       guard let revision, since <= revision else { return .missedSome }
       guard update.revision >= revision else { return .outdated }
@@ -33,20 +42,35 @@ struct PeerTable {
       isPartial = update.partial ?? false
     }
     revision = update.revision
+    let isSnapshot = snapshot != nil
     var changed = snapshot ?? peers
-    for address in update.left { changed[address] = nil }
+    for address in update.left {
+      if let peer = changed.removeValue(forKey: address), !isSnapshot { onEvent(.left(peer)) }
+    }
     for peer in update.joined
     where peer.address != own && pool.contains(peer.address) && DeviceID.isValid(peer.deviceID) {
       guard changed.count < Self.maximumPeers || changed[peer.address] != nil else { continue }
-      changed[peer.address] = peer
+      let former = changed.updateValue(peer, forKey: peer.address)
+      if !isSnapshot, former != peer {
+        if let former { onEvent(.left(former)) }
+        onEvent(.joined(peer))
+      }
     }
-    if snapshot != nil, update.more == true {
+    if isSnapshot, update.more == true {
       snapshot = changed
     } else {
+      if isSnapshot { Self.tellDifference(from: peers, to: changed, onEvent) }
       snapshot = nil
       peers = changed
       isComplete = true
     }
     return .applied
+  }
+
+  private static func tellDifference(
+    from old: [IPv4Address: Peer], to new: [IPv4Address: Peer], _ onEvent: (PeerEvent) -> Void
+  ) {
+    for peer in old.values where new[peer.address] != peer { onEvent(.left(peer)) }
+    for peer in new.values where old[peer.address] != peer { onEvent(.joined(peer)) }
   }
 }

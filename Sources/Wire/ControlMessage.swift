@@ -143,7 +143,7 @@ private struct Envelope: Codable {
 
 extension DecodingError {
   /// One line for a log: where, and what was expected.
-  fileprivate var summary: String {
+  var summary: String {
     switch self {
     case .dataCorrupted(let context) where context.codingPath.isEmpty:
       // The decoder does not say which.

@@ -94,6 +94,8 @@ public struct SealedHeader: Sendable, Equatable {
   public enum Kind: UInt8, Sendable {
     /// `PacketRecord`s, one behind the other; or nothing, as a sign that the session is in use.
     case packets = 0
+    /// A `PeerMessage`.
+    case message = 1
   }
 
   /// The number that the receiver gave the session.

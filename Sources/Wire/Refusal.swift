@@ -71,7 +71,7 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
 
 extension Unicode.Scalar.Properties {
   /// Neither a control, nor a format character that changes how others are shown, nor a line's end.
-  fileprivate var isVisible: Bool {
+  var isVisible: Bool {
     switch generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: false
     default: true

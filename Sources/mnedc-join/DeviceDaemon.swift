@@ -178,6 +178,7 @@ final class DeviceDaemon: @unchecked Sendable {
       rotation.end(with: key)
     case .keyKept(let refusal):
       rotation.end(refusal)
+    case .peers: break
     case .warning(let line):
       daemon.logger.warning("\(line)")
     case .failed(.configure(let error)): daemon.fail(Failure(error))
@@ -271,7 +272,7 @@ extension PeersReport {
         Member(address: $0.description, address6: status.address6?.description, deviceId: status.deviceID)
       },
       complete: !status.isPartial,
-      peers: status.peers.map { peer in
+      peers: status.peers.map(\.peer).map { peer in
         Peer(
           address: peer.address.description, address6: status.pool6?.address(of: peer.address).description,
           deviceId: peer.deviceID, state: status.isJoined ? .online : .unknown)

@@ -273,7 +273,7 @@ final class RelayDaemon {
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
         case .warning(let line):
           daemon.logger.warning("\(line)")
-        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining:
+        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .peers:
           break  // The relay knows its own host, and the host its relay.
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")

@@ -73,4 +73,33 @@ import Wire
     #expect(table.apply(PeerUpdate(revision: 1, since: nil, joined: strange), in: pool, except: own) == .applied)
     #expect(table.peers.isEmpty)
   }
+
+  @Test func `events tell the difference that an update makes`() {
+    var table = PeerTable()
+    var told: [PeerEvent] = []
+    func apply(_ update: PeerUpdate) -> [PeerEvent] {
+      told = []
+      _ = table.apply(update, in: pool, except: own) { told.append($0) }
+      return told
+    }
+    let successor = testPeer(IPv4Address(bits: 2), "successor")
+    #expect(apply(PeerUpdate(revision: 1, since: nil, joined: [peer(2)], more: true)) == [])
+    #expect(Set(apply(PeerUpdate(revision: 1, since: 1, joined: [peer(3)])).map(\.text)) == ["+d2", "+d3"])
+    #expect(apply(PeerUpdate(revision: 2, since: 1, joined: [peer(2)], left: [IPv4Address(bits: 9)])) == [])
+    #expect(apply(PeerUpdate(revision: 3, since: 2, joined: [successor])).map(\.text) == ["-d2", "+successor"])
+    #expect(apply(PeerUpdate(revision: 4, since: 3, joined: [], left: [IPv4Address(bits: 3)])).map(\.text) == ["-d3"])
+    // After a new connection, the relay tells all; only what has changed meanwhile is news.
+    table.expectSnapshot()
+    let again = apply(PeerUpdate(revision: 0, since: nil, joined: [successor, peer(4)]))
+    #expect(again.map(\.text) == ["+d4"])
+  }
+}
+
+extension PeerEvent {
+  fileprivate var text: String {
+    switch self {
+    case .joined(let peer): "+\(peer.deviceID)"
+    case .left(let peer): "-\(peer.deviceID)"
+    }
+  }
 }

@@ -6,6 +6,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   let input = UnsafeRawBufferPointer(start: data, count: size)
   readFrames(input)
   readMessage(input)
+  readPeerMessage(input)
   readHello(input)
   readSealed(input)
   readPeerHandshake(input)
@@ -46,6 +47,13 @@ private func readMessage(_ payload: UnsafeRawBufferPointer) {
   let again = message.frame().withUnsafeBytes {
     try? ControlMessage.decode(UnsafeRawBufferPointer(rebasing: $0.dropFirst(FrameHeader.size)))
   }
+  precondition(again == message)
+}
+
+/// What two devices say to each other is written so that it is read again.
+private func readPeerMessage(_ content: UnsafeRawBufferPointer) {
+  guard let message = try? PeerMessage.decode(content) else { return }
+  let again = message.encoded().withUnsafeBytes { try? PeerMessage.decode($0) }
   precondition(again == message)
 }
 

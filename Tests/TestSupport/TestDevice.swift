@@ -61,7 +61,7 @@ public final class TestDevice: Sendable {
 
   /// Waits until it knows these devices, and no others.
   public func knows(_ deviceIDs: Set<String>) -> Bool {
-    wait { Set(status()?.peers.map(\.deviceID) ?? []) == deviceIDs }
+    wait { Set(status()?.peers.map(\.peer.deviceID) ?? []) == deviceIDs }
   }
 
   /// The next packet that the device wrote to its interface, without its offload header.
