@@ -2,13 +2,19 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
 #include <linux/sockios.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
+
+// Needs <time.h> before it.
+#include <linux/errqueue.h>
 
 int clinux_tun_attach(int fd, const char *name, short flags, char *attached) {
   struct ifreq request;
@@ -67,6 +73,42 @@ int clinux_name_thread(const char *name) {
 void clinux_syslog(const char *program, int priority, const char *text) {
   openlog(program, LOG_PID, LOG_DAEMON);
   syslog(priority, "%s", text);
+}
+
+int clinux_keep_errors(int fd, int family) {
+  int on = 1;
+  int result = family == AF_INET6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on)
+                                  : setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+  return result < 0 ? -errno : 0;
+}
+
+int clinux_set_hop_limit(int fd, int family, int limit) {
+  int result = family == AF_INET6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &limit, sizeof limit)
+                                  : setsockopt(fd, IPPROTO_IP, IP_TTL, &limit, sizeof limit);
+  return result < 0 ? -errno : 0;
+}
+
+int clinux_read_error(int fd, struct sockaddr_storage *destination, struct sockaddr_storage *reporter) {
+  char sent[64];
+  _Alignas(struct cmsghdr) char control[512];
+  struct iovec vector = {sent, sizeof sent};
+  struct msghdr message = {.msg_name = destination, .msg_namelen = sizeof *destination, .msg_iov = &vector,
+                           .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  memset(destination, 0, sizeof *destination);
+  memset(reporter, 0, sizeof *reporter);
+  if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return -errno;
+  for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
+    int is_v4 = part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR;
+    int is_v6 = part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR;
+    size_t address = is_v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if ((!is_v4 && !is_v6) || part->cmsg_len < CMSG_LEN(sizeof(struct sock_extended_err) + address)) continue;
+    struct sock_extended_err error;
+    memcpy(&error, CMSG_DATA(part), sizeof error);
+    if (error.ee_origin != SO_EE_ORIGIN_ICMP && error.ee_origin != SO_EE_ORIGIN_ICMP6) return 0;
+    memcpy(reporter, CMSG_DATA(part) + sizeof error, address);
+    return is_v6 ? error.ee_type == ICMPV6_TIME_EXCEED : error.ee_type == ICMP_TIME_EXCEEDED;
+  }
+  return 0;
 }
 
 int clinux_close_from(unsigned int first) {

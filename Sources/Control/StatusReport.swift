@@ -162,6 +162,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   /// How often it has joined since it started.
   public var joins: Int
   public var lastError: String?
+  public var place: PlaceReport?
   public var peers: Int
   public var packets: PacketReport
   public var peerLinks: PeerLinksReport
@@ -170,7 +171,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public init(
     deviceId: String, state: State, progress: String, interface: String, address: String?, address6: String? = nil,
     network: String?, relayAddress: String?, server: String?, roundTripMs: Double?, joins: Int, lastError: String?,
-    peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
+    place: PlaceReport?, peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
   ) {
     self.deviceId = deviceId
     self.state = state
@@ -184,6 +185,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
     self.roundTripMs = roundTripMs
     self.joins = joins
     self.lastError = lastError
+    self.place = place
     self.peers = peers
     self.packets = packets
     self.peerLinks = peerLinks

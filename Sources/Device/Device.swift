@@ -57,6 +57,9 @@ public final class Device: @unchecked Sendable {
   private var missingIPv6: MissingIPv6?
   /// `nil` for the relay's own host, whose connection leaves no process.
   private var monitor: NetworkMonitor?
+  private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in orchestration.place = $0 }
+  /// What peers are told of this device.
+  private lazy var orchestration = settings.orchestration
   private lazy var peerSettings = settings.peers
 
   // Owned by whoever starts and stops.
@@ -167,7 +170,8 @@ public final class Device: @unchecked Sendable {
       peers: (pump?.peers.peers.values.map { PeerStatus($0) } ?? []).sorted { $0.peer.address < $1.peer.address },
       isPartial: pump?.peers.isPartial ?? false,
       counters: pump?.counters ?? DeviceCounters(), received: connection?.received ?? FrameConnection.Traffic(),
-      sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics())
+      sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
+      place: placeFinder.place)
   }
 }
 
@@ -190,6 +194,7 @@ extension Device: UplinkDelegate {
   func uplinkJoined(_ welcome: Welcome) {
     guard let new = configure(welcome) else { return }
     joins += 1
+    if let way = uplink.way { placeFinder.look(from: way.local, to: way.peer, outer: welcome.outerAddress) }
     if let pump {
       // What has waited in the interface would go to peers that are not back yet: first the relay says who is.
       pump.rejoin(new)

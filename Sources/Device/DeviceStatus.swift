@@ -35,6 +35,8 @@ public struct DeviceStatus: Sendable {
   public var received: FrameConnection.Traffic
   public var sent: FrameConnection.Traffic
   public var queue: SendQueueStatistics
+  /// Where this device sits; `nil` before that is known.
+  public var place: Orchestration.Place?
 }
 
 /// What a device knows of a peer, at one time.

@@ -2,7 +2,7 @@ public import Control
 public import Device
 public import Link
 internal import SystemIO
-internal import Wire
+public import Wire
 
 // Both daemons can be devices, so both report as one.
 
@@ -13,9 +13,15 @@ extension DeviceReport {
       interface: status.interface, address: status.address?.description, address6: status.address6?.description,
       network: status.pool?.description, relayAddress: status.relayAddress?.description, server: status.server,
       roundTripMs: status.roundTrip.map(\.milliseconds), joins: status.joins, lastError: status.lastLoss,
-      peers: status.peers.count, packets: PacketReport(status.counters),
+      place: status.place.map { PlaceReport($0) }, peers: status.peers.count, packets: PacketReport(status.counters),
       peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
+  }
+}
+
+extension PlaceReport {
+  public init(_ place: Orchestration.Place) {
+    self.init(outerAddress: place.outer, localAddress: place.local, hops: place.hops)
   }
 }
 

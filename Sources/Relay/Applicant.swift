@@ -8,20 +8,23 @@ struct Origin: Sendable {
   let name: String
   /// The address alone, or an IPv6 address's first half, by which strangers are limited.
   let host: String
-  /// Whether this is the relay host itself, which has an address of its own.
-  let isRelayHost: Bool
+  /// The address alone; `nil` for the relay host.
+  let address: String?
 
-  static let relayHost = Origin(name: "this host", host: "this host", isRelayHost: true)
+  static let relayHost = Origin(name: "this host", host: "this host", address: nil)
 
   init(_ address: SocketAddress) {
-    self.init(name: address.description, host: address.neighbourhood, isRelayHost: false)
+    self.init(name: address.description, host: address.neighbourhood, address: address.host)
   }
 
-  private init(name: String, host: String, isRelayHost: Bool) {
+  private init(name: String, host: String, address: String?) {
     self.name = name
     self.host = host
-    self.isRelayHost = isRelayHost
+    self.address = address
   }
+
+  /// Whether this is the relay host itself, whose connection leaves no process.
+  var isRelayHost: Bool { address == nil }
 }
 
 /// A device that has proved to have its key, and what it asks for.

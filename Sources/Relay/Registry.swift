@@ -134,7 +134,7 @@ final class Registry: Sendable {
       }
       // The welcome leaves before any update can, since those are made under this lock too, and before any data can; and
       // whoever hears of it, by whatever way, finds the session.
-      session.connection.send(control: ControlMessage.welcome(welcome(address, state.network)).frame()) {
+      session.connection.send(control: ControlMessage.welcome(welcome(session, address, state.network)).frame()) {
         directory.set(session, at: address)
       }
       let member = state.roster.add(session, applicant, at: address)
@@ -143,11 +143,12 @@ final class Registry: Sendable {
     }
   }
 
-  private func welcome(_ address: IPv4Address, _ network: RelayNetwork) -> Welcome {
+  private func welcome(_ session: Session, _ address: IPv4Address, _ network: RelayNetwork) -> Welcome {
     Welcome(
       address: address, pool: network.pool.prefix, pool6: network.pool6, relayAddress: network.pool.relayAddress,
       keepalive: Int(settings.now.keepalive.nanoseconds / 1_000_000),
-      idleKeepalive: Int(settings.now.idleKeepalive.nanoseconds / 1_000_000))
+      idleKeepalive: Int(settings.now.idleKeepalive.nanoseconds / 1_000_000),
+      outerAddress: session.origin.address)
   }
 
   /// Makes the pool larger, and tells everybody; no address changes.
@@ -219,7 +220,7 @@ final class Registry: Sendable {
 
   private func renewTerms(_ state: State) {
     for member in state.roster.members.values {
-      member.send(ControlMessage.welcome(welcome(member.address, state.network)).frame())
+      member.send(ControlMessage.welcome(welcome(member.session, member.address, state.network)).frame())
     }
   }
 

@@ -37,6 +37,13 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     withUnsafeBytes(of: storage) { UInt16(bigEndian: $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self)) }
   }
 
+  /// The same address with another port.
+  func with(port: UInt16) -> SocketAddress {
+    var copy = self
+    withUnsafeMutableBytes(of: &copy.storage) { $0.storeBytes(of: port.bigEndian, toByteOffset: 2, as: UInt16.self) }
+    return copy
+  }
+
   /// The host alone; an IPv4 address that reached an IPv6 socket is shown as IPv4.
   public var host: String {
     var name = [CChar](repeating: 0, count: Int(NI_MAXHOST))

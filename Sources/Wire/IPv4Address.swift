@@ -82,6 +82,13 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
 }
 
 extension IPv4Address {
+  /// Whether it means something behind a router alone: RFC 1918, RFC 6598 (a provider's NAT), link-local.
+  public var isPrivate: Bool { Self.privatePrefixes.contains { $0.contains(self) } }
+
+  private static let privatePrefixes = [
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+  ].compactMap { IPv4Prefix($0) }
+
   /// Why no host can have it (RFC 6890); `nil` if one can.
   public var specialUse: String? {
     switch bits >> 24 {

@@ -24,6 +24,9 @@ public struct IPv6Address: Hashable, Sendable, LosslessStringConvertible {
     self.init(high: half(groups[..<4]), low: half(groups[4...]))
   }
 
+  /// Whether it means something behind a router alone: unique local (RFC 4193) and link-local.
+  public var isPrivate: Bool { high >> 57 == 0xFC >> 1 || high >> 54 == 0xFE80 >> 6 }
+
   private static func groups(_ bytes: ArraySlice<UInt8>) -> [UInt16]? {
     if bytes.isEmpty { return [] }
     let parts = bytes.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)

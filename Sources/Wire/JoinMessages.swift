@@ -39,11 +39,14 @@ public struct Welcome: Codable, Sendable, Equatable {
   public var keepalive: Int
   /// What `keepalive` may grow to, in milliseconds, while no data goes either way; absent: it stays as it is.
   public var idleKeepalive: Int?
+  /// The address, without a port, that the relay sees the device's connection come from.
+  public var outerAddress: String?
 
   public init(
     address: IPv4Address, pool: IPv4Prefix, pool6: IPv6Prefix? = nil, relayAddress: IPv4Address, keepalive: Int,
-    idleKeepalive: Int? = nil
+    idleKeepalive: Int? = nil, outerAddress: String? = nil
   ) {
+    self.outerAddress = outerAddress
     self.address = address
     self.pool = pool
     self.pool6 = pool6
@@ -77,6 +80,7 @@ extension Welcome {
     case relayAddress = "relay_address"
     case keepalive = "keepalive_ms"
     case idleKeepalive = "idle_keepalive_ms"
+    case outerAddress = "outer_address"
   }
 
   public init(from decoder: any Decoder) throws {
@@ -87,6 +91,7 @@ extension Welcome {
     relayAddress = try container.decode(IPv4Address.self, forKey: .relayAddress)
     keepalive = try container.decode(Int.self, forKey: .keepalive)
     idleKeepalive = try container.decodeIfPresent(Int.self, forKey: .idleKeepalive)
+    outerAddress = try container.decodeIfPresent(String.self, forKey: .outerAddress)
     for (value, key) in [(keepalive, CodingKeys.keepalive), (idleKeepalive ?? keepalive, .idleKeepalive)]
     where !Self.keepaliveRange.contains(value) {
       throw DecodingError.dataCorruptedError(

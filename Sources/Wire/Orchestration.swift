@@ -141,7 +141,8 @@ extension Orchestration {
       && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { isName(String($0)) }
   }
 
-  private static func isAddress(_ text: String) -> Bool {
+  /// A numeric address without a port or zone.
+  public static func isAddress(_ text: String) -> Bool {
     IPv4Address(text) != nil || IPv6Address(text) != nil
   }
 }

@@ -50,3 +50,23 @@ def test_peers_come_and_go(nat):
     assert INTERFACE not in deep.interfaces()
     nat.start_device("deep")
     until(lambda: "deep" in top.peers(), "top learns of deep again")
+
+
+def test_a_device_tells_where_it_sits(nat):
+    """The routers that it is behind, by the errors that they send, and the address that the relay sees."""
+    nat.start_all()
+
+    def place(name):
+        return nat[name].status()["device"].get("place")
+
+    for name in ("top", "mid", "deep"):
+        until(lambda name=name: place(name), f"{name} knows where it sits", 30)
+    found = {name: place(name) for name in ("top", "mid", "deep")}
+    assert found["top"] == {"hops": [], "local_address": "192.168.50.20", "outer_address": "192.168.50.20"}
+    assert found["mid"] == {"hops": ["192.168.60.1"], "local_address": "192.168.60.20", "outer_address": "192.168.50.61"}
+    assert found["deep"] == {
+        "hops": ["192.168.80.1", "192.168.70.1"], "local_address": "192.168.80.20", "outer_address": "192.168.50.71",
+    }  # fmt: skip
+    assert place("relay") is None
+    shown = nat["deep"].mnedc("mnedc-ctl", "status").stdout
+    assert "192.168.80.20 behind 192.168.80.1, 192.168.70.1; the relay sees 192.168.50.71" in shown

@@ -41,4 +41,12 @@ import Wire
     let (one, other) = (try #require(IPv4Prefix(one)), try #require(IPv4Prefix(other)))
     #expect(one.overlaps(other) == overlaps && other.overlaps(one) == overlaps)
   }
+
+  @Test(arguments: [
+    ("10.1.2.3", true), ("172.16.0.1", true), ("172.31.255.255", true), ("172.32.0.1", false), ("192.168.1.1", true),
+    ("100.64.0.1", true), ("100.128.0.1", false), ("169.254.1.1", true), ("192.0.2.1", false), ("8.8.8.8", false),
+  ])
+  func `private addresses are known`(text: String, isPrivate: Bool) throws {
+    #expect(try #require(IPv4Address(text)).isPrivate == isPrivate)
+  }
 }

@@ -49,4 +49,13 @@ struct IPv6AddressTests {
     let (one, other) = (try #require(IPv6Prefix(one)), try #require(IPv6Prefix(other)))
     #expect(one.overlaps(other) == overlaps && other.overlaps(one) == overlaps)
   }
+
+  @Test(arguments: [
+    ("fd00::1", true), ("fc00::1", true), ("fe80::1", true), ("febf::1", true), ("fec0::1", false),
+    ("2001:db8::1", false),
+    ("::1", false),
+  ])
+  func `private addresses are known`(text: String, isPrivate: Bool) throws {
+    #expect(try #require(IPv6Address(text)).isPrivate == isPrivate)
+  }
 }

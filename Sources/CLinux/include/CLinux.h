@@ -47,6 +47,17 @@ int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
 /// How many bytes the other end of a stream has not taken yet, its kernel's word for TCP (SIOCOUTQ).
 int clinux_undelivered(int fd);
 
+/// Asks that errors which others report about what this socket sends are kept for `clinux_read_error` (IP_RECVERR,
+/// IPV6_RECVERR); `family` is the socket's.
+int clinux_keep_errors(int fd, int family);
+
+/// How many routers what this socket sends may pass (IP_TTL, IPV6_UNICAST_HOPS).
+int clinux_set_hop_limit(int fd, int family, int limit);
+
+/// Takes an error off the socket's queue (MSG_ERRQUEUE): where to what had been sent, and who has reported the error
+/// (`reporter->ss_family` is 0 if that was this host). -EAGAIN if there is none. 1: the hop limit was reached; 0: another error.
+int clinux_read_error(int fd, struct sockaddr_storage *destination, struct sockaddr_storage *reporter);
+
 /// Closes every descriptor from `first` on.
 int clinux_close_from(unsigned int first);
 
