@@ -132,6 +132,7 @@ final class PacketPump {
     links.update(peers)
     // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on.
     if update.partial == true { for address in links.links.keys { ask(who: address) } }
+    unlocated.dropOutdated(at: .now())
     for address in unlocated.addresses {
       guard let peer = peers.peers[address] else { continue }
       for packet in unlocated.take(address) { packet.withUnsafeBytes { sendCopy(of: $0, to: peer) } }

@@ -56,7 +56,7 @@ struct UnlocatedPackets {
 
   /// Keeps a packet, its offload header in front. True: the relay is to be asked.
   mutating func add(_ packet: UnsafeRawBufferPointer, for destination: IPv4Address, at now: Instant) -> Bool {
-    makeRoom(at: now)
+    if entries.count >= Self.maximumEntries { dropOutdated(at: now) }
     if case .asked(var packets, let since) = entries[destination],
       now.since(since) < Self.validity || missed.contains(destination)
     {
@@ -75,7 +75,7 @@ struct UnlocatedPackets {
   mutating func markAbsent(_ address: IPv4Address, at now: Instant) -> [[UInt8]] {
     // The relay's word is too early.
     if missed.contains(address) { return [] }
-    makeRoom(at: now)
+    if entries.count >= Self.maximumEntries { dropOutdated(at: now) }
     let former = entries[address]
     guard entries.count < Self.maximumEntries || former != nil else { return [] }
     entries[address] = .absent(until: now.advanced(by: Self.validity))
@@ -95,8 +95,9 @@ struct UnlocatedPackets {
     replies.allow(at: now)
   }
 
-  private mutating func makeRoom(at now: Instant) {
-    guard entries.count >= Self.maximumEntries else { return }
+  /// Forgets what the relay has not answered in time: whoever takes the address later is not whom the packets were for.
+  mutating func dropOutdated(at now: Instant) {
+    if entries.isEmpty { return }
     entries = entries.filter { address, entry in
       switch entry {
       case .asked(_, let since): now.since(since) < Self.validity || missed.contains(address)

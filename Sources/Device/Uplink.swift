@@ -291,6 +291,7 @@ final class Uplink: EventHandler, DialerDelegate {
 
   /// Other servers to join, from the next attempt on, which comes at once if there is no connection and none is being made.
   func setServers(_ servers: [(host: String, port: UInt16)]) {
+    if case .servers(let former) = settings.route, former.elementsEqual(servers, by: ==) { return }
     settings.route = .servers(servers)
     guard case .idle = phase else { return }
     generation += 1
@@ -368,13 +369,20 @@ final class Uplink: EventHandler, DialerDelegate {
       idle: welcome.idleKeepalive.map { duration($0, Self.idleKeepaliveRange) })
   }
 
-  private func checkLater(_ generation: Int) {
+  /// Looks after the connection soon, and then again and again: often even on an idle one, to notice that this host has slept.
+  private func checkLater(_ generation: Int, after last: Instant = .now()) {
     events.schedule(after: terms.checkInterval) { [weak self] in
       guard let self, self.generation == generation, let connection = self.connection else { return }
-      if let silence = connection.check(at: .now(), self.terms) {
-        self.lose(.broken("no sign of life from the relay for \(Int(silence.seconds)) s"))
-      } else {
-        self.checkLater(generation)
+      let now = Instant.now()
+      do throws(FrameConnection.Lifelessness) {
+        try connection.check(at: now, wasAway: self.terms.isAbsence(now.since(last)), self.terms)
+        self.checkLater(generation, after: now)
+      } catch {
+        switch error {
+        case .silent(let time): self.lose(.broken("no sign of life from the relay for \(Int(time.seconds)) s"))
+        case .stalled(let time):
+          self.lose(.broken("the rest of a frame has not come from the relay for \(Int(time.seconds)) s"))
+        }
       }
     }
   }

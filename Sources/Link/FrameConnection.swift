@@ -28,6 +28,12 @@ public final class FrameConnection: @unchecked Sendable {
   private var receivedData = 0
   var keepalive = Keepalive()
   private var terms: KeepaliveTerms?
+  /// When `check` is to be called the next time, unless `onUse` is called before.
+  public private(set) var nextCheck = Instant(nanoseconds: 0)
+  /// Called when data goes after no look was due for long. To be set before `attach`.
+  public var onUse: (() -> Void)?
+  /// Whether `onUse` is to be called for data that comes; for data that is sent, `Sending` has another.
+  private var isQuiet = false
   /// Payloads longer than this, in bytes, are refused as soon as their header is here, whatever their type allows.
   public var payloadLimit = FrameHeader.maximumPayload
 
@@ -45,6 +51,7 @@ public final class FrameConnection: @unchecked Sendable {
     var unsentLimit = UnsentLimit()
     var sent = Traffic()
     var sentData = 0
+    var isQuiet = false
   }
 
   /// What went one way.
@@ -178,7 +185,10 @@ public final class FrameConnection: @unchecked Sendable {
     _ deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
   ) throws(WireError) {
     received.frames += 1
-    if !header.type.isSealedByLink { receivedData += 1 }
+    if !header.type.isSealedByLink {
+      receivedData += 1
+      if isQuiet { beUsed() }
+    }
     guard header.type.isSealedByLink, receiveSeal != nil else { return try deliver(frame, header) }
     guard let (frame, header) = receiveSeal!.open(frame, header) else { throw .notAuthentic(header.type) }
     try deliver(frame, header)
@@ -198,6 +208,7 @@ public final class FrameConnection: @unchecked Sendable {
     kept.bytes.copyMemory(from: rest)
     kept.filled = rest.count
     kept.needed = needed
+    kept.since = lastReceived
     partial = kept
   }
 
@@ -214,28 +225,61 @@ public final class FrameConnection: @unchecked Sendable {
     }
   }
 
-  /// Gives back the send queue's memory if nothing waits. To be called now and then.
-  public func trim() {
-    sending.withLock { $0.queue.trim() }
+  /// Why a connection is at its end.
+  public enum Lifelessness: Error, Sendable {
+    /// There was no sign of life for so long.
+    case silent(Duration)
+    /// The rest of a frame did not come for so long.
+    case stalled(Duration)
   }
 
-  /// Looks after the other end's life, to be called every `terms.checkInterval`: asks for a sign of it when that is due.
-  /// Returns for how long there has been none if it is dead.
-  public func check(at now: Instant, _ terms: KeepaliveTerms) -> Duration? {
+  /// Looks after the other end's life, to be called at `nextCheck`, or more often: asks for a sign of it when that is due.
+  /// `wasAway`: nobody could look for so long that an answer may lie in the socket still (`KeepaliveTerms.isAbsence`).
+  public func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) throws(Lifelessness) {
     precondition(loop.isCurrent)
-    trim()
     if self.terms != terms {
       self.terms = terms
       descriptor.setUserTimeout(terms.deadline)
     }
-    let dataFrames = receivedData + sending.withLock { $0.sentData }
-    switch keepalive.check(at: now, received: lastReceived, dataFrames: dataFrames, terms) {
-    case .fine: return nil
-    case .ask:
-      sendPing()
-      return nil
-    case .dead: return now.since(lastReceived)
+    let sentData = trim()
+    switch keepalive.check(
+      at: now, received: lastReceived, dataFrames: receivedData + sentData, wasAway: wasAway, terms)
+    {
+    case .fine: break
+    case .ask: sendPing()
+    case .dead: throw .silent(now.since(lastReceived))
     }
+    if let partial, !wasAway, now.since(partial.since) >= Self.frameTime { throw .stalled(now.since(partial.since)) }
+    nextCheck = keepalive.nextCheck(after: now, received: lastReceived, terms)
+    let isQuiet = keepalive.isQuiet(at: now, terms)
+    guard isQuiet != self.isQuiet else { return }
+    self.isQuiet = isQuiet
+    let hasSentMore = sending.withLock { sending in
+      sending.isQuiet = isQuiet
+      return sending.sentData != sentData
+    }
+    if hasSentMore { beUsed() }
+  }
+
+  /// Gives back the send queue's memory if nothing waits. Returns how many frames of data were sent so far.
+  @discardableResult
+  public func trim() -> Int {
+    sending.withLock { sending in
+      sending.queue.trim()
+      return sending.sentData
+    }
+  }
+
+  /// How long a whole frame may take to come, once it has begun.
+  static let frameTime = Duration.seconds(60)
+
+  /// Data goes again.
+  private func beUsed() {
+    guard isQuiet else { return }
+    isQuiet = false
+    sending.withLock { $0.isQuiet = false }
+    nextCheck = Instant(nanoseconds: 0)
+    onUse?()
   }
 
   /// Asks for a sign of life at once; without one within `patience`, `check` has the other end for dead.
@@ -269,6 +313,10 @@ public final class FrameConnection: @unchecked Sendable {
       guard !sending.isClosed else { return }
       sending.sent.frames += run.frames
       sending.sentData += run.frames
+      if sending.isQuiet {
+        sending.isQuiet = false
+        loop.post { self.beUsed() }
+      }
       var sent = 0
       if sending.queue.isEmpty {
         guard

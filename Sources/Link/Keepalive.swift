@@ -16,6 +16,9 @@ public struct KeepaliveTerms: Sendable, Equatable {
   /// How often both ends look after their connections. What follows makes up for the time that a look may be late.
   public var checkInterval: Duration { min(base / 4, .seconds(1)) }
 
+  /// Whether a look that comes so long after the one before means that nobody could look: an answer may lie in the socket still.
+  public func isAbsence(_ gap: Duration) -> Bool { gap > max(base, .seconds(1)) }
+
   /// How long the first question may go without any answer.
   var patience: Duration { base * 3 / 2 }
 
@@ -46,23 +49,24 @@ struct Keepalive: Sendable {
     case dead
   }
 
-  private var lastCheck: Instant?
+  private var hasChecked = false
   /// The first question that nothing has come after, and how long to wait for that.
   private var asked: (at: Instant, patience: Duration)?
   private var isOurTurn = true
   private var dataFrames = 0
   private var lastData = Instant(nanoseconds: 0)
 
-  /// To be called every `terms.checkInterval`. `received` is when bytes last came, `dataFrames` how many frames of data
-  /// have gone either way so far.
-  mutating func check(at now: Instant, received: Instant, dataFrames: Int, _ terms: KeepaliveTerms) -> Verdict {
-    // Nobody looked for so long: an answer may lie in the socket still.
-    let wasAway = lastCheck.map { now.since($0) > max(terms.base, .seconds(1)) } ?? false
-    if lastCheck == nil || dataFrames != self.dataFrames {
+  /// To be called by `nextCheck`, and within `terms.checkInterval` once data goes after a while without. `received` is when
+  /// bytes last came, `dataFrames` how many frames of data have gone either way so far. `wasAway`: nobody could look for
+  /// so long that an answer may lie in the socket still.
+  mutating func check(
+    at now: Instant, received: Instant, dataFrames: Int, wasAway: Bool = false, _ terms: KeepaliveTerms
+  ) -> Verdict {
+    if !hasChecked || dataFrames != self.dataFrames {
       self.dataFrames = dataFrames
       lastData = now
     }
-    lastCheck = now
+    hasChecked = true
     if let (since, patience) = asked {
       if received <= since {
         if wasAway { return ask(at: now, terms.patience) }
@@ -70,10 +74,25 @@ struct Keepalive: Sendable {
       }
       asked = nil
     }
-    let interval = terms.interval(quiet: now.since(lastData))
-    let due = isOurTurn ? interval - terms.checkInterval : interval + (interval - terms.base) / 4
-    guard wasAway || now.since(received) >= due else { return .fine }
+    guard wasAway || now.since(received) >= dueSilence(at: now, terms) else { return .fine }
     return ask(at: now, terms.patience)
+  }
+
+  /// The silence after which this side asks.
+  private func dueSilence(at now: Instant, _ terms: KeepaliveTerms) -> Duration {
+    let interval = terms.interval(quiet: now.since(lastData))
+    return isOurTurn ? interval - terms.checkInterval : interval + (interval - terms.base) / 4
+  }
+
+  /// When to look again after a look at `now`, unless data goes before.
+  func nextCheck(after now: Instant, received: Instant, _ terms: KeepaliveTerms) -> Instant {
+    let soonest = now.advanced(by: terms.checkInterval)
+    return asked == nil ? max(soonest, received.advanced(by: dueSilence(at: now, terms))) : soonest
+  }
+
+  /// Whether no data has gone for so long that the questions are rare.
+  func isQuiet(at now: Instant, _ terms: KeepaliveTerms) -> Bool {
+    terms.interval(quiet: now.since(lastData)) > terms.base
   }
 
   /// Takes note of a question that is asked out of turn: without an answer within `patience`, the other end is dead.

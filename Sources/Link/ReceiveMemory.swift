@@ -26,6 +26,8 @@ public final class ReceiveMemory {
 /// The beginning of a frame whose rest is still on its way.
 final class PartialFrame {
   private let memory = RawBuffer(count: FrameHeader.maximumFrame)
+  /// When its first bytes came.
+  var since = Instant(nanoseconds: 0)
   /// How many bytes are here.
   var filled = 0
   /// How many the frame has, once its header is here.

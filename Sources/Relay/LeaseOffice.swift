@@ -11,6 +11,13 @@ struct LeaseOffice: Sendable {
   let registry: Registry
   /// How long a device must have been away before another may get its address.
   let age: Duration
+  let pause: ReclaimPause
+
+  init(registry: Registry, age: Duration, returnTime: Duration) {
+    self.registry = registry
+    self.age = age
+    pause = ReclaimPause(age: age, returnTime: returnTime)
+  }
 
   /// How a device stands.
   enum Claim {
@@ -107,6 +114,7 @@ struct LeaseOffice: Sendable {
   private func reclaim(
     from pool: LeasePool, _ transaction: borrowing Transaction, at now: Int64, into grant: inout Grant
   ) throws(StoreError) {
+    guard pause.isOver(at: .now()) else { return }
     let count = 64
     let limit = now - age.components.seconds
     var leases: [Lease] = []
@@ -117,7 +125,7 @@ struct LeaseOffice: Sendable {
           grant.inUse.append(lease.key)
           continue
         }
-        try transaction.dropLease(at: lease.address)
+        try transaction.reclaimLease(at: lease.address)
         grant.address = lease.address
         grant.reclaimed = lease
         return

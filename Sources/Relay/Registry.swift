@@ -14,6 +14,10 @@ final class Registry: Sendable {
   // Guarded by its lock.
   private let state: Mutex<State>
 
+  /// Held while everybody is told something, without the lock that frames may wait for: so that none hears the older of two
+  /// words last.
+  private let telling = Mutex<Void>(())
+
   private struct State {
     var network: RelayNetwork
     var roster: Roster
@@ -156,8 +160,8 @@ final class Registry: Sendable {
     state.withLock { state in
       state.network.pool = state.network.pool.with(prefix)
       directory.grow(to: prefix)
-      renewTerms(state)
     }
+    renewTerms()
   }
 
   /// Forgets a session that has ended. One that is not the live session of `deviceID` (any more) is none to forget.
@@ -215,20 +219,19 @@ final class Registry: Sendable {
 
   /// Tells every device the present terms of its lease.
   func renewTerms() {
-    state.withLock { renewTerms($0) }
-  }
-
-  private func renewTerms(_ state: State) {
-    for member in state.roster.members.values {
-      member.send(ControlMessage.welcome(welcome(member.session, member.address, state.network)).frame())
+    telling.withLock { _ in
+      let (members, network) = state.withLock { (Array($0.roster.members.values), $0.network) }
+      for member in members {
+        member.send(ControlMessage.welcome(welcome(member.session, member.address, network)).frame())
+      }
     }
   }
 
   /// Sends a message to everybody.
   func tell(_ message: ControlMessage) {
     let frame = message.frame()
-    state.withLock { state in
-      for member in state.roster.members.values { member.send(frame) }
+    telling.withLock { _ in
+      for member in state.withLock({ Array($0.roster.members.values) }) { member.send(frame) }
     }
   }
 

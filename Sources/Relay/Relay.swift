@@ -44,7 +44,8 @@ public final class Relay: @unchecked Sendable {
     let registry = Registry(settings: live)
     self.registry = registry
     let desk = AdmissionDesk(
-      settings.store, LeaseOffice(registry: registry, age: settings.leaseAge), mode: settings.admission, logger: logger)
+      settings.store, LeaseOffice(registry: registry, age: settings.leaseAge, returnTime: settings.returnTime),
+      mode: settings.admission, logger: logger)
     self.desk = desk
     var events: [EventLoop] = []
     for _ in 0..<settings.threads { events.append(try EventLoop()) }
@@ -70,8 +71,10 @@ public final class Relay: @unchecked Sendable {
 
   /// Begins to serve, on threads of its own.
   public func start() {
+    watchClock()
     threads = loops.enumerated().map { index, loop in
       loop.startChecking()
+      loop.noteWhoIsIn(every: settings.seenInterval)
       return SystemThread.start(name: "relay-\(index)") { loop.events.run() }
     }
   }

@@ -20,13 +20,16 @@ final class RelayLoop: @unchecked Sendable {
   let memory = ReceiveMemory()
   let forwarder: Forwarder
   private(set) var sessions: [ObjectIdentifier: Session] = [:]
-  /// Those of them that have not joined.
-  private var strangers: [ObjectIdentifier: Session] = [:]
+  /// Those of them that have not joined. A flood of connections that never do must not keep those out that do: the worst gives
+  /// way, since an honest device is through within a few round trips.
+  private var strangers = Strangers<Session>()
   /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond. A whole site may be
   /// behind one address, and all of it comes back at once.
   private var greetings = SourceLimits(perSecond: 500, burst: 4000)
   private(set) var counters = RelayCounters()
-  private var round = CheckRound()
+  private var looks = LookSchedule<Session>()
+  /// When it was noticed the last time that nobody could look after the sessions for long.
+  private var lastAbsence = Instant(nanoseconds: 0)
   private var lines = RateLimit(perSecond: 1, burst: 20)
   private var comings = RateLimit(perSecond: 5, burst: 300)
   private var memoryLines = RateLimit(perSecond: 1.0 / 60, burst: 1)
@@ -58,9 +61,10 @@ final class RelayLoop: @unchecked Sendable {
     let session = Session(connection, origin: origin, loop: self)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
+      session.lookPlace = looks.add(session)
       if draining != nil { return session.end(drainRefusal) }
-      strangers[ObjectIdentifier(session)] = session
-      makeRoomForStrangers()
+      strangers.add(session, from: session.origin.host)
+      if strangers.count > live.now.maximumStrangers { strangers.worst?.giveWay() }
       do {
         try connection.attach(session)
       } catch {
@@ -71,39 +75,29 @@ final class RelayLoop: @unchecked Sendable {
   }
 
   func forget(_ session: Session) {
-    sessions[ObjectIdentifier(session)] = nil
-    strangers[ObjectIdentifier(session)] = nil
+    if sessions.removeValue(forKey: ObjectIdentifier(session)) != nil, let place = session.lookPlace {
+      looks.remove(at: place)
+      session.lookPlace = nil
+    }
+    strangers.remove(session, from: session.origin.host)
     hasAnswered(session)
   }
 
   /// The session has joined, or waits for an operator.
   func welcome(_ session: Session) {
-    strangers[ObjectIdentifier(session)] = nil
-  }
-
-  /// A flood of connections that never join must not keep those out that do: of the address that most of them come from, the
-  /// one that has been about to join for longest gives way, since an honest device is through within a few round trips.
-  private func makeRoomForStrangers() {
-    guard strangers.count > live.now.maximumStrangers else { return }
-    sendStrangerAway()
+    strangers.remove(session, from: session.origin.host)
   }
 
   /// Ends some connections that have not joined in the time that an honest device needs, so that others find a place. From any
   /// thread.
   func makeRoom() {
     events.post { [self] in
-      for _ in 0..<RelaySettings.strangersAtOnce { sendStrangerAway(after: RelaySettings.patience) }
+      let limit = Instant.now()
+      for _ in 0..<RelaySettings.strangersAtOnce {
+        guard let worst = strangers.worst, limit.since(worst.since) >= RelaySettings.patience else { return }
+        worst.giveWay()
+      }
     }
-  }
-
-  /// Ends one that has been about to join for at least `time`, if there is one.
-  private func sendStrangerAway(after time: Duration = .zero) {
-    let now = Instant.now()
-    let strangers = strangers.values.filter { now.since($0.since) >= time }
-    var counts: [String: Int] = [:]
-    for session in strangers { counts[session.origin.host, default: 0] += 1 }
-    let worst = counts.values.max()
-    strangers.filter { counts[$0.origin.host] == worst }.min { $0.since < $1.since }?.giveWay()
   }
 
   /// Whether one more handshake may be begun from there.
@@ -126,16 +120,39 @@ final class RelayLoop: @unchecked Sendable {
     if !isEnding { onChange() }
   }
 
-  /// Looks after all sessions now and then, from now on.
+  /// Looks after those sessions for which it is time, from now on.
   func startChecking() {
-    let terms = KeepaliveTerms(base: live.now.keepalive, idle: live.now.idleKeepalive)
-    events.schedule(after: terms.checkInterval / round.steps) { [self] in
-      let now = Instant.now()
-      for session in round.next(of: sessions) { session.check(at: now, terms) }
+    checkLater(lastLook: .now(), terms: terms)
+  }
+
+  private var terms: KeepaliveTerms {
+    let live = live.now
+    return KeepaliveTerms(base: live.keepalive, idle: live.idleKeepalive)
+  }
+
+  /// The next step of a round, so that a round takes `checkInterval`; `lastLook` is when the last step was to be.
+  private func checkLater(lastLook: Instant, terms former: KeepaliveTerms) {
+    let planned = lastLook.advanced(by: former.checkInterval / looks.steps)
+    events.schedule(after: planned.since(.now())) { [self] in
+      let (now, terms) = (Instant.now(), terms)
+      // The whole process was stopped, or the host slept: everybody may have said something that nobody has read yet.
+      if terms.isAbsence(now.since(planned)) { lastAbsence = now }
+      if lastAbsence == now || terms != former { looks.setAll() }
+      for session in looks.takeDue(at: now) {
+        let next = session.check(at: now, wasAway: session.lastLook < lastAbsence, terms)
+        session.lastLook = now
+        if let place = session.lookPlace { looks.set(next, at: place) }
+      }
       forwarder.refresh()
       checkMemory()
-      startChecking()
+      // Steps that are late are made up for, but not all at once.
+      checkLater(lastLook: max(planned, Instant(nanoseconds: now.nanoseconds - 50_000_000)), terms: terms)
     }
+  }
+
+  /// Has a session looked after soon.
+  func lookSoon(_ session: Session) {
+    if let place = session.lookPlace { looks.set(Instant(nanoseconds: 0), at: place) }
   }
 
   /// Changes how many bytes may wait for each destination. From any thread.

@@ -1,3 +1,4 @@
+internal import Link
 public import Store
 
 /// What a relay needs to know, as plain values.
@@ -23,6 +24,9 @@ public struct RelaySettings: Sendable {
   public var peerList: Int
   /// How many connections of one thread may be about to join at once.
   public var maximumStrangers = 4096
+  /// How long devices have to come back after a start, before a lease is taken away for want of use: as long as they may wait
+  /// between two attempts.
+  public var returnTime = Duration.seconds(30)
   /// How many bytes all that waits for destinations may take.
   public var memory: Int
   /// How many connections there may be at once.
@@ -53,10 +57,13 @@ public struct RelaySettings: Sendable {
     max(1, descriptors - min(descriptors / 2, 256))
   }
 
+  /// How often it is noted who is in.
+  var seenInterval: Duration { min(max(leaseAge / 4, .seconds(60)), .seconds(3600)) }
+
   /// A connection that has not joined by then is closed.
   static let handshakeTimeout = Duration.seconds(10)
-  /// How long a device that waits for an operator may be silent.
-  static let pendingSilence = Duration.seconds(60)
+  /// How a device that waits for an operator is asked for signs of life: it may be silent for a minute.
+  static let pendingTerms = KeepaliveTerms(base: .seconds(20))
   /// How many strangers make room at once when there is no place for further connections, and how long each may take first.
   static let strangersAtOnce = 16
   static let patience = Duration.seconds(1)

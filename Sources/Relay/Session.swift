@@ -22,11 +22,15 @@ final class Session: EventHandler, @unchecked Sendable {
   private(set) var state = State.greeting {
     didSet {
       if case .joined(_, let address) = state { leased = address } else { leased = nil }
+      loop.lookSoon(self)
     }
   }
   /// The address of a session that has joined, for the data path: to look at `state` is to copy all that it holds.
   private var leased: IPv4Address?
   let since = Instant.now()
+  /// For the loop's schedule: the session's place in it, and when it was looked after the last time.
+  var lookPlace: Int?
+  var lastLook = Instant.now()
   private(set) var roundTrip: Duration?
   /// The relay's key that the device has been shown.
   private var shownKey: PublicKey?
@@ -35,6 +39,8 @@ final class Session: EventHandler, @unchecked Sendable {
   private var syncs = RateLimit(perSecond: 1, burst: 2)
   private var hasSyncWaiting = false
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
+  /// How often the device may ask who has an address: at once for all whom it may be told of.
+  private var questions = RateLimit(perSecond: 200, burst: Double(Member.maximumWatched))
   /// How often the device may be told that somebody is not there.
   var notices = RateLimit(perSecond: 200, burst: 200)
 
@@ -58,6 +64,7 @@ final class Session: EventHandler, @unchecked Sendable {
     self.origin = origin
     self.loop = loop
     place = loop.bounds.connections.occupy()
+    connection.onUse = { [unowned self] in self.loop.lookSoon(self) }
     // Strangers get little memory.
     connection.payloadLimit = FrameType.handshake.maximumPayload
   }
@@ -118,7 +125,7 @@ final class Session: EventHandler, @unchecked Sendable {
     switch message {
     case .sync: resend(applicant.deviceID)
     case .locate(let question):
-      guard notices.allow(at: .now()) else { return }
+      guard questions.allow(at: .now()) else { return }
       loop.registry.locate(question.address, for: self, applicant.deviceID)
     case .nextKey(let notice):
       guard keyChanges.allow(at: .now()) else {
@@ -306,23 +313,28 @@ final class Session: EventHandler, @unchecked Sendable {
 
   // MARK: Signs of life
 
-  /// Looks after a session now and then: asks a silent one for a sign of life, and ends a dead one.
-  func check(at now: Instant, _ terms: KeepaliveTerms) {
+  /// Looks after a session: asks a silent one for a sign of life, and ends a dead one. `wasAway`: nobody could for long.
+  /// Returns when to look again, unless something happens before.
+  func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) -> Instant {
     switch state {
     case .joined:
-      guard let silence = connection.check(at: now, terms) else { return }
-      end(Refusal(.silent, "no sign of life for \(Int(silence.seconds)) s"))
+      do throws(FrameConnection.Lifelessness) {
+        try connection.check(at: now, wasAway: wasAway, terms)
+        return connection.nextCheck
+      } catch {
+        end(Refusal(.silent, error.text))
+      }
     case .pending:
-      connection.trim()
       // Somebody who waits for a person may take long, but not longer than its connection.
-      let silence = now.since(connection.lastReceived)
-      if silence >= RelaySettings.pendingSilence {
-        finish("no sign of life for \(Int(silence.seconds)) s")
-      } else if silence >= RelaySettings.pendingSilence / 3 {
-        connection.sendPing()
+      do throws(FrameConnection.Lifelessness) {
+        try connection.check(at: now, wasAway: wasAway, RelaySettings.pendingTerms)
+        return connection.nextCheck
+      } catch {
+        finish(error.text)
       }
     case .greeting, .proving:
-      guard now.since(since) >= RelaySettings.handshakeTimeout else { return }
+      let limit = since.advanced(by: RelaySettings.handshakeTimeout)
+      guard now >= limit else { return limit }
       loop.limited {
         $0.notice("\(origin.name): has not joined within \(Int(RelaySettings.handshakeTimeout.seconds)) s; closed")
       }
@@ -330,6 +342,7 @@ final class Session: EventHandler, @unchecked Sendable {
     case .deciding, .waiting, .ended:
       break
     }
+    return Instant(nanoseconds: .max)
   }
 
   private func learn(from pong: UnsafeRawBufferPointer) {
@@ -392,6 +405,15 @@ final class Session: EventHandler, @unchecked Sendable {
     case .joined(let applicant, let address): "\(applicant.deviceID) (\(address), \(origin.name))"
     case .pending(let applicant): "\(applicant.deviceID) (\(origin.name))"
     default: origin.name
+    }
+  }
+}
+
+extension FrameConnection.Lifelessness {
+  fileprivate var text: String {
+    switch self {
+    case .silent(let time): "no sign of life for \(Int(time.seconds)) s"
+    case .stalled(let time): "the rest of a frame did not come for \(Int(time.seconds)) s"
     }
   }
 }

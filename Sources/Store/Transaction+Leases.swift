@@ -65,17 +65,19 @@ extension Transaction {
   /// last one has ended.
   public func freeAddress(in pool: LeasePool) throws(StoreError) -> IPv4Address? {
     while let address = pool.nextFreelyLeasable(from: connection.freeSearch.start(in: pool.prefix)) {
+      if try lease(at: address) == nil {
+        connection.freeSearch.begin(at: Int64(address.bits), in: pool.prefix)
+        return address
+      }
       // Where the addresses from this one on that are leased without a gap come to their end.
       let end = try connection.rows(
         """
         SELECT address FROM leases AS last WHERE address >= ?1
         AND NOT EXISTS (SELECT 1 FROM leases WHERE address = last.address + 1)
-        AND EXISTS (SELECT 1 FROM leases WHERE address = ?1)
         ORDER BY address LIMIT 1
         """, .address(address)
       ) { $0.integer(0) }.first
-      connection.freeSearch.begin(at: end.map { $0 + 1 } ?? Int64(address.bits), in: pool.prefix)
-      if end == nil { return address }
+      connection.freeSearch.begin(at: (end ?? Int64(address.bits)) + 1, in: pool.prefix)
     }
     connection.freeSearch.begin(at: Int64(pool.prefix.broadcast.bits), in: pool.prefix)
     return nil
@@ -97,6 +99,11 @@ extension Transaction {
   public func pinLease(at address: IPv4Address, _ isPinned: Bool) throws(StoreError) {
     try connection.run(
       "UPDATE leases SET pinned = ?2 WHERE address = ?1", .address(address), .integer(isPinned ? 1 : 0))
+  }
+
+  /// Takes a lease's address away, which is another device's next: a search for a free one need not come back to it.
+  public func reclaimLease(at address: IPv4Address) throws(StoreError) {
+    try connection.run("DELETE FROM leases WHERE address = ?", .address(address))
   }
 
   /// Frees an address, if somebody has it.

@@ -96,7 +96,7 @@ final class RelayDaemon {
       daemon.logger.error("the pool stays as it is: \(error)")
       setting = commands.settings.pool
     case nil:
-      daemon.logger.error("the pool stays as it is: the disk takes too long; reload again, or restart")
+      daemon.logger.error("the disk takes too long to note the larger pool, which may still come; reload again to see")
       setting = commands.settings.pool
     }
   }

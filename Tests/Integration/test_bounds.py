@@ -306,7 +306,7 @@ def test_a_clock_that_jumps_is_nothing_to_sessions(flat):
     """Ten years ahead and back, and a day before the true time: everybody stays in; invites go by the clock."""
     lab = flat(3)
     clock = WallClock(lab)
-    lab.start_relay("--config", config(lab, keepalive="500ms"), admission="invite", env=clock.environment)
+    relay = lab.start_relay("--config", config(lab, keepalive="500ms"), admission="invite", env=clock.environment)
     a, b, c = lab.devices
 
     def invite(*options):
@@ -336,6 +336,8 @@ def test_a_clock_that_jumps_is_nothing_to_sessions(flat):
         assert lab.relay.status()["relay"]["online"] == 2
         assert all(node.status()["device"]["joins"] == 1 for node in (a, b))
     assert lost() == []
+    for way in ("ahead", "back"):
+        until(lambda way=way: f"s {way}: sessions go on" in relay.log, f"the jump {way} is told")
 
     clock.jump(TEN_YEARS)
     refused = c.mnedc("mnedc-join", short, "--device-id", "d3", "--config", lab.directory / "d3.yaml", check=False)

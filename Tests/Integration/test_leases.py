@@ -199,6 +199,9 @@ def test_a_full_pool_takes_back_what_is_old_and_nothing_else(flat):
     with contextlib.closing(sqlite3.connect(lab.directory / "relay.state" / "relay.db")) as database, database:
         database.execute("UPDATE leases SET last_used = last_used - 2 * 86400 - 60")
     lab.start_relay("--config", config)
+    # The device may be on its way back.
+    fails(lab["d2"], says=full)
+    time.sleep(30)
     start(lab["d2"])
     assert lab["d2"].virtual_address() == "10.0.0.2" and list(leases(lab)) == ["d2"]
     fails(lab["d1"], says=full)

@@ -15,6 +15,10 @@ import Testing
     var isWhole = true
     /// Whether each end's process runs.
     var runs = [true, true]
+    /// When each end's process could look the last time, and when end 0, which looks no more often than it has to, is to look.
+    var lastTurn: [Instant]
+    var nextLook = Instant(nanoseconds: 0)
+    var hasNewData = false
     /// When each end asked.
     var questions: [[Instant]] = [[], []]
     var deaths: [Instant?] = [nil, nil]
@@ -22,6 +26,7 @@ import Testing
     init(_ terms: KeepaliveTerms) {
       self.terms = terms
       received = [now, now]
+      lastTurn = [now, now]
     }
 
     /// Lets time pass: the looks of the two ends fall in between each other's.
@@ -39,11 +44,21 @@ import Testing
     /// A frame of data goes from end 0 to end 1.
     mutating func move() {
       dataFrames += 1
+      hasNewData = true
       if isWhole, runs[1] { received[1] = now }
     }
 
     private mutating func look(_ side: Int) {
-      switch ends[side].check(at: now, received: received[side], dataFrames: dataFrames, terms) {
+      let wasAway = terms.isAbsence(now.since(lastTurn[side]))
+      lastTurn[side] = now
+      if side == 0 {
+        guard wasAway || now >= nextLook || hasNewData && ends[0].isQuiet(at: now, terms) else { return }
+        hasNewData = false
+      }
+      defer { if side == 0 { nextLook = ends[0].nextCheck(after: now, received: received[0], terms) } }
+      switch ends[side].check(
+        at: now, received: received[side], dataFrames: dataFrames, wasAway: wasAway, terms)
+      {
       case .fine: break
       case .ask:
         ends[side].hasAsked()

@@ -28,7 +28,8 @@ public final class TestRelay: Sendable {
   public init(
     pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
     fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil,
-    port: UInt16 = 0, threads: Int = 2, maximumStrangers: Int = 4096, admission: AdmissionMode = .open,
+    port: UInt16 = 0, threads: Int = 2, maximumStrangers: Int = 4096, returnTime: Duration = .zero,
+    admission: AdmissionMode = .open,
     keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, peerList: Int = 1000,
     connections: Int = .max
   ) throws {
@@ -43,6 +44,7 @@ public final class TestRelay: Sendable {
       idleKeepalive: idleKeepalive ?? keepalive, queueLimit: 4 << 20, threads: threads, peerList: peerList,
       connections: connections)
     settings.maximumStrangers = maximumStrangers
+    settings.returnTime = returnTime
     relay = try Self.start(settings, on: listen)
   }
 

@@ -65,7 +65,7 @@ struct RelayLoad: ParsableCommand {
     let idle = try relay.anonymousMemory()
     let idleUse = try Measurement.take(relay, own) { sleep(for: .seconds(seconds)) }
 
-    // Every session has spoken, and is not asked for a sign of life, once it counts.
+    // Most sessions have spoken once it counts; with many devices, some of them are still asked for a sign of life.
     load.begin(size)
     _ = load.pace(rate, for: .seconds(seconds), size: size)
     try load.settle()
