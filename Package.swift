@@ -45,6 +45,7 @@ let package = Package(
         "Config", "Control", "Device", "Identity", "Link", "Noise", "SystemIO", "Tun", "Wire", .argumentParser,
         .logging, .systemPackage,
       ]),
+    .target(name: "Listing", dependencies: ["Control", "Program"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
@@ -58,7 +59,8 @@ let package = Package(
         .logging, .systemPackage,
       ]),
     .executableTarget(
-      name: "mnedc-peers", dependencies: ["Control", "Program", .argumentParser]),
+      name: "mnedc-peers",
+      dependencies: ["Config", "Control", "Listing", "Program", "SystemIO", .argumentParser, .systemPackage]),
     .executableTarget(
       name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", "Wire", .argumentParser]),
 
@@ -96,6 +98,7 @@ let package = Package(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
+    .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
     .testTarget(name: "ProgramTests", dependencies: ["Program", "SystemIO", .logging]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),

@@ -68,6 +68,7 @@ enum Schema {
     one("join.state", \.settings.join.state, .directory, .device(.restart)),
     one("join.cipher", \.settings.join.cipher, .cipher, .both(.restart)),
     mapping("join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey, .both(.live)),
+    command("join.on-peer", \.settings.join.onPeer, .both(.live)),
 
     list("relay.listen", \.settings.relay.listen, .listen, .relay(.restart)),
     one("relay.pool", \.settings.relay.pool, .pool, .relay(.live)),
@@ -134,6 +135,16 @@ enum Schema {
         if let values = decoder.values(node, kind) { decoder.draft[keyPath: field] = values }
       },
       written: { .values($0[keyPath: field].map { kind.text($0) }) })
+  }
+
+  /// A program's path, or a list of it and its arguments.
+  private static func command(_ path: String, _ field: any DraftField<[String]>, _ reach: Reach) -> SchemaKey {
+    key(
+      path, field, reach,
+      decode: { node, decoder in
+        if let words = decoder.command(node) { decoder.draft[keyPath: field] = words }
+      },
+      written: { .values($0[keyPath: field]) })
   }
 
   /// Names that are not ours to know, with a value each; no two have the same.

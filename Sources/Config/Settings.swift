@@ -35,6 +35,8 @@ public struct Settings: Equatable, Sendable {
     public var cipher = Cipher.auto
     /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
     public var peerKeys: [String: [UInt8]] = [:]
+    /// The program and its arguments that are run when something becomes of a peer; empty: none.
+    public var onPeer: [String] = []
 
     public init() {}
   }

@@ -130,6 +130,21 @@ extension SettingsDecoder {
     }
     return values
   }
+
+  /// A program's path alone, or a list of it and its arguments.
+  mutating func command(_ node: YAMLNode) -> [String]? {
+    guard case .sequence(let items) = node.content else { return value(node, .program).map { [$0] } }
+    guard let first = items.first else {
+      report(node.mark, "an empty list; expected \(ValueKind<String>.program.rule)")
+      return nil
+    }
+    let limit = 64
+    if items.count > limit { report(items[limit].mark, "more than \(limit) words") }
+    var words = [value(first, .program)]
+    for item in items.dropFirst().prefix(limit) { words.append(value(item, .argument)) }
+    return words.contains(nil) ? nil : words.compactMap { $0 }
+  }
+
   /// At most 1000 names with a value each; a name or a value given twice is a slip.
   mutating func mapping<Value: Hashable>(
     _ node: YAMLNode, _ nameKind: ValueKind<String>, _ kind: ValueKind<Value>

@@ -38,6 +38,7 @@ public final class Daemon: @unchecked Sendable {
         case .hangup: self?.reload { _ in }
         case .interrupt: self?.stop("interrupted")
         case .terminate: self?.stop("told to terminate")
+        case .windowChange: break
         }
       }
     } catch {
@@ -75,6 +76,14 @@ public final class Daemon: @unchecked Sendable {
       throw Failure(.systemError, "cannot listen at \(path): \(error)")
     }
   }
+
+  /// Tells who has subscribed at the local socket.
+  public func publish(_ event: PeerEventReport) {
+    control?.publish(event)
+  }
+
+  /// Whether anybody has.
+  public var hasSubscribers: Bool { control?.hasSubscribers ?? false }
 
   /// What `reload` and SIGHUP do from now on.
   public func reload(by reloading: Reloading) {

@@ -27,6 +27,12 @@ final class RelayCommands {
   private var device: Device?
   private var hostID: String?
 
+  // Owned by the main thread.
+  /// Of a relay whose host is a device.
+  var hook: PeerHook?
+  private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
+  private lazy var changes = PeerChanges(daemon) { [unowned self] in withPeers($0) }
+
   init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory) {
     self.settings = settings
     self.daemon = daemon
@@ -47,7 +53,9 @@ final class RelayCommands {
     case .status:
       RelayReports.status(daemon, relay, device) { answer(.report($0)) }
     case .peers:
-      relay.status { answer(.report(RelayReports.peers($0))) }
+      withPeers { answer(.report($0)) }
+    case .subscribe:
+      changes.begin { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: $0))) }
     case .key:
       let key = relay.publicKey
       answer(.report(KeyReport(role: .relay, key: KeyText.relay.text(key.bytes), fingerprint: key.fingerprint)))
@@ -87,6 +95,28 @@ final class RelayCommands {
       drain(relay, within: .milliseconds(milliseconds), answer)
     case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
+    }
+  }
+
+  /// Gives all that is known of the devices, on the main thread.
+  private func withPeers(_ reply: @escaping (PeersReport) -> Void) {
+    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
+    let reply = LoopBound(reply)
+    relay.status { [daemon, device] status in
+      let finish = { @Sendable (known: [PeerStatus]) in
+        daemon.events.post { reply.value(RelayReports.peers(status, known)) }
+      }
+      if let device { device.status { finish($0.peers) } } else { finish([]) }
+    }
+  }
+
+  /// The host's own device has told something of its peers.
+  func noticeChanges(_ events: [PeerEvent]) {
+    changes.notice()
+    guard let device else { return }
+    news.take(events) { [daemon] reply in
+      let reply = LoopBound(reply)
+      device.status { status in daemon.events.post { reply.value(status) } }
     }
   }
 

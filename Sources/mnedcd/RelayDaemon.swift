@@ -59,11 +59,15 @@ final class RelayDaemon {
     let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
     if let tun, let identity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      device = try Self.makeDevice(all, tun, relay, identity, daemon)
+      device = try Self.makeDevice(all, tun, relay, identity, daemon, commands)
     } else {
       device = nil
     }
     commands.serve(relay, device, hostID: identity?.deviceID)
+    if device != nil {
+      commands.hook = PeerHook(
+        all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)
+    }
     daemon.reload(by: Reloading(.relay, inForce: all, read: reread) { [unowned self] in apply(&$0) })
   }
 
@@ -78,6 +82,7 @@ final class RelayDaemon {
     device?.apply(
       DeviceChanges(queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join)))
     commands.settings = all.relay
+    commands.hook?.command = all.join.onPeer
   }
 
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
@@ -113,6 +118,7 @@ final class RelayDaemon {
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
     daemon.becomeReady("relay for \(pool) at \(places)")
     try daemon.run {
+      commands.hook?.stop()
       device?.stop()
       relay.stop()
       store.close()
@@ -258,8 +264,10 @@ final class RelayDaemon {
   }
 
   private static func makeDevice(
-    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon
+    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon,
+    _ commands: RelayCommands
   ) throws -> Device {
+    let commands = LoopBound(commands)
     let deviceID = identity.deviceID
     var settings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: identity.key, all.join), trust: OwnRelay(),
@@ -273,8 +281,10 @@ final class RelayDaemon {
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
         case .warning(let line):
           daemon.logger.warning("\(line)")
-        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .peers:
+        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining:
           break  // The relay knows its own host, and the host its relay.
+        case .peers(let events):
+          daemon.events.post { commands.value.noticeChanges(events) }
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
         case .failed(.configure(let error)):

@@ -25,8 +25,11 @@ enum RelayReports {
     }
   }
 
-  static func peers(_ status: RelayStatus) -> PeersReport {
+  /// `known` is what the relay's own device knows of the others.
+  static func peers(_ status: RelayStatus, _ known: [PeerStatus]) -> PeersReport {
     let own = status.sessions.first { $0.address == status.address }
+    let known = Dictionary(known.map { ($0.peer.address, $0) }) { first, _ in first }
+    let now = Instant.now()
     return PeersReport(
       network: status.pool.description,
       self: own.map {
@@ -36,11 +39,12 @@ enum RelayReports {
       },
       complete: true,
       peers: status.sessions.filter { $0.address != status.address }.map { session in
-        PeersReport.Peer(
-          address: session.address.description, address6: status.pool6?.address(of: session.address).description,
-          deviceId: session.deviceID, state: .online,
-          outerAddress: session.outerAddress, connected: Instant.now().since(session.since).roundedSeconds,
-          roundTripMs: session.roundTrip.map(\.milliseconds))
+        var peer = PeersReport.Peer(at: session.address, session.deviceID, in: status.pool6, state: .online)
+        peer.outerAddress = session.outerAddress
+        peer.connected = now.since(session.since).roundedSeconds
+        peer.relayRoundTripMs = session.roundTrip.map(\.milliseconds)
+        if let more = known[session.address], more.peer.deviceID == session.deviceID { peer.add(more) }
+        return peer
       })
   }
 }

@@ -157,7 +157,8 @@ import Testing
       .key, .invites, .pending, .devices, .uninvite(id: "0123abcd"), .approve("SHA256:x"), .deny("cam"),
       .revoke(deviceID: "cam"), .forget(deviceID: "cam"), .leases, .freeLease("10.0.0.7"),
       .pinLease(deviceID: "cam", address: nil), .pinLease(deviceID: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
-      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000),
+      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000), .fetch(milliseconds: 100),
+      .show(peer: "cam", milliseconds: 2000), .ping(peer: "10.0.0.7", milliseconds: 3_600_000),
       .invite(
         InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
     ] as [ControlCommand])
@@ -180,6 +181,9 @@ import Testing
     (#"{"version":1,"command":"revoke"}"#, "the member device_id is missing"),
     (#"{"version":1,"command":"drain","within_ms":99}"#, "within_ms is a whole number from 100 to 3600000"),
     (#"{"version":1,"command":"reload","within_ms":100}"#, "a request for reload has no member within_ms"),
+    (#"{"version":1,"command":"ping"}"#, "the member peer is missing"),
+    (#"{"version":1,"command":"fetch","within_ms":99}"#, "within_ms is a whole number from 100 to 3600000"),
+    (#"{"version":1,"command":"subscribe","peer":"x"}"#, "a request for subscribe has no member peer"),
     (#"{"version":1,"command":"approve","name":7}"#, "name is a text of 1 to 255 bytes"),
     (#"{"version":2,"command":"status"}"#, "this daemon answers requests of version 1"),
     (#"{"version":1,"command":"fly"}"#, "there is no such command; there are status, peers"),
@@ -192,6 +196,6 @@ import Testing
 
   @Test func `everybody may ask how it goes, and nobody else may change it`() {
     let open = ControlCommand.Name.allCases.filter(\.isForEverybody)
-    #expect(open == [.status, .peers, .key])
+    #expect(open == [.status, .peers, .fetch, .show, .ping, .subscribe, .key])
   }
 }

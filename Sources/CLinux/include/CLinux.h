@@ -50,6 +50,9 @@ int clinux_undelivered(int fd);
 /// Closes every descriptor from `first` on.
 int clinux_close_from(unsigned int first);
 
+/// How many columns and rows a terminal shows (TIOCGWINSZ).
+int clinux_terminal_size(int fd, uint16_t *columns, uint16_t *rows);
+
 /// Names the calling thread; at most 15 bytes count.
 int clinux_name_thread(const char *name);
 
