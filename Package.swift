@@ -99,7 +99,7 @@ let package = Package(
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
-    .testTarget(name: "ProgramTests", dependencies: ["Program", "SystemIO", .logging]),
+    .testTarget(name: "ProgramTests", dependencies: ["Control", "Program", "SystemIO", .logging]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(

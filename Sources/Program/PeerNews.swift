@@ -49,11 +49,19 @@ public final class PeerNews {
     for event in waiting {
       switch event {
       case .joined(let peer):
-        onEvent(PeerEventReport(.joined, time: now, peer: .init(at: peer.address, peer.deviceID, in: pool6, state: .online)))
+        onEvent(PeerEventReport(.joined, time: now, peer: Self.peer(peer, in: pool6, .online)))
       case .left(let peer):
-        onEvent(PeerEventReport(.left, time: now, peer: .init(at: peer.address, peer.deviceID, in: pool6, state: .unknown)))
+        onEvent(PeerEventReport(.left, time: now, peer: Self.peer(peer, in: pool6, .unknown)))
+      case .changed(let peer, let information):
+        var report = Self.peer(peer, in: pool6, .online)
+        report.add(information)
+        onEvent(PeerEventReport(.changed, time: now, peer: report))
       }
     }
     waiting = []
+  }
+
+  private static func peer(_ peer: Peer, in pool6: IPv6Prefix?, _ state: PeersReport.State) -> PeersReport.Peer {
+    PeersReport.Peer(at: peer.address, peer.deviceID, in: pool6, state: state)
   }
 }

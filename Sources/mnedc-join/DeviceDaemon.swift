@@ -23,6 +23,9 @@ final class DeviceDaemon: @unchecked Sendable {
 
   // Owned by the main thread.
   private var device: Device?
+  private lazy var peers = PeerCommands(daemon, device) { [unowned self] reply in
+    withStatus { reply(PeersReport($0)) }
+  }
   private lazy var news = PeerNews { [unowned self] event in
     daemon.publish(event)
     hook.take(event)
@@ -119,8 +122,10 @@ final class DeviceDaemon: @unchecked Sendable {
         report.device = DeviceReport(status)
         answer(.report(report))
       }
-    case .peers:
-      withStatus { answer(.report(PeersReport($0))) }
+    case .peers: peers.peers(answer)
+    case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
+    case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
+    case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
     case .subscribe:
       withStatus { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: PeersReport($0)))) }
     case .key:

@@ -28,6 +28,7 @@ final class RelayCommands {
   private var hostID: String?
 
   // Owned by the main thread.
+  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in withPeers($0) }
   /// Of a relay whose host is a device.
   var hook: PeerHook?
   private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
@@ -52,8 +53,10 @@ final class RelayCommands {
     switch command {
     case .status:
       RelayReports.status(daemon, relay, device) { answer(.report($0)) }
-    case .peers:
-      withPeers { answer(.report($0)) }
+    case .peers: peers.peers(answer)
+    case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
+    case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
+    case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
     case .subscribe:
       changes.begin { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: $0))) }
     case .key:
