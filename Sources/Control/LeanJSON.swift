@@ -18,19 +18,19 @@ extension PeersReport: LeanJSON {
   init(reading json: inout JSONReader) throws(JSONReader.Malformed) {
     var complete: Bool?
     var peers: [Peer]?
-    var (network, member, version) = (String?.none, Member?.none, 0)
+    var (network, own, version) = (String?.none, Peer?.none, 0)
     try json.object { key, json throws(JSONReader.Malformed) in
       switch key {
       case "complete": complete = try json.bool()
       case "network": network = try json.string()
       case "peers": peers = try json.array { json throws(JSONReader.Malformed) in try Peer(reading: &json) }
-      case "self": member = try Member(reading: &json)
+      case "self": own = try Peer(reading: &json)
       case "version": version = try json.whole()
       default: try json.skip()
       }
     }
     guard let complete, let peers, version == 1 else { throw .init() }
-    self.init(network: network, self: member, complete: complete, peers: peers)
+    self.init(network: network, self: own, complete: complete, peers: peers)
   }
 }
 
@@ -60,30 +60,6 @@ extension PeerEventReport: LeanJSON {
     }
     guard let event, let time, version == 1 else { throw .init() }
     self.init(event, time: time, peer: peer, report: report)
-  }
-}
-
-extension PeersReport.Member {
-  fileprivate func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("address") { $0.write(address) }
-      json.member("address6", address6) { $0.write($1) }
-      json.member("device_id") { $0.write(deviceId) }
-    }
-  }
-
-  fileprivate init(reading json: inout JSONReader) throws(JSONReader.Malformed) {
-    var (address, address6, deviceID) = (String?.none, String?.none, String?.none)
-    try json.object { key, json throws(JSONReader.Malformed) in
-      switch key {
-      case "address": address = try json.string()
-      case "address6": address6 = try json.string()
-      case "device_id": deviceID = try json.string()
-      default: try json.skip()
-      }
-    }
-    guard let address, let deviceID else { throw .init() }
-    self.init(address: address, address6: address6, deviceId: deviceID)
   }
 }
 

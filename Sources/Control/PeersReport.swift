@@ -1,17 +1,5 @@
 /// The answer to `peers`, and to `fetch` and `show` with the one. Times are in seconds unless the name says otherwise.
 public struct PeersReport: Codable, Sendable, Equatable {
-  public struct Member: Codable, Sendable, Equatable {
-    public var address: String
-    public var address6: String?
-    public var deviceId: String
-
-    public init(address: String, address6: String? = nil, deviceId: String) {
-      self.address = address
-      self.address6 = address6
-      self.deviceId = deviceId
-    }
-  }
-
   public enum State: String, CaseIterable, Codable, Sendable {
     /// The relay has a live session with it.
     case online
@@ -95,16 +83,16 @@ public struct PeersReport: Codable, Sendable, Equatable {
 
   public var version = 1
   public var network: String?
-  /// The host that was asked, if it is a device.
-  public var `self`: Member?
+  /// The host that was asked, if it is a device: its state is `online` while it has a connection to the relay.
+  public var `self`: Peer?
   /// Whether `peers` are all there are; in a large network, a device knows those that it deals with.
   public var complete: Bool
   public var peers: [Peer]
 
-  public init(network: String?, `self` member: Member?, complete: Bool, peers: [Peer]) {
+  public init(network: String?, `self` own: Peer?, complete: Bool, peers: [Peer]) {
     self.network = network
     self.complete = complete
-    self.`self` = member
+    self.`self` = own
     self.peers = peers
   }
 }

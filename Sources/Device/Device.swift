@@ -188,6 +188,7 @@ public final class Device: @unchecked Sendable {
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, progress: uplink.progress, server: uplink.server,
       roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
+      orchestration: exchange.own,
       peers: (pump?.peers.peers.values.map { exchange.status(of: $0) } ?? []).sorted {
         $0.peer.address < $1.peer.address
       },

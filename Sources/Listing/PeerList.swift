@@ -29,9 +29,9 @@ public struct PeerList: Sendable {
   public func text(_ report: PeersReport, width: Int? = nil) -> String {
     var rows: [[String]] = []
     if filter.isEmpty, let own = report.`self` {
-      rows.append(row(own))
+      rows.append(row(own, state: "this host"))
     }
-    rows += peers(of: report).map(row)
+    rows += peers(of: report).map { row($0, state: $0.state.rawValue) }
     let header = ["ADDRESS", "ID", "STATE", "PATH", "ROUND-TRIP", "PROOF", "PLATFORM", "SERVICES"]
     let wide = ["IPV6", "HOST", "TYPE", "LABELS", "LOAD", "FROM", "CONNECTED"]
     let names = isWide ? header + wide : header
@@ -53,14 +53,9 @@ public struct PeerList: Sendable {
     return notes.isEmpty ? nil : notes.joined(separator: "\n")
   }
 
-  private func row(_ own: PeersReport.Member) -> [String] {
-    let cells = [own.address, own.deviceId, "this host", "", "", "", "", ""]
-    return (isWide ? cells + [own.address6 ?? ""] : cells).map(\.harmless)
-  }
-
-  private func row(_ peer: PeersReport.Peer) -> [String] {
+  private func row(_ peer: PeersReport.Peer, state: String) -> [String] {
     var cells = [
-      peer.address, peer.deviceId, peer.state.rawValue, peer.path ?? "",
+      peer.address, peer.deviceId, state, peer.path ?? "",
       (peer.roundTripMs ?? peer.relayRoundTripMs).map(Table.milliseconds) ?? "", peer.proofAge.map(Table.time) ?? "",
       peer.platform ?? "", peer.services.map(Self.text) ?? "",
     ]

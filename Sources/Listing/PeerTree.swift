@@ -22,9 +22,10 @@ public struct PeerTree: Sendable {
   private var root = Node(name: "")
   private var unknown = Node(name: "unknown")
 
-  public init(_ peers: [PeersReport.Peer], of host: PeersReport.Member? = nil) {
-    for peer in peers {
-      let leaf = "\(peer.address) \(peer.deviceId) \(peer.state.rawValue)".harmless
+  public init(_ peers: [PeersReport.Peer], of host: PeersReport.Peer? = nil) {
+    for (index, peer) in (peers + (host.map { [$0] } ?? [])).enumerated() {
+      let state = index == peers.count ? "this host" : peer.state.rawValue
+      let leaf = "\(peer.address) \(peer.deviceId) \(state)".harmless
       guard let outer = Self.host(peer.outerAddress) ?? peer.place?.outer else {
         unknown.add(leaf, below: [])
         continue
@@ -33,7 +34,6 @@ public struct PeerTree: Sendable {
       let routers = (peer.place?.hops ?? []).reversed().filter { $0 != outer }
       root.add(leaf, below: ([outer] + routers).map(\.harmless)[...])
     }
-    if let host { unknown.leaves.insert("\(host.address) \(host.deviceId) this host".harmless, at: 0) }
   }
 
   /// Lines of text; no line longer than `width` columns.

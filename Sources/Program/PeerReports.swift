@@ -10,11 +10,19 @@ extension PeersReport {
     let now = Instant.now()
     self.init(
       network: status.pool?.description,
-      self: status.address.map {
-        Member(address: $0.description, address6: status.address6?.description, deviceId: status.deviceID)
-      },
+      self: Self.own(status),
       complete: !status.isPartial,
       peers: status.peers.map { Peer($0, in: status.pool6, isJoined: status.isJoined, at: now) })
+  }
+
+  /// The device itself; `nil` while it has no address.
+  public static func own(_ status: DeviceStatus) -> Peer? {
+    guard let address = status.address else { return nil }
+    var own = Peer(
+      address: address.description, address6: status.address6?.description, deviceId: status.deviceID,
+      state: status.isJoined ? .online : .unknown)
+    own.add(status.orchestration)
+    return own
   }
 }
 

@@ -106,10 +106,10 @@ final class RelayCommands {
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     let reply = LoopBound(reply)
     relay.status { [daemon, device] status in
-      let finish = { @Sendable (known: [PeerStatus]) in
-        daemon.events.post { reply.value(RelayReports.peers(status, known)) }
+      let finish = { @Sendable (own: DeviceStatus?) in
+        daemon.events.post { reply.value(RelayReports.peers(status, own)) }
       }
-      if let device { device.status { finish($0.peers) } } else { finish([]) }
+      if let device { device.status { finish($0) } } else { finish(nil) }
     }
   }
 

@@ -25,18 +25,13 @@ enum RelayReports {
     }
   }
 
-  /// `known` is what the relay's own device knows of the others.
-  static func peers(_ status: RelayStatus, _ known: [PeerStatus]) -> PeersReport {
-    let own = status.sessions.first { $0.address == status.address }
-    let known = Dictionary(known.map { ($0.peer.address, $0) }) { first, _ in first }
+  /// With what the relay's own device knows of the others.
+  static func peers(_ status: RelayStatus, _ device: DeviceStatus?) -> PeersReport {
+    let known = Dictionary((device?.peers ?? []).map { ($0.peer.address, $0) }) { first, _ in first }
     let now = Instant.now()
     return PeersReport(
       network: status.pool.description,
-      self: own.map {
-        PeersReport.Member(
-          address: $0.address.description, address6: status.pool6?.address(of: $0.address).description,
-          deviceId: $0.deviceID)
-      },
+      self: device.flatMap { PeersReport.own($0) },
       complete: true,
       peers: status.sessions.filter { $0.address != status.address }.map { session in
         var peer = PeersReport.Peer(at: session.address, session.deviceID, in: status.pool6, state: .online)

@@ -20,7 +20,7 @@ import Wire
     let text = String(decoding: try example("mnedc.yaml"), as: UTF8.self)
     for key in [
       "server: relay.example", "server: [", "server-key: ", "device-id: ", "server-ip: ", "address: ",
-      "peer-keys: ", "addresses: ", "public-address: ",
+      "peer-keys: ", "on-peer: ", "addresses: ", "public-address: ",
     ] {
       #expect(text.contains("# \(key)"))
       _ = try load(

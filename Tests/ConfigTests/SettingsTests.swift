@@ -120,7 +120,8 @@ import Wire
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
         "join.address", "join.allow-overlap",
-        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
+        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys",
+        "join.on-peer", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
         "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive",
         "relay.queue", "relay.memory", "relay.peer-list", "relay.threads",

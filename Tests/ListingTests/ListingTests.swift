@@ -17,7 +17,7 @@ import Testing
   }
 
   private static let report = PeersReport(
-    network: "10.0.0.0/24", self: .init(address: "10.0.0.2", deviceId: "hub"), complete: true,
+    network: "10.0.0.0/24", self: .init(address: "10.0.0.2", deviceId: "hub", state: .online), complete: true,
     peers: [
       peer(
         10, "ten", services: [.init(name: "detector", version: "1.2.3"), .init(name: "camera", health: .down)],
@@ -136,7 +136,7 @@ import Testing
     middle.place = .init(outer: "192.0.2.7", hops: ["192.168.70.1"])
     var other = Self.peer(5, "other")
     other.outerAddress = "[2001:db8::5]:40000"
-    let tree = PeerTree([deep, middle, other, Self.peer(6, "hidden")], of: .init(address: "10.0.0.2", deviceId: "hub"))
+    let tree = PeerTree([deep, middle, other, Self.peer(6, "hidden")], of: .init(address: "10.0.0.2", deviceId: "hub", state: .online))
     #expect(
       tree.text() == """
         192.0.2.7
@@ -147,8 +147,8 @@ import Testing
         2001:db8::5
         └─ 10.0.0.5 other online
         unknown
-        ├─ 10.0.0.2 hub this host
-        └─ 10.0.0.6 hidden online
+        ├─ 10.0.0.6 hidden online
+        └─ 10.0.0.2 hub this host
         """)
   }
 
