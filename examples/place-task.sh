@@ -12,7 +12,7 @@ if [ $# -eq 0 ]; then
 fi
 
 # shellcheck disable=SC2086 # MNEDC_PEERS may have options.
-found=$($MNEDC_PEERS list --service "$SERVICE" --platform "$PLATFORM" --state online --sort load --limit 1 --json)
+found=$($MNEDC_PEERS --service "$SERVICE" --platform "$PLATFORM" --state online --sort load --limit 1 --json)
 
 PEER=$(printf '%s' "$found" | jq -r '.peers[0].address // empty')
 PORT=$(printf '%s' "$found" | jq -r --arg name "$SERVICE" '.peers[0].services // [] | .[] | select(.name == $name).port // empty')
