@@ -63,9 +63,11 @@ public final class ControlServer: EventHandler {
         continue
       }
       clients[ObjectIdentifier(client)] = client
-      client.start(
-        handler, subscribe: { [weak self, weak client] in client.map { self?.subscribe($0) ?? false } ?? false }
-      ) { [weak self, weak client] in
+      client.subscribe = { [weak self, weak client] in
+        guard let self, let client else { return false }
+        return subscribe(client)
+      }
+      client.start(handler) { [weak self, weak client] in
         guard let client else { return }
         self?.clients[ObjectIdentifier(client)] = nil
         self?.subscribers[ObjectIdentifier(client)] = nil
@@ -145,7 +147,7 @@ private final class ControlClientSession: EventHandler {
   /// Of a subscriber, with what gives it snapshots.
   private var feed: (lines: ControlFeed, handler: ControlServer.Handler)?
   /// Makes this a subscriber, unless there are too many.
-  private var subscribe: () -> Bool = { false }
+  var subscribe: () -> Bool = { false }
 
   private static let timeout = Duration.seconds(5)
   private static let answerTimeout = Duration.seconds(60)
@@ -158,11 +160,8 @@ private final class ControlClientSession: EventHandler {
     self.events = events
   }
 
-  func start(
-    _ handler: @escaping ControlServer.Handler, subscribe: @escaping () -> Bool, onEnd: @escaping () -> Void
-  ) {
+  func start(_ handler: @escaping ControlServer.Handler, onEnd: @escaping () -> Void) {
     self.handler = handler
-    self.subscribe = subscribe
     self.onEnd = onEnd
     registration = try? events.register(socket, for: .readable, handler: self)
     guard registration != nil else { return end() }

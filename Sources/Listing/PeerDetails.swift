@@ -15,8 +15,8 @@ extension PeersReport.Peer {
       return Self.text(rows)
     }
     rows += [
-      ("host name", hostName), ("platform", platform), ("type", executionType), ("load", load.map { PeerList.text($0) }),
-      ("outer", place?.outer), ("local", place?.local),
+      ("host name", hostName), ("platform", platform), ("type", executionType),
+      ("load", load.map { PeerList.text($0) }), ("outer", place?.outer), ("local", place?.local),
       ("routers", place.flatMap { $0.hops.isEmpty ? nil : $0.hops.joined(separator: ", ") }),
       ("revision", "\(revision)"),
     ]

@@ -12,7 +12,8 @@ struct List: ParsableCommand {
   @OptionGroup var filters: FilterOptions
 
   @Option(
-    help: ArgumentHelp("Sort by address, id, rtt, load or proof, the least first (default: address).", valueName: "order"),
+    help: ArgumentHelp(
+      "Sort by address, id, rtt, load or proof, the least first (default: address).", valueName: "order"),
     completion: .list(PeerOrder.allCases.map(\.rawValue)),
     transform: {
       guard let order = PeerOrder(rawValue: $0) else {
@@ -63,8 +64,8 @@ struct List: ParsableCommand {
 
   func run() throws {
     let (report, path) = try ask()
-    guard watch else { return try printOut(json ? JSON.pretty(list.applied(to: report)) : text(report, withRemarks: true)) }
-    try Watch(self, at: path).run(first: report)
+    if watch { return try Watch(self, at: path).run(first: report) }
+    try printOut(json ? JSON.pretty(list.applied(to: report)) : text(report, withRemarks: true))
   }
 
   private func ask() throws -> (report: PeersReport, path: String) {

@@ -5,7 +5,9 @@ struct MnedcPeers: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnedc-peers",
     abstract: "Lists the devices of the network that this host is in, and what they offer.",
-    discussion: "Asks the daemon on this host. Any user may. Without a command it lists: 'mnedc-peers help list' has the options.",
+    discussion: """
+      Asks the daemon on this host. Any user may. Without a command it lists: 'mnedc-peers help list' has the options.
+      """,
     version: suiteVersion,
     subcommands: [List.self, Show.self, Ping.self],
     defaultSubcommand: List.self)

@@ -33,7 +33,8 @@ final class Watch: EventHandler {
       events = try EventLoop()
       stream = try ControlSubscription(at: path, timeout: options.control.timeout)
       try stream.register(with: events, handler: self)
-      signals = try SignalSource([.interrupt, .terminate, .hangup, .windowChange], on: events) { [unowned self] signal in
+      let wanted: [Signal] = [.interrupt, .terminate, .hangup, .windowChange]
+      signals = try SignalSource(wanted, on: events) { [unowned self] signal in
         if signal == .windowChange { drawSoon() } else { events.stop() }
       }
     } catch let failure as ControlClient.Failure {

@@ -17,7 +17,8 @@ import Testing
 
   @Test(arguments: [
     (" told", "1:17: \"told\" is not a program; expected an absolute path of at most 1000 bytes, or a list"),
-    (" [told, /x]", "1:18: \"told\" is not a program; expected"), (" []", "1:17: an empty list; expected an absolute path"),
+    (" [told, /x]", "1:18: \"told\" is not a program; expected"),
+    (" []", "1:17: an empty list; expected an absolute path"),
     (" {a: b}", "1:17: a mapping instead of a program"), (" [/x, [y]]", "1:22: a list instead of an argument"),
     (" [/x, \"a\\0\"]", "1:22: \"a\\x00\" is not an argument; expected at most 4096 bytes"),
   ])

@@ -136,7 +136,7 @@ import Testing
     middle.place = .init(outer: "192.0.2.7", hops: ["192.168.70.1"])
     var other = Self.peer(5, "other")
     other.outerAddress = "[2001:db8::5]:40000"
-    let tree = PeerTree([deep, middle, other, Self.peer(6, "hidden")], of: .init(address: "10.0.0.2", deviceId: "hub", state: .online))
+    let tree = PeerTree([deep, middle, other, Self.peer(6, "hidden")], of: Self.report.`self`)
     #expect(
       tree.text() == """
         192.0.2.7
