@@ -37,7 +37,7 @@ let package = Package(
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
-    .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
+    .target(name: "Control", dependencies: ["SystemIO", "Wire", .systemPackage]),
 
     .target(
       name: "Program",
@@ -79,7 +79,7 @@ let package = Package(
     .testTarget(
       name: "LinkTests",
       dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
-    .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
+    .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .executableTarget(
       name: "join-storm", dependencies: ["SystemIO", "TestSupport"], path: "Tests/JoinStorm"),
     .executableTarget(
@@ -99,7 +99,9 @@ let package = Package(
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
-    .testTarget(name: "ProgramTests", dependencies: ["Control", "Program", "SystemIO", .logging]),
+    .testTarget(
+      name: "ProgramTests",
+      dependencies: ["Config", "Control", "Identity", "Program", "SystemIO", "TestSupport", "Wire", .logging]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(

@@ -21,6 +21,8 @@ public enum ControlCommand: Sendable, Equatable {
   case rotateKey(forgetOld: Bool)
   /// Reads the configuration file again.
   case reload
+  /// Tells the peers something of the device, until it is told otherwise; an empty order asks what they are told.
+  case announce(AnnounceOrder)
   // Of the relay alone.
   case invite(InviteOrder)
   case invites
@@ -49,7 +51,7 @@ public enum ControlCommand: Sendable, Equatable {
     case leases
     case pinLease = "lease-pin"
     case freeLease = "lease-free"
-    case reload, drain
+    case reload, drain, announce
 
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
@@ -62,7 +64,7 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {
-      case .status, .peers, .fetch, .show, .ping, .subscribe, .stop, .key, .rotateKey, .reload: false
+      case .status, .peers, .fetch, .show, .ping, .subscribe, .stop, .key, .rotateKey, .reload, .announce: false
       default: true
       }
     }
@@ -93,6 +95,7 @@ public enum ControlCommand: Sendable, Equatable {
     case .freeLease: .freeLease
     case .reload: .reload
     case .drain: .drain
+    case .announce: .announce
     }
   }
 
@@ -160,6 +163,7 @@ extension ControlCommand {
     case .pinLease(let id, let address):
       try container.encode(id, forKey: "device_id")
       try container.encodeIfPresent(address, forKey: "address")
+    case .announce(let order): try order.encode(to: &container)
     case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     }
   }
@@ -195,6 +199,7 @@ extension ControlCommand {
       self = .pinLease(deviceID: try members.text("device_id"), address: try members.optionalText("address"))
     case .freeLease: self = .freeLease(try members.text("name"))
     case .reload: self = .reload
+    case .announce: self = .announce(try AnnounceOrder(&members))
     case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
     }
   }

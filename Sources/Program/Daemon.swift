@@ -129,6 +129,12 @@ public final class Daemon: @unchecked Sendable {
     if let failure { throw failure }
   }
 
+  /// Logs a warning once `run` runs: the log begins a thread, and there must be none before the rights are given up. From any
+  /// thread.
+  public func warnLater(_ line: String) {
+    events.post { [logger] in logger.warning("\(line)") }
+  }
+
   /// Ends `run`, after the answers under way. From any thread.
   public func stop(_ why: String) {
     events.post { [self] in

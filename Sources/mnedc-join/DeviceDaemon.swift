@@ -20,6 +20,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private let state: StateDirectory
   private let rotation: KeyRotation
   private let invitation: Invitation?
+  private let orchestration: OwnOrchestration
 
   // Owned by the main thread.
   private var device: Device?
@@ -77,11 +78,14 @@ final class DeviceDaemon: @unchecked Sendable {
     deviceID = identity.deviceID
     publicKey = key.publicKey
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
+    orchestration = try OwnOrchestration(
+      in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
       trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
       route: .servers(Self.servers(settings)), address: settings.join.address,
-      mtu: settings.join.mtu)
+      mtu: settings.join.mtu, orchestration: orchestration.current)
+    deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
     do {
       device = try Device(deviceSettings, tun) { [unowned self] event in
@@ -109,7 +113,10 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.output.level = Logger.Level(settings.logLevel)
     hook.command = settings.join.onPeer
     device?.apply(
-      DeviceChanges(servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join)))
+      DeviceChanges(
+        servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join),
+        orchestration: orchestration.reload(settings.join.orchestration),
+        peerInformation: settings.join.peerInformation))
   }
 
   /// What the device does when it is asked at the local socket.
@@ -136,6 +143,8 @@ final class DeviceDaemon: @unchecked Sendable {
             fingerprint: publicKey.fingerprint)))
     case .rotateKey:
       rotation.begin(device, isJoined: isJoined, answer)
+    case .announce(let order):
+      answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
     case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
     default:

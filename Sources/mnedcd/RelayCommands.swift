@@ -25,6 +25,7 @@ final class RelayCommands {
   // Set before the main thread's loop runs.
   private var relay: Relay?
   private var device: Device?
+  private var orchestration: OwnOrchestration?
   private var hostID: String?
 
   // Owned by the main thread.
@@ -41,9 +42,10 @@ final class RelayCommands {
   }
 
   /// `hostID` is the device ID of this host, if it is a device.
-  func serve(_ relay: Relay, _ device: Device?, hostID: String?) {
+  func serve(_ relay: Relay, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?) {
     self.relay = relay
     self.device = device
+    self.orchestration = orchestration
     self.hostID = hostID
   }
 
@@ -96,6 +98,8 @@ final class RelayCommands {
       relay.freeLease(name) { answer(ControlAnswer(lease: $0)) }
     case .drain(let milliseconds):
       drain(relay, within: .milliseconds(milliseconds), answer)
+    case .announce(let order):
+      announce(order, answer)
     case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
     }
@@ -121,6 +125,18 @@ final class RelayCommands {
       let reply = LoopBound(reply)
       device.status { status in daemon.events.post { reply.value(status) } }
     }
+  }
+
+  private func announce(_ order: AnnounceOrder, _ answer: Answer) {
+    guard let orchestration else {
+      return answer(
+        .failed(
+          ControlError(
+            .unsupported,
+            "this relay's host is no device (relay.device, --no-device), so it tells nobody anything; ask mnedc-join, on a "
+              + "host where it runs")))
+    }
+    answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
   }
 
   /// The answer comes when all is over, just before the daemon ends.

@@ -220,14 +220,14 @@ def settings_in_force(*options):
 
 def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
     """The schema's table is the one place that says which keys there are."""
-    real = re.findall(r'\b(?:one|optional|list|mapping|command)\("([a-z0-9.-]+)"', source("Config/Schema.swift"))
+    real = re.findall(r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)"', source("Config/Schema.swift"))
     assert len(real) > 10 and set(manual_keys()) == set(real)
 
 
 def test_the_manual_of_the_configuration_marks_what_a_reload_takes_over():
     """As the schema's table has it."""
     entries = re.findall(
-        r'\b(?:one|optional|list|mapping|command)\("([a-z0-9.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
+        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
         source("Config/Schema.swift"), re.DOTALL,
     )  # fmt: skip
     marked = {key for key, body in manual_keys().items() if ".Em Reloadable" in body}
@@ -269,7 +269,7 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 
 
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
-OPERATION_REPORTS = ["ReloadReport", "DrainReport"]
+OPERATION_REPORTS = ["ReloadReport", "DrainReport", "OrchestrationReport"]
 
 
 @pytest.mark.parametrize(
