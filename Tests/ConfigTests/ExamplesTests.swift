@@ -20,7 +20,8 @@ import Wire
     let text = String(decoding: try example("mnedc.yaml"), as: UTF8.self)
     for key in [
       "server: relay.example", "server: [", "server-key: ", "device-id: ", "server-ip: ", "address: ",
-      "peer-keys: ", "on-peer: ", "host-name: ", "platform: ", "execution-type: ", "services: ", "labels: ", "addresses: ",
+      "peer-keys: ", "on-peer: ", "host-name: ", "platform: ", "execution-type: ", "services: ", "labels: ",
+      "addresses: ",
       "public-address: ",
     ] {
       #expect(text.contains("# \(key)"))

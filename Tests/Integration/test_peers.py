@@ -224,23 +224,69 @@ def test_a_command_is_run_for_what_becomes_of_peers(flat):
     assert len(told()) == count
 
 
+def offers(lab, node, services, **more):
+    """A configuration with what that device offers."""
+    config = lab.directory / f"{node}.yaml"
+    told = {"platform": "linux/arm64", "services": services, **more}
+    config.write_text(json.dumps({"join": {"orchestration": told}}))
+    return config
+
+
 def test_the_bridge_answers_as_an_orchestrator_expects(flat):
     """GET /api/v1/discoverymgr/orchestrationinfo on a device's virtual address, asked from a peer."""
     lab = flat(2)
-    lab.start_all()
+    lab.start_relay()
+    lab.start_device("d1")
+    lab.start_device("d2", "--config", offers(lab, "d2", ["detector", "camera"], **{"execution-type": "container"}))
     address = lab["d2"].virtual_address()
-    config = lab.directory / "bridge.json"
-    config.write_text("{}")
     lab["d2"].start(
-        sys.executable, EXAMPLES / "orchestration-bridge.py", "--socket", lab["d2"].socket_path, "--port", "56001",
-        "--execution-type", "container", "--service", "detector", name="bridge",
-    )  # fmt: skip
-    until(lambda: lab["d2"].listens(56001), "the bridge listens")
-    base = f"http://{address}:56001"
+        sys.executable, EXAMPLES / "orchestration-bridge.py", "--socket", lab["d2"].socket_path, name="bridge"
+    )
+    until(lambda: lab["d2"].listens(56002), "the bridge listens")
+    base = f"http://{address}:56002"
     answer = json.loads(lab["d1"].run("curl", "-sS", f"{base}/api/v1/discoverymgr/orchestrationinfo").stdout)
-    assert answer["ServiceList"] == ["detector"] and answer["ExecutionType"] == "container" and answer["Platform"]
+    expected = {"Platform": "linux/arm64", "ExecutionType": "container", "ServiceList": ["detector", "camera"]}
+    assert answer == expected
+    lab["d2"].mnedc("mnedc-ctl", "announce", "--down", "camera")
+    answer = json.loads(lab["d1"].run("curl", "-sS", f"{base}/api/v1/discoverymgr/orchestrationinfo").stdout)
+    assert answer["ServiceList"] == ["detector"]
     status = lab["d1"].run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"{base}/").stdout
     assert status == "404"
+
+
+def test_a_task_goes_to_the_least_loaded_device_that_offers_what_it_needs(nat):
+    """Under up to two levels of NAT, and what changes counts at once; the tree shows who sits behind what."""
+    nat.start_relay()
+    detector = {"name": "detector", "version": "1.2", "port": 8080}
+    nat.start_device("top", "--config", offers(nat, "top", ["camera"], labels={"zone": "hall"}))
+    nat.start_device("mid", "--config", offers(nat, "mid", [detector]))
+    nat.start_device("deep", "--config", offers(nat, "deep", [detector]))
+    top = nat["top"]
+    nat["mid"].mnedc("mnedc-ctl", "announce", "--load", "0.75")
+    nat["deep"].mnedc("mnedc-ctl", "announce", "--load", "0.25")
+    until(lambda: all("load" in top.peers().get(each, {}) for each in ("mid", "deep")), "top knows the loads")
+    tool = f"{nat.program('mnedc-peers')} --socket {top.socket_path}"
+
+    def place():
+        done = top.run(
+            EXAMPLES / "place-task.sh", "sh", "-c", "echo $PEER $PORT", env={**os.environ, "MNEDC_PEERS": tool}
+        )
+        return done.stdout.split()
+
+    assert place() == [nat["deep"].virtual_address(), "8080"]
+    watch = top.start_mnedc("mnedc-peers", "--service", "detector", "--watch", "--json")
+    until(lambda: watch.output, "the snapshot comes")
+    nat["deep"].mnedc("mnedc-ctl", "announce", "--degraded", "detector")
+    until(lambda: any(e["event"] == "changed" and e["peer"]["device_id"] == "deep" for e in events(watch)), "it is told")
+    assert place() == [nat["mid"].virtual_address(), "8080"]
+    found = [each["device_id"] for each in peers(nat.relay, "--service", "detector:1")]
+    assert found == ["mid"] and [each["device_id"] for each in peers(nat["mid"], "--label", "zone=hall")] == ["top"]
+    tree = nat.relay.mnedc("mnedc-peers", "--tree").stdout
+    for name in ("top", "mid", "deep"):
+        outer = nat.relay.peers()[name]["outer_address"].rpartition(":")[0]
+        assert re.search(rf"^{re.escape(outer)}\n(?:[├└]─.*\n)*[├└]─ \S+ {name} online", tree, re.MULTILINE), name
+    shown = top.mnedc("mnedc-peers", "show", "deep").stdout
+    assert re.search(r"^services +detector, 1.2, port 8080, degraded$", shown, re.MULTILINE)
 
 
 def test_the_example_of_placing_a_task_says_what_is_missing(flat):
