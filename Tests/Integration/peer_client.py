@@ -258,10 +258,13 @@ class Client:
                 self.welcome = message
             elif message["type"] == "peers":
                 self._take_peers(message)
-        elif received.kind == PEER_HANDSHAKE:
-            self._take_peer_handshake(received)
-        elif received.kind == DATA:
-            self._take_data(received)
+        try:
+            if received.kind == PEER_HANDSHAKE:
+                self._take_peer_handshake(received)
+            elif received.kind == DATA:
+                self._take_data(received)
+        except BrokenPipeError:
+            pass  # The relay has closed the connection, which is not the end of what has come.
         return received
 
     def wait(self, condition, what, timeout=10.0):

@@ -101,8 +101,11 @@ def links(node):
     return node.status()["device"]["peer_links"]
 
 
-def acquainted(node, peers):
-    """Waits until the device has a session with so many, since devices ask each other what they are; returns the counts."""
+def acquainted(node, peers, client=None):
+    """Waits until the device has a session with so many, a client among them; they ask each other. Returns the counts."""
+    if client:
+        address = node.virtual_address()
+        client.wait(lambda: any(sender == address for sender, _ in client.messages), f"{node.name} asks what it is")
     until(lambda: links(node)["sessions"] == peers, f"{node.name} has met {peers} others")
     return links(node)
 
@@ -173,8 +176,7 @@ def test_a_stranger_and_a_device_exchange_packets_in_sessions_that_either_begins
     node = lab["d1"]
     address = node.virtual_address()
     client = stranger(lab, ciphers=ciphers)
-    client.wait(lambda: client.messages, "d1 asks what it is")
-    before = acquainted(node, 2)
+    before = acquainted(node, 2, client)
     ping = node.start("ping", "-n", "-c", 3, "-i", "0.2", "-W", 5, client.address)
 
     def answered():
@@ -447,8 +449,7 @@ class Victim:
         self.client = stranger(lab)
         self.client.peer("d1")
         until(lambda: "stranger" in self.node.peers(), "d1 hears of the client")
-        self.client.wait(lambda: self.client.messages, "d1 asks what it is")
-        acquainted(self.node, 3)
+        acquainted(self.node, 3, self.client)
         self.session = self.client.begin(self.address)
         self.sessions = 4
         self.socket = self.node.socket(socket.SOCK_DGRAM)
