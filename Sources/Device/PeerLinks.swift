@@ -101,7 +101,10 @@ final class PeerLinks {
     let now = Instant.now()
     for (address, link) in links {
       switch table.peers[address] {
-      case link.peer: link.absentSince = nil
+      case link.peer:
+        link.absentSince = nil
+        // It was gone for a moment, and with it the attempt.
+        if !link.pending.isEmpty, link.next == nil { begin(link) }
       case nil:
         link.absentSince = link.absentSince ?? now
         cancelAttempt(of: link)
