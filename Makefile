@@ -14,7 +14,7 @@ DEBUG := --configuration debug --explicit-target-dependency-import-check error
 DAEMONS := mnedcd mnedc-join
 TOOLS := mnedc-peers mnedc-ctl
 PROGRAMS := $(DAEMONS) $(TOOLS)
-SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh
+SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh examples/place-task.sh examples/on-peer.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh
 
 bin = $(DESTDIR)$(PREFIX)/bin
 sbin = $(DESTDIR)$(PREFIX)/sbin
@@ -103,7 +103,8 @@ install: ## programs, man pages, completions and examples, below PREFIX; builds 
 	for file in completions/zsh/*; do put 644 "$$file" $(zsh)/$${file##*/}; done; \
 	for file in completions/fish/*; do put 644 "$$file" $(fish)/$${file##*/}; done; \
 	for example in $(wildcard examples/*.yaml); do put 644 "$$example" $(doc)/examples/$${example##*/}; done; \
-	put 755 examples/nat-lab.sh $(doc)/examples/nat-lab.sh
+	for example in nat-lab.sh place-task.sh on-peer.sh orchestration-bridge.py; do \
+	  put 755 examples/$$example $(doc)/examples/$$example; done
 
 uninstall: ## what install made
 	rm -f $(DAEMONS:%=$(sbin)/%) $(TOOLS:%=$(bin)/%)

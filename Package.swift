@@ -37,7 +37,7 @@ let package = Package(
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
-    .target(name: "Control", dependencies: ["SystemIO", .systemPackage]),
+    .target(name: "Control", dependencies: ["SystemIO", "Wire", .systemPackage]),
 
     .target(
       name: "Program",
@@ -45,6 +45,7 @@ let package = Package(
         "Config", "Control", "Device", "Identity", "Link", "Noise", "SystemIO", "Tun", "Wire", .argumentParser,
         .logging, .systemPackage,
       ]),
+    .target(name: "Listing", dependencies: ["Control", "Program"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
@@ -58,7 +59,8 @@ let package = Package(
         .logging, .systemPackage,
       ]),
     .executableTarget(
-      name: "mnedc-peers", dependencies: ["Control", "Program", .argumentParser]),
+      name: "mnedc-peers",
+      dependencies: ["Config", "Control", "Listing", "Program", "SystemIO", .argumentParser, .systemPackage]),
     .executableTarget(
       name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", "Wire", .argumentParser]),
 
@@ -77,7 +79,7 @@ let package = Package(
     .testTarget(
       name: "LinkTests",
       dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
-    .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", .systemPackage]),
+    .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .executableTarget(
       name: "join-storm", dependencies: ["SystemIO", "TestSupport"], path: "Tests/JoinStorm"),
     .executableTarget(
@@ -96,7 +98,10 @@ let package = Package(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
-    .testTarget(name: "ProgramTests", dependencies: ["Program", "SystemIO", .logging]),
+    .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
+    .testTarget(
+      name: "ProgramTests",
+      dependencies: ["Config", "Control", "Identity", "Program", "SystemIO", "TestSupport", "Wire", .logging]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(

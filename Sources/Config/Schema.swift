@@ -1,6 +1,8 @@
+internal import Wire
+
 /// One key of the file: what it is called, how its value gets into the settings, and how it is written out again.
 struct SchemaKey: Sendable {
-  /// The mapping that holds it; `nil` at the top of the file.
+  /// The path of the mapping that holds it; `nil` at the top of the file.
   let section: String?
   let name: String
   let decode: @Sendable (YAMLNode, inout SettingsDecoder) -> Void
@@ -17,6 +19,8 @@ struct SchemaKey: Sendable {
     case values([String])
     /// Names with a value each; empty if there is none.
     case mapping([(name: String, value: String)])
+    /// A list of names, some of which have members; empty if there is none.
+    case entries([(name: String, members: [(name: String, value: String)])])
   }
 }
 
@@ -48,6 +52,15 @@ struct Draft: Sendable {
 
 typealias DraftField<Value> = WritableKeyPath<Draft, Value> & Sendable
 
+/// A mapping of the file that holds keys.
+struct SchemaSection: Equatable {
+  /// The path of the mapping that holds it; `nil` at the top of the file.
+  let parent: String?
+  let name: String
+
+  var path: String { parent.map { "\($0).\(name)" } ?? name }
+}
+
 /// Every key there is. The decoder, the writer, suggestions, reloads and the manual's check all go by this table.
 enum Schema {
   static let keys: [SchemaKey] = [
@@ -67,13 +80,27 @@ enum Schema {
     one("join.socket", \.settings.join.socket, .socketPath, .device(.restart)),
     one("join.state", \.settings.join.state, .directory, .device(.restart)),
     one("join.cipher", \.settings.join.cipher, .cipher, .both(.restart)),
-    mapping("join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey, .both(.live)),
+    mapping(
+      "join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey, limit: 1000, isUnique: true,
+      .both(.live)),
+    command("join.on-peer", \.settings.join.onPeer, .both(.live)),
+    one("join.peer-information", \.settings.join.peerInformation, .peerInformation, .both(.live)),
+    optional("join.orchestration.host-name", \.settings.join.orchestration.hostName, .hostName, .both(.live)),
+    optional("join.orchestration.platform", \.settings.join.orchestration.platform, .platform, .both(.live)),
+    optional(
+      "join.orchestration.execution-type", \.settings.join.orchestration.executionType, .executionType, .both(.live)),
+    services("join.orchestration.services", \.settings.join.orchestration.services, .both(.live)),
+    mapping(
+      "join.orchestration.labels", \.settings.join.orchestration.labels, from: .labelName, to: .labelValue,
+      limit: Orchestration.maximumLabels, isUnique: false, .both(.live)),
 
     list("relay.listen", \.settings.relay.listen, .listen, .relay(.restart)),
     one("relay.pool", \.settings.relay.pool, .pool, .relay(.live)),
     one("relay.pool6", \.settings.relay.pool6, .pool6, .relay(.restart)),
     one("relay.lease-age", \.settings.relay.leaseAge, .leaseAge, .relay(.restart)),
-    mapping("relay.addresses", \.settings.relay.addresses, from: .deviceID, to: .virtualAddress, .relay(.restart)),
+    mapping(
+      "relay.addresses", \.settings.relay.addresses, from: .deviceID, to: .virtualAddress, limit: 1000, isUnique: true,
+      .relay(.restart)),
     one("relay.device", \.settings.relay.device, .boolean, .relay(.restart)),
     one("relay.interface", \.settings.relay.interface, .interface, .relay(.restart)),
     one("relay.mtu", \.settings.relay.mtu, .mtu, .relay(.restart)),
@@ -91,14 +118,19 @@ enum Schema {
     list("relay.public-address", \.settings.relay.publicAddresses, .server, .relay(.live)),
   ]
 
-  /// The mappings at the top of the file, in the table's order.
-  static let sections: [String] = keys.reduce(into: []) { sections, key in
-    if let section = key.section, !sections.contains(section) { sections.append(section) }
+  /// The mappings that hold keys, in the table's order, an outer one before those in it.
+  static let sections: [SchemaSection] = keys.reduce(into: []) { sections, key in
+    var parent: String?
+    for name in key.section?.split(separator: ".") ?? [] {
+      let section = SchemaSection(parent: parent, name: String(name))
+      if !sections.contains(section) { sections.append(section) }
+      parent = section.path
+    }
   }
 
   /// The names that may stand in a section, or at the top of the file.
   static func names(in section: String?) -> [String] {
-    keys.filter { $0.section == section }.map(\.name) + (section == nil ? sections : [])
+    keys.filter { $0.section == section }.map(\.name) + sections.filter { $0.parent == section }.map(\.name)
   }
 
   private static func one<Value>(
@@ -136,19 +168,43 @@ enum Schema {
       written: { .values($0[keyPath: field].map { kind.text($0) }) })
   }
 
-  /// Names that are not ours to know, with a value each; no two have the same.
+  /// A program's path, or a list of it and its arguments.
+  private static func command(_ path: String, _ field: any DraftField<[String]>, _ reach: Reach) -> SchemaKey {
+    key(
+      path, field, reach,
+      decode: { node, decoder in
+        if let words = decoder.command(node) { decoder.draft[keyPath: field] = words }
+      },
+      written: { .values($0[keyPath: field]) })
+  }
+
+  /// At most `limit` names that are not ours to know, with a value each; no two have the same if it `isUnique`.
   private static func mapping<Value: Hashable>(
     _ path: String, _ field: any DraftField<[String: Value]>, from names: ValueKind<String>, to kind: ValueKind<Value>,
-    _ reach: Reach
+    limit: Int, isUnique: Bool, _ reach: Reach
   ) -> SchemaKey {
     key(
       path, field, reach,
       decode: { node, decoder in
-        if let values = decoder.mapping(node, names, kind) { decoder.draft[keyPath: field] = values }
+        if let values = decoder.mapping(node, names, kind, limit: limit, isUnique: isUnique) {
+          decoder.draft[keyPath: field] = values
+        }
       },
       written: { draft in
         .mapping(draft[keyPath: field].sorted { $0.key < $1.key }.map { ($0.key, kind.text($0.value)) })
       })
+  }
+
+  /// What a device offers: names, some of which have members.
+  private static func services(
+    _ path: String, _ field: any DraftField<[Orchestration.Service]>, _ reach: Reach
+  ) -> SchemaKey {
+    key(
+      path, field, reach,
+      decode: { node, decoder in
+        if let services = decoder.services(node) { decoder.draft[keyPath: field] = services }
+      },
+      written: { draft in .entries(draft[keyPath: field].map { ($0.name, ServiceMember.written($0)) }) })
   }
 
   private static func key<Value>(
@@ -158,8 +214,8 @@ enum Schema {
   ) -> SchemaKey {
     let parts = path.split(separator: ".").map { String($0) }
     return SchemaKey(
-      section: parts.count == 2 ? parts[0] : nil, name: parts[parts.count - 1], decode: decode, written: written,
-      copy: { $1[keyPath: field] = $0[keyPath: field] }, reach: reach)
+      section: parts.count > 1 ? parts.dropLast().joined(separator: ".") : nil, name: parts[parts.count - 1],
+      decode: decode, written: written, copy: { $1[keyPath: field] = $0[keyPath: field] }, reach: reach)
   }
 }
 

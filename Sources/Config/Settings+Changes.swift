@@ -40,8 +40,14 @@ extension SchemaKey.Written {
   fileprivate var text: String {
     switch self {
     case .values(let values): values.joined(separator: ", ")
-    case .mapping(let pairs): pairs.map { "\($0.name): \($0.value)" }.joined(separator: ", ")
+    case .mapping(let pairs): Self.text(pairs)
+    case .entries(let entries):
+      entries.map { $0.members.isEmpty ? $0.name : "\($0.name) (\(Self.text($0.members)))" }.joined(separator: ", ")
     }
+  }
+
+  private static func text(_ pairs: [(name: String, value: String)]) -> String {
+    pairs.map { "\($0.name): \($0.value)" }.joined(separator: ", ")
   }
 
   fileprivate var brief: String {

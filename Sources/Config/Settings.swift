@@ -35,8 +35,33 @@ public struct Settings: Equatable, Sendable {
     public var cipher = Cipher.auto
     /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
     public var peerKeys: [String: [UInt8]] = [:]
+    /// The program and its arguments that are run when something becomes of a peer; empty: none.
+    public var onPeer: [String] = []
+    /// Of how many peers the orchestration information is kept; in a network of more, it is asked for when it is needed.
+    public var peerInformation = 250
+    public var orchestration = Orchestration()
 
     public init() {}
+  }
+
+  /// The section `join.orchestration`: what this device tells its peers of itself.
+  public struct Orchestration: Equatable, Sendable {
+    /// `nil` for the one that the host has.
+    public var hostName: String?
+    /// `nil` for what the program was built for.
+    public var platform: String?
+    public var executionType: String?
+    public var services: [Wire.Orchestration.Service] = []
+    public var labels: [String: String] = [:]
+
+    public init() {}
+
+    /// As the device of this ID tells it, but for the revision and for what only a running device knows.
+    public func information(of deviceID: String) -> Wire.Orchestration {
+      Wire.Orchestration(
+        deviceID: deviceID, revision: 0, hostName: hostName, platform: platform ?? currentPlatform,
+        executionType: executionType, services: services, labels: labels)
+    }
   }
 
   /// The section `relay`.

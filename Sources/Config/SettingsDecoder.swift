@@ -1,3 +1,5 @@
+internal import Wire
+
 extension Settings {
   /// Reads a configuration file's bytes. `file` is its name for the error, which holds every problem found; only where
   /// the text is not YAML or passes a limit is that one problem all there is to say.
@@ -29,16 +31,33 @@ struct SettingsDecoder {
     decode(root, section: nil)
     settleServer()
     settleKeepalive()
+    settleOrchestration()
   }
 
   /// A mapping of the schema: the file's top or a section. An empty one is all defaults.
   private mutating func decode(_ node: YAMLNode, section: String?) {
     if node.isNull { return }
     let names = Schema.names(in: section)
-    guard case .mapping(let pairs) = node.content else {
-      return report(
-        node.mark, "\(node.kind) instead of keys with values; the keys here are \(names.joined(separator: ", "))")
+    for (name, mark, value) in members(node, names, unknown: { Self.unknownKey($0, names, section) }) {
+      if let known = Schema.keys.first(where: { $0.section == section && $0.name == name }) {
+        given[known.path] = mark
+        known.decode(value, &self)
+      } else if let inner = Schema.sections.first(where: { $0.parent == section && $0.name == name }) {
+        given[inner.path] = mark
+        decode(value, section: inner.path)
+      }
     }
+  }
+
+  /// What a mapping has for the keys `names`; whatever else it has is reported, by `unknown` if it is a key.
+  mutating func members(
+    _ node: YAMLNode, _ names: [String], unknown: (String) -> String
+  ) -> [(name: String, mark: Mark, value: YAMLNode)] {
+    guard case .mapping(let pairs) = node.content else {
+      report(node.mark, "\(node.kind) instead of keys with values; the keys here are \(names.joined(separator: ", "))")
+      return []
+    }
+    var members: [(name: String, mark: Mark, value: YAMLNode)] = []
     var seen: [String: Mark] = [:]
     for (key, value) in pairs {
       guard case .scalar(let name, _) = key.content else {
@@ -50,21 +69,28 @@ struct SettingsDecoder {
         continue
       }
       seen[name] = key.mark
-      if let known = Schema.keys.first(where: { $0.section == section && $0.name == name }) {
-        given[known.path] = key.mark
-        known.decode(value, &self)
-      } else if section == nil, Schema.sections.contains(name) {
-        decode(value, section: name)
+      if names.contains(name) {
+        members.append((name, key.mark, value))
       } else {
-        report(key.mark, unknownKey(name, names, section))
+        report(key.mark, unknown(name))
       }
     }
+    return members
   }
 
-  private func unknownKey(_ name: String, _ names: [String], _ section: String?) -> String {
+  private static func unknownKey(_ name: String, _ names: [String], _ section: String?) -> String {
+    let homes =
+      Schema.keys.filter { $0.name == name }.map(\.section) + Schema.sections.filter { $0.name == name }.map(\.parent)
+    guard homes.isEmpty else {
+      let places = homes.map { $0 ?? "the top of the file" }.joined(separator: " or ")
+      return "unknown key \(name.quotedBriefly) here; it belongs to \(places)"
+    }
+    return unknownKey(name, among: names)
+  }
+
+  /// Of a key that is none anywhere.
+  static func unknownKey(_ name: String, among names: [String]) -> String {
     let unknown = "unknown key \(name.quotedBriefly)"
-    let homes = Schema.keys.filter { $0.name == name }.map { $0.section ?? "the top of the file" }
-    if !homes.isEmpty { return "\(unknown) here; it belongs to \(homes.joined(separator: " or "))" }
     if let nearest = suggestion(for: name, among: names) { return "\(unknown); did you mean \(nearest.quoted)?" }
     return "\(unknown); the keys here are \(names.joined(separator: ", "))"
   }
@@ -94,6 +120,19 @@ struct SettingsDecoder {
       report(mark, "idle-keepalive is less than keepalive; give \(text) or more, or leave it out")
     }
     draft.settings.relay.idleKeepalive = keepalive
+  }
+}
+
+extension SettingsDecoder {
+  /// What this device tells has to fit into one message, whatever the device adds to it.
+  private mutating func settleOrchestration() {
+    guard let mark = given["join.orchestration"] else { return }
+    let size = draft.settings.join.orchestration.information(of: "x").largestSize
+    guard size > Orchestration.maximumSize else { return }
+    report(
+      mark,
+      "orchestration is up to \(size) bytes as it is told to peers, of which there may be \(Orchestration.maximumSize); "
+        + "give fewer or shorter services and labels")
   }
 }
 
@@ -130,15 +169,29 @@ extension SettingsDecoder {
     }
     return values
   }
-  /// At most 1000 names with a value each; a name or a value given twice is a slip.
+
+  /// A program's path alone, or a list of it and its arguments.
+  mutating func command(_ node: YAMLNode) -> [String]? {
+    guard case .sequence(let items) = node.content else { return value(node, .program).map { [$0] } }
+    guard let first = items.first else {
+      report(node.mark, "an empty list; expected \(ValueKind<String>.program.rule)")
+      return nil
+    }
+    let limit = 64
+    if items.count > limit { report(items[limit].mark, "more than \(limit) words") }
+    var words = [value(first, .program)]
+    for item in items.dropFirst().prefix(limit) { words.append(value(item, .argument)) }
+    return words.contains(nil) ? nil : words.compactMap { $0 }
+  }
+
+  /// At most `limit` names with a value each; a name given twice is a slip, and so is a value if it `isUnique`.
   mutating func mapping<Value: Hashable>(
-    _ node: YAMLNode, _ nameKind: ValueKind<String>, _ kind: ValueKind<Value>
+    _ node: YAMLNode, _ nameKind: ValueKind<String>, _ kind: ValueKind<Value>, limit: Int, isUnique: Bool
   ) -> [String: Value]? {
     guard case .mapping(let pairs) = node.content else {
       report(node.mark, "\(node.kind) instead of a mapping from \(nameKind.name) to \(kind.name)")
       return nil
     }
-    let limit = 1000
     if pairs.count > limit { report(pairs[limit].key.mark, "more than \(limit) entries") }
     var values: [String: Value] = [:]
     var names: [String: Int] = [:]
@@ -149,7 +202,7 @@ extension SettingsDecoder {
         report(key.mark, "\(name) is listed twice; first on line \(line)")
       }
       guard let value = value(item, kind), let name else { continue }
-      if let other = holders.updateValue(name, forKey: value), other != name {
+      if isUnique, let other = holders.updateValue(name, forKey: value), other != name {
         report(item.mark, "\(other) has the same; \(kind.name) belongs to one only")
       }
       values[name] = value

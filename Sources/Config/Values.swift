@@ -91,6 +91,25 @@ extension ValueKind where Value == String {
   }
 }
 
+extension ValueKind where Value == String {
+  /// What a daemon runs.
+  static var program: ValueKind {
+    ValueKind("a program", "an absolute path of at most 1000 bytes, or a list of it and its arguments") { text in
+      let isPath =
+        text.utf8.first == UInt8(ascii: "/") && text.utf8.last != UInt8(ascii: "/") && text.utf8.count <= 1000
+        && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+      return isPath ? .value(text) : .malformed
+    }
+  }
+
+  /// What it is given.
+  static var argument: ValueKind {
+    ValueKind("an argument", "at most 4096 bytes, without a zero byte") { text in
+      text.utf8.count <= 4096 && !text.utf8.contains(0) ? .value(text) : .malformed
+    }
+  }
+}
+
 // MARK: Keys
 
 extension ValueKind where Value == [UInt8] {

@@ -16,7 +16,7 @@ public enum ControlClient {
   }
 
   /// An answer longer than this is none.
-  private static let maximumAnswer = 64 << 20
+  static let maximumAnswer = 64 << 20
 
   /// Asks for `command`, whose answer is a `Report`.
   public static func ask<Report: Codable>(
@@ -33,13 +33,13 @@ public enum ControlClient {
     } catch {
       throw .noAnswer
     }
-    guard let response = JSON.decode(ControlResponse<Report>.self, answer) else { throw .badAnswer }
+    guard let response = ControlResponse<Report>(parsing: answer) else { throw .badAnswer }
     if let error = response.error { throw .refused(error) }
     guard let result = response.result else { throw .badAnswer }
     return result
   }
 
-  private static func connect(to path: String) throws(Failure) -> Descriptor {
+  static func connect(to path: String) throws(Failure) -> Descriptor {
     do {
       return try .connected(toUnix: path)
     } catch {
@@ -50,7 +50,7 @@ public enum ControlClient {
     }
   }
 
-  private static func send(
+  static func send(
     _ request: UnsafeRawBufferPointer, to socket: borrowing Descriptor, until deadline: Instant
   ) throws {
     var sent = 0

@@ -6,6 +6,14 @@
 public enum ControlCommand: Sendable, Equatable {
   case status
   case peers
+  /// As `peers`, after those were asked whose information is not known here, for so many milliseconds at most.
+  case fetch(milliseconds: Int)
+  /// One peer alone, by its ID, its label or its address; it is asked first if its information is not known.
+  case show(peer: String, milliseconds: Int)
+  /// An echo from a peer, which may take so many milliseconds.
+  case ping(peer: String, milliseconds: Int)
+  /// What becomes of peers, for as long as the connection lasts.
+  case subscribe
   case stop
   case key
   /// Puts a new key in the place of the daemon's. `forgetOld`, of a relay: it does not prove itself with the old one to who
@@ -13,6 +21,8 @@ public enum ControlCommand: Sendable, Equatable {
   case rotateKey(forgetOld: Bool)
   /// Reads the configuration file again.
   case reload
+  /// Tells the peers something of the device, until it is told otherwise; an empty order asks what they are told.
+  case announce(AnnounceOrder)
   // Of the relay alone.
   case invite(InviteOrder)
   case invites
@@ -33,7 +43,7 @@ public enum ControlCommand: Sendable, Equatable {
   case drain(milliseconds: Int)
 
   public enum Name: String, CaseIterable, Sendable {
-    case status, peers, stop, key
+    case status, peers, fetch, show, ping, subscribe, stop, key
     case rotateKey = "rotate-key"
     case invite, invites, uninvite
     case pending, approve, deny
@@ -41,12 +51,12 @@ public enum ControlCommand: Sendable, Equatable {
     case leases
     case pinLease = "lease-pin"
     case freeLease = "lease-free"
-    case reload, drain
+    case reload, drain, announce
 
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
       switch self {
-      case .status, .peers, .key: true
+      case .status, .peers, .fetch, .show, .ping, .subscribe, .key: true
       default: false
       }
     }
@@ -54,7 +64,7 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {
-      case .status, .peers, .stop, .key, .rotateKey, .reload: false
+      case .status, .peers, .fetch, .show, .ping, .subscribe, .stop, .key, .rotateKey, .reload, .announce: false
       default: true
       }
     }
@@ -64,6 +74,10 @@ public enum ControlCommand: Sendable, Equatable {
     switch self {
     case .status: .status
     case .peers: .peers
+    case .fetch: .fetch
+    case .show: .show
+    case .ping: .ping
+    case .subscribe: .subscribe
     case .stop: .stop
     case .key: .key
     case .rotateKey: .rotateKey
@@ -81,15 +95,22 @@ public enum ControlCommand: Sendable, Equatable {
     case .freeLease: .freeLease
     case .reload: .reload
     case .drain: .drain
+    case .announce: .announce
     }
   }
 
   public static let drainRange = 100...3_600_000
   public static let defaultDrain = 10_000
+  /// For what peers are asked.
+  public static let askRange = 100...3_600_000
+  public static let defaultAsk = 2000
 
   /// How long a daemon may be about it, beside the time that any answer may take.
   var patience: Duration {
-    if case .drain(let milliseconds) = self { .milliseconds(milliseconds) } else { .zero }
+    switch self {
+    case .drain(let time), .fetch(let time), .show(_, let time), .ping(_, let time): .milliseconds(time)
+    default: .zero
+    }
   }
 }
 
@@ -125,7 +146,11 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .peers, .stop, .key, .invites, .pending, .devices, .leases, .reload: break
+    case .status, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload: break
+    case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
+    case .show(let peer, let milliseconds), .ping(let peer, let milliseconds):
+      try container.encode(peer, forKey: "peer")
+      try container.encode(milliseconds, forKey: "within_ms")
     case .invite(let order):
       try container.encode(order.uses, forKey: "uses")
       try container.encode(order.lifetime, forKey: "expires_s")
@@ -138,6 +163,7 @@ extension ControlCommand {
     case .pinLease(let id, let address):
       try container.encode(id, forKey: "device_id")
       try container.encodeIfPresent(address, forKey: "address")
+    case .announce(let order): try order.encode(to: &container)
     case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     }
   }
@@ -147,6 +173,10 @@ extension ControlCommand {
     switch name {
     case .status: self = .status
     case .peers: self = .peers
+    case .fetch: self = .fetch(milliseconds: try Self.askTime(&members))
+    case .show: self = .show(peer: try members.text("peer"), milliseconds: try Self.askTime(&members))
+    case .ping: self = .ping(peer: try members.text("peer"), milliseconds: try Self.askTime(&members))
+    case .subscribe: self = .subscribe
     case .stop: self = .stop
     case .key: self = .key
     case .rotateKey: self = .rotateKey(forgetOld: try members.flag("forget_old"))
@@ -169,7 +199,11 @@ extension ControlCommand {
       self = .pinLease(deviceID: try members.text("device_id"), address: try members.optionalText("address"))
     case .freeLease: self = .freeLease(try members.text("name"))
     case .reload: self = .reload
+    case .announce: self = .announce(try AnnounceOrder(&members))
     case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
     }
+  }
+  private static func askTime(_ members: inout RequestMembers) throws(ControlError) -> Int {
+    try members.number("within_ms", in: askRange) ?? defaultAsk
   }
 }

@@ -4,6 +4,8 @@ internal import FoundationEssentials
 //
 //     {"command":"status","version":1}
 //     {"result":{…},"version":1}      or      {"error":{"code":"denied","text":"…"},"version":1}
+//
+// The answer to `subscribe` has no end: a line an event, see `PeerEventReport`, or the one line with an error.
 
 /// Why a request was not carried out.
 public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringConvertible {
@@ -39,6 +41,42 @@ struct ControlResponse<Result: Codable>: Codable {
   var version = 1
   var result: Result?
   var error: ControlError?
+
+  init(result: Result? = nil, error: ControlError? = nil) {
+    self.result = result
+    self.error = error
+  }
+
+  /// `nil` if the line is no response.
+  init?(parsing line: [UInt8]) {
+    if let type = Result.self as? any LeanJSON.Type, let result = Self.result(type, line) as? Result {
+      self.init(result: result)
+    } else if let response = JSON.decode(Self.self, line) {
+      self = response
+    } else {
+      return nil
+    }
+  }
+
+  /// `nil` unless the line has a result.
+  private static func result<Lean: LeanJSON>(_: Lean.Type, _ line: [UInt8]) -> Lean? {
+    var json = JSONReader(line)
+    var result: Lean?
+    let isWhole: Void? = try? json.object { name, json throws(JSONReader.Malformed) in
+      if name == "result" { result = try Lean(reading: &json) } else { try json.skip() }
+    }
+    return isWhole == nil ? nil : result
+  }
+
+  var line: [UInt8] {
+    guard let result = result as? any LeanJSON else { return JSON.line(self) }
+    var json = JSONWriter()
+    json.object { json in
+      json.member("result") { result.write(to: &$0) }
+      json.member("version") { $0.write(version) }
+    }
+    return json.bytes + [UInt8(ascii: "\n")]
+  }
 }
 
 /// What a command that returns nothing returns.
@@ -64,6 +102,11 @@ public enum JSON {
   }
 
   private static func encode(_ value: some Encodable, _ formatting: JSONEncoder.OutputFormatting) -> [UInt8] {
+    if let value = value as? any LeanJSON {
+      var json = JSONWriter(isPretty: formatting.contains(.prettyPrinted))
+      value.write(to: &json)
+      return json.bytes
+    }
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = formatting.union([.sortedKeys, .withoutEscapingSlashes])

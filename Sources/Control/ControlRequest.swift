@@ -4,8 +4,8 @@ internal import FoundationEssentials
 struct ControlRequest: Encodable {
   let command: ControlCommand
 
-  /// In bytes, without the end of the line.
-  static let maximumSize = 4096
+  /// In bytes, without the end of the line: the longest is `announce` with all that one device can tell.
+  static let maximumSize = 32 << 10
 
   init(_ command: ControlCommand) {
     self.command = command
@@ -75,6 +75,11 @@ struct RequestMembers {
     left.sorted().map { name in
       String(name.unicodeScalars.prefix(40).map { ("!"..."~").contains($0) ? Character($0) : "?" })
     }
+  }
+
+  /// The member, which is `what`; `nil` if it is absent.
+  mutating func value<Value: Decodable>(_ name: MemberName, _ what: String) throws(ControlError) -> Value? {
+    try take(name, what)
   }
 
   private mutating func take<Value: Decodable>(_ name: MemberName, _ what: String) throws(ControlError) -> Value? {

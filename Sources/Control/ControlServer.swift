@@ -11,6 +11,7 @@ public final class ControlServer: EventHandler {
   private let handler: Handler
   private var registration: Registration?
   private var clients: [ObjectIdentifier: ControlClientSession] = [:]
+  private var subscribers: [ObjectIdentifier: ControlClientSession] = [:]
   /// Told why nobody can be answered; not more often than once a minute.
   private let onTrouble: (Errno) -> Void
   private var troubles = RateLimit(perSecond: 1.0 / 60, burst: 1)
@@ -18,6 +19,8 @@ public final class ControlServer: EventHandler {
   /// How many may ask at once; of these one user who is not root has no more than a few, so that nobody keeps root out.
   private static let maximumClients = 64
   private static let maximumClientsOfOneUser = 8
+  /// Those who listen are counted apart, so that they keep nobody from asking.
+  private static let maximumSubscribers = 16
   /// Everybody may connect; what they may ask is decided by who they are.
   private static let socketMode: UInt32 = 0o666
 
@@ -60,16 +63,44 @@ public final class ControlServer: EventHandler {
         continue
       }
       clients[ObjectIdentifier(client)] = client
+      client.subscribe = { [weak self, weak client] in
+        guard let self, let client else { return false }
+        return subscribe(client)
+      }
       client.start(handler) { [weak self, weak client] in
-        if let client { self?.clients[ObjectIdentifier(client)] = nil }
+        guard let client else { return }
+        self?.clients[ObjectIdentifier(client)] = nil
+        self?.subscribers[ObjectIdentifier(client)] = nil
       }
     }
   }
 
   private func isFull(for user: UInt32) -> Bool {
-    if user == 0 { return clients.count >= 2 * Self.maximumClients }
-    return clients.count >= Self.maximumClients
-      || clients.values.count { $0.user == user } >= Self.maximumClientsOfOneUser
+    Self.isFull(Array(clients.values), for: user, Self.maximumClients)
+  }
+
+  private static func isFull(_ all: [ControlClientSession], for user: UInt32, _ maximum: Int) -> Bool {
+    if user == 0 { return all.count >= 2 * maximum }
+    return all.count >= maximum || all.count { $0.user == user } >= maximumClientsOfOneUser
+  }
+
+  /// False: there are too many.
+  private func subscribe(_ client: ControlClientSession) -> Bool {
+    guard !Self.isFull(Array(subscribers.values), for: client.user, Self.maximumSubscribers) else { return false }
+    clients[ObjectIdentifier(client)] = nil
+    subscribers[ObjectIdentifier(client)] = client
+    return true
+  }
+
+  /// Whether anybody is told of events.
+  public var hasSubscribers: Bool { !subscribers.isEmpty }
+
+  /// Tells all subscribers. The handler answers `subscribe` with the snapshot that comes before; it is asked again for who has
+  /// not read in time.
+  public func publish(_ event: PeerEventReport) {
+    guard hasSubscribers else { return }
+    let line = JSON.line(event)
+    for client in Array(subscribers.values) { client.tell(line) }
   }
 
   /// Stops listening. The rest of answers that have begun is sent, though the loop may not run any more; who does not take
@@ -79,6 +110,7 @@ public final class ControlServer: EventHandler {
     registration = nil
     let deadline = Instant.now().advanced(by: .seconds(1))
     for client in Array(clients.values) { client.finish(until: deadline) }
+    for client in Array(subscribers.values) { client.endStream() }
   }
 }
 
@@ -97,7 +129,7 @@ public enum ControlAnswer: Sendable {
   }
 
   private static func line(_ report: some Codable) -> [UInt8] {
-    JSON.line(ControlResponse(result: report))
+    ControlResponse(result: report).line
   }
 }
 
@@ -112,6 +144,10 @@ private final class ControlClientSession: EventHandler {
   private var timer: Timer?
   private var request: [UInt8] = []
   private var answer: ArraySlice<UInt8> = []
+  /// Of a subscriber, with what gives it snapshots.
+  private var feed: (lines: ControlFeed, handler: ControlServer.Handler)?
+  /// Makes this a subscriber, unless there are too many.
+  var subscribe: () -> Bool = { false }
 
   private static let timeout = Duration.seconds(5)
   private static let answerTimeout = Duration.seconds(60)
@@ -142,6 +178,7 @@ private final class ControlClientSession: EventHandler {
   func handle(_ events: Events) {
     // Nobody waits for an answer any more, so what was asked is not wanted any more either.
     if events.contains(.hangup) { return end() }
+    if feed != nil { return writeLines() }
     if !answer.isEmpty { return write() }
     if handler != nil { read() }
   }
@@ -178,6 +215,7 @@ private final class ControlClientSession: EventHandler {
         throw ControlError(
           .denied, "\(name.rawValue) is for root and the daemon's own user (\(currentUser())); you are \(peer.user)")
       }
+      if command == .subscribe { return try beginStream(handler) }
       end(after: Self.answerTimeout + command.patience)
       let reference = LoopBound(self)
       let events = events
@@ -216,6 +254,57 @@ private final class ControlClientSession: EventHandler {
     }
   }
 
+  // MARK: A stream of lines
+
+  private func beginStream(_ handler: @escaping ControlServer.Handler) throws(ControlError) {
+    guard subscribe() else { throw ControlError(.busy, "too many programs listen at once; try again later") }
+    if let timer { events.cancel(timer) }
+    timer = nil
+    feed = (ControlFeed(), handler)
+    askForSnapshot(handler)
+  }
+
+  private func askForSnapshot(_ handler: ControlServer.Handler) {
+    let reference = LoopBound(self)
+    let events = events
+    // At once if it can be: what is published from now on is not in it.
+    handler(.subscribe) { answer in
+      if events.isCurrent { return reference.value.takeSnapshot(answer) }
+      events.post { reference.value.takeSnapshot(answer) }
+    }
+  }
+
+  private func takeSnapshot(_ answer: ControlAnswer) {
+    guard registration != nil, feed != nil else { return }
+    guard case .report(let report) = answer else {
+      feed = nil
+      return reply(answer)
+    }
+    feed?.lines.take(snapshot: JSON.line(report))
+    writeLines()
+  }
+
+  func tell(_ line: [UInt8]) {
+    feed?.lines.take(event: line)
+    writeLines()
+  }
+
+  private func writeLines() {
+    guard let handler = feed?.handler else { return }
+    do {
+      if try feed?.lines.flush({ try socket.send($0) }) == true { askForSnapshot(handler) }
+      guard let registration else { return }
+      events.setInterest(feed?.lines.isEmpty == false ? .writable : [], of: socket, registration)
+    } catch {
+      end()
+    }
+  }
+
+  func endStream() {
+    writeLines()
+    end()
+  }
+
   private func end(after time: Duration) {
     if let timer { events.cancel(timer) }
     timer = events.schedule(after: time) { [weak self] in self?.end() }
@@ -223,6 +312,7 @@ private final class ControlClientSession: EventHandler {
 
   private func end() {
     answer = []
+    feed = nil
     if let registration { events.deregister(socket, registration) }
     registration = nil
     if let timer { events.cancel(timer) }

@@ -1,22 +1,37 @@
-/// The answer to `peers`.
+/// The answer to `peers`, and to `fetch` and `show` with the one. Times are in seconds unless the name says otherwise.
 public struct PeersReport: Codable, Sendable, Equatable {
-  public struct Member: Codable, Sendable, Equatable {
-    public var address: String
-    public var address6: String?
-    public var deviceId: String
-
-    public init(address: String, address6: String? = nil, deviceId: String) {
-      self.address = address
-      self.address6 = address6
-      self.deviceId = deviceId
-    }
-  }
-
-  public enum State: String, Codable, Sendable {
+  public enum State: String, CaseIterable, Codable, Sendable {
     /// The relay has a live session with it.
     case online
+    /// The relay has, but the last echo between this device and it was not answered.
+    case silent
+    /// This device exchanges nothing with it, because of its key.
+    case untrusted
     /// This device has no connection to the relay, so it cannot tell.
     case unknown
+  }
+
+  public enum Health: String, CaseIterable, Codable, Sendable {
+    case up, degraded, down
+  }
+
+  /// Something that a peer offers.
+  public struct Service: Codable, Sendable, Equatable {
+    public var name: String
+    public var version: String?
+    public var port: Int?
+    public var `protocol`: String?
+    public var health: Health
+
+    public init(
+      name: String, version: String? = nil, port: Int? = nil, protocol: String? = nil, health: Health = .up
+    ) {
+      self.name = name
+      self.version = version
+      self.port = port
+      self.protocol = `protocol`
+      self.health = health
+    }
   }
 
   public struct Peer: Codable, Sendable, Equatable {
@@ -24,37 +39,46 @@ public struct PeersReport: Codable, Sendable, Equatable {
     public var address6: String?
     public var deviceId: String
     public var state: State
+    /// The way to it: `relay`.
+    public var path: String?
+    /// The last echo between this device and the peer, sealed from end to end.
+    public var roundTripMs: Double?
+    /// How long ago the peer has last proved that it is there.
+    public var proofAge: Double?
     /// What only the relay knows: where the device connects from, since when, and the echo between them.
     public var outerAddress: String?
     public var connected: Double?
-    public var roundTripMs: Double?
+    public var relayRoundTripMs: Double?
+    // What the peer tells of itself; all absent while that is not known here.
+    public var revision: Int?
+    public var hostName: String?
+    public var platform: String?
+    public var executionType: String?
+    public var services: [Service]?
+    public var labels: [String: String]?
+    public var load: Double?
+    public var place: PlaceReport?
 
-    public init(
-      address: String, address6: String? = nil, deviceId: String, state: State, outerAddress: String? = nil,
-      connected: Double? = nil, roundTripMs: Double? = nil
-    ) {
+    public init(address: String, address6: String? = nil, deviceId: String, state: State) {
       self.address = address
       self.address6 = address6
       self.deviceId = deviceId
       self.state = state
-      self.outerAddress = outerAddress
-      self.connected = connected
-      self.roundTripMs = roundTripMs
     }
   }
 
   public var version = 1
   public var network: String?
-  /// The host that was asked, if it is a device.
-  public var `self`: Member?
+  /// The host that was asked, if it is a device: its state is `online` while it has a connection to the relay.
+  public var `self`: Peer?
   /// Whether `peers` are all there are; in a large network, a device knows those that it deals with.
   public var complete: Bool
   public var peers: [Peer]
 
-  public init(network: String?, `self` member: Member?, complete: Bool, peers: [Peer]) {
+  public init(network: String?, `self` own: Peer?, complete: Bool, peers: [Peer]) {
     self.network = network
     self.complete = complete
-    self.`self` = member
+    self.`self` = own
     self.peers = peers
   }
 }

@@ -24,6 +24,8 @@ public enum DeviceEvent: Sendable {
   case keyReplaced(PublicKey)
   /// The relay does not take the new key, and the device keeps its own.
   case keyKept(Refusal)
+  /// It has been found out where this device sits, or it sits elsewhere now.
+  case located(Orchestration.Place)
   /// What has become of peers, in this order. After a connection was lost, those are told of that have come and gone meanwhile.
   case peers([PeerEvent])
   /// Something that a person should know of.
@@ -38,7 +40,7 @@ public enum DeviceFailure: Error, Sendable {
 }
 
 /// This host as a device of the network: its uplink, its interface, and the packets between them, on one thread. `start`,
-/// `stop`, `apply` and `status` are for any thread.
+/// `stop`, `apply`, `status`, `ping` and `fetch` are for any thread.
 public final class Device: @unchecked Sendable {
   // Set once.
   private let settings: DeviceSettings
@@ -47,6 +49,9 @@ public final class Device: @unchecked Sendable {
 
   // Owned by the device's thread once it runs.
   private let tun: any PacketDevice
+  private lazy var exchange = PeerExchange(
+    settings, on: events, onEvent: { [unowned self] in onEvent(.peers([$0])) },
+    onWarning: { [unowned self] in onEvent(.warning($0)) })
   private lazy var uplink = Uplink(settings, on: events, delegate: self)
   private var pump: PacketPump?
   private var membership: Membership?
@@ -57,9 +62,7 @@ public final class Device: @unchecked Sendable {
   private var missingIPv6: MissingIPv6?
   /// `nil` for the relay's own host, whose connection leaves no process.
   private var monitor: NetworkMonitor?
-  private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in orchestration.place = $0 }
-  /// What peers are told of this device.
-  private lazy var orchestration = settings.orchestration
+  private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
 
   // Owned by whoever starts and stops.
@@ -123,7 +126,10 @@ public final class Device: @unchecked Sendable {
       if let keys = changes.pinnedKeys {
         peerSettings.pinnedKeys = keys
         pump?.pin(keys)
+        exchange.retryAll()
       }
+      if let limit = changes.peerInformation { exchange.setLimit(limit) }
+      if let information = changes.orchestration { exchange.announce(information) }
     }
   }
 
@@ -159,17 +165,38 @@ public final class Device: @unchecked Sendable {
     events.post { [self] in reply(currentStatus) }
   }
 
+  /// Measures the way to the peer with this address and back, by an echo over the sealed session, and tells `reply`, on the
+  /// device's thread, at the latest when `limit` is over.
+  public func ping(
+    _ address: IPv4Address, within limit: Duration, _ reply: @escaping @Sendable (PingOutcome) -> Void
+  ) {
+    events.post { [self] in exchange.ping(address, within: limit, reply) }
+  }
+
+  /// Asks the peers at these addresses (as many as their information is kept of) for their orchestration information, and gives
+  /// the device's state to `reply`, on the device's thread, once all have answered or cannot be reached, or `limit` is over.
+  public func fetch(
+    _ addresses: [IPv4Address], within limit: Duration, _ reply: @escaping @Sendable (DeviceStatus) -> Void
+  ) {
+    events.post { [self] in exchange.fetch(addresses, within: limit) { [unowned self] in reply(currentStatus) } }
+  }
+
   private var currentStatus: DeviceStatus {
     let connection = uplink.connection
+    var counters = pump?.counters ?? DeviceCounters()
+    counters.messages = exchange.counters
     let sent = connection?.sendStatistics
     return DeviceStatus(
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, progress: uplink.progress, server: uplink.server,
       roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
-      peers: (pump?.peers.peers.values.map { PeerStatus($0) } ?? []).sorted { $0.peer.address < $1.peer.address },
+      orchestration: exchange.own,
+      peers: (pump?.peers.peers.values.map { exchange.status(of: $0) } ?? []).sorted {
+        $0.peer.address < $1.peer.address
+      },
       isPartial: pump?.peers.isPartial ?? false,
-      counters: pump?.counters ?? DeviceCounters(), received: connection?.received ?? FrameConnection.Traffic(),
+      counters: counters, received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
       place: placeFinder.place)
   }
@@ -200,6 +227,8 @@ extension Device: UplinkDelegate {
       pump.rejoin(new)
     } else {
       pump = PacketPump(tun, new, peerSettings, on: events) { [unowned self] in onEvent(.warning($0)) }
+      pump?.exchange = exchange
+      exchange.messenger = pump
       startReading()
     }
     pump?.uplink = uplink.connection
@@ -278,9 +307,11 @@ extension Device: UplinkDelegate {
         uplink.connection?.send(control: ControlMessage.sync.frame())
       }
       if !news.isEmpty { onEvent(.peers(news)) }
+      exchange.update(news, isComplete: pump?.knowsWhoIsThere ?? false)
       if pump?.knowsWhoIsThere == true, !uplink.isDraining { startReading() }
     case .unreachable(let notice):
       pump?.markAbsent(notice.address)
+      exchange.isGone(notice.address)
     default:
       break  // Nothing else is for a device that is in; what a newer relay may add does no harm.
     }
@@ -310,6 +341,7 @@ extension Device: UplinkDelegate {
   func uplinkPauses() {
     stopReading()
     pump?.uplink = nil
+    exchange.pause()
   }
 
   func uplinkReplacedKey(_ key: PrivateKey) {
@@ -329,6 +361,7 @@ extension Device: UplinkDelegate {
   func uplinkLost(_ reason: UplinkLoss, retry: Duration) {
     stopReading()
     pump?.uplink = nil
+    exchange.pause()
     lastLoss = reason.description
     yieldToHost()
     onEvent(.lost(reason, retry: retry))

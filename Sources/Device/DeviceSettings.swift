@@ -26,6 +26,8 @@ public struct DeviceSettings: Sendable {
   /// What this device tells its peers of itself. Its revision is the first of this start, higher than all of former ones; the
   /// device counts on from there.
   public var orchestration: Orchestration
+  /// Of how many peers the orchestration information is kept. In a network of more it is fetched on demand only.
+  public var peerInformation = 250
 
   public init(
     deviceID: String, peers: PeerSettings, nextKey: PrivateKey? = nil, trust: any RelayTrust, token: Token? = nil,
@@ -60,11 +62,14 @@ public struct DeviceChanges: Sendable {
   public var pinnedKeys: [String: PublicKey]?
   /// What the device tells its peers from now on; its revision does not matter.
   public var orchestration: Orchestration?
+  /// Of how many peers the orchestration information is kept.
+  public var peerInformation: Int?
 
   public init(
     servers: [(host: String, port: UInt16)]? = nil, queueLimit: Int? = nil, pinnedKeys: [String: PublicKey]? = nil,
-    orchestration: Orchestration? = nil
+    orchestration: Orchestration? = nil, peerInformation: Int? = nil
   ) {
+    self.peerInformation = peerInformation
     self.orchestration = orchestration
     self.servers = servers
     self.queueLimit = queueLimit

@@ -26,6 +26,8 @@ public struct DeviceStatus: Sendable {
   public var joins: Int
   /// Why the uplink was lost the last time.
   public var lastLoss: String?
+  /// What this device tells its peers of itself.
+  public var orchestration: Orchestration
   /// The other devices, by address; in a large network those that this device deals with.
   public var peers: [PeerStatus]
   /// Whether it is such a network.

@@ -44,6 +44,11 @@ struct Membership: Equatable {
     }
   }
 
+  /// Whether another device may have this address.
+  func mayBePeer(_ address: IPv4Address) -> Bool {
+    pool.contains(address) && address != self.address && !isForAll(address)
+  }
+
   private func isForAll(_ destination: IPv4Address) -> Bool {
     destination.isMulticast || destination == pool.broadcast || destination == .limitedBroadcast
   }

@@ -22,9 +22,11 @@ final class PacketPump {
 
   /// The connection to the relay, while there is one.
   var uplink: FrameConnection?
-  private var membership: Membership
+  private(set) var membership: Membership
   private(set) var peers = PeerTable()
-  private lazy var links = PeerLinks(settings, own: own, on: events, delegate: self)
+  /// Who has to do with the messages between devices; without it they are ignored.
+  var exchange: PeerExchange?
+  private(set) lazy var links = PeerLinks(settings, own: own, on: events, delegate: self)
   private let settings: PeerSettings
   private let events: EventLoop
   private var unlocated = UnlocatedPackets()
@@ -162,7 +164,7 @@ final class PacketPump {
     return start + Self.prefix
   }
 
-  private func flush() {
+  func flush() {
     close()
     guard frames > 0 else { return }
     uplink?.send(FrameRun(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<end]), frames: frames))
@@ -300,7 +302,7 @@ final class PacketPump {
     if isNew { ask(who: address) }
   }
 
-  private func ask(who address: IPv4Address) {
+  func ask(who address: IPv4Address) {
     uplink?.send(control: ControlMessage.locate(Locate(address: address)).frame())
   }
 
@@ -383,7 +385,7 @@ extension PacketPump: PeerLinksDelegate {
     frame.withUnsafeBytes { uplink?.send(FrameRun($0, frames: 1)) }
   }
 
-  /// Sends what has waited; a lone header if nothing has, so that the responder knows that the session is there.
+  /// Sends what has waited and what there is to say; a lone header if that is nothing, so that the responder knows that the session is there.
   func linkIsReady(_ link: PeerLink, isInitiator: Bool) {
     guard let session = link.current else { return }
     let address = link.peer.address
@@ -394,6 +396,7 @@ extension PacketPump: PeerLinksDelegate {
         appendCopy(of: record, peek.flow, to: address, session)
       }
     }
+    exchange?.sessionIsReady(with: link.peer)
     if isInitiator, session.sent == 0, open == nil {
       let header = FrameHeader(type: .data, length: SealedHeader.size, address: address)
       open = OpenFrame(header: header, session: session)
@@ -403,6 +406,15 @@ extension PacketPump: PeerLinksDelegate {
 
   func linkHasFailed(_ link: PeerLink) {
     unlocatable(link.pending.takeAll(), at: .now())
+    exchange?.sessionHasFailed(with: link.peer)
+  }
+
+  func linkHasReceived(_ message: UnsafeRawBufferPointer, on link: PeerLink) {
+    exchange?.receive(message, from: link.peer)
+  }
+
+  func linkIsInUse(_ link: PeerLink) {
+    exchange?.sessionIsInUse(with: link.peer)
   }
 
   func linkIsSuspicious(_ line: String) {
@@ -427,4 +439,6 @@ public struct DeviceCounters: Sendable, Equatable {
   public var overdue = 0
   /// What the sessions with peers have seen.
   public var links = PeerLinkCounters()
+  /// What has been said with them.
+  public var messages = PeerMessageCounters()
 }

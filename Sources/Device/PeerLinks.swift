@@ -19,6 +19,10 @@ protocol PeerLinksDelegate: AnyObject {
   func linkIsReady(_ link: PeerLink, isInitiator: Bool)
   /// The peer does not answer; what waits in the link is of no use any more.
   func linkHasFailed(_ link: PeerLink)
+  /// The peer has sent a message, which lies in the receive buffer.
+  func linkHasReceived(_ message: UnsafeRawBufferPointer, on link: PeerLink)
+  /// Packets have gone or come since this was told the last time, or since the session began.
+  func linkIsInUse(_ link: PeerLink)
   /// Something that a person should know of, as a line.
   func linkIsSuspicious(_ line: String)
 }
@@ -76,7 +80,8 @@ final class PeerLinks {
     return nil
   }
 
-  private func objection(to peer: Peer) -> String? {
+  /// Why nothing is exchanged with the peer, if that is so.
+  func objection(to peer: Peer) -> String? {
     if let pinned = settings.pinnedKeys[peer.deviceID], pinned != peer.key {
       return "the relay vouches for another key of \(peer.deviceID) than the one that peer-keys pins; "
         + "nothing is sent to it, and nothing taken from it"
@@ -87,13 +92,19 @@ final class PeerLinks {
     return nil
   }
 
+  /// Whether this device's initiation is the one that counts if the peer begins at the same time.
+  func goesFirst(before peer: Peer) -> Bool { publicKey.bytes.lexicographicallyPrecedes(peer.key.bytes) }
+
   /// The relay has said who is there: links to others rest for a while, since a peer that connects anew is gone for a moment,
   /// and who began too early is answered.
   func update(_ table: PeerTable) {
     let now = Instant.now()
     for (address, link) in links {
       switch table.peers[address] {
-      case link.peer: link.absentSince = nil
+      case link.peer:
+        link.absentSince = nil
+        // It was gone for a moment, and with it the attempt.
+        if !link.pending.isEmpty, link.next == nil { begin(link) }
       case nil:
         link.absentSince = link.absentSince ?? now
         cancelAttempt(of: link)
@@ -208,7 +219,7 @@ final class PeerLinks {
       return
     }
     // Of two that began at once, one has to give way.
-    if link.attempt != nil, publicKey.bytes.lexicographicallyPrecedes(link.peer.key.bytes) { return }
+    if link.attempt != nil, goesFirst(before: link.peer) { return }
     let suite = CipherSuite(header.cipher)
     guard settings.ciphers.ciphers.contains(suite) else {
       counters.refused += 1
@@ -273,7 +284,8 @@ final class PeerLinks {
 
   // MARK: Sealed frames
 
-  /// Opens a data frame's payload in place: the packet records in it; `nil` if it is to be dropped, which is counted.
+  /// Opens a data frame's payload in place: the packet records in it; `nil` if there is nothing for the TUN in it: a message,
+  /// which goes to the delegate, or what is to be dropped, which is counted.
   func open(_ payload: UnsafeMutableRawBufferPointer, from peer: Peer) -> UnsafeRawBufferPointer? {
     guard let header = SealedHeader(parsing: UnsafeRawBufferPointer(payload).bytes) else {
       counters.forged += 1
@@ -290,7 +302,9 @@ final class PeerLinks {
         counters.sessions += 1
         delegate.linkIsReady(link, isInitiator: false)
       }
-      return content
+      if header.kind == .packets { return content }
+      delegate.linkHasReceived(content, on: link)
+      return nil
     case .replayed:
       counters.replayed += 1
     case .forged:
@@ -340,6 +354,7 @@ final class PeerLinks {
       link.expire(at: now, after: settings.expireAfter)
       if let session = link.current, session.isInUse, link.next == nil {
         session.isInUse = false
+        delegate.linkIsInUse(link)
         // The responder steps in only if the initiator does not.
         let age = now.since(session.since)
         let due = session.isInitiator ? settings.rekeyAfter : settings.rekeyAfter + settings.rekeyAfter / 8

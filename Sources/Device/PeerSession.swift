@@ -18,7 +18,7 @@ final class PeerSession {
   /// The counter of the next frame.
   private(set) var sent: UInt64 = 0
   private var window = ReplayWindow()
-  /// Set by every frame that goes or comes; for whoever looks now and then whether the session is in use.
+  /// Set by every frame with packets that goes or comes; for whoever looks now and then whether the session is in use.
   var isInUse = false
 
   /// How many bytes a sealed payload has beyond its content: the header in front of it, the tag behind it.
@@ -41,13 +41,13 @@ final class PeerSession {
 
   /// Seals a data frame's payload in place: `overhead` bytes more than the content, which stands behind room for the header
   /// and before room for the tag.
-  func seal(_ payload: UnsafeMutableRawBufferPointer) {
-    SealedHeader(session: peersNumber, kind: .packets, counter: sent).write(to: payload)
+  func seal(_ payload: UnsafeMutableRawBufferPointer, as kind: SealedHeader.Kind = .packets) {
+    SealedHeader(session: peersNumber, kind: kind, counter: sent).write(to: payload)
     sending.seal(
       UnsafeMutableRawBufferPointer(rebasing: payload[SealedHeader.size...]), counter: sent,
       associatedData: UnsafeRawBufferPointer(rebasing: payload[..<SealedHeader.size]))
     sent += 1
-    isInUse = true
+    if kind == .packets { isInUse = true }
   }
 
   enum Opened {
@@ -67,7 +67,7 @@ final class PeerSession {
         associatedData: UnsafeRawBufferPointer(rebasing: payload[..<SealedHeader.size]))
     else { return .forged }
     guard window.accept(header.counter) else { return .replayed }
-    isInUse = true
+    if header.kind == .packets { isInUse = true }
     return .content(
       UnsafeRawBufferPointer(rebasing: payload[SealedHeader.size..<payload.count - TransportCipher.tagSize]))
   }

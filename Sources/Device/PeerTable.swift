@@ -5,6 +5,8 @@ public enum PeerEvent: Sendable, Equatable {
   case joined(Peer)
   /// It has left, or its address has another device now, of which the next event tells.
   case left(Peer)
+  /// What the peer tells of itself is known now, or newer than what was.
+  case changed(Peer, Orchestration)
 }
 
 /// Who else is in the network, as the relay told. Owned by the device's thread.

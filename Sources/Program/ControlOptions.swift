@@ -64,7 +64,8 @@ public struct ControlOptions: ParsableArguments {
     return command.name.isForRelay ? paths.reversed() : paths
   }
 
-  private static func failure(_ failure: ControlClient.Failure, _ path: String) -> Failure {
+  /// What a program ends with when a daemon at `path` has not answered.
+  public static func failure(_ failure: ControlClient.Failure, _ path: String) -> Failure {
     switch failure {
     case .notRunning(let errno): Failure(.unavailable, "\(path): \(errno)")
     case .timeout: Failure(.temporaryFailure, "the daemon at \(path) did not answer in time; try a longer --timeout")

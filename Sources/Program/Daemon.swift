@@ -38,6 +38,7 @@ public final class Daemon: @unchecked Sendable {
         case .hangup: self?.reload { _ in }
         case .interrupt: self?.stop("interrupted")
         case .terminate: self?.stop("told to terminate")
+        case .windowChange: break
         }
       }
     } catch {
@@ -75,6 +76,14 @@ public final class Daemon: @unchecked Sendable {
       throw Failure(.systemError, "cannot listen at \(path): \(error)")
     }
   }
+
+  /// Tells who has subscribed at the local socket.
+  public func publish(_ event: PeerEventReport) {
+    control?.publish(event)
+  }
+
+  /// Whether anybody has.
+  public var hasSubscribers: Bool { control?.hasSubscribers ?? false }
 
   /// What `reload` and SIGHUP do from now on.
   public func reload(by reloading: Reloading) {
@@ -118,6 +127,12 @@ public final class Daemon: @unchecked Sendable {
     control = nil
     output.flush()
     if let failure { throw failure }
+  }
+
+  /// Logs a warning once `run` runs: the log begins a thread, and there must be none before the rights are given up. From any
+  /// thread.
+  public func warnLater(_ line: String) {
+    events.post { [logger] in logger.warning("\(line)") }
   }
 
   /// Ends `run`, after the answers under way. From any thread.

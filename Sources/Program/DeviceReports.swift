@@ -21,7 +21,7 @@ extension DeviceReport {
 
 extension PlaceReport {
   public init(_ place: Orchestration.Place) {
-    self.init(outerAddress: place.outer, localAddress: place.local, hops: place.hops)
+    self.init(outer: place.outer, local: place.local, hops: place.hops)
   }
 }
 

@@ -1,6 +1,8 @@
 /// How the programs end, after sysexits.h; the man pages list the same.
 public enum ExitStatus: Int32, Sendable {
   case success = 0
+  /// No answer to any of the pings, as with ping(8).
+  case noAnswer = 1
   /// The command line is wrong.
   case usage = 64
   /// A file cannot be read.

@@ -29,7 +29,7 @@ public func printError(_ text: String) {
   try? write(text + "\n", to: STDERR_FILENO)
 }
 
-private func write(_ text: String, to file: CInt) throws(Errno) {
+func write(_ text: String, to file: CInt) throws(Errno) {
   var bytes = Array(text.utf8)[...]
   while !bytes.isEmpty {
     if isInterrupted() { continue }

@@ -2,11 +2,13 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// The signals that a daemon listens to.
+/// The signals that a program listens to.
 public enum Signal: CInt, Sendable, CaseIterable {
   case hangup = 1
   case interrupt = 2
   case terminate = 15
+  /// The terminal has another size.
+  case windowChange = 28
 }
 
 /// Signals read as events (signalfd) instead of interrupting a thread anywhere.

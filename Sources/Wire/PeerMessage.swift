@@ -14,6 +14,8 @@ public enum PeerMessage: Sendable, Equatable {
 
   /// The longest message, in bytes of JSON.
   public static let maximumSize = Orchestration.maximumSize + 64
+  /// What stands as the flow of frames with messages, so that they do not wait behind packets.
+  public static let flow: UInt16 = 0xFFFF
 }
 
 extension PeerMessage {

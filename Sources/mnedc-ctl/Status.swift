@@ -56,8 +56,8 @@ struct Status: ParsableCommand {
 
   private static func text(_ place: PlaceReport) -> String {
     let routers = place.hops.isEmpty ? "" : " behind \(place.hops.joined(separator: ", "))"
-    let outer = place.outerAddress.map { "; the relay sees \($0)" } ?? ""
-    return "\(place.localAddress ?? "this host")\(routers)\(outer)"
+    let outer = place.outer.map { "; the relay sees \($0)" } ?? ""
+    return "\(place.local ?? "this host")\(routers)\(outer)"
   }
 
   private static func text(_ device: DeviceReport) -> String {

@@ -20,9 +20,19 @@ final class DeviceDaemon: @unchecked Sendable {
   private let state: StateDirectory
   private let rotation: KeyRotation
   private let invitation: Invitation?
+  private let orchestration: OwnOrchestration
 
   // Owned by the main thread.
   private var device: Device?
+  private lazy var peers = PeerCommands(daemon, device) { [unowned self] reply in
+    withStatus { reply(PeersReport($0)) }
+  }
+  private lazy var news = PeerNews { [unowned self] event in
+    daemon.publish(event)
+    hook.take(event)
+  }
+  private lazy var hook = PeerHook(
+    settings.join.onPeer, interface: settings.join.interface, on: daemon.events, logger: daemon.logger)
   private var publicKey: PublicKey
   /// Where the invitation is to be written, if it is.
   private var place: InvitationPlace?
@@ -68,11 +78,14 @@ final class DeviceDaemon: @unchecked Sendable {
     deviceID = identity.deviceID
     publicKey = key.publicKey
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
+    orchestration = try OwnOrchestration(
+      in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
       trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
       route: .servers(Self.servers(settings)), address: settings.join.address,
-      mtu: settings.join.mtu)
+      mtu: settings.join.mtu, orchestration: orchestration.current)
+    deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
     do {
       device = try Device(deviceSettings, tun) { [unowned self] event in
@@ -98,8 +111,12 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Takes over what may change while the device runs, and leaves the rest.
   private func apply(_ settings: inout Settings) {
     daemon.output.level = Logger.Level(settings.logLevel)
+    hook.command = settings.join.onPeer
     device?.apply(
-      DeviceChanges(servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join)))
+      DeviceChanges(
+        servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join),
+        orchestration: orchestration.reload(settings.join.orchestration),
+        peerInformation: settings.join.peerInformation))
   }
 
   /// What the device does when it is asked at the local socket.
@@ -112,8 +129,12 @@ final class DeviceDaemon: @unchecked Sendable {
         report.device = DeviceReport(status)
         answer(.report(report))
       }
-    case .peers:
-      device?.status { answer(.report(PeersReport($0))) }
+    case .peers: peers.peers(answer)
+    case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
+    case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
+    case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
+    case .subscribe:
+      withStatus { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: PeersReport($0)))) }
     case .key:
       answer(
         .report(
@@ -122,6 +143,8 @@ final class DeviceDaemon: @unchecked Sendable {
             fingerprint: publicKey.fingerprint)))
     case .rotateKey:
       rotation.begin(device, isJoined: isJoined, answer)
+    case .announce(let order):
+      answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
     case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
     default:
@@ -134,11 +157,20 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
+  /// Gives the device's state to `reply`, on the main thread.
+  private func withStatus(_ reply: @escaping (DeviceStatus) -> Void) {
+    let reply = LoopBound(reply)
+    device?.status { [daemon] status in daemon.events.post { reply.value(status) } }
+  }
+
   /// Keeps the device joined until told to stop. Throws if the first join fails.
   func run() throws {
     device?.start()
     limitFirstJoin()
-    try daemon.run { device?.stop() }
+    try daemon.run {
+      hook.stop()
+      device?.stop()
+    }
   }
 
   /// Gives up unless joined in time; an operator who has to decide may take longer.
@@ -166,6 +198,7 @@ final class DeviceDaemon: @unchecked Sendable {
     switch event {
     case .joined(let address, let pool, let server): joined(address, pool, server)
     case .networkChanged(let pool, let pool6):
+      news.networkMayHaveChanged()
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
@@ -178,7 +211,9 @@ final class DeviceDaemon: @unchecked Sendable {
       rotation.end(with: key)
     case .keyKept(let refusal):
       rotation.end(refusal)
-    case .peers: break
+    case .located(let place):
+      if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
+    case .peers(let events): news.take(events, status: withStatus)
     case .warning(let line):
       daemon.logger.warning("\(line)")
     case .failed(.configure(let error)): daemon.fail(Failure(error))
@@ -199,6 +234,8 @@ final class DeviceDaemon: @unchecked Sendable {
   }
 
   private func joined(_ address: IPv4Address, _ pool: IPv4Prefix, _ server: String) {
+    news.networkMayHaveChanged()
+    if hasJoined, !isJoined { daemon.publish(PeerEventReport(.uplinkBack, time: Int(UnixTime.now()))) }
     if !hasJoined {
       do throws(Failure) {
         if let invitation, let place { try invitation.write(to: place) }
@@ -242,6 +279,7 @@ final class DeviceDaemon: @unchecked Sendable {
   }
 
   private func lost(_ loss: UplinkLoss, _ retry: Duration) {
+    if isJoined { daemon.publish(PeerEventReport(.uplinkLost, time: Int(UnixTime.now()))) }
     isJoined = false
     if isPending { limitFirstJoin() }
     isPending = false
@@ -261,21 +299,5 @@ final class DeviceDaemon: @unchecked Sendable {
     let level: Logger.Level = foreground == nil ? .warning : .debug
     daemon.logger.log(level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms")
     notifyServiceManager("STATUS=\(loss)")
-  }
-}
-
-extension PeersReport {
-  fileprivate init(_ status: DeviceStatus) {
-    self.init(
-      network: status.pool?.description,
-      self: status.address.map {
-        Member(address: $0.description, address6: status.address6?.description, deviceId: status.deviceID)
-      },
-      complete: !status.isPartial,
-      peers: status.peers.map(\.peer).map { peer in
-        Peer(
-          address: peer.address.description, address6: status.pool6?.address(of: peer.address).description,
-          deviceId: peer.deviceID, state: status.isJoined ? .online : .unknown)
-      })
   }
 }

@@ -25,7 +25,15 @@ final class RelayCommands {
   // Set before the main thread's loop runs.
   private var relay: Relay?
   private var device: Device?
+  private var orchestration: OwnOrchestration?
   private var hostID: String?
+
+  // Owned by the main thread.
+  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in withPeers($0) }
+  /// Of a relay whose host is a device.
+  var hook: PeerHook?
+  private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
+  private lazy var changes = PeerChanges(daemon) { [unowned self] in withPeers($0) }
 
   init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory) {
     self.settings = settings
@@ -34,9 +42,10 @@ final class RelayCommands {
   }
 
   /// `hostID` is the device ID of this host, if it is a device.
-  func serve(_ relay: Relay, _ device: Device?, hostID: String?) {
+  func serve(_ relay: Relay, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?) {
     self.relay = relay
     self.device = device
+    self.orchestration = orchestration
     self.hostID = hostID
   }
 
@@ -46,8 +55,12 @@ final class RelayCommands {
     switch command {
     case .status:
       RelayReports.status(daemon, relay, device) { answer(.report($0)) }
-    case .peers:
-      relay.status { answer(.report(RelayReports.peers($0))) }
+    case .peers: peers.peers(answer)
+    case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
+    case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
+    case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
+    case .subscribe:
+      changes.begin { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: $0))) }
     case .key:
       let key = relay.publicKey
       answer(.report(KeyReport(role: .relay, key: KeyText.relay.text(key.bytes), fingerprint: key.fingerprint)))
@@ -85,9 +98,45 @@ final class RelayCommands {
       relay.freeLease(name) { answer(ControlAnswer(lease: $0)) }
     case .drain(let milliseconds):
       drain(relay, within: .milliseconds(milliseconds), answer)
+    case .announce(let order):
+      announce(order, answer)
     case .stop, .reload:
       preconditionFailure("the daemon sees to that itself")
     }
+  }
+
+  /// Gives all that is known of the devices, on the main thread.
+  private func withPeers(_ reply: @escaping (PeersReport) -> Void) {
+    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
+    let reply = LoopBound(reply)
+    relay.status { [daemon, device] status in
+      let finish = { @Sendable (own: DeviceStatus?) in
+        daemon.events.post { reply.value(RelayReports.peers(status, own)) }
+      }
+      if let device { device.status { finish($0) } } else { finish(nil) }
+    }
+  }
+
+  /// The host's own device has told something of its peers.
+  func noticeChanges(_ events: [PeerEvent]) {
+    changes.notice()
+    guard let device else { return }
+    news.take(events) { [daemon] reply in
+      let reply = LoopBound(reply)
+      device.status { status in daemon.events.post { reply.value(status) } }
+    }
+  }
+
+  private func announce(_ order: AnnounceOrder, _ answer: Answer) {
+    guard let orchestration else {
+      return answer(
+        .failed(
+          ControlError(
+            .unsupported,
+            "this relay's host is no device (relay.device, --no-device), so it tells nobody anything; ask mnedc-join, on a "
+              + "host where it runs")))
+    }
+    answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
   }
 
   /// The answer comes when all is over, just before the daemon ends.

@@ -23,6 +23,8 @@ final class RelayDaemon {
   private let store: Store
   private let relay: Relay
   private let device: Device?
+  /// Of the device.
+  private let orchestration: OwnOrchestration?
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
@@ -59,11 +61,19 @@ final class RelayDaemon {
     let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
     if let tun, let identity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      device = try Self.makeDevice(all, tun, relay, identity, daemon)
+      let orchestration = try OwnOrchestration(
+        in: state, deviceID: identity.deviceID, all.join.orchestration, warn: daemon.warnLater)
+      device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands)
+      self.orchestration = orchestration
     } else {
       device = nil
+      orchestration = nil
     }
-    commands.serve(relay, device, hostID: identity?.deviceID)
+    commands.serve(relay, device, orchestration, hostID: identity?.deviceID)
+    if device != nil {
+      commands.hook = PeerHook(
+        all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)
+    }
     daemon.reload(by: Reloading(.relay, inForce: all, read: reread) { [unowned self] in apply(&$0) })
   }
 
@@ -76,8 +86,11 @@ final class RelayDaemon {
         admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive,
         idleKeepalive: all.relay.idleKeepalive, queueLimit: all.relay.queue))
     device?.apply(
-      DeviceChanges(queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join)))
+      DeviceChanges(
+        queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join),
+        orchestration: orchestration?.reload(all.join.orchestration), peerInformation: all.join.peerInformation))
     commands.settings = all.relay
+    commands.hook?.command = all.join.onPeer
   }
 
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
@@ -113,6 +126,7 @@ final class RelayDaemon {
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
     daemon.becomeReady("relay for \(pool) at \(places)")
     try daemon.run {
+      commands.hook?.stop()
       device?.stop()
       relay.stop()
       store.close()
@@ -258,12 +272,16 @@ final class RelayDaemon {
   }
 
   private static func makeDevice(
-    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon
+    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ orchestration: Orchestration,
+    _ daemon: Daemon, _ commands: RelayCommands
   ) throws -> Device {
+    let commands = LoopBound(commands)
     let deviceID = identity.deviceID
     var settings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: identity.key, all.join), trust: OwnRelay(),
-      route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: all.relay.mtu, queueLimit: all.relay.queue)
+      route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: all.relay.mtu, queueLimit: all.relay.queue,
+      orchestration: orchestration)
+    settings.peerInformation = all.join.peerInformation
     settings.allowOverlap = all.join.allowOverlap
     do {
       return try Device(settings, tun) { event in
@@ -273,8 +291,10 @@ final class RelayDaemon {
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
         case .warning(let line):
           daemon.logger.warning("\(line)")
-        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .peers:
+        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
           break  // The relay knows its own host, and the host its relay.
+        case .peers(let events):
+          daemon.events.post { commands.value.noticeChanges(events) }
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
         case .failed(.configure(let error)):

@@ -25,22 +25,21 @@ enum RelayReports {
     }
   }
 
-  static func peers(_ status: RelayStatus) -> PeersReport {
-    let own = status.sessions.first { $0.address == status.address }
+  /// With what the relay's own device knows of the others.
+  static func peers(_ status: RelayStatus, _ device: DeviceStatus?) -> PeersReport {
+    let known = Dictionary((device?.peers ?? []).map { ($0.peer.address, $0) }) { first, _ in first }
+    let now = Instant.now()
     return PeersReport(
       network: status.pool.description,
-      self: own.map {
-        PeersReport.Member(
-          address: $0.address.description, address6: status.pool6?.address(of: $0.address).description,
-          deviceId: $0.deviceID)
-      },
+      self: device.flatMap { PeersReport.own($0) },
       complete: true,
       peers: status.sessions.filter { $0.address != status.address }.map { session in
-        PeersReport.Peer(
-          address: session.address.description, address6: status.pool6?.address(of: session.address).description,
-          deviceId: session.deviceID, state: .online,
-          outerAddress: session.outerAddress, connected: Instant.now().since(session.since).roundedSeconds,
-          roundTripMs: session.roundTrip.map(\.milliseconds))
+        var peer = PeersReport.Peer(at: session.address, session.deviceID, in: status.pool6, state: .online)
+        peer.outerAddress = session.outerAddress
+        peer.connected = now.since(session.since).roundedSeconds
+        peer.relayRoundTripMs = session.roundTrip.map(\.milliseconds)
+        if let more = known[session.address], more.peer.deviceID == session.deviceID { peer.add(more) }
+        return peer
       })
   }
 }

@@ -20,7 +20,9 @@ import Wire
     let text = String(decoding: try example("mnedc.yaml"), as: UTF8.self)
     for key in [
       "server: relay.example", "server: [", "server-key: ", "device-id: ", "server-ip: ", "address: ",
-      "peer-keys: ", "addresses: ", "public-address: ",
+      "peer-keys: ", "on-peer: ", "host-name: ", "platform: ", "execution-type: ", "services: ", "labels: ",
+      "addresses: ",
+      "public-address: ",
     ] {
       #expect(text.contains("# \(key)"))
       _ = try load(
@@ -35,6 +37,7 @@ import Wire
     #expect(device.servers.map(\.description) == ["relay.example:3334", "192.168.50.10:3334"])
     #expect(device.deviceID == "kitchen-hub")
     #expect(device.join.timeout == .seconds(120))
+    #expect(device.join.orchestration.services.map(\.name) == ["detector", "camera"])
   }
 
   private func example(_ name: String) throws -> [UInt8] {

@@ -16,6 +16,7 @@ import Wire
           socket: /run/mnedc/mnedc-join.sock
           state: /var/lib/mnedc-join
           cipher: auto
+          peer-information: 250
         relay:
           listen: "[::]:3334"
           pool: 10.0.0.0/24
@@ -47,7 +48,10 @@ import Wire
   @Test func `a mapping is written with its names in order`() throws {
     let text = try load("join: {peer-keys: {'null': \(ValueTests.other), a: \(ValueTests.device)}}").render()
     #expect(
-      text.contains("  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\nrelay:\n"), "\(text)"
+      text.contains(
+        "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  peer-information: 250\nrelay:\n"
+      ),
+      "\(text)"
     )
     #expect(try load("join: {peer-keys: {}}").render() == Settings().render())
   }
@@ -95,6 +99,8 @@ extension Settings {
     for name in ["a", "null", "1e3", "x.y"].shuffled(using: &numbers).prefix(.random(in: 0...4, using: &numbers)) {
       settings.join.peerKeys[name] = arbitraryKey(&numbers)
     }
+    settings.join.peerInformation = .random(in: 1...16384, using: &numbers)
+    settings.join.orchestration = arbitraryOrchestration(&numbers)
     settings.relay.listen = ["::", "::1", "0.0.0.0"].shuffled(using: &numbers)
       .prefix(.random(in: 1...3, using: &numbers))
       .map { ServerAddress(host: $0, port: .random(in: 0...UInt16.max, using: &numbers)) }
@@ -124,6 +130,28 @@ extension Settings {
     settings.relay.peerList = .random(in: 0...5000, using: &numbers)
     settings.relay.threads = Bool.random(using: &numbers) ? .auto : .count(.random(in: 1...64, using: &numbers))
     return settings
+  }
+
+  private static func arbitraryOrchestration(_ numbers: inout Numbers) -> Orchestration {
+    let names = ["a", "null", "1e3", "x.y", "true"]
+    let texts = ["", "1.0", "null", "- a", "a: b", "#", " é ", "\"", "\\n", "日本"]
+    var information = Orchestration()
+    if Bool.random(using: &numbers) { information.hostName = "null.lan" }
+    if Bool.random(using: &numbers) { information.platform = "linux/riscv64" }
+    if Bool.random(using: &numbers) { information.executionType = names.randomElement(using: &numbers) }
+    func text(_ numbers: inout Numbers) -> String? {
+      texts.randomElement(using: &numbers).flatMap { $0.isEmpty ? nil : $0 }
+    }
+    information.services = names.shuffled(using: &numbers).prefix(.random(in: 0...5, using: &numbers)).map { name in
+      .init(
+        name: name, version: text(&numbers), port: Bool.random(using: &numbers) ? 65535 : nil,
+        protocol: Bool.random(using: &numbers) ? "null" : nil,
+        health: Wire.Orchestration.Health.allCases.randomElement(using: &numbers)!)
+    }
+    for name in names.shuffled(using: &numbers).prefix(.random(in: 0...5, using: &numbers)) {
+      information.labels[name] = text(&numbers)
+    }
+    return information
   }
 
   private static func arbitraryKey(_ numbers: inout Numbers) -> [UInt8] {

@@ -27,6 +27,15 @@ import Wire
         peer-keys:
           shop-1: \(ValueTests.device)
           shop-2: "\(ValueTests.other)"
+        peer-information: 16384
+        orchestration:
+          host-name: cam.lan
+          platform: linux/arm64
+          execution-type: container
+          services:
+            - detector
+            - {name: camera, version: 1.20, port: 554, protocol: rtsp, health: degraded}
+          labels: {zone: hall, gpu: yes}
       relay:
         listen: ["[::1]:0", 127.0.0.1:3335]
         pool: 172.16.0.0/12
@@ -62,6 +71,15 @@ import Wire
     expected.join.state = "/var/a"
     expected.join.cipher = .aes256GCM
     expected.join.peerKeys = ["shop-1": ValueTests.key, "shop-2": ValueTests.key.reversed()]
+    expected.join.peerInformation = 16384
+    expected.join.orchestration.hostName = "cam.lan"
+    expected.join.orchestration.platform = "linux/arm64"
+    expected.join.orchestration.executionType = "container"
+    expected.join.orchestration.services = [
+      .init(name: "detector"),
+      .init(name: "camera", version: "1.20", port: 554, protocol: "rtsp", health: .degraded),
+    ]
+    expected.join.orchestration.labels = ["zone": "hall", "gpu": "yes"]
     expected.relay.listen = [ServerAddress(host: "::1", port: 0), ServerAddress(host: "127.0.0.1", port: 3335)]
     expected.relay.pool = .prefix(try #require(IPv4Prefix("172.16.0.0/12")))
     expected.relay.pool6 = .prefix(try #require(IPv6Prefix("fd12:3456:789a:1::/96")))
@@ -120,7 +138,10 @@ import Wire
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
         "join.address", "join.allow-overlap",
-        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
+        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys",
+        "join.on-peer",
+        "join.peer-information", "join.orchestration.host-name", "join.orchestration.platform",
+        "join.orchestration.execution-type", "join.orchestration.services", "join.orchestration.labels", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
         "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive",
         "relay.queue", "relay.memory", "relay.peer-list", "relay.threads",

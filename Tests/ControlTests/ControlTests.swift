@@ -4,6 +4,7 @@ import SystemIO
 import SystemPackage
 import TestSupport
 import Testing
+import Wire
 
 @Suite(.serialized) struct ControlTests {
   /// A server on a thread of its own that answers with a fixed status.
@@ -116,7 +117,7 @@ import Testing
 
   @Test func `a line without an end is refused at its limit`() throws {
     let daemon = try Daemon()
-    #expect(try ask(daemon, [UInt8](repeating: 0x61, count: 5000)).contains("longer than 4096 bytes"))
+    #expect(try ask(daemon, [UInt8](repeating: 0x61, count: 40_000)).contains("longer than 32768 bytes"))
   }
 
   @Test func `a daemon that ends without an answer is told from one that talks nonsense`() throws {
@@ -157,7 +158,9 @@ import Testing
       .key, .invites, .pending, .devices, .uninvite(id: "0123abcd"), .approve("SHA256:x"), .deny("cam"),
       .revoke(deviceID: "cam"), .forget(deviceID: "cam"), .leases, .freeLease("10.0.0.7"),
       .pinLease(deviceID: "cam", address: nil), .pinLease(deviceID: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
-      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000),
+      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000), .fetch(milliseconds: 100),
+      .show(peer: "cam", milliseconds: 2000), .ping(peer: "10.0.0.7", milliseconds: 3_600_000),
+      .announce(AnnounceOrder()),
       .invite(
         InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
     ] as [ControlCommand])
@@ -167,7 +170,71 @@ import Testing
     #expect(answer.key == "\(command)")
   }
 
+  /// With names that a change of JSON's keys would show in.
+  static let announceOrder: AnnounceOrder = {
+    var order = AnnounceOrder()
+    order.reset = true
+    order.services = [
+      .init(name: "camera_a", version: "1.0 β", port: 554, protocol: "rtsp", health: .degraded),
+      .init(name: "detector"),
+    ]
+    order.withdrawnServices = ["old"]
+    order.labels = ["zoneName": "hall", "zone_name": "hall_2", "Zone": "x"]
+    order.withdrawnLabels = ["gpu"]
+    order.load = .number(0.25)
+    return order
+  }()
+
+  @Test func `an announcement arrives with its names as they are`() throws {
+    let daemon = try Daemon()
+    for load in [.number(0), .nothing, nil] as [AnnounceOrder.Load?] {
+      var order = Self.announceOrder
+      order.load = load
+      // A dictionary has no order, so it is said back without its labels.
+      let labels = order.labels
+      order.labels = [:]
+      let answer: KeyReport = try ControlClient.ask(.announce(order), at: daemon.path, timeout: generousWait)
+      #expect(answer.key == "\(ControlCommand.announce(order))")
+      var only = AnnounceOrder()
+      only.labels = labels
+      let said: KeyReport = try ControlClient.ask(.announce(only), at: daemon.path, timeout: generousWait)
+      for (name, value) in labels { #expect(said.key.contains(#""\#(name)": "\#(value)""#)) }
+    }
+  }
+
+  @Test func `the largest announcement fits into a request, and its report into an answer`() throws {
+    let daemon = try Daemon()
+    var order = AnnounceOrder()
+    for number in 10..<10 + Orchestration.maximumLabels {
+      order.labels["label_\(number)"] = String(repeating: "v", count: 200)
+    }
+    order.withdrawnServices = (10..<10 + Orchestration.maximumServices).map {
+      "\($0)" + String(repeating: "s", count: DeviceID.maximumLength - 2)
+    }
+    let answer: KeyReport = try ControlClient.ask(.announce(order), at: daemon.path, timeout: generousWait)
+    #expect(answer.key.contains("label_73") && answer.key.contains(order.withdrawnServices[63]))
+  }
+
+  @Test func `what is told of a device keeps the names of its labels`() throws {
+    let report = OrchestrationReport(
+      revision: 1 << 24, deviceId: "cam", hostName: nil, platform: "linux/arm64", executionType: "container",
+      services: [.init(name: "a", version: nil, port: 1, protocol: nil, health: "up")],
+      labels: ["zoneName": "a", "zone_name": "b"], load: 0.5)
+    #expect(
+      String(decoding: JSON.line(report), as: UTF8.self) == """
+        {"device_id":"cam","execution_type":"container","labels":{"zoneName":"a","zone_name":"b"},"load":0.5,\
+        "platform":"linux/arm64","revision":16777216,"services":[{"health":"up","name":"a","port":1}],"version":1}
+
+        """)
+  }
+
   @Test(arguments: [
+    (#"{"version":1,"command":"announce","services":"a"}"#, "services is a list of objects with name and health"),
+    (#"{"version":1,"command":"announce","services":[{"name":"a"}]}"#, "services is a list of objects with name and"),
+    (#"{"version":1,"command":"announce","labels":{"a":1}}"#, "labels is an object of texts"),
+    (#"{"version":1,"command":"announce","load":"1"}"#, "load is a number"),
+    (#"{"version":1,"command":"announce","load":1,"no_load":true}"#, "load and no_load do not go together"),
+    (#"{"version":1,"command":"announce","revision":1}"#, "a request for announce has no member revision"),
     (#"{"version":1,"command":"invite","uses":0}"#, "uses is a whole number from 1 to 10000"),
     (#"{"version":1,"command":"invite","uses":"3"}"#, "uses is a whole number from 1 to 10000"),
     (#"{"version":1,"command":"invite","uses":null}"#, "uses is a whole number from 1 to 10000"),
@@ -180,6 +247,9 @@ import Testing
     (#"{"version":1,"command":"revoke"}"#, "the member device_id is missing"),
     (#"{"version":1,"command":"drain","within_ms":99}"#, "within_ms is a whole number from 100 to 3600000"),
     (#"{"version":1,"command":"reload","within_ms":100}"#, "a request for reload has no member within_ms"),
+    (#"{"version":1,"command":"ping"}"#, "the member peer is missing"),
+    (#"{"version":1,"command":"fetch","within_ms":99}"#, "within_ms is a whole number from 100 to 3600000"),
+    (#"{"version":1,"command":"subscribe","peer":"x"}"#, "a request for subscribe has no member peer"),
     (#"{"version":1,"command":"approve","name":7}"#, "name is a text of 1 to 255 bytes"),
     (#"{"version":2,"command":"status"}"#, "this daemon answers requests of version 1"),
     (#"{"version":1,"command":"fly"}"#, "there is no such command; there are status, peers"),
@@ -192,6 +262,6 @@ import Testing
 
   @Test func `everybody may ask how it goes, and nobody else may change it`() {
     let open = ControlCommand.Name.allCases.filter(\.isForEverybody)
-    #expect(open == [.status, .peers, .key])
+    #expect(open == [.status, .peers, .fetch, .show, .ping, .subscribe, .key])
   }
 }

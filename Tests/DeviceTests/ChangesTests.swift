@@ -51,6 +51,7 @@ import Wire
     one.send(packet)
     #expect(two.receive() == packet)
     one.device.apply(DeviceChanges(pinnedKeys: ["two": testKey("somebody else").publicKey]))
+    #expect(one.status() != nil)
     one.send(packet)
     #expect(wait { one.status()?.counters.unroutable == 1 })
     #expect(two.interface.takeWritten(within: .milliseconds(50)) == nil)

@@ -7,13 +7,19 @@ import Wire
 
 /// Devices of a network so large that the relay tells them only of those that they ask for.
 @Suite(.serialized) struct LargeNetworkTests {
+  /// A device that knows that the network is large: the first one finds a small one, and asks whoever comes.
+  private func joined(_ deviceID: String, _ relay: TestRelay) throws -> TestDevice {
+    let device = try TestDevice(deviceID, relay: relay.address)
+    #expect(wait { device.status()?.isPartial == true })
+    return device
+  }
+
   @Test func `devices reach each other without having been told of each other`() throws {
     let relay = try TestRelay(peerList: 0)
     defer { relay.stop() }
-    let devices = try ["one", "two", "three"].map { try TestDevice($0, relay: relay.address) }
+    let devices = try ["one", "two", "three"].map { try joined($0, relay) }
     defer { for device in devices { device.stop() } }
     let addresses = try devices.map { try #require($0.address()) }
-    #expect(wait { devices[0].status()?.isPartial == true })
     #expect(devices[0].knows([]))
     for (source, destination) in [(0, 1), (1, 0), (2, 0)] {
       let packet = datagram(from: addresses[source], to: addresses[destination], Array("hello".utf8))
@@ -26,8 +32,8 @@ import Wire
   @Test func `a peer that leaves and comes back is reached again, from either side`() throws {
     let relay = try TestRelay(peerList: 0)
     defer { relay.stop() }
-    let one = try TestDevice("one", relay: relay.address)
-    var two = try TestDevice("two", relay: relay.address)
+    let one = try joined("one", relay)
+    var two = try joined("two", relay)
     defer { one.stop() }
     let (first, second) = (try #require(one.address()), try #require(two.address()))
     let there = datagram(from: first, to: second, [1])
@@ -51,7 +57,7 @@ import Wire
 
   @Test func `sessions go on when the relay is started again`() throws {
     let relay = try TestRelay(peerList: 0)
-    let devices = try ["one", "two"].map { try TestDevice($0, relay: relay.address) }
+    let devices = try ["one", "two"].map { try joined($0, relay) }
     defer { for device in devices { device.stop() } }
     let addresses = try devices.map { try #require($0.address()) }
     let packet = datagram(from: addresses[0], to: addresses[1], [1])

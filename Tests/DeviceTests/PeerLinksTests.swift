@@ -19,6 +19,7 @@ import Wire
     var ready: [Bool] = []
     var failures = 0
     var lines: [String] = []
+    var messages: [[UInt8]] = []
 
     init(_ number: UInt32, on thread: LoopThread, _ change: (inout PeerSettings) -> Void = { _ in }) {
       let name = "device-\(number)"
@@ -45,6 +46,8 @@ import Wire
 
     func linkIsReady(_ link: PeerLink, isInitiator: Bool) { ready.append(isInitiator) }
     func linkHasFailed(_ link: PeerLink) { failures += 1 }
+    func linkHasReceived(_ message: UnsafeRawBufferPointer, on link: PeerLink) { messages.append(Array(message)) }
+    func linkIsInUse(_ link: PeerLink) {}
     func linkIsSuspicious(_ line: String) { lines.append(line) }
 
     func begin(with other: End) {

@@ -100,6 +100,7 @@ extension PeerEvent {
     switch self {
     case .joined(let peer): "+\(peer.deviceID)"
     case .left(let peer): "-\(peer.deviceID)"
+    case .changed(let peer, _): "=\(peer.deviceID)"
     }
   }
 }

@@ -25,6 +25,8 @@ HANDSHAKE, CONTROL, DATA, PEER_HANDSHAKE, PING, PONG = range(1, 7)
 SEALED = (CONTROL, PING, PONG)
 TAG = 16
 INITIATION, RESPONSE = 1, 2
+#: The kind of sealed frame that is no packets.
+MESSAGE = 1
 CIPHERS = ("aes-256-gcm", "chacha20-poly1305")
 _NOISE_NAMES = {"aes-256-gcm": "AESGCM", "chacha20-poly1305": "ChaChaPoly"}
 
@@ -180,6 +182,10 @@ class Client:
         self.welcome = None
         #: {address: what the relay tells of the device there}
         self.peers = {}
+        #: What it tells of itself.
+        self.orchestration = {"revision": 1, "platform": "other/riscv64", "services": [], "labels": {}}
+        #: [(sender's address, message)], of peers.
+        self.messages = []
         #: {address: the session to seal with}
         self.sessions = {}
         #: Every Packet that has come from other devices.
@@ -252,10 +258,13 @@ class Client:
                 self.welcome = message
             elif message["type"] == "peers":
                 self._take_peers(message)
-        elif received.kind == PEER_HANDSHAKE:
-            self._take_peer_handshake(received)
-        elif received.kind == DATA:
-            self._take_data(received)
+        try:
+            if received.kind == PEER_HANDSHAKE:
+                self._take_peer_handshake(received)
+            elif received.kind == DATA:
+                self._take_data(received)
+        except BrokenPipeError:
+            pass  # The relay has closed the connection, which is not the end of what has come.
         return received
 
     def wait(self, condition, what, timeout=10.0):
@@ -442,7 +451,28 @@ class Client:
             return
         age, session = self._known[received.address, number]
         content = session.open(received.payload)
+        kind = received.payload[4]
         current = self.sessions.get(received.address)
         if current is None or age > self._known[received.address, current.ours][0]:
             self.sessions[received.address] = session
-        self.packets += [Packet(received.address, *each) for each in read_records(content)]
+        if kind == MESSAGE:
+            self._take_message(received.address, json.loads(content))
+        else:
+            self.packets += [Packet(received.address, *each) for each in read_records(content)]
+
+    # Messages of peers
+
+    def say(self, address, message):
+        """Sends a message: a dictionary, or any bytes."""
+        content = message if isinstance(message, bytes) else json.dumps(message).encode()
+        session = self.sessions.get(address) or self.begin(address)
+        self.send(DATA, session.seal(content, kind=MESSAGE), address=address, flow=0xFFFF)
+
+    def _take_message(self, address, message):
+        self.messages.append((address, message))
+        if message["type"] == "echo":
+            self.say(address, {"type": "echo-reply", "number": message["number"]})
+        elif message["type"] == "ask":
+            own = self.orchestration | {"device_id": self.device_id}
+            known = message.get("have") == own["revision"]
+            self.say(address, {"type": "unchanged"} if known else own | {"type": "orchestration"})

@@ -162,11 +162,12 @@ def test_help_shows_the_default_of_every_option_with_a_value(program):
     assert not without
 
 
-def test_man_page_and_help_agree_on_the_commands_of_mnedc_ctl():
+@pytest.mark.parametrize("program", ["mnedc-ctl", "mnedc-peers"])
+def test_man_page_and_help_agree_on_the_commands(program):
     """Each is described."""
-    command = json.loads(run("mnedc-ctl", "--experimental-dump-help").stdout)["command"]
+    command = json.loads(run(program, "--experimental-dump-help").stdout)["command"]
     real = {each["commandName"] for each in command["subcommands"]} | {"help"}
-    described = section(page("mnedc-ctl"), "DESCRIPTION")
+    described = section(page(program), "DESCRIPTION")
     assert {head.split()[0] for head in items(described, "Cm")} == real
 
 
@@ -219,14 +220,14 @@ def settings_in_force(*options):
 
 def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
     """The schema's table is the one place that says which keys there are."""
-    real = re.findall(r'\b(?:one|optional|list|mapping)\("([a-z0-9.-]+)"', source("Config/Schema.swift"))
+    real = re.findall(r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)"', source("Config/Schema.swift"))
     assert len(real) > 10 and set(manual_keys()) == set(real)
 
 
 def test_the_manual_of_the_configuration_marks_what_a_reload_takes_over():
     """As the schema's table has it."""
     entries = re.findall(
-        r'\b(?:one|optional|list|mapping)\("([a-z0-9.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
+        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
         source("Config/Schema.swift"), re.DOTALL,
     )  # fmt: skip
     marked = {key for key, body in manual_keys().items() if ".Em Reloadable" in body}
@@ -268,14 +269,14 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 
 
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
-OPERATION_REPORTS = ["ReloadReport", "DrainReport"]
+OPERATION_REPORTS = ["ReloadReport", "DrainReport", "OrchestrationReport"]
 
 
 @pytest.mark.parametrize(
     "program, reports",
     [
         ("mnedc-ctl", ["StatusReport", *ADMISSION_REPORTS, *OPERATION_REPORTS]),
-        ("mnedc-peers", ["PeersReport"]),
+        ("mnedc-peers", ["PeersReport", "PeerEventReport", "PingReport"]),
     ],
 )
 def test_the_man_pages_have_exactly_the_keys_of_the_reports(program, reports):

@@ -62,10 +62,10 @@ def test_a_device_tells_where_it_sits(nat):
     for name in ("top", "mid", "deep"):
         until(lambda name=name: place(name), f"{name} knows where it sits", 30)
     found = {name: place(name) for name in ("top", "mid", "deep")}
-    assert found["top"] == {"hops": [], "local_address": "192.168.50.20", "outer_address": "192.168.50.20"}
-    assert found["mid"] == {"hops": ["192.168.60.1"], "local_address": "192.168.60.20", "outer_address": "192.168.50.61"}
+    assert found["top"] == {"hops": [], "local": "192.168.50.20", "outer": "192.168.50.20"}
+    assert found["mid"] == {"hops": ["192.168.60.1"], "local": "192.168.60.20", "outer": "192.168.50.61"}
     assert found["deep"] == {
-        "hops": ["192.168.80.1", "192.168.70.1"], "local_address": "192.168.80.20", "outer_address": "192.168.50.71",
+        "hops": ["192.168.80.1", "192.168.70.1"], "local": "192.168.80.20", "outer": "192.168.50.71",
     }  # fmt: skip
     assert place("relay") is None
     shown = nat["deep"].mnedc("mnedc-ctl", "status").stdout

@@ -97,6 +97,19 @@ def stranger(lab, node="d2", **options):
     return client
 
 
+def links(node):
+    return node.status()["device"]["peer_links"]
+
+
+def acquainted(node, peers, client=None):
+    """Waits until the device has a session with so many, a client among them; they ask each other. Returns the counts."""
+    if client:
+        address = node.virtual_address()
+        client.wait(lambda: any(sender == address for sender, _ in client.messages), f"{node.name} asks what it is")
+    until(lambda: links(node)["sessions"] == peers, f"{node.name} has met {peers} others")
+    return links(node)
+
+
 def test_a_stranger_takes_part(flat):
     """It is listed, sees who comes and goes, has its questions answered, and takes its leave."""
     lab = flat(2)
@@ -163,7 +176,7 @@ def test_a_stranger_and_a_device_exchange_packets_in_sessions_that_either_begins
     node = lab["d1"]
     address = node.virtual_address()
     client = stranger(lab, ciphers=ciphers)
-    until(lambda: "stranger" in node.peers(), "d1 hears of it")
+    before = acquainted(node, 2, client)
     ping = node.start("ping", "-n", "-c", 3, "-i", "0.2", "-W", 5, client.address)
 
     def answered():
@@ -176,8 +189,7 @@ def test_a_stranger_and_a_device_exchange_packets_in_sessions_that_either_begins
 
     client.wait(lambda: answered() or client.send(PING, b""), "ping ends")
     assert "3 received" in ping.output, ping.output
-    links = node.status()["device"]["peer_links"]
-    assert (links["initiations"], links["answers"], links["sessions"]) == (1, 0, 1)
+    assert links(node)["sessions"] == before["sessions"]
 
     for cipher in ciphers:
         client.begin(address, cipher)
@@ -186,8 +198,8 @@ def test_a_stranger_and_a_device_exchange_packets_in_sessions_that_either_begins
         client.wait(lambda: client.packets, "the kernel answers")
         packet = client.packets.pop()
         assert packet.sender == address and read_echo(packet.content) == (ECHO_REPLY, rest)
-    links = node.status()["device"]["peer_links"]
-    assert (links["answers"], links["sessions"], links["forged"]) == (len(ciphers), 1 + len(ciphers), 0)
+    after = links(node)
+    assert [after[key] - before[key] for key in ("answers", "sessions", "forged")] == [len(ciphers), len(ciphers), 0]
 
 
 @pytest.mark.parametrize("higher", [False, True], ids=["with the lower key", "with the higher key"])
@@ -197,19 +209,20 @@ def test_a_stranger_and_a_device_that_begin_at_once_come_to_one_session(flat, hi
     lab.start_relay()
     lab.start_device("d1")
     node, address = lab["d1"], lab["d1"].virtual_address()
+    before = acquainted(node, 1)
     theirs = parts(json.loads(node.mnedc("mnedc-ctl", "key", "--json").stdout)["key"])
     client = stranger(lab, key=next(key for key in iter(Key, None) if (key.public > theirs) == higher))
     client.peer("d1")
     until(lambda: "stranger" in node.peers(), "d1 hears of it")
     ping = node.start("ping", "-n", "-c", 1, "-W", 5, client.address)
-    until(lambda: node.status()["device"]["peer_links"]["initiations"], "d1 begins")
+    until(lambda: links(node)["initiations"] > before["initiations"], "d1 begins")
     client.begin(address)
     client.wait(lambda: client.packets, "the echo request comes")
     assert read_echo(client.packets[0].content)[0] == ECHO_REQUEST
     client.send_packets(address, echo(ECHO_REPLY, client.address, address, read_echo(client.packets[0].content)[1]))
     assert ping.wait() == 0
-    links = node.status()["device"]["peer_links"]
-    assert (links["sessions"], links["answers"]) == (1, 0 if higher else 1)
+    after = links(node)
+    assert [after[key] - before[key] for key in ("sessions", "answers")] == [1, 0 if higher else 1]
 
 
 def test_a_stranger_and_a_device_leave_segmentation_to_each_other(flat):
@@ -235,6 +248,30 @@ def test_a_stranger_and_a_device_leave_segmentation_to_each_other(flat):
     flags, segmentation, _, size, start, offset = struct.unpack("<BBHHHH", came.offload)
     assert (flags, segmentation, size, start, offset) == (PARTIAL_CHECKSUM, UDP_SEGMENTS, 1000, 20, 6)
     assert came.content[20:] == expected[0][20:], "ports, length, partial checksum and payload"
+
+
+def test_a_stranger_and_a_device_tell_each_other_what_they_are(flat):
+    """Each asks the other; an echo is answered; what is no message changes nothing."""
+    lab = flat(2)
+    lab.start_relay()
+    lab.start_device("d1")
+    client, address = stranger(lab), lab["d1"].virtual_address()
+    client.wait(lambda: (address, {"type": "ask"}) in client.messages, "d1 asks what it is")
+    client.say(address, {"type": "ask"})
+
+    def told():
+        return next((told for _, told in client.messages if told["type"] == "orchestration"), None)
+
+    information = client.wait(told, "d1 tells")
+    assert information["device_id"] == "d1" and information["platform"].startswith("linux/")
+    assert information["services"] == [] and information["labels"] == {} and information["revision"] >= 0
+    for bad in (b"", b"{", b"\xff\xfe", b"[" * 16000, b"9" * 20000, b'{"type":"song"}'):
+        client.say(address, bad)
+    client.say(address, {"type": "ask", "have": information["revision"]})
+    client.say(address, {"type": "echo", "number": 77})
+    client.wait(lambda: (address, {"type": "unchanged"}) in client.messages, "d1 has nothing new")
+    client.wait(lambda: (address, {"type": "echo-reply", "number": 77}) in client.messages, "d1 answers")
+    assert lab["d1"].status()["device"]["joins"] == 1 and links(lab["d1"])["forged"] == 0
 
 
 def test_a_stranger_takes_a_new_key(flat):
@@ -384,6 +421,7 @@ def test_a_bit_that_is_changed_on_the_way_costs_the_connection_and_no_more(flat)
         here, there = lab["d1"], lab["d2"]
         address = here.virtual_address()
         here.reaches(there.virtual_address())
+        acquainted(here, 2)
 
         def flip(data):
             if data[0] not in (PING, PONG):
@@ -396,7 +434,7 @@ def test_a_bit_that_is_changed_on_the_way_costs_the_connection_and_no_more(flat)
         assert here.virtual_address() == address
         here.reaches(there.virtual_address()), there.reaches(address)
         assert lab.relay.status()["relay"]["not_authentic"] == 1
-        assert here.status()["device"]["peer_links"]["sessions"] == 1
+        assert links(here)["sessions"] == 2
 
 
 # --- A member that does not behave ---
@@ -411,7 +449,9 @@ class Victim:
         self.client = stranger(lab)
         self.client.peer("d1")
         until(lambda: "stranger" in self.node.peers(), "d1 hears of the client")
+        acquainted(self.node, 3, self.client)
         self.session = self.client.begin(self.address)
+        self.sessions = 4
         self.socket = self.node.socket(socket.SOCK_DGRAM)
         self.socket.bind((self.address, 7777))
 
@@ -490,7 +530,7 @@ def test_a_frame_that_was_cut_or_changed_is_dropped_and_the_right_one_taken(vict
     assert counts["unknown_session"] + counts["forged"] == 2 * len(right) + 1
     victim.send(right)
     assert victim.hears() == ["right"]
-    victim.client.wait(lambda: victim.counts()["sessions"] == 3, "d1, which saw unknown sessions, has begun a new one")
+    victim.client.wait(lambda: victim.counts()["sessions"] == victim.sessions + 1, "d1, which saw unknown sessions, has begun a new one")
 
 
 def test_a_packet_in_anothers_name_is_dropped(victim):
@@ -512,7 +552,7 @@ def test_a_recorded_initiation_does_not_move_a_session(victim):
         client.send_packets(victim.address, echo(ECHO_REQUEST, client.address, victim.address, b"1234"))
         client.wait(lambda: client.packets, "the kernel answers by the session that there is")
         assert client.packets.pop().sender == victim.address
-    assert victim.counts()["sessions"] == 2
+    assert victim.counts()["sessions"] == victim.sessions
 
 
 def test_more_initiations_than_a_device_answers_cost_nobody_else(victim):

@@ -13,18 +13,19 @@ public final class TestDevice: Sendable {
   /// Begins to join the relay at `address`, whose key it does not know.
   public convenience init(
     _ deviceID: String, relay address: SocketAddress, peers: PeerSettings? = nil, token: Token? = nil,
-    trust: any RelayTrust = TrustAnybody(), prepare: (MemoryPacketDevice) -> Void = { _ in }
+    trust: any RelayTrust = TrustAnybody(), prepare: (MemoryPacketDevice) -> Void = { _ in },
+    change: (inout DeviceSettings) -> Void = { _ in }
   ) throws {
     try self.init(
       deviceID, route: .servers([(host: address.host, port: address.port)]), peers: peers, token: token, trust: trust,
-      prepare: prepare)
+      prepare: prepare, change: change)
   }
 
-  /// Begins to join; `prepare` gets the interface first.
+  /// Begins to join; `change` gets the settings first, and `prepare` the interface.
   public init(
     _ deviceID: String, route: RelayRoute, peers: PeerSettings? = nil, token: Token? = nil,
     trust: any RelayTrust = TrustAnybody(), allowOverlap: Bool = false,
-    prepare: (MemoryPacketDevice) -> Void = { _ in }
+    prepare: (MemoryPacketDevice) -> Void = { _ in }, change: (inout DeviceSettings) -> Void = { _ in }
   ) throws {
     interface = try MemoryPacketDevice()
     prepare(interface)
@@ -32,6 +33,7 @@ public final class TestDevice: Sendable {
       deviceID: deviceID, peers: peers ?? PeerSettings(key: testKey(deviceID)), trust: trust, token: token, route: route
     )
     settings.allowOverlap = allowOverlap
+    change(&settings)
     device = try Device(settings, interface) { [events] in events.put($0) }
     device.start()
   }
@@ -62,6 +64,11 @@ public final class TestDevice: Sendable {
   /// Waits until it knows these devices, and no others.
   public func knows(_ deviceIDs: Set<String>) -> Bool {
     wait { Set(status()?.peers.map(\.peer.deviceID) ?? []) == deviceIDs }
+  }
+
+  /// What it knows of the peer with this ID.
+  public func status(of deviceID: String) -> PeerStatus? {
+    status()?.peers.first { $0.peer.deviceID == deviceID }
   }
 
   /// The next packet that the device wrote to its interface, without its offload header.

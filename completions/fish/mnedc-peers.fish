@@ -20,8 +20,14 @@ function __mnedc-peers_parse_tokens -S
     set -l unparsed_tokens (__mnedc-peers_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedc-peers'
-        __mnedc-peers_parse_subcommand 0 'c/config=' 'socket=' 'timeout=' 'json' 'version' 'h/help'
+        __mnedc-peers_parse_subcommand 0 'version' 'h/help'
         switch $unparsed_tokens[1]
+        case 'list'
+            __mnedc-peers_parse_subcommand 0 'service=+' 'platform=+' 'label=+' 'state=+' 'sort=' 'limit=' 'wide' 'no-header' 'tree' 'fetch' 'watch' 'json' 'c/config=' 'socket=' 'timeout=' 'version' 'h/help'
+        case 'show'
+            __mnedc-peers_parse_subcommand 1 'json' 'c/config=' 'socket=' 'timeout=' 'version' 'h/help'
+        case 'ping'
+            __mnedc-peers_parse_subcommand 1 'n/count=' 'i/interval=' 'json' 'c/config=' 'socket=' 'timeout=' 'version' 'h/help'
         case 'help'
             __mnedc-peers_parse_subcommand -r 1 'version'
         end
@@ -77,11 +83,41 @@ function __mnedc-peers_custom_completion
 end
 
 complete -c 'mnedc-peers' -f
-complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
-complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
-complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
-complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers" json' -l 'json' -d 'Print JSON.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_positional "mnedc-peers" -eq 1' -fa 'list' -d 'Lists the devices.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_positional "mnedc-peers" -eq 1' -fa 'show' -d 'Shows all that is known of one device.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_positional "mnedc-peers" -eq 1' -fa 'ping' -d 'Measures the round trip to a device, sealed from end to end.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_positional "mnedc-peers" -eq 1' -fa 'help' -d 'Show subcommand help information.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list"' -l 'service' -d 'Those where this service is up, in this version if one is given; repeatable (default: whatever they offer).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list"' -l 'platform' -d 'Those with this platform, such as linux/arm64 or linux; repeatable for one of several (default: any of them).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list"' -l 'label' -d 'Those with this label, whatever its value if none is given; repeatable (default: any or none).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list"' -l 'state' -d 'Those in this state: online, silent, untrusted, unknown; repeatable for one of several (default: all of them).' -rfka 'online silent untrusted unknown'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" sort' -l 'sort' -d 'Sort by address, id, rtt, load or proof, the least first (default: address).' -rfka 'address id rtt load proof'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" limit' -l 'limit' -d 'List no more than so many (default: all of them).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" wide' -l 'wide' -d 'Show more columns, and lines longer than the terminal is wide.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" no-header' -l 'no-header' -d 'Leave out the names of the columns, and all remarks.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" tree' -l 'tree' -d 'Show by what NAT each device sits behind.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" fetch' -l 'fetch' -d 'First ask the peers of which it is not known here what they offer, for as long as --timeout.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" watch' -l 'watch' -d 'Go on showing what changes, until interrupted.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" json' -l 'json' -d 'Print JSON; with --watch an object a line.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" version' -l 'version' -d 'Show the version.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" json' -l 'json' -d 'Print JSON.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" version' -l 'version' -d 'Show the version.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" count n' -s 'n' -l 'count' -d 'Ping so many times (default: 5).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" i interval' -l 'interval' -s 'i' -d 'Let this time pass from one to the next (default: 1s).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" json' -l 'json' -d 'Print JSON, an object a ping.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" version' -l 'version' -d 'Show the version.'
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers help" version' -l 'version' -d 'Show the version.'

@@ -1,0 +1,19 @@
+/// The answer to `ping`: one echo between this host's device and a peer.
+public struct PingReport: Codable, Sendable, Equatable {
+  public var version = 1
+  public var address: String
+  public var deviceId: String
+  /// Absent: no answer came in time.
+  public var roundTripMs: Double?
+  /// The way that it took: `relay`, and where that is.
+  public var path: String
+  public var server: String?
+
+  public init(address: String, deviceId: String, roundTripMs: Double?, path: String, server: String?) {
+    self.address = address
+    self.deviceId = deviceId
+    self.roundTripMs = roundTripMs
+    self.path = path
+    self.server = server
+  }
+}

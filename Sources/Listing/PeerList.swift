@@ -1,0 +1,110 @@
+public import Control
+internal import Program
+
+/// A report as a table for people.
+public struct PeerList: Sendable {
+  public var filter = PeerFilter()
+  public var order = PeerOrder.address
+  /// No more than so many peers.
+  public var limit: Int?
+  public var isWide = false
+  public var hasHeader = true
+
+  public init() {}
+
+  /// The peers that are wanted, in order.
+  public func peers(of report: PeersReport) -> [PeersReport.Peer] {
+    let wanted = order.sorted(filter.isEmpty ? report.peers : report.peers.filter(filter.passes))
+    return limit.map { Array(wanted.prefix($0)) } ?? wanted
+  }
+
+  /// The report with these peers alone.
+  public func applied(to report: PeersReport) -> PeersReport {
+    var report = report
+    report.peers = peers(of: report)
+    return report
+  }
+
+  /// A line a peer, this host first unless only some peers are wanted; no line longer than `width` columns.
+  public func text(_ report: PeersReport, width: Int? = nil) -> String {
+    var rows: [[String]] = []
+    if filter.isEmpty, let own = report.`self` {
+      rows.append(row(own, state: "this host"))
+    }
+    rows += peers(of: report).map { row($0, state: $0.state.rawValue) }
+    let header = ["ADDRESS", "ID", "STATE", "PATH", "ROUND-TRIP", "PROOF", "PLATFORM", "SERVICES"]
+    let wide = ["IPV6", "HOST", "TYPE", "LABELS", "LOAD", "FROM", "CONNECTED"]
+    let names = isWide ? header + wide : header
+    let lines = Columns.lines((hasHeader ? [names] : []) + rows, width: isWide ? nil : width)
+    return lines.joined(separator: "\n")
+  }
+
+  /// What a person should know who reads the table; `nil` if there is nothing.
+  public func footnote(_ report: PeersReport) -> String? {
+    var notes: [String] = []
+    if !report.complete {
+      notes.append("The network is large: these are the devices that this host deals with. The relay lists all.")
+    }
+    let unknown = report.peers.count { $0.revision == nil }
+    if unknown > 0 {
+      notes.append(
+        "Of \(unknown) of \(report.peers.count) peers it is not known here what they offer; --fetch asks them.")
+    }
+    return notes.isEmpty ? nil : notes.joined(separator: "\n")
+  }
+
+  private func row(_ peer: PeersReport.Peer, state: String) -> [String] {
+    var cells = [
+      peer.address, peer.deviceId, state, peer.path ?? "",
+      (peer.roundTripMs ?? peer.relayRoundTripMs).map(Table.milliseconds) ?? "", peer.proofAge.map(Table.time) ?? "",
+      peer.platform ?? "", peer.services.map(Self.text) ?? "",
+    ]
+    if isWide {
+      cells += [
+        peer.address6 ?? "", peer.hostName ?? "", peer.executionType ?? "", peer.labels.map(Self.text) ?? "",
+        peer.load.map { Self.text($0) } ?? "", peer.outerAddress ?? peer.place?.outer ?? "",
+        peer.connected.map(Table.time) ?? "",
+      ]
+    }
+    return cells.map(\.harmless)
+  }
+
+  /// Their names, and how they are unless they are up.
+  static func text(_ services: [PeersReport.Service]) -> String {
+    services.map { $0.health == .up ? $0.name : "\($0.name)(\($0.health.rawValue))" }.joined(separator: ",")
+  }
+
+  static func text(_ labels: [String: String]) -> String {
+    labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+  }
+
+  static func text(_ load: Double) -> String {
+    let rounded = (load * 100).rounded() / 100
+    return "\(rounded)"
+  }
+}
+
+/// Rows of cells as lines with columns below each other.
+enum Columns {
+  static func lines(_ rows: [[String]], width: Int?) -> [String] {
+    let count = rows.map(\.count).max() ?? 0
+    var widths = [Int](repeating: 0, count: count)
+    let measured = rows.map { row in row.map { (text: $0, columns: $0.columns) } }
+    for row in measured {
+      for (column, cell) in row.enumerated() { widths[column] = max(widths[column], cell.columns) }
+    }
+    return measured.map { row in
+      var line = ""
+      var gap = 0
+      for (column, cell) in row.enumerated() {
+        if !cell.text.isEmpty {
+          line += String(repeating: " ", count: gap)
+          line += cell.text
+          gap = 0
+        }
+        gap += widths[column] + 2 - cell.columns
+      }
+      return width.map { line.cut(to: $0) } ?? line
+    }
+  }
+}

@@ -1,0 +1,50 @@
+// What others have said, made fit for a terminal. Devices check what they are told, so this is the second line.
+
+extension String {
+  /// With `?` for everything that is not seen, or changes how the rest is shown.
+  var harmless: String {
+    if utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return self }
+    return String(String.UnicodeScalarView(unicodeScalars.map { $0.isSeen ? $0 : "?" }))
+  }
+
+  /// How many columns it takes on a terminal.
+  var columns: Int {
+    if utf8.allSatisfy({ $0 < 0x80 }) { return utf8.count }
+    return unicodeScalars.reduce(0) { $0 + $1.columns }
+  }
+
+  /// What of it has room in so many columns.
+  func cut(to width: Int) -> String {
+    guard columns > width else { return self }
+    var (used, kept) = (0, String.UnicodeScalarView())
+    for scalar in unicodeScalars {
+      used += scalar.columns
+      if used > width { break }
+      kept.append(scalar)
+    }
+    return String(kept)
+  }
+}
+
+extension Unicode.Scalar {
+  fileprivate var isSeen: Bool {
+    switch properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: false
+    default: true
+    }
+  }
+
+  /// By the main ranges of Unicode's East Asian width, and none for what stands on the letter before.
+  fileprivate var columns: Int {
+    switch properties.generalCategory {
+    case .nonspacingMark, .enclosingMark: return 0
+    default: break
+    }
+    switch value {
+    case 0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60,
+      0xFFE0...0xFFE6, 0x1F300...0x1FAFF, 0x20000...0x3FFFD:
+      return 2
+    default: return 1
+    }
+  }
+}

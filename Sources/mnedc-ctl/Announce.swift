@@ -1,0 +1,144 @@
+import ArgumentParser
+import Config
+import Control
+import Program
+import Wire
+
+struct Announce: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Tells this device's peers what it offers and how it does.",
+    discussion: """
+      On top of what the configuration says, and until it is taken back; but for the load it outlives restarts. All options \
+      of one call are one change; without any, what is told now is shown. For root, and for the daemon's user.
+      """)
+
+  @Option(help: .repeatable("Say that this service is up (no default)", "name"), transform: service)
+  var up: [String] = []
+
+  @Option(help: ArgumentHelp("With one --up: the service's port (no default).", valueName: "number"), transform: port)
+  var port: UInt16?
+
+  @Option(
+    name: .customLong("protocol"),
+    help: ArgumentHelp("With one --up: the service's protocol, such as http (no default).", valueName: "name"),
+    transform: { try ValueKind<String>.serviceProtocol.option($0) })
+  var serviceProtocol: String?
+
+  @Option(
+    help: ArgumentHelp("With one --up: the service's version (no default).", valueName: "text"),
+    transform: { try ValueKind<String>.serviceVersion.option($0) })
+  var serviceVersion: String?
+
+  @Option(help: .repeatable("Say that this service works badly (no default)", "name"), transform: service)
+  var degraded: [String] = []
+
+  @Option(help: .repeatable("Say that this service is down (no default)", "name"), transform: service)
+  var down: [String] = []
+
+  @Option(help: .repeatable("Say of this service what the configuration says (no default)", "name"), transform: service)
+  var withdraw: [String] = []
+
+  @Option(help: .repeatable("Give the device this label (no default)", "key=value"), transform: Label.init)
+  var label: [Label] = []
+
+  @Option(
+    help: .repeatable("Say of this label what the configuration says (no default)", "key"),
+    transform: { try ValueKind<String>.labelName.option($0) })
+  var noLabel: [String] = []
+
+  @Option(
+    help: ArgumentHelp("Say how busy the device is: 0 is idle, 1 is all of it (no default).", valueName: "number"),
+    transform: { try ValueKind<Double>.load.option($0) })
+  var load: Double?
+
+  @Flag(help: "Say nothing of the load any more.")
+  var noLoad = false
+
+  @Flag(help: "Forget all that was announced, before the rest.")
+  var reset = false
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  struct Label {
+    let name: String
+    let value: String
+
+    init(_ text: String) throws {
+      guard let equals = text.firstIndex(of: "=") else {
+        throw ValidationError("a label is KEY=VALUE, such as zone=hall")
+      }
+      name = try ValueKind<String>.labelName.option(String(text[..<equals]))
+      value = try ValueKind<String>.labelValue.option(String(text[equals...].dropFirst()))
+    }
+  }
+
+  private static func service(_ text: String) throws -> String { try ValueKind<String>.serviceName.option(text) }
+  private static func port(_ text: String) throws -> UInt16 { try ValueKind<UInt16>.port.option(text) }
+
+  func validate() throws {
+    if port != nil || serviceProtocol != nil || serviceVersion != nil, up.count != 1 {
+      throw ValidationError("--port, --protocol and --service-version go with one --up")
+    }
+    if let name = Self.twice(up + degraded + down + withdraw) {
+      throw ValidationError("the service \(name) is named twice; say one thing of it at a time")
+    }
+    if let name = Self.twice(label.map(\.name) + noLabel) {
+      throw ValidationError("the label \(name) is named twice; say one thing of it at a time")
+    }
+    if load != nil, noLoad { throw ValidationError("--load and --no-load do not go together") }
+  }
+
+  private static func twice(_ names: [String]) -> String? {
+    var seen: Set<String> = []
+    return names.first { !seen.insert($0).inserted }
+  }
+
+  private var order: AnnounceOrder {
+    var order = AnnounceOrder()
+    order.reset = reset
+    order.services =
+      up.map { name in
+        Orchestration.Service(
+          name: name, version: serviceVersion, port: port.map { Int($0) }, protocol: serviceProtocol)
+      } + degraded.map { Orchestration.Service(name: $0, health: .degraded) }
+      + down.map { Orchestration.Service(name: $0, health: .down) }
+    order.withdrawnServices = withdraw
+    order.labels = Dictionary(label.map { ($0.name, $0.value) }) { _, last in last }
+    order.withdrawnLabels = noLabel
+    order.load = load.map { .number($0) } ?? (noLoad ? .nothing : nil)
+    return order
+  }
+
+  func run() throws {
+    let report: OrchestrationReport = try control.ask(.announce(order))
+    try output.show(report) { Self.text(report) }
+  }
+
+  private static func text(_ report: OrchestrationReport) -> String {
+    let labels = report.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    var lines = [
+      "device     \(report.deviceId), revision \(report.revision)",
+      "host       \(report.hostName ?? "no name")",
+      "platform   \(report.platform)\(report.executionType.map { ", \($0)" } ?? "")",
+      "load       \(report.load.map { "\($0)" } ?? "not told")",
+      "labels     \(labels.isEmpty ? "none" : labels.joined(separator: ", "))",
+    ]
+    guard !report.services.isEmpty else { return (lines + ["services   none"]).joined(separator: "\n") }
+    var table = Table(["SERVICE", "HEALTH", "PORT", "PROTOCOL", "VERSION"])
+    for service in report.services {
+      table.add([
+        service.name, service.health, service.port.map { "\($0)" } ?? "-", service.protocol ?? "-",
+        service.version ?? "-",
+      ])
+    }
+    lines += ["", table.text]
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension ArgumentHelp {
+  fileprivate static func repeatable(_ text: String, _ valueName: String) -> ArgumentHelp {
+    ArgumentHelp("\(text); may be given several times.", valueName: valueName)
+  }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import Config
+import Control
+import Listing
+import Program
+import SystemIO
+
+struct Ping: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measures the round trip to a device, sealed from end to end.",
+    discussion: "Ends with status 1 if nothing was answered. Any user may.")
+
+  @Argument(help: "Its device ID, that as a host name, or its address.")
+  var peer: String
+
+  @Option(
+    name: [.customShort("n"), .long],
+    help: ArgumentHelp("Ping so many times (default: 5).", valueName: "number"),
+    transform: {
+      guard let number = Int($0), (1...1_000_000).contains(number) else {
+        throw ValidationError("a count is a whole number from 1 to 1000000")
+      }
+      return number
+    })
+  var count = 5
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("Let this time pass from one to the next (default: 1s).", valueName: "duration"),
+    transform: { try ValueKind<Duration>.answerTimeout.option($0) })
+  var interval = Duration.seconds(1)
+
+  @Flag(help: "Print JSON, an object a ping.")
+  var json = false
+
+  @OptionGroup var control: ControlOptions
+
+  func run() throws {
+    try Pinging(self).run()
+  }
+}
+
+/// The pings of one call. Owned by the main thread.
+private final class Pinging {
+  private let options: Ping
+  private let events: EventLoop
+  private var signals: SignalSource?
+  private var statistics = PingStatistics()
+  private var name = ""
+  private var failure: (any Error)?
+
+  init(_ options: Ping) throws {
+    self.options = options
+    do {
+      events = try EventLoop()
+      signals = try SignalSource([.interrupt, .terminate], on: events) { [unowned self] _ in events.stop() }
+    } catch {
+      throw Failure(.systemError, "cannot ping: \(error)")
+    }
+  }
+
+  func run() throws {
+    next()
+    events.run()
+    if let failure { throw failure }
+    if !options.json { try printOut(statistics.text) }
+    if statistics.received == 0 {
+      throw Failure(.noAnswer, "\(name) has not answered; mnedc-peers show says what is known of it")
+    }
+  }
+
+  private func next() {
+    let start = Instant.now()
+    do {
+      try ping()
+    } catch {
+      failure = error
+      return events.stop()
+    }
+    guard statistics.sent < options.count else { return events.stop() }
+    let passed = Instant.now().since(start)
+    events.schedule(after: passed < options.interval ? options.interval - passed : .zero) { [self] in next() }
+  }
+
+  private func ping() throws {
+    let time = Int(options.control.timeout.nanoseconds / 1_000_000)
+    let report: PingReport = try options.control.waitingLonger(by: .seconds(1)).ask(
+      .ping(peer: options.peer, milliseconds: time))
+    statistics.add(report.roundTripMs)
+    name = report.deviceId
+    try printOut(options.json ? String(decoding: JSON.line(report), as: UTF8.self) : report.line)
+  }
+}

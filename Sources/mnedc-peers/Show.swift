@@ -1,0 +1,25 @@
+import ArgumentParser
+import Control
+import Listing
+import Program
+import SystemIO
+
+struct Show: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Shows all that is known of one device.",
+    discussion: "Asks it first if what it offers is not known here, for as long as --timeout. Any user may.")
+
+  @Argument(help: "Its device ID, that as a host name, or its address.")
+  var peer: String
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @OptionGroup var control: ControlOptions
+
+  func run() throws {
+    let time = Int(control.timeout.nanoseconds / 1_000_000)
+    let report: PeersReport = try control.waitingLonger(by: control.timeout).ask(.show(peer: peer, milliseconds: time))
+    try printOut(json ? JSON.pretty(report) : report.peers.map(\.details).joined(separator: "\n\n"))
+  }
+}

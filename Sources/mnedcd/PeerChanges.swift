@@ -1,0 +1,79 @@
+import Control
+import Program
+import SystemIO
+
+/// Finds out what becomes of a relay's devices while somebody listens, by comparing what is known every second. Owned by the
+/// main thread.
+final class PeerChanges {
+  // Set once.
+  private let daemon: Daemon
+  private let look: (@escaping (PeersReport) -> Void) -> Void
+
+  /// What subscribers know, by address; `nil` while there are none.
+  private var known: [String: PeersReport.Peer]?
+  private var isScheduled = false
+  private var isHurrying = false
+
+  private static let interval = Duration.seconds(1)
+  private static let hurry = Duration.milliseconds(100)
+
+  /// `look` gives the present state, on the main thread.
+  init(_ daemon: Daemon, look: @escaping (@escaping (PeersReport) -> Void) -> Void) {
+    self.daemon = daemon
+    self.look = look
+  }
+
+  /// Gives what a new subscriber begins with; all others know as much then.
+  func begin(_ reply: @escaping (PeersReport) -> Void) {
+    look { [self] report in
+      compare(report)
+      reply(report)
+      schedule()
+    }
+  }
+
+  /// Something has happened, so that waiting until the second is over is not worth it.
+  func notice() {
+    guard daemon.hasSubscribers, !isHurrying else { return }
+    isHurrying = true
+    daemon.events.schedule(after: Self.hurry) { [self] in
+      isHurrying = false
+      if daemon.hasSubscribers { look { [self] in compare($0) } }
+    }
+  }
+
+  private func schedule() {
+    guard !isScheduled else { return }
+    isScheduled = true
+    daemon.events.schedule(after: Self.interval) { [self] in
+      isScheduled = false
+      guard daemon.hasSubscribers else {
+        known = nil
+        return
+      }
+      look { [self] report in
+        compare(report)
+        schedule()
+      }
+    }
+  }
+
+  private func compare(_ report: PeersReport) {
+    let now = Int(UnixTime.now())
+    let new = Dictionary(report.peers.map { ($0.address, $0) }) { first, _ in first }
+    defer { known = new }
+    guard let old = known else { return }
+    for (address, peer) in old where new[address]?.deviceId != peer.deviceId {
+      var peer = peer
+      (peer.state, peer.path) = (.unknown, nil)
+      daemon.publish(PeerEventReport(.left, time: now, peer: peer))
+    }
+    for peer in report.peers {
+      if old[peer.address]?.deviceId != peer.deviceId {
+        daemon.publish(PeerEventReport(.joined, time: now, peer: peer))
+      } else if let revision = peer.revision, old[peer.address]?.revision != revision {
+        daemon.publish(PeerEventReport(.changed, time: now, peer: peer))
+      }
+    }
+  }
+}

@@ -1,0 +1,312 @@
+"""mnedc-peers on real devices and a real relay: lists, filters, pings, events, hooks, and what is in examples/ for orchestrators."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+from lab import REPOSITORY, until
+
+EXAMPLES = REPOSITORY / "examples"
+
+
+def peers(node, *options):
+    """mnedc-peers with these options, as JSON."""
+    return json.loads(node.mnedc("mnedc-peers", *options, "--json").stdout)["peers"]
+
+
+def knows(node, *ids):
+    """Whether `node` knows what these tell of themselves."""
+    known = node.peers()
+    return all("revision" in known.get(each, {}) for each in ids)
+
+
+def test_devices_and_the_relay_know_what_each_other_offers(flat):
+    """By their own exchange; and an ordinary user may ask."""
+    lab = flat(2)
+    lab.start_all()
+    until(lambda: knows(lab["d1"], "d2") and knows(lab.relay, "d1", "d2"), "all know each other")
+    seen = lab["d1"].peers()["d2"]
+    assert seen["platform"].startswith("linux/") and seen["state"] == "online" and seen["path"] == "relay"
+    assert seen["round_trip_ms"] > 0 and seen["proof_age"] >= 0 and "outer_address" not in seen
+    by_relay = lab.relay.peers()["d2"]
+    assert by_relay["outer_address"].startswith(lab["d2"].address + ":") and by_relay["platform"] == seen["platform"]
+    for node in (lab["d1"], lab.relay):
+        table = node.run(
+            "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", lab.program("mnedc-peers"), "--socket",
+            node.socket_path,
+        ).stdout  # fmt: skip
+        header, *lines = table.splitlines()
+        assert header.split() == ["ADDRESS", "ID", "STATE", "PATH", "ROUND-TRIP", "PROOF", "PLATFORM", "SERVICES"]
+        assert any("d2" in line and seen["platform"] in line for line in lines)
+
+
+def test_lists_are_filtered_sorted_and_cut(flat):
+    """By what can be told of devices that say nothing of themselves but the platform."""
+    lab = flat(3)
+    lab.start_all()
+    d1 = lab["d1"]
+    until(lambda: knows(d1, "d2", "d3"), "d1 knows the others")
+    platform = d1.peers()["d2"]["platform"]
+    assert {"d2", "d3"} <= {each["device_id"] for each in peers(d1, "--platform", platform, "--state", "online")}
+    assert peers(d1, "--platform", "plan9/mips") == [] == peers(d1, "--service", "detector", "--label", "zone=hall")
+    ids = [each["device_id"] for each in peers(d1, "--sort", "id")]
+    assert ids == sorted(ids) and len(peers(d1, "--limit", 1)) == 1
+    plain = d1.mnedc("mnedc-peers", "--no-header").stdout.splitlines()
+    assert len(plain) == 4 and "this host" in plain[0]
+    wide = d1.mnedc("mnedc-peers", "list", "--wide").stdout
+    assert d1.peers()["d2"]["address6"] in wide and "LABELS" in wide
+    tree = lab.relay.mnedc("mnedc-peers", "--tree").stdout
+    assert re.search(rf"^{re.escape(d1.address)}\n└─ \S+ d1 online$", tree, re.MULTILINE)
+    for wrong in (["--state", "asleep"], ["--sort", "x"], ["--limit", "0"], ["--service", ":"], ["--tree", "--json"]):
+        assert d1.mnedc("mnedc-peers", *wrong, check=False).returncode == 64
+
+
+def test_ping_measures_from_device_to_device(flat):
+    """By ID, by label or by address, from the relay too; the exit status says whether there was an answer."""
+    lab = flat(2)
+    lab.start_relay()
+    lab.start_device("d1")
+    silent = lab.start_device("d2", device_id="D2.Cam")
+    until(lambda: "D2.Cam" in lab["d1"].peers(), "d1 knows D2.Cam")
+    for name in ("D2.Cam", "d2-cam", lab["d2"].virtual_address()):
+        lines = lab["d1"].mnedc("mnedc-peers", "ping", name, "-n", 2, "-i", "100ms").stdout.splitlines()
+        assert len(lines) == 3 and lines[2].startswith("2 sent, 2 answered, 0 % lost; round trip min ")
+        assert re.fullmatch(rf"answer from D2.Cam \(10\.0\.0\.\d+\): [\d.]+ ms by the relay .*:3334", lines[0])
+    pong = json.loads(lab.relay.mnedc("mnedc-peers", "ping", "D2.Cam", "--count", 1, "--json").stdout)
+    assert pong["device_id"] == "D2.Cam" and pong["round_trip_ms"] > 0 and pong["path"] == "relay"
+    silent.pause()
+    done = lab["d1"].mnedc("mnedc-peers", "ping", "d2-cam", "-n", 1, "--timeout", "500ms", check=False)
+    silent.resume()
+    assert done.returncode == 1 and "100 % lost" in done.stdout and "has not answered" in done.stderr
+    done = lab["d1"].mnedc("mnedc-peers", "ping", "nobody", check=False)
+    assert done.returncode == 69 and "no peer has this ID" in done.stderr
+
+
+def test_show_tells_all_of_one_device(flat):
+    """And asks it first if it has to."""
+    lab = flat(2)
+    lab.start_all()
+    d1 = lab["d1"]
+    shown = json.loads(d1.mnedc("mnedc-peers", "show", "d2", "--json").stdout)
+    assert [each["device_id"] for each in shown["peers"]] == ["d2"] and shown["peers"][0]["revision"] >= 1
+    text = d1.mnedc("mnedc-peers", "show", lab["d2"].virtual_address()).stdout
+    assert re.search(r"^device ID +d2$", text, re.MULTILINE) and "platform" in text
+    assert "platform" in lab.relay.mnedc("mnedc-peers", "show", "d2").stdout
+    assert d1.mnedc("mnedc-peers", "show", "d1", check=False).returncode == 69
+    assert all("revision" in each for each in peers(d1, "--fetch"))
+
+
+def events(program):
+    return [json.loads(line) for line in program.output.splitlines()]
+
+
+def test_a_subscriber_is_told_who_comes_and_goes(flat):
+    """On a device and on the relay: a snapshot, then an object a line; a lost uplink too."""
+    lab = flat(3)
+    running = lab.start_all()
+    d1 = lab["d1"]
+    watchers = [node.start_mnedc("mnedc-peers", "--watch", "--json") for node in (d1, lab.relay)]
+    lines = d1.start_mnedc("mnedc-peers", "--watch")
+    for watcher in watchers:
+        until(lambda: watcher.output, "the snapshot comes")
+        first = events(watcher)[0]
+        assert first["event"] == "snapshot" and first["version"] == 1
+        assert {"d2", "d3"} <= {each["device_id"] for each in first["report"]["peers"]}
+    until(lambda: "d3" in lines.output, "the table comes")
+
+    def told(watcher, kind, who):
+        return any(each["event"] == kind and each.get("peer", {}).get("device_id") == who for each in events(watcher)[1:])
+
+    running["d3"].stop()
+    for watcher in watchers:
+        until(lambda: told(watcher, "left", "d3"), "d3 has left")
+    lab.start_device("d3")
+    for watcher in watchers:
+        until(lambda: told(watcher, "joined", "d3"), "d3 is back")
+        until(lambda: any("revision" in each.get("peer", {}) for each in events(watcher)[2:]), "it has told of itself")
+    until(lambda: re.search(r"d3  left\n(.*\n)*.*d3  joined", lines.output), "the lines say so")
+    running["relay"].kill()
+    until(lambda: events(watchers[0])[-1]["event"] == "uplink-lost", "the uplink is lost")
+    lab.start_relay()
+    until(lambda: any(each["event"] == "uplink-back" for each in events(watchers[0])), "the uplink is back")
+    assert watchers[1].wait() == 69 and "has ended" in watchers[1].log
+    watchers[0].signal(signal.SIGINT)
+    assert watchers[0].wait() == 0
+
+
+def test_watch_redraws_a_terminal_in_place_and_leaves_it_as_it_was(flat):
+    """Whatever its size becomes."""
+    lab = flat(2)
+    running = lab.start_all()
+    d1 = lab["d1"]
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    before = termios.tcgetattr(slave)
+    watch = subprocess.Popen(
+        ["ip", "netns", "exec", d1.namespace, lab.program("mnedc-peers"), "--watch", "--socket", d1.socket_path],
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+    )  # fmt: skip
+    seen = bytearray()
+
+    def read():
+        while select.select([master], [], [], 0)[0]:
+            seen.extend(os.read(master, 65536))
+        return seen.decode()
+
+    try:
+        until(lambda: "d2" in read(), "the table is drawn")
+        assert "\x1b[?1049h" in read() and "\x1b[?25l" in read()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 14, 0, 0))
+        seen.clear()
+        os.kill(watch.pid, signal.SIGWINCH)
+        until(lambda: "\x1b[J" in read(), "it is drawn again")
+        frame = read().rpartition("\x1b[H")[2]
+        assert all(len(re.sub(r"\x1b\[\w", "", line).strip("\r\n")) <= 14 for line in frame.splitlines())
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        running["d2"].stop()
+        until(lambda: "\x1b[H" in read() and "d2" not in read().rpartition("\x1b[H")[2], "d2 is gone")
+        watch.send_signal(signal.SIGINT)
+        until(lambda: watch.poll() is not None, "it ends")
+        assert watch.returncode == 0
+        assert read().endswith("\x1b[?25h\x1b[?1049l") and termios.tcgetattr(slave) == before
+    finally:
+        watch.kill()
+        watch.wait()
+        os.close(master), os.close(slave)
+
+
+HOOK = """#!/bin/sh
+umask 077
+grep CapEff /proc/self/status >>{log}.caps
+printf '%s %s %s %s %s\\n' "$MNEDC_EVENT" "$MNEDC_PEER_ID" "$MNEDC_PEER_ADDRESS" "$MNEDC_INTERFACE" "$MNEDC_PEER_PLATFORM" >>{log}
+printf '%s\\n' "$MNEDC_PEER_JSON" >>{log}.json
+exit 3
+"""
+
+
+def test_a_command_is_run_for_what_becomes_of_peers(flat):
+    """With the event in its environment and no rights; a reload takes another one, and failures are logged now and then."""
+    lab = flat(2)
+    log, hook, config = lab.directory / "told", lab.directory / "hook", lab.directory / "d1.yaml"
+    hook.write_text(HOOK.format(log=log))
+    hook.chmod(0o755)
+    config.write_text(f"join:\n  on-peer: [{hook}, argument]\n")
+    lab.start_relay()
+    d1 = lab.start_device("d1", "--config", config)
+    d2 = lab.start_device("d2")
+
+    def told():
+        return log.read_text().splitlines() if log.exists() else []
+
+    until(lambda: any(line.startswith(("joined d2", "changed d2")) for line in told()), "d2 is told of")
+    address = lab["d2"].virtual_address()
+    d2.stop()
+    until(lambda: f"left d2 {address} mnedc0 " in told(), "d2 is told to have left")
+    assert set((lab.directory / "told.caps").read_text().split()[1::2]) == {"0" * 16}
+    about = [json.loads(line) for line in (lab.directory / "told.json").read_text().splitlines()]
+    assert {"d2"} <= {each["device_id"] for each in about}
+    assert d1.log.count("has ended with status 3") == 1
+    config.write_text("join: {}\n")
+    report = lab["d1"].mnedc("mnedc-ctl", "reload").stdout
+    assert "join.on-peer" in report
+    count = len(told())
+    lab.start_device("d2")
+    until(lambda: knows(lab["d1"], "d2"), "d2 is known again")
+    assert len(told()) == count
+
+
+def offers(lab, node, services, **more):
+    """A configuration with what that device offers."""
+    config = lab.directory / f"{node}.yaml"
+    told = {"platform": "linux/arm64", "services": services, **more}
+    config.write_text(json.dumps({"join": {"orchestration": told}}))
+    return config
+
+
+def test_the_bridge_answers_as_an_orchestrator_expects(flat):
+    """GET /api/v1/discoverymgr/orchestrationinfo on a device's virtual address, asked from a peer."""
+    lab = flat(2)
+    lab.start_relay()
+    lab.start_device("d1")
+    lab.start_device("d2", "--config", offers(lab, "d2", ["detector", "camera"], **{"execution-type": "container"}))
+    address = lab["d2"].virtual_address()
+    lab["d2"].start(
+        sys.executable, EXAMPLES / "orchestration-bridge.py", "--socket", lab["d2"].socket_path, name="bridge"
+    )
+    until(lambda: lab["d2"].listens(56002), "the bridge listens")
+    base = f"http://{address}:56002"
+    answer = json.loads(lab["d1"].run("curl", "-sS", f"{base}/api/v1/discoverymgr/orchestrationinfo").stdout)
+    expected = {"Platform": "linux/arm64", "ExecutionType": "container", "ServiceList": ["detector", "camera"]}
+    assert answer == expected
+    lab["d2"].mnedc("mnedc-ctl", "announce", "--down", "camera")
+    answer = json.loads(lab["d1"].run("curl", "-sS", f"{base}/api/v1/discoverymgr/orchestrationinfo").stdout)
+    assert answer["ServiceList"] == ["detector"]
+    status = lab["d1"].run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"{base}/").stdout
+    assert status == "404"
+
+
+def test_a_task_goes_to_the_least_loaded_device_that_offers_what_it_needs(nat):
+    """Under up to two levels of NAT, and what changes counts at once; the tree shows who sits behind what."""
+    nat.start_relay()
+    detector = {"name": "detector", "version": "1.2", "port": 8080}
+    nat.start_device("top", "--config", offers(nat, "top", ["camera"], labels={"zone": "hall"}))
+    nat.start_device("mid", "--config", offers(nat, "mid", [detector]))
+    nat.start_device("deep", "--config", offers(nat, "deep", [detector]))
+    top = nat["top"]
+    nat["mid"].mnedc("mnedc-ctl", "announce", "--load", "0.75")
+    nat["deep"].mnedc("mnedc-ctl", "announce", "--load", "0.25")
+    until(lambda: all("load" in top.peers().get(each, {}) for each in ("mid", "deep")), "top knows the loads")
+    tool = f"{nat.program('mnedc-peers')} --socket {top.socket_path}"
+
+    def place():
+        done = top.run(
+            EXAMPLES / "place-task.sh", "sh", "-c", "echo $PEER $PORT", env={**os.environ, "MNEDC_PEERS": tool}
+        )
+        return done.stdout.split()
+
+    assert place() == [nat["deep"].virtual_address(), "8080"]
+    watch = top.start_mnedc("mnedc-peers", "--service", "detector", "--watch", "--json")
+    until(lambda: watch.output, "the snapshot comes")
+    nat["deep"].mnedc("mnedc-ctl", "announce", "--degraded", "detector")
+    until(lambda: any(e["event"] == "changed" and e["peer"]["device_id"] == "deep" for e in events(watch)), "it is told")
+    assert place() == [nat["mid"].virtual_address(), "8080"]
+    found = [each["device_id"] for each in peers(nat.relay, "--service", "detector:1")]
+    assert found == ["mid"] and [each["device_id"] for each in peers(nat["mid"], "--label", "zone=hall")] == ["top"]
+    until(lambda: all("place" in each for each in peers(nat.relay)), "everybody has told where it sits", 30)
+    address = {name: nat[name].virtual_address() for name in ("top", "mid", "deep")}
+    tree = f"""\
+192.168.50.20
+└─ {address["top"]} top online
+192.168.50.61
+└─ 192.168.60.1
+   └─ {address["mid"]} mid online
+192.168.50.71
+└─ 192.168.70.1
+   └─ 192.168.80.1
+      └─ {address["deep"]} deep online
+"""
+    assert nat.relay.mnedc("mnedc-peers", "--tree").stdout.startswith(tree)
+    # Who sits where is told from device to device, too.
+    assert "   └─ 192.168.80.1\n" in nat["mid"].mnedc("mnedc-peers", "--tree").stdout
+    shown = top.mnedc("mnedc-peers", "show", "deep").stdout
+    assert re.search(r"^services +detector, 1.2, port 8080, degraded$", shown, re.MULTILINE)
+
+
+def test_the_example_of_placing_a_task_says_what_is_missing(flat):
+    """There is no detector here."""
+    lab = flat(2)
+    lab.start_all()
+    done = lab["d1"].run(
+        EXAMPLES / "place-task.sh", "true", check=False,
+        env={**os.environ, "MNEDC_PEERS": f"{lab.program('mnedc-peers')} --socket {lab['d1'].socket_path}"},
+    )  # fmt: skip
+    assert done.returncode != 0 and "no device" in done.stderr
