@@ -68,6 +68,8 @@ enum Schema {
     one("join.state", \.settings.join.state, .directory, .device(.restart)),
     one("join.cipher", \.settings.join.cipher, .cipher, .both(.restart)),
     mapping("join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey, .both(.live)),
+    one("join.names", \.settings.join.names, .names, .both(.restart)),
+    one("join.hosts-file", \.settings.join.hostsFile, .hostsFile, .both(.restart)),
 
     list("relay.listen", \.settings.relay.listen, .listen, .relay(.restart)),
     one("relay.pool", \.settings.relay.pool, .pool, .relay(.live)),

@@ -35,6 +35,9 @@ public struct Settings: Equatable, Sendable {
     public var cipher = Cipher.auto
     /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
     public var peerKeys: [String: [UInt8]] = [:]
+    public var names = Names.auto
+    /// The file that gets a block of names; `nil` for none.
+    public var hostsFile: String?
 
     public init() {}
   }
@@ -88,6 +91,15 @@ public struct Settings: Equatable, Sendable {
   public enum Offload: String, CaseIterable, Sendable {
     /// As far as the kernel has it.
     case auto
+    case off
+  }
+
+  /// How the names of devices resolve on this one.
+  public enum Names: String, CaseIterable, Sendable {
+    /// By a server on this device, of which systemd-resolved is told if it runs.
+    case auto
+    /// By that server alone.
+    case resolver
     case off
   }
 

@@ -20,6 +20,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private let state: StateDirectory
   private let rotation: KeyRotation
   private let invitation: Invitation?
+  private let names: NameService
 
   // Owned by the main thread.
   private var device: Device?
@@ -38,7 +39,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private var foreground: Foreground?
 
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
-  /// every right but that to change the interface.
+  /// every right but those to change the interface and to answer for names.
   ///
   /// `reread` gives the settings of a daemon that would be started now.
   init(
@@ -52,6 +53,7 @@ final class DeviceDaemon: @unchecked Sendable {
         daemon.stop("nobody waits for this device to join any more")
       }
     }
+    names = NameService(settings.join, interface: settings.join.interface, daemon)
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
@@ -75,7 +77,8 @@ final class DeviceDaemon: @unchecked Sendable {
       mtu: settings.join.mtu)
     deviceSettings.allowOverlap = settings.join.allowOverlap
     do {
-      device = try Device(deviceSettings, tun) { [unowned self] event in
+      device = try Device(deviceSettings, tun) { [unowned self, names] event in
+        names.note(event)
         daemon.events.post { self.handle(event) }
       }
     } catch {
@@ -83,7 +86,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
     do {
-      try Privileges.keepOnly([.netAdmin])
+      try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
@@ -98,6 +101,7 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Takes over what may change while the device runs, and leaves the rest.
   private func apply(_ settings: inout Settings) {
     daemon.output.level = Logger.Level(settings.logLevel)
+    names.retry()
     device?.apply(
       DeviceChanges(servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join)))
   }
@@ -136,9 +140,13 @@ final class DeviceDaemon: @unchecked Sendable {
 
   /// Keeps the device joined until told to stop. Throws if the first join fails.
   func run() throws {
+    if let device { names.serve(device) }
     device?.start()
     limitFirstJoin()
-    try daemon.run { device?.stop() }
+    try daemon.run {
+      names.stop()
+      device?.stop()
+    }
   }
 
   /// Gives up unless joined in time; an operator who has to decide may take longer.

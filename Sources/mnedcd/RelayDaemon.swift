@@ -23,6 +23,7 @@ final class RelayDaemon {
   private let store: Store
   private let relay: Relay
   private let device: Device?
+  private let names: NameService
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
@@ -43,7 +44,9 @@ final class RelayDaemon {
     self.commands = commands
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
-    try Self.dropPrivileges(user, hasDevice: tun != nil, daemon)
+    names = NameService(all.join, interface: settings.interface, daemon)
+    let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
+    try Self.dropPrivileges(user, keeping: kept, daemon)
     let keys: RelayKeys
     do {
       keys = try RelayKeys(in: state)
@@ -59,7 +62,7 @@ final class RelayDaemon {
     let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
     if let tun, let identity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      device = try Self.makeDevice(all, tun, relay, identity, daemon)
+      device = try Self.makeDevice(all, tun, relay, identity, daemon, names)
     } else {
       device = nil
     }
@@ -71,6 +74,7 @@ final class RelayDaemon {
   private func apply(_ all: inout Settings) {
     growPool(&all.relay.pool)
     daemon.output.level = Logger.Level(all.logLevel)
+    names.retry()
     relay.apply(
       RelayChanges(
         admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive,
@@ -107,12 +111,14 @@ final class RelayDaemon {
   /// Serves until told to stop.
   func run() throws {
     relay.start()
+    if let device { names.serve(device) }
     device?.start()
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
     daemon.becomeReady("relay for \(pool) at \(places)")
     try daemon.run {
+      names.stop()
       device?.stop()
       relay.stop()
       store.close()
@@ -141,8 +147,7 @@ final class RelayDaemon {
   }
 
   /// Who is not root may have rights all the same, by the file or the service manager.
-  private static func dropPrivileges(_ user: User?, hasDevice: Bool, _ daemon: Daemon) throws {
-    let kept: Set<Capability> = hasDevice ? [.netAdmin] : []
+  private static func dropPrivileges(_ user: User?, keeping kept: Set<Capability>, _ daemon: Daemon) throws {
     guard let user else {
       guard currentUser() != 0 else { return }
       do {
@@ -258,7 +263,8 @@ final class RelayDaemon {
   }
 
   private static func makeDevice(
-    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon
+    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ daemon: Daemon,
+    _ names: NameService
   ) throws -> Device {
     let deviceID = identity.deviceID
     var settings = DeviceSettings(
@@ -267,6 +273,7 @@ final class RelayDaemon {
     settings.allowOverlap = all.join.allowOverlap
     do {
       return try Device(settings, tun) { event in
+        names.note(event)
         switch event {
         case .joined(let address, _, _):
           try? identity.remember()
