@@ -153,8 +153,9 @@ extension ValueKind where Value == String? {
   /// A file that gets a block of names, or none.
   public static var hostsFile: ValueKind {
     let file = ValueKind<String>.directory
+    let write: @Sendable (Value) -> String = { $0 ?? "off" }
     return ValueKind(
-      "a hosts file", "off or an absolute path of at most 1000 bytes, as /etc/hosts", write: { $0 ?? "off" }
+      "a hosts file", "off or an absolute path of at most 1000 bytes, as /etc/hosts", write: write
     ) { text in
       if text == "off" { return .value(nil) }
       return (try? file.parse(text)).map { .value($0) } ?? .malformed

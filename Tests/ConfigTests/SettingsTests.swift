@@ -27,6 +27,8 @@ import Wire
         peer-keys:
           shop-1: \(ValueTests.device)
           shop-2: "\(ValueTests.other)"
+        names: resolver
+        hosts-file: /etc/hosts
       relay:
         listen: ["[::1]:0", 127.0.0.1:3335]
         pool: 172.16.0.0/12
@@ -62,6 +64,8 @@ import Wire
     expected.join.state = "/var/a"
     expected.join.cipher = .aes256GCM
     expected.join.peerKeys = ["shop-1": ValueTests.key, "shop-2": ValueTests.key.reversed()]
+    expected.join.names = .resolver
+    expected.join.hostsFile = "/etc/hosts"
     expected.relay.listen = [ServerAddress(host: "::1", port: 0), ServerAddress(host: "127.0.0.1", port: 3335)]
     expected.relay.pool = .prefix(try #require(IPv4Prefix("172.16.0.0/12")))
     expected.relay.pool6 = .prefix(try #require(IPv6Prefix("fd12:3456:789a:1::/96")))
@@ -120,7 +124,8 @@ import Wire
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
         "join.address", "join.allow-overlap",
-        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "relay.listen",
+        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "join.names",
+        "join.hosts-file", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
         "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive",
         "relay.queue", "relay.memory", "relay.peer-list", "relay.threads",
