@@ -36,14 +36,15 @@ let package = Package(
       name: "Relay", dependencies: ["Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
+    .target(name: "Names", dependencies: ["Wire"]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", "Wire", .systemPackage]),
 
     .target(
       name: "Program",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Link", "Noise", "SystemIO", "Tun", "Wire", .argumentParser,
-        .logging, .systemPackage,
+        "Config", "Control", "Device", "Identity", "Link", "Names", "Noise", "SystemIO", "Tun", "Wire",
+        .argumentParser, .logging, .systemPackage,
       ]),
     .target(name: "Listing", dependencies: ["Control", "Program"]),
     .executableTarget(
@@ -76,6 +77,7 @@ let package = Package(
       name: "SystemIOTests",
       dependencies: ["CLinux", "CTestSupport", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
+    .testTarget(name: "NamesTests", dependencies: ["Names", "TestSupport", "Wire"]),
     .testTarget(
       name: "LinkTests",
       dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),

@@ -64,6 +64,7 @@ case ${1:-} in
     for_build
     for_lab
     need socat command -v socat
+    need bind9-dnsutils command -v dig
     need mandoc command -v mandoc
     need shellcheck command -v shellcheck
     need python3-pytest have_pytest

@@ -83,6 +83,8 @@ enum Schema {
     mapping(
       "join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey, limit: 1000, isUnique: true,
       .both(.live)),
+    one("join.names", \.settings.join.names, .names, .both(.restart)),
+    one("join.hosts-file", \.settings.join.hostsFile, .hostsFile, .both(.restart)),
     command("join.on-peer", \.settings.join.onPeer, .both(.live)),
     one("join.peer-information", \.settings.join.peerInformation, .peerInformation, .both(.live)),
     optional("join.orchestration.host-name", \.settings.join.orchestration.hostName, .hostName, .both(.live)),

@@ -35,6 +35,9 @@ public struct Settings: Equatable, Sendable {
     public var cipher = Cipher.auto
     /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
     public var peerKeys: [String: [UInt8]] = [:]
+    public var names = Names.auto
+    /// The file that gets a block of names; `nil` for none.
+    public var hostsFile: String?
     /// The program and its arguments that are run when something becomes of a peer; empty: none.
     public var onPeer: [String] = []
     /// Of how many peers the orchestration information is kept; in a network of more, it is asked for when it is needed.
@@ -113,6 +116,15 @@ public struct Settings: Equatable, Sendable {
   public enum Offload: String, CaseIterable, Sendable {
     /// As far as the kernel has it.
     case auto
+    case off
+  }
+
+  /// How the names of devices resolve on this one.
+  public enum Names: String, CaseIterable, Sendable {
+    /// By a server on this device, of which systemd-resolved is told if it runs.
+    case auto
+    /// By that server alone.
+    case resolver
     case off
   }
 

@@ -164,6 +164,24 @@ extension ValueKind where Value == Settings.Offload {
   public static var offload: ValueKind { choice("an offload setting") }
 }
 
+extension ValueKind where Value == Settings.Names {
+  public static var names: ValueKind { choice("a way to resolve names") }
+}
+
+extension ValueKind where Value == String? {
+  /// A file that gets a block of names, or none.
+  public static var hostsFile: ValueKind {
+    let file = ValueKind<String>.directory
+    let write: @Sendable (Value) -> String = { $0 ?? "off" }
+    return ValueKind(
+      "a hosts file", "off or an absolute path of at most 1000 bytes, as /etc/hosts", write: write
+    ) { text in
+      if text == "off" { return .value(nil) }
+      return (try? file.parse(text)).map { .value($0) } ?? .malformed
+    }
+  }
+}
+
 extension ValueKind where Value == Settings.Threads {
   public static var threads: ValueKind {
     let number = ValueKind<Int>.wholeNumber("a number", in: 1...64)

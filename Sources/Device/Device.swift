@@ -40,7 +40,7 @@ public enum DeviceFailure: Error, Sendable {
 }
 
 /// This host as a device of the network: its uplink, its interface, and the packets between them, on one thread. `start`,
-/// `stop`, `apply`, `status`, `ping` and `fetch` are for any thread.
+/// `stop`, `apply`, `status`, `ping`, `fetch` and `locate` are for any thread.
 public final class Device: @unchecked Sendable {
   // Set once.
   private let settings: DeviceSettings
@@ -64,6 +64,7 @@ public final class Device: @unchecked Sendable {
   private var monitor: NetworkMonitor?
   private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
+  private var searches = LabelSearches()
 
   // Owned by whoever starts and stops.
   private var thread: SystemThread?
@@ -156,6 +157,22 @@ public final class Device: @unchecked Sendable {
     uplink.end()
     stopReading()
     onEvent(.failed(failure))
+  }
+
+  // MARK: Names
+
+  /// Who has this label, as `HostLabel` makes it. In a network of which the relay does not tell everything, it is asked, and
+  /// has so long to answer. `nil`: nobody, or it cannot be told now. Replies on the device's thread. Of itself, the device does
+  /// not tell.
+  public func locate(label: String, within time: Duration, _ reply: @escaping @Sendable (Peer?) -> Void) {
+    events.post { [self] in
+      guard let pump, let connection = uplink.connection, HostLabel.isValid(label) else { return reply(nil) }
+      if let peer = pump.peers.peer(ofLabel: label) { return reply(peer) }
+      guard pump.peers.isPartial else { return reply(nil) }
+      guard let search = searches.begin(label, at: .now(), reply) else { return reply(nil) }
+      if search.isNew { connection.send(control: ControlMessage.locate(Locate(.label(label))).frame()) }
+      events.schedule(after: time) { [weak self] in self?.searches.giveUp(search.number, label) }
+    }
   }
 
   // MARK: State
@@ -308,10 +325,17 @@ extension Device: UplinkDelegate {
       }
       if !news.isEmpty { onEvent(.peers(news)) }
       exchange.update(news, isComplete: pump?.knowsWhoIsThere ?? false)
+      for peer in searches.isEmpty ? [] : update.joined {
+        if let known = pump?.peers.peers[peer.address] { searches.find(known) }
+      }
       if pump?.knowsWhoIsThere == true, !uplink.isDraining { startReading() }
     case .unreachable(let notice):
-      pump?.markAbsent(notice.address)
-      exchange.isGone(notice.address)
+      switch notice.sought {
+      case .address(let address):
+        pump?.markAbsent(address)
+        exchange.isGone(address)
+      case .label(let label): searches.markAbsent(label, at: .now())
+      }
     default:
       break  // Nothing else is for a device that is in; what a newer relay may add does no harm.
     }

@@ -23,6 +23,11 @@ struct PeerTable {
   /// A relay that tells everybody of everybody does so in networks of a third as many.
   private static let maximumPeers = 16_384
 
+  /// The peer whose device ID has this label. Of several, as a relay of former times may admit, it is any.
+  func peer(ofLabel label: String) -> Peer? {
+    peers.values.first { $0.deviceID.utf8.count == label.utf8.count && HostLabel.label(of: $0.deviceID) == label }
+  }
+
   /// Whether the update fits what is known.
   enum Outcome { case applied, outdated, missedSome }
 

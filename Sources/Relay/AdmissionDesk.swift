@@ -186,9 +186,7 @@ final class AdmissionDesk: Sendable {
           "this relay does not know the device yet and wants an invite: have its operator run `mnedc-ctl invite`, and "
             + "run `mnedc-join` with the line that it prints"))
     }
-    if let other = try transaction.device(id: applicant.deviceID), other.status == .active {
-      throw .admission(.idTaken(by: other.key))
-    }
+    if let problem = try transaction.objection(toNew: applicant.deviceID) { throw .admission(problem) }
     return .pending
   }
 
@@ -234,6 +232,12 @@ final class AdmissionDesk: Sendable {
         .deviceIDTaken,
         "the device ID \(applicant.deviceID) belongs to another device; choose another one (--device-id), or have the "
           + "relay's operator run `mnedc-ctl revoke \(applicant.deviceID)` if that device is gone")
+    case .admission(.labelTaken(let id)):
+      Refusal(
+        .deviceIDTaken,
+        "the device ID \(applicant.deviceID) makes the same host name as \(id), which is another device's "
+          + "(\(HostLabel.label(of: id)).\(HostLabel.domain)); choose another one (--device-id), or have the relay's operator run "
+          + "`mnedc-ctl revoke \(id)` if that device is gone")
     case .admission(.keyBound(let id)):
       Refusal(
         .keyBound,

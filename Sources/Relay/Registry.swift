@@ -185,11 +185,11 @@ final class Registry: Sendable {
     }
   }
 
-  /// Answers who has `address`: nobody, or an update that says who.
-  func locate(_ address: IPv4Address, for session: Session, _ deviceID: String) {
+  /// Answers who has an address or a label: nobody, or an update that says who.
+  func locate(_ sought: Sought, for session: Session, _ deviceID: String) {
     state.withLock { state in
       guard let member = state.roster.member(deviceID), member.session === session else { return }
-      state.roster.locate(address, for: member)
+      state.roster.locate(sought, for: member)
     }
   }
 

@@ -129,6 +129,11 @@ extension RelayNetwork {
       let lost = try transaction.leases().count { !pool.isLeasable($0.address) }
       if lost > 0 { notices.append(notice(of: lost, former, network)) }
     }
+    for ids in try transaction.labelClashes() {
+      notices.append(
+        "the devices \(ids.joined(separator: " and ")) make one host name (\(HostLabel.label(of: ids[0])).\(HostLabel.domain)), so "
+          + "that it is any of theirs: rename all but one (revoke it, and join with another --device-id)")
+    }
     return .success((RelayNetwork(pool: pool, pool6: prefix6), notices))
   }
 

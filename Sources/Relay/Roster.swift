@@ -15,6 +15,8 @@ struct Roster {
 
   private(set) var members: [String: Member] = [:]
   private var byAddress: [IPv4Address: Member] = [:]
+  /// Of several that have one label, as a store of former times may know, the first that has come.
+  private var byLabel: [String: Member] = [:]
   /// Rises by one with every update that is sent to those who are told everything.
   private var revision = 0
   private var changes: [IPv4Address: Change] = [:]
@@ -53,6 +55,8 @@ struct Roster {
     let member = Member(session: session, applicant: applicant, address: address, isPartial: isLarge)
     members[applicant.deviceID] = member
     byAddress[address] = member
+    let label = HostLabel.label(of: applicant.deviceID)
+    byLabel[label] = byLabel[label] ?? member
     if let change = changes[address] { member.inherit(change.watchers) }
     changes[address] = Change(joined: member)
     decideSize()
@@ -62,6 +66,8 @@ struct Roster {
   mutating func remove(_ member: Member) {
     members[member.applicant.deviceID] = nil
     byAddress[member.address] = nil
+    let label = HostLabel.label(of: member.applicant.deviceID)
+    if byLabel[label] === member { byLabel[label] = nil }
     for address in member.takeWatched() {
       byAddress[address]?.loseWatcher(member)
       changes[address]?.watchers[ObjectIdentifier(member)] = nil
@@ -100,10 +106,15 @@ struct Roster {
     } while !others.isEmpty
   }
 
-  /// Tells a member who has `address`, or that nobody has.
-  func locate(_ address: IPv4Address, for member: Member) {
-    guard let other = byAddress[address] else {
-      return member.send(ControlMessage.unreachable(Unreachable(address: address)).frame())
+  /// Tells a member who has an address or a label, or that nobody has.
+  func locate(_ sought: Sought, for member: Member) {
+    let found =
+      switch sought {
+      case .address(let address): byAddress[address]
+      case .label(let label): byLabel[label]
+      }
+    guard let other = found else {
+      return member.send(ControlMessage.unreachable(Unreachable(sought)).frame())
     }
     let told = member.isPartial ? member.revision : revision
     var forgotten: IPv4Address?

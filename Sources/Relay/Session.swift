@@ -126,7 +126,7 @@ final class Session: EventHandler, @unchecked Sendable {
     case .sync: resend(applicant.deviceID)
     case .locate(let question):
       guard questions.allow(at: .now()) else { return }
-      loop.registry.locate(question.address, for: self, applicant.deviceID)
+      loop.registry.locate(question.sought, for: self, applicant.deviceID)
     case .nextKey(let notice):
       guard keyChanges.allow(at: .now()) else {
         return answer(Refusal(.busy, "the key was changed only just now; try again in a while"), notice.key)

@@ -1,3 +1,5 @@
+internal import Wire
+
 /// A device that has been admitted once. Times are Unix seconds.
 public struct DeviceRecord: Equatable, Sendable {
   public enum Status: String, Sendable {
@@ -50,6 +52,8 @@ public struct Admission: Equatable, Sendable {
 public enum AdmissionProblem: Error, Equatable, CustomStringConvertible {
   /// Another device has the device ID; its key.
   case idTaken(by: [UInt8])
+  /// A device of this other ID makes the same host name.
+  case labelTaken(by: String)
   /// The key belongs to a device already; its device ID.
   case keyBound(to: String)
   /// The key was revoked, when it belonged to this device ID.
@@ -59,6 +63,9 @@ public enum AdmissionProblem: Error, Equatable, CustomStringConvertible {
     switch self {
     case .idTaken:
       "another device has this device ID: choose another one, or revoke or forget that device at the relay"
+    case .labelTaken(let id):
+      "the device \(id) makes the same host name (\(HostLabel.label(of: id)).\(HostLabel.domain)): choose another device ID, or "
+        + "revoke or forget \(id) at the relay"
     case .keyBound(let id):
       "the key belongs to the device \(id): use that device ID, make a new key, or forget that device at the relay"
     case .revoked(let id):

@@ -6,7 +6,7 @@ struct Schema {
   static let applicationID: Int64 = 0x4D4E_4544
 
   /// A step that has been released is never changed; what is new is a further one.
-  static let current = Schema(migrations: [devicesAndInvites, leases])
+  static let current = Schema(migrations: [devicesAndInvites, leases, labels])
 
   var version: Int { migrations.count }
 
@@ -59,5 +59,13 @@ struct Schema {
       own_pool TEXT,
       own_pool6 TEXT
     );
+    """
+
+  /// A device ID's label as `HostLabel` makes it, for SQLite; the index and the questions have to say it in the same words.
+  static let label = "lower(replace(replace(device_id, '.', '-'), '_', '-'))"
+
+  // Not unique: there may be devices of one label already, which stay.
+  private static let labels = """
+    CREATE INDEX devices_by_label ON devices (\(label)) WHERE status = 'active';
     """
 }

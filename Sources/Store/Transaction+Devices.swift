@@ -1,3 +1,5 @@
+internal import Wire
+
 // Keys are 32 bytes, times are Unix seconds.
 extension Transaction {
   // MARK: Who is known
@@ -37,13 +39,14 @@ extension Transaction {
 
   /// Binds `key` to the device ID `id`. A device that is in already stays as it is.
   ///
-  /// Throws `admission`: the key was revoked or belongs to another ID, or another key has this one.
+  /// Throws `admission`: the key was revoked or belongs to another ID, or another key has this one, or one that makes the same
+  /// host name.
   @discardableResult
   public func admit(
     key: [UInt8], id: String, by admitter: DeviceRecord.Admitter, at now: Int64
   ) throws(StoreError) -> Admission {
     if let known = try knownDevice(key: key, id: id) { return Admission(device: known, isNew: false) }
-    if let other = try device(id: id), other.status == .active { throw .admission(.idTaken(by: other.key)) }
+    if let problem = try objection(toNew: id) { throw .admission(problem) }
     try connection.run(
       """
       INSERT INTO devices (key, next_key, device_id, status, admitted_by, admitted_at, last_seen)
@@ -76,6 +79,27 @@ extension Transaction {
     guard known.status == .active else { throw .admission(.revoked(known.id)) }
     guard known.id == id else { throw .admission(.keyBound(to: known.id)) }
     return known
+  }
+
+  /// Why no new device can have the device ID `id`: another active device has it, or one that makes the same host name.
+  public func objection(toNew id: String) throws(StoreError) -> AdmissionProblem? {
+    let holders = try devices(
+      where: "status = 'active' AND \(Schema.label) = ?1 ORDER BY device_id", .text(HostLabel.label(of: id)))
+    if let same = holders.first(where: { $0.id == id }) { return .idTaken(by: same.key) }
+    return holders.first.map { .labelTaken(by: $0.id) }
+  }
+
+  /// Active devices whose IDs make one host name, from before that was refused; the first of them, at most 100.
+  public func labelClashes() throws(StoreError) -> [[String]] {
+    let labels = try connection.rows(
+      """
+      SELECT \(Schema.label) FROM devices WHERE status = 'active' AND ?1 GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
+      LIMIT 100
+      """, .integer(1)
+    ) { row in row.text(0) }
+    return try labels.map { label throws(StoreError) in
+      try devices(where: "status = 'active' AND \(Schema.label) = ?1 ORDER BY device_id", .text(label)).map(\.id)
+    }
   }
 
   // MARK: Being in

@@ -31,6 +31,8 @@ public struct User: Equatable, Sendable {
 public enum Capability: Int, Sendable {
   /// Interfaces, addresses and routes.
   case netAdmin = 12
+  /// Ports below 1024.
+  case bindService = 10
 }
 
 /// Why rights could not be given up. What the process has left is undefined, so it has to end.

@@ -21,9 +21,9 @@ public enum ControlMessage: Sendable, Equatable {
   case peers(PeerUpdate)
   /// Device to relay: a revision is missing; asks for everything anew.
   case sync
-  /// Device to relay: asks who has this address. The answer is `unreachable`, or an update that names the peer.
+  /// Device to relay: asks who has this address, or this label. The answer is `unreachable`, or an update that names the peer.
   case locate(Locate)
-  /// Relay to device: nobody has this address now.
+  /// Relay to device: nobody has this address, or this label, now.
   case unreachable(Unreachable)
   /// Relay to device: from now on the relay proves itself with this key.
   case relayKey(KeyNotice)

@@ -15,4 +15,9 @@ public enum HostLabel {
         }
       }, as: UTF8.self)
   }
+
+  /// Whether a text can be the label of a device ID.
+  public static func isValid(_ label: String) -> Bool {
+    DeviceID.isValid(label) && self.label(of: label) == label
+  }
 }

@@ -48,20 +48,61 @@ public struct PeerUpdate: Codable, Sendable, Equatable {
   public static let maximumLeft = 1000
 }
 
-public struct Locate: Codable, Sendable, Equatable {
-  public var address: IPv4Address
+/// Who is asked for: by address, or by the label of the device ID.
+public enum Sought: Codable, Sendable, Hashable {
+  case address(IPv4Address)
+  /// As `HostLabel` makes it.
+  case label(String)
 
-  public init(address: IPv4Address) {
-    self.address = address
+  private enum CodingKeys: String, CodingKey { case address, label }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    guard let label = try container.decodeIfPresent(String.self, forKey: .label) else {
+      self = .address(try container.decode(IPv4Address.self, forKey: .address))
+      return
+    }
+    guard !container.contains(.address), HostLabel.isValid(label) else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .label, in: container, debugDescription: "a label alone, of a device ID")
+    }
+    self = .label(label)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    switch self {
+    case .address(let address): try container.encode(address, forKey: .address)
+    case .label(let label): try container.encode(label, forKey: .label)
+    }
   }
 }
 
-public struct Unreachable: Codable, Sendable, Equatable {
-  public var address: IPv4Address
+public struct Locate: Codable, Sendable, Equatable {
+  public var sought: Sought
 
-  public init(address: IPv4Address) {
-    self.address = address
-  }
+  public init(_ sought: Sought) { self.sought = sought }
+
+  public init(address: IPv4Address) { self.init(.address(address)) }
+
+  public init(from decoder: any Decoder) throws { sought = try Sought(from: decoder) }
+
+  public func encode(to encoder: any Encoder) throws { try sought.encode(to: encoder) }
+}
+
+public struct Unreachable: Codable, Sendable, Equatable {
+  public var sought: Sought
+
+  public init(_ sought: Sought) { self.sought = sought }
+
+  public init(address: IPv4Address) { self.init(.address(address)) }
+
+  public init(from decoder: any Decoder) throws { sought = try Sought(from: decoder) }
+
+  public func encode(to encoder: any Encoder) throws { try sought.encode(to: encoder) }
+
+  /// `nil` if a label was asked for.
+  public var address: IPv4Address? { if case .address(let address) = sought { address } else { nil } }
 }
 
 public struct KeyNotice: Codable, Sendable, Equatable {

@@ -21,6 +21,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private let rotation: KeyRotation
   private let invitation: Invitation?
   private let orchestration: OwnOrchestration
+  private let names: NameService
 
   // Owned by the main thread.
   private var device: Device?
@@ -48,7 +49,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private var foreground: Foreground?
 
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
-  /// every right but that to change the interface.
+  /// every right but those to change the interface and to answer for names.
   ///
   /// `reread` gives the settings of a daemon that would be started now.
   init(
@@ -62,6 +63,7 @@ final class DeviceDaemon: @unchecked Sendable {
         daemon.stop("nobody waits for this device to join any more")
       }
     }
+    names = NameService(settings.join, interface: settings.join.interface, daemon)
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
@@ -88,7 +90,8 @@ final class DeviceDaemon: @unchecked Sendable {
     deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
     do {
-      device = try Device(deviceSettings, tun) { [unowned self] event in
+      device = try Device(deviceSettings, tun) { [unowned self, names] event in
+        names.note(event)
         daemon.events.post { self.handle(event) }
       }
     } catch {
@@ -96,7 +99,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
     do {
-      try Privileges.keepOnly([.netAdmin])
+      try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
@@ -112,6 +115,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private func apply(_ settings: inout Settings) {
     daemon.output.level = Logger.Level(settings.logLevel)
     hook.command = settings.join.onPeer
+    names.retry()
     device?.apply(
       DeviceChanges(
         servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join),
@@ -165,10 +169,12 @@ final class DeviceDaemon: @unchecked Sendable {
 
   /// Keeps the device joined until told to stop. Throws if the first join fails.
   func run() throws {
+    if let device { names.serve(device) }
     device?.start()
     limitFirstJoin()
     try daemon.run {
       hook.stop()
+      names.stop()
       device?.stop()
     }
   }

@@ -25,6 +25,7 @@ final class RelayDaemon {
   private let device: Device?
   /// Of the device.
   private let orchestration: OwnOrchestration?
+  private let names: NameService
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
@@ -45,7 +46,9 @@ final class RelayDaemon {
     self.commands = commands
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
-    try Self.dropPrivileges(user, hasDevice: tun != nil, daemon)
+    names = NameService(all.join, interface: settings.interface, daemon)
+    let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
+    try Self.dropPrivileges(user, keeping: kept, daemon)
     let keys: RelayKeys
     do {
       keys = try RelayKeys(in: state)
@@ -63,7 +66,7 @@ final class RelayDaemon {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
       let orchestration = try OwnOrchestration(
         in: state, deviceID: identity.deviceID, all.join.orchestration, warn: daemon.warnLater)
-      device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands)
+      device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands, names)
       self.orchestration = orchestration
     } else {
       device = nil
@@ -81,6 +84,7 @@ final class RelayDaemon {
   private func apply(_ all: inout Settings) {
     growPool(&all.relay.pool)
     daemon.output.level = Logger.Level(all.logLevel)
+    names.retry()
     relay.apply(
       RelayChanges(
         admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive,
@@ -120,6 +124,7 @@ final class RelayDaemon {
   /// Serves until told to stop.
   func run() throws {
     relay.start()
+    if let device { names.serve(device) }
     device?.start()
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
@@ -127,6 +132,7 @@ final class RelayDaemon {
     daemon.becomeReady("relay for \(pool) at \(places)")
     try daemon.run {
       commands.hook?.stop()
+      names.stop()
       device?.stop()
       relay.stop()
       store.close()
@@ -155,8 +161,7 @@ final class RelayDaemon {
   }
 
   /// Who is not root may have rights all the same, by the file or the service manager.
-  private static func dropPrivileges(_ user: User?, hasDevice: Bool, _ daemon: Daemon) throws {
-    let kept: Set<Capability> = hasDevice ? [.netAdmin] : []
+  private static func dropPrivileges(_ user: User?, keeping kept: Set<Capability>, _ daemon: Daemon) throws {
     guard let user else {
       guard currentUser() != 0 else { return }
       do {
@@ -273,7 +278,7 @@ final class RelayDaemon {
 
   private static func makeDevice(
     _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ orchestration: Orchestration,
-    _ daemon: Daemon, _ commands: RelayCommands
+    _ daemon: Daemon, _ commands: RelayCommands, _ names: NameService
   ) throws -> Device {
     let commands = LoopBound(commands)
     let deviceID = identity.deviceID
@@ -285,6 +290,7 @@ final class RelayDaemon {
     settings.allowOverlap = all.join.allowOverlap
     do {
       return try Device(settings, tun) { event in
+        names.note(event)
         switch event {
         case .joined(let address, _, _):
           try? identity.remember()

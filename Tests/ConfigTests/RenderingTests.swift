@@ -16,6 +16,8 @@ import Wire
           socket: /run/mnedc/mnedc-join.sock
           state: /var/lib/mnedc-join
           cipher: auto
+          names: auto
+          hosts-file: off
           peer-information: 250
         relay:
           listen: "[::]:3334"
@@ -49,8 +51,8 @@ import Wire
     let text = try load("join: {peer-keys: {'null': \(ValueTests.other), a: \(ValueTests.device)}}").render()
     #expect(
       text.contains(
-        "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  peer-information: 250\nrelay:\n"
-      ),
+        "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  names: auto\n  hosts-file: off\n"
+          + "  peer-information: 250\nrelay:\n"),
       "\(text)"
     )
     #expect(try load("join: {peer-keys: {}}").render() == Settings().render())
@@ -96,6 +98,8 @@ extension Settings {
     settings.join.socket = "/run/" + arbitraryName(&numbers).filter { $0 != " " }
     settings.join.state = "/var/" + arbitraryName(&numbers)
     settings.join.cipher = Cipher.allCases.randomElement(using: &numbers)!
+    settings.join.names = Names.allCases.randomElement(using: &numbers)!
+    settings.join.hostsFile = Bool.random(using: &numbers) ? nil : "/etc/" + arbitraryName(&numbers)
     for name in ["a", "null", "1e3", "x.y"].shuffled(using: &numbers).prefix(.random(in: 0...4, using: &numbers)) {
       settings.join.peerKeys[name] = arbitraryKey(&numbers)
     }

@@ -27,6 +27,8 @@ import Wire
         peer-keys:
           shop-1: \(ValueTests.device)
           shop-2: "\(ValueTests.other)"
+        names: resolver
+        hosts-file: /etc/hosts
         peer-information: 16384
         orchestration:
           host-name: cam.lan
@@ -71,6 +73,8 @@ import Wire
     expected.join.state = "/var/a"
     expected.join.cipher = .aes256GCM
     expected.join.peerKeys = ["shop-1": ValueTests.key, "shop-2": ValueTests.key.reversed()]
+    expected.join.names = .resolver
+    expected.join.hostsFile = "/etc/hosts"
     expected.join.peerInformation = 16384
     expected.join.orchestration.hostName = "cam.lan"
     expected.join.orchestration.platform = "linux/arm64"
@@ -138,8 +142,8 @@ import Wire
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
         "join.address", "join.allow-overlap",
-        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys",
-        "join.on-peer",
+        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "join.names",
+        "join.hosts-file", "join.on-peer",
         "join.peer-information", "join.orchestration.host-name", "join.orchestration.platform",
         "join.orchestration.execution-type", "join.orchestration.services", "join.orchestration.labels", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",

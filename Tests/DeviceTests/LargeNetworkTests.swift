@@ -29,6 +29,31 @@ import Wire
     #expect(devices[0].knows(["two", "three"]) && devices[1].knows(["one"]))
   }
 
+  /// What a device says who has this label.
+  private func locate(_ label: String, _ device: TestDevice) -> Peer?? {
+    let answer = Mailbox<Peer?>()
+    device.device.locate(label: label, within: .seconds(60)) { answer.put($0) }
+    return answer.waitFor(1).first
+  }
+
+  @Test(arguments: [0, 100])
+  func `a peer is found by its label, whether the relay has told of it or has to be asked`(peerList: Int) throws {
+    let relay = try TestRelay(peerList: peerList)
+    defer { relay.stop() }
+    let one = try TestDevice("one", relay: relay.address)
+    let two = try TestDevice("Kitchen_Hub", relay: relay.address)
+    defer {
+      one.stop()
+      two.stop()
+    }
+    let address = try #require(two.address())
+    #expect(one.address() != nil)
+    #expect(wait { (self.locate("kitchen-hub", one) ?? nil)?.address == address })
+    #expect(one.knows(["Kitchen_Hub"]))
+    // Nobody has these, the second time by what the relay has said before.
+    for label in ["nobody", "nobody", "No Label"] { #expect(self.locate(label, one) == .some(nil)) }
+  }
+
   @Test func `a peer that leaves and comes back is reached again, from either side`() throws {
     let relay = try TestRelay(peerList: 0)
     defer { relay.stop() }

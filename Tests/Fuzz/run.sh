@@ -35,6 +35,7 @@ message welcome '{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24"
 message refused '{"code":"pool-full","text":"the pool is full","type":"refused"}'
 message peers '{"joined":[{"address":"10.0.0.3","ciphers":[],"device_id":"cam","key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}],"left":["10.0.0.4"],"revision":8,"since":7,"type":"peers"}'
 message sync '{"type":"sync"}'
+message locate '{"label":"kitchen-hub","type":"locate"}'
 message unreachable '{"address":"10.0.0.9","type":"unreachable"}'
 seed ping '\005\0\0\2\0\0\0\0\0\0\0\0ab'
 seed data '\003\0\0\014\012\0\0\2\0\7\0\0\0\0\0\3abc\0\0\0\1z'

@@ -12,6 +12,9 @@ from lab import RELAY, until
 from test_misuse import as_somebody, refuses
 
 NET_ADMIN = 1 << 12
+# For the server of names, at port 53.
+BIND_SERVICE = 1 << 10
+DEVICE = NET_ADMIN | BIND_SERVICE
 
 
 def threads(program):
@@ -53,17 +56,17 @@ def config(lab, text):
     return ("--config", path)
 
 
-def test_the_relay_keeps_one_right_and_works_on(flat):
+def test_the_relay_keeps_two_rights_and_works_on(flat):
     """Devices join, leave, come back and are reached, this host among them; nothing is left in the end."""
     lab = flat(2)
     running = lab.start_all("--log-level", "debug")
     relay = running["relay"]
-    has_only(relay, NET_ADMIN, default_user())
+    has_only(relay, DEVICE, default_user())
     lab["d1"].reaches("10.0.0.1"), lab["d1"].reaches(lab["d2"].virtual_address())
     assert running["d2"].stop() == 0
     running["d2"] = lab.start_device("d2")
     lab["d1"].reaches(lab["d2"].virtual_address()), lab.relay.reaches(lab["d2"].virtual_address())
-    has_only(relay, NET_ADMIN, default_user())
+    has_only(relay, DEVICE, default_user())
     assert os.stat(lab.relay.socket_path).st_uid == default_user().pw_uid
     assert relay.stop() == 0
     assert not os.path.exists(lab.relay.socket_path) and not lab.relay.interfaces()
@@ -79,15 +82,15 @@ def test_a_relay_that_is_no_device_keeps_no_right(flat):
     assert relay.wait() == 0 and not os.path.exists(lab.relay.socket_path)
 
 
-def test_a_device_keeps_one_right_and_works_on(flat):
-    """It stays root, but one that can do no more than change the interface; it finds a new relay, and leaves nothing."""
+def test_a_device_keeps_two_rights_and_works_on(flat):
+    """It stays root, but one that can do no more than change the interface and answer for names; it finds a new relay, and leaves nothing."""
     lab = flat(1)
     running = lab.start_all()
     device = running["d1"]
     until(lambda: "joined" in device.log, "the log thread runs")
     for thread in threads(device):
         assert thread["Uid"] == [0] * 4
-    has_only(device, NET_ADMIN)
+    has_only(device, DEVICE)
     running["relay"].kill()
     until(lambda: lab["d1"].status()["device"]["state"] == "connecting", "the device notices")
     # Another address and MTU are to be set by what is left of root.
@@ -98,14 +101,25 @@ def test_a_device_keeps_one_right_and_works_on(flat):
     assert not os.path.exists(lab["d1"].socket_path) and not lab["d1"].interfaces()
 
 
-def test_a_device_in_the_background_keeps_one_right_too(flat):
+def test_without_names_there_is_no_right_to_low_ports(flat):
+    """join.names: off, on the relay's host and on a device."""
+    lab = flat(1)
+    options = config(lab, "join: {names: off}\n")
+    relay = lab.start_relay(*options, "--log-level", "debug")
+    device = lab.start_device("d1", *options)
+    has_only(relay, NET_ADMIN, default_user())
+    until(lambda: "joined" in device.log, "the log thread runs")
+    has_only(device, NET_ADMIN)
+
+
+def test_a_device_in_the_background_keeps_two_rights_too(flat):
     """--background starts the program anew."""
     lab = flat(1)
     lab.start_relay()
     node = lab["d1"]
     node.mnedc("mnedc-join", "--server", RELAY, "--device-id", "d1", "--background")
     process = type("Process", (), {"pid": node.status()["process_id"]})
-    has_only(process, NET_ADMIN)
+    has_only(process, DEVICE)
     node.mnedc("mnedc-ctl", "stop")
     until(lambda: not os.path.exists(node.socket_path), "it has ended")
 
@@ -126,7 +140,7 @@ def test_a_relay_becomes_the_user_that_is_named(flat):
     """One that every Debian has."""
     lab = flat(0)
     relay = lab.start_relay(*config(lab, "relay: {user: daemon}\n"), "--log-level", "info")
-    has_only(relay, NET_ADMIN, pwd.getpwnam("daemon"))
+    has_only(relay, DEVICE, pwd.getpwnam("daemon"))
     assert os.stat(lab.relay.state_path).st_uid == pwd.getpwnam("daemon").pw_uid
 
 

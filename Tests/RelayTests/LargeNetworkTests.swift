@@ -90,6 +90,23 @@ import Wire
     #expect(answer == absent)
   }
 
+  @Test func `who asks for a label is told who has it, or that nobody does`() throws {
+    let relay = try TestRelay(peerList: 0)
+    defer { relay.stop() }
+    let asker = try relay.join("d1").client
+    let other = try relay.join("Kitchen.Hub")
+    _ = try beginning(asker, partial: true)
+    try asker.send(sealing: ControlMessage.locate(Locate(.label("kitchen-hub"))).frame())
+    #expect(try change(asker).joined.map(\.deviceID) == ["Kitchen.Hub"])
+    try other.client.send(sealing: ControlMessage.leave.frame())
+    #expect(try change(asker).left == [other.address])
+    try asker.send(sealing: ControlMessage.locate(Locate(.label("kitchen-hub"))).frame())
+    let answer = try asker.receive { message -> Sought? in
+      if case .unreachable(let notice) = message { notice.sought } else { nil }
+    }
+    #expect(answer == .label("kitchen-hub"))
+  }
+
   @Test func `a sync in a large network is answered with nobody`() throws {
     let relay = try TestRelay(peerList: 0)
     defer { relay.stop() }

@@ -68,13 +68,55 @@ import Testing
     #expect(throws: StoreError.admission(.keyBound(to: "a"))) { try admit(1, "b") }
   }
 
-  @Test func `IDs differ by case, and may hold any text`() throws {
+  @Test func `IDs may hold any text`() throws {
     try admit(1, "kitchen")
-    try admit(2, "Kitchen")
     try admit(3, "Küche'; DROP TABLE devices; --")
     #expect(
       try store.run { db throws(StoreError) in try db.devices().map(\.id) }
-        == ["Kitchen", "Küche'; DROP TABLE devices; --", "kitchen"])
+        == ["Küche'; DROP TABLE devices; --", "kitchen"])
+  }
+
+  @Test(arguments: ["Kitchen.Hub", "kitchen_hub", "KITCHEN-HUB"])
+  func `an ID that makes another's host name is refused until that one has gone`(id: String) throws {
+    try admit(1, "kitchen.hub")
+    #expect(throws: StoreError.admission(.labelTaken(by: "kitchen.hub"))) { try admit(2, id) }
+    #expect(try device(id) == nil)
+    try admit(3, "kitchen.hub.")
+    try revoke("kitchen.hub")
+    try admit(2, id)
+    #expect(throws: StoreError.admission(.labelTaken(by: id))) { try admit(4, "kitchen.hub") }
+  }
+
+  @Test func `an invite is not used up by an ID that makes another's host name`() throws {
+    try admit(1, "a.b")
+    let hash = [UInt8](repeating: 9, count: 32)
+    _ = try store.run { db throws(StoreError) in
+      try db.createInvite(tokenHash: hash, uses: 1, expiresAt: 1000, at: 100)
+    }
+    func redeem(_ id: String) throws {
+      try store.run { db throws(StoreError) in try db.admit(key: bytes(2), id: id, redeeming: hash, at: 100) }
+    }
+    #expect(throws: StoreError.admission(.labelTaken(by: "a.b"))) { try redeem("A-B") }
+    try redeem("c")
+  }
+
+  @Test func `devices of one host name from former times stay, and are told of`() throws {
+    try admit(1, "a.b")
+    try admit(2, "c")
+    try store.run { db throws(StoreError) in
+      try db.connection.run("UPDATE devices SET device_id = 'A_B' WHERE device_id = ?", .text("c"))
+    }
+    #expect(try store.run { db throws(StoreError) in try db.labelClashes() } == [["A_B", "a.b"]])
+    #expect(try admit(1, "a.b").isNew == false)
+  }
+
+  @Test func `a label is found by the index`() throws {
+    let plan = try store.run { db throws(StoreError) in
+      try db.connection.rows(
+        "EXPLAIN QUERY PLAN SELECT key FROM devices WHERE status = 'active' AND \(Schema.label) = ?1", .text("a")
+      ) { $0.text(3) }
+    }
+    #expect(plan.contains { $0.contains("devices_by_label") }, "\(plan)")
   }
 
   @Test(arguments: [0, 31, 33])

@@ -64,6 +64,8 @@ import Wire
     (.leave, #"{"type":"leave"}"#),
     (.pending, #"{"type":"pending"}"#),
     (.locate(Locate(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"locate"}"#),
+    (.locate(Locate(.label("kitchen-hub"))), #"{"label":"kitchen-hub","type":"locate"}"#),
+    (.unreachable(Unreachable(.label("kitchen-hub"))), #"{"label":"kitchen-hub","type":"unreachable"}"#),
     (.relayKey(KeyNotice(key: key)), #"{"key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk","type":"relay-key"}"#),
     (.nextKey(KeyNotice(key: key)), #"{"key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk","type":"next-key"}"#),
     (
@@ -143,6 +145,14 @@ import Wire
   @Test(arguments: ["brew", "", "JOIN", "join "])
   func `a message of an unknown type is nothing`(type: String) throws {
     #expect(try Self.decode(#"{"type":"\#(type)","join":{},"versions":5}"#) == nil)
+  }
+
+  @Test(arguments: [
+    #""label":"Cam""#, #""label":"a.b""#, #""label":"""#, #""label":5"#, #""label":"a","address":"10.0.0.1""#,
+    #""x":1"#,
+  ])
+  func `nobody is asked for by what is no label, or by both ways`(members: String) {
+    #expect(throws: WireError.self) { try Self.decode(#"{"type":"locate",\#(members)}"#) }
   }
 
   @Test func `members that are not known are ignored`() throws {

@@ -1,0 +1,63 @@
+public import Wire
+
+/// Which name has which address: this device and the peers that it knows.
+public struct NameTable: Sendable {
+  /// As many as a device knows peers, and itself.
+  public static let maximumNames = 16_385
+
+  public struct Entry: Equatable, Sendable {
+    public var label: String
+    public var address: IPv4Address
+  }
+
+  private var labels: [String: IPv4Address] = [:]
+  private var addresses: [IPv4Address: String] = [:]
+  /// How many addresses have a label that is another's, too.
+  private var clashes = 0
+  public private(set) var own: Entry?
+
+  public init() {}
+
+  /// What this device is called, which counts for more than what a peer is.
+  public mutating func setOwn(_ deviceID: String, _ address: IPv4Address) {
+    if let own { remove(own.address) }
+    remove(address)
+    let entry = Entry(label: HostLabel.label(of: deviceID), address: address)
+    if labels[entry.label] != nil { clashes += 1 }
+    labels[entry.label] = address
+    addresses[address] = entry.label
+    own = entry
+  }
+
+  /// A peer is there. One whose label another has is found by its address alone, until that one has left.
+  public mutating func add(_ deviceID: String, _ address: IPv4Address) {
+    guard address != own?.address else { return }
+    remove(address)
+    guard addresses.count < Self.maximumNames else { return }
+    let label = HostLabel.label(of: deviceID)
+    addresses[address] = label
+    if labels[label] == nil { labels[label] = address } else { clashes += 1 }
+  }
+
+  /// Nobody is at this address any more.
+  public mutating func remove(_ address: IPv4Address) {
+    guard let label = addresses.removeValue(forKey: address) else { return }
+    guard labels[label] == address else {
+      clashes -= 1
+      return
+    }
+    labels[label] = nil
+    guard clashes > 0, let heir = addresses.filter({ $0.value == label }).keys.min() else { return }
+    labels[label] = heir
+    clashes -= 1
+  }
+
+  public func address(of label: String) -> IPv4Address? { labels[label] }
+
+  public func label(of address: IPv4Address) -> String? { addresses[address] }
+
+  /// All names, by address.
+  public var entries: [Entry] {
+    labels.map { Entry(label: $0.key, address: $0.value) }.sorted { $0.address < $1.address }
+  }
+}
