@@ -27,10 +27,11 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
   public var services: [Service]
   public var labels: [String: String]
   public var load: Double?
+  public var place: PlaceReport?
 
   public init(
     revision: Int, deviceId: String, hostName: String?, platform: String, executionType: String?, services: [Service],
-    labels: [String: String], load: Double?
+    labels: [String: String], load: Double?, place: PlaceReport?
   ) {
     self.revision = revision
     self.deviceId = deviceId
@@ -40,5 +41,6 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
     self.services = services
     self.labels = labels
     self.load = load
+    self.place = place
   }
 }

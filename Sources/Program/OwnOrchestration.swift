@@ -215,6 +215,6 @@ extension OrchestrationReport {
           name: service.name, version: service.version, port: service.port, protocol: service.protocol,
           health: service.health.rawValue)
       },
-      labels: information.labels, load: information.load)
+      labels: information.labels, load: information.load, place: information.place.map { PlaceReport($0) })
   }
 }

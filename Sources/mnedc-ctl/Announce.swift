@@ -122,6 +122,7 @@ struct Announce: ParsableCommand {
       "host       \(report.hostName ?? "no name")",
       "platform   \(report.platform)\(report.executionType.map { ", \($0)" } ?? "")",
       "load       \(report.load.map { "\($0)" } ?? "not told")",
+      "place      \(report.place?.text ?? "not known")",
       "labels     \(labels.isEmpty ? "none" : labels.joined(separator: ", "))",
     ]
     guard !report.services.isEmpty else { return (lines + ["services   none"]).joined(separator: "\n") }

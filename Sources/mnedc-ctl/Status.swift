@@ -54,12 +54,6 @@ struct Status: ParsableCommand {
     relay.refused.isEmpty ? "none" : relay.refused.map { "\($0.count) \($0.code)" }.joined(separator: ", ")
   }
 
-  private static func text(_ place: PlaceReport) -> String {
-    let routers = place.hops.isEmpty ? "" : " behind \(place.hops.joined(separator: ", "))"
-    let outer = place.outer.map { "; the relay sees \($0)" } ?? ""
-    return "\(place.local ?? "this host")\(routers)\(outer)"
-  }
-
   private static func text(_ device: DeviceReport) -> String {
     let (packets, links) = (device.packets, device.peerLinks)
     let state = device.state == .joined ? "joined" : "\(device.state.rawValue) (\(device.progress))"
@@ -67,7 +61,7 @@ struct Status: ParsableCommand {
       "device     \(device.deviceId), \(state)",
       "address    \(device.address ?? "none yet")\(device.address6.map { ", \($0)" } ?? "") (\(device.interface)) in \(device.network ?? "no network yet")",
       "server     \(device.server ?? "none yet")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
-      "place      \(device.place.map(text) ?? "not known")",
+      "place      \(device.place?.text ?? "not known")",
       "peers      \(device.peers)",
       "packets    \(packets.sent) sent, \(packets.received) received; dropped: \(packets.malformed) malformed, "
         + "\(packets.unroutable) for nobody, \(packets.misaddressed) misaddressed, \(packets.limited) beyond the limit, "

@@ -27,7 +27,8 @@ join:
 """
 DETECTOR = {"name": "detector", "health": "up"}
 CAMERA = {"name": "camera", "health": "up", "version": "1.20", "port": 554, "protocol": "rtsp"}
-FIRST_REVISION = 1 << 24
+# Where the device sits is found out just after the start, and is a change.
+FIRST_REVISION = (1 << 24) + 1
 
 
 def announce(node, *options):
@@ -51,7 +52,9 @@ def device(flat):
     config.write_text(CONFIG.format(server=f"{RELAY}:{PORT}"))
 
     def start():
-        return lab.start_device("d1", "--config", config)
+        daemon = lab.start_device("d1", "--config", config)
+        until(lambda: "place" in announce(lab["d1"]), "the device knows where it sits", 30)
+        return daemon
 
     return lab["d1"], start, config
 
@@ -110,6 +113,7 @@ def test_a_device_tells_what_its_file_says_and_what_was_announced(device):
     assert base == {
         "version": 1, "revision": FIRST_REVISION, "device_id": "d1", "host_name": "cam.lan", "platform": "linux/arm64",
         "execution_type": "container", "services": [DETECTOR, CAMERA], "labels": {"zone": "hall"},
+        "place": {"hops": [], "local": node.address, "outer": node.address},
     }  # fmt: skip
     told = announce(
         node, "--up", "web", "--port", 80, "--protocol", "http", "--service-version", "2.0 β", "--down", "camera",
@@ -151,7 +155,7 @@ def test_what_was_announced_outlives_a_kill_and_the_load_does_not(device):
     for number in (2, 3):
         daemon = start()
         again = announce(node)
-        assert again == {key: value for key, value in told.items() if key != "load"} | {"revision": number << 24}
+        assert again == {key: value for key, value in told.items() if key != "load"} | {"revision": (number << 24) + 1}
         daemon.signal(signal.SIGKILL)
         daemon.wait()
     state = Path(node.state_path)
