@@ -1,7 +1,7 @@
 """Measures the suite between two devices under NAT, beside what a user would pick instead of it, and two limits.
 
-Everything is measured in one run, because the machine's own speed changes from hour to hour: what counts is the ratios. In each
-round the contestants (see peers) take turns, alone in the network: the one starts, is measured (see measures), and ends.
+Everything is measured in one run, because the machine's own speed changes from hour to hour: what counts is the ratios.
+In each round the contestants (see peers) take turns, alone in the network: one starts, is measured (see measures), ends.
 `mid` (one level of NAT) talks to `deep` (two levels) through the relay's host; the routers let nothing else through:
 
     plain        the limit: routed past NAT, no overlay at all
@@ -92,11 +92,12 @@ class Bench:
                 try:
                     self.measures.settle(contestant)
                     self.keep(contestant, measures.ALL[name](self.measures, contestant))
-                except labs.Failure as failure:
+                except (labs.Failure, OSError) as failure:
                     self.problem(f"{contestant.title}: {name}: {failure}")
             for role, (resident, anonymous) in contestant.memory().items():
                 self.keep(contestant, {f"resident_{role}": resident, f"anonymous_{role}": anonymous})
-        except labs.Failure as failure:
+        except (labs.Failure, OSError) as failure:
+            # A process that has ended has no figures: an OSError.
             self.problem(f"{contestant.title}: {failure}; {contestant.last_words()}")
         finally:
             try:
@@ -129,9 +130,11 @@ def arguments():
     names = [kind.name for kind in CONTESTANTS]
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
     parser.add_argument("--seconds", type=int, default=2, help="how long a stream lasts (2)")
-    parser.add_argument("--minutes", type=float, default=22, help="no contestant's turn begins after that time (22)")
+    parser.add_argument("--minutes", type=float, default=24, help="no contestant's turn begins after that time (24)")
     parser.add_argument("--quick", action="store_true", help="one round, one second a stream")
-    parser.add_argument("--contestants", nargs="+", choices=names, metavar="NAME", help=f"only these of {', '.join(names)}")
+    parser.add_argument(
+        "--contestants", nargs="+", choices=names, metavar="NAME", help=f"only these of {', '.join(names)}"
+    )
     parser.add_argument(
         "--only", nargs="+", choices=measures.ALL, metavar="NAME", help=f"only these of {', '.join(measures.ALL)}"
     )

@@ -1,7 +1,7 @@
 """What is measured of a contestant, each a function of it that gives {name of a figure: value}.
 
-All traffic goes from mid to deep, but what is called `back` comes from deep to mid. Rates are bits or packets a second, times
-ms if their name does not say otherwise.
+All traffic goes from mid to deep, but what is called `back` comes from deep to mid. Rates are bits or packets a second,
+times ms, processor time seconds a GiB and microseconds a packet, shares parts of 1.
 """
 
 import json
@@ -72,6 +72,8 @@ class Measures:
         )
         after = contestant.cpu()
         received = report["end"]["sum_received"]
+        if not received["bytes"]:
+            raise Failure("nothing of the stream arrived")
         figures = {"tcp": received["bits_per_second"]}
         if spent := spend(before, after):
             figures |= {f"cpu_{role}": total / (received["bytes"] / GIB) for role, (total, _) in spent.items()}
@@ -92,7 +94,7 @@ class Measures:
     # --- small packets ---
 
     def datagrams(self, contestant):
-        """Packets of 200 bytes: how many a second arrive at the highest rate at which hardly any is lost, and in a flood."""
+        """Packets of 200 bytes: how many a second arrive at the highest rate that loses hardly any, and in a flood."""
         if not contestant.carries_ip:
             return {}
         best = {}
@@ -120,7 +122,7 @@ class Measures:
         return min(self.seconds, 1)
 
     def send_datagrams(self, contestant, rate):
-        """Packets a second sent and received, with so many a second asked for; 0: as many as iperf3 can send."""
+        """Packets a second (sent, received), with so many asked for; 0: as many as iperf3 can send."""
         self.settle(contestant)
         report = iperf3(
             self.mid, self.deep, contestant.address, "--udp", "--length", SMALL, "--bandwidth", int(rate * SMALL * 8),
@@ -198,8 +200,11 @@ class Measures:
             bulk.stop()
             listener.stop()
 
-    def pings(self, contestant, seconds, interval=0.02):
-        """Pings for so long: (the answers' round trips, sorted; the share that was lost). The last of all may be under way."""
+    def pings(self, contestant, seconds, interval=0.01):
+        """Pings for so long: (the answers' round trips, sorted; the share of pings that was lost).
+
+        Those behind the last that was answered may be under way still, and do not count.
+        """
         ping = self.mid.start("ping", "-n", "-i", interval, contestant.address)
         time.sleep(seconds)
         # With a deadline of its own, it would end at the first ICMP error instead.

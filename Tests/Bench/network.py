@@ -5,7 +5,7 @@ import json
 import re
 
 RATE = 20_000_000
-#: Whose queue is in front of the slow link: going down to deep, and up from it. Both are routers, which queue what comes, while
+#: Whose queue is in front of the slow link: going down to deep, and up from it. Both are routers, which queue what comes;
 #: a host's own queue would tell its TCP at once.
 DOWN, UP = ("r2", "lan0"), ("r3", "wan0")
 OFFLOADS = {"tso": "tcp-segmentation-offload", "gso": "generic-segmentation-offload", "gro": "generic-receive-offload"}
@@ -57,8 +57,10 @@ def as_on_a_wire(lab):
 
 @contextlib.contextmanager
 def slow_link(lab, loss=0):
-    """The link above r3, one of deep's routers, has 20 Mbit/s both ways, with 50 ms of queue at either end; in percent, it
-    loses packets at random, both ways."""
+    """The link above r3, one of deep's routers, has 20 Mbit/s both ways, and 50 ms of queue at either end.
+
+    `loss`: so many percent of the packets are lost at random, both ways.
+    """
     with as_on_a_wire(lab):
         try:
             for node, interface in (DOWN, UP):
@@ -76,7 +78,7 @@ def slow_link(lab, loss=0):
 
 
 def sent_bytes(lab, end):
-    """What has gone onto the slow link from this end so far, with Ethernet's headers; what was lost afterwards included."""
+    """Bytes that have gone onto the slow link from this end so far: Ethernet's headers too, and what was lost later."""
     node, interface = end
     shown = json.loads(lab[node].run("tc", "-s", "-j", "qdisc", "show", "dev", interface, "root").stdout)
     return next(each["bytes"] for each in shown if each["kind"] == "tbf")

@@ -22,7 +22,8 @@ def table(rows, heading):
 def medians(runs):
     """{contestant: {figure: [values]}} → {contestant: {figure: median}}"""
     return {
-        name: {figure: statistics.median(values) for figure, values in figures.items()} for name, figures in runs.items()
+        name: {figure: statistics.median(values) for figure, values in figures.items()}
+        for name, figures in runs.items()
     }
 
 
@@ -157,15 +158,17 @@ _LEFT, _BAR, _RIGHT, _ROW, _PANEL_GAP, _ACROSS = 150, 200, 60, 18, 34, 2
 
 def chart(found, titles, note):
     """An SVG: a panel of bars for each of the main figures, on white, the suite's own bars in another colour."""
-    panels = [(title, figure, scale) for title, figure, scale in PANELS if any(figure in each for each in found.values())]
+    panels = [
+        (title, figure, scale) for title, figure, scale in PANELS if any(figure in each for each in found.values())
+    ]
     rows = max((sum(figure in each for each in found.values()) for _, figure, _ in panels), default=0)
     width, height = _LEFT + _BAR + _RIGHT, rows * _ROW + _PANEL_GAP
     across = min(_ACROSS, max(len(panels), 1))
     down = -(-len(panels) // across)
     total = (across * width + 20, down * height + 50)
+    size = f'width="{total[0]}" height="{total[1]}" viewBox="0 0 {total[0]} {total[1]}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{total[0]}" height="{total[1]}" '
-        f'viewBox="0 0 {total[0]} {total[1]}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
     ]
     for number, (title, figure, scale) in enumerate(panels):
@@ -174,13 +177,12 @@ def chart(found, titles, note):
         longest = max(value for _, _, value in bars) or 1
         lines.append(f'<text x="{x + _LEFT}" y="{y + 14}" font-weight="bold">{escape(title)}</text>')
         for place, (label, name, value) in enumerate(bars):
-            top = y + 22 + place * _ROW
+            top, bar = y + 22 + place * _ROW, max(value / longest * _BAR, 1)
             colour = "#c2410c" if name == "mnedc" else "#64748b"
             lines += [
                 f'<text x="{x + _LEFT - 6}" y="{top + 11}" text-anchor="end">{escape(label)}</text>',
-                f'<rect x="{x + _LEFT}" y="{top}" width="{max(value / longest * _BAR, 1):.1f}" height="{_ROW - 4}" '
-                f'fill="{colour}"/>',
-                f'<text x="{x + _LEFT + value / longest * _BAR + 5:.1f}" y="{top + 11}">{value:.3g}</text>',
+                f'<rect x="{x + _LEFT}" y="{top}" width="{bar:.1f}" height="{_ROW - 4}" fill="{colour}"/>',
+                f'<text x="{x + _LEFT + bar + 5:.1f}" y="{top + 11}">{value:.3g}</text>',
             ]
     lines += [f'<text x="10" y="{total[1] - 12}" fill="#475569">{escape(note)}</text>', "</svg>"]
     return "\n".join(lines) + "\n"

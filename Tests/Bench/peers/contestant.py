@@ -9,14 +9,14 @@ from pathlib import Path
 from lab import Failure, until
 
 # Debian has daemons in directories that not every user's PATH names.
-SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/libexec/softether/vpnserver"])
+SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
 class Contestant:
     """A way for traffic from `mid` to `deep`, by default through a relay and by interfaces of its own on both.
 
-    `start_relay` and `start_device` start programs with `self.start`, which keeps them by role, so that their processor time
-    and memory are counted, and ended by their process ID. What they write goes to `self.directory`, which is the lab's.
+    `start_relay` and `start_device` start programs with `self.start`, which keeps them by role: their processor time and
+    memory are counted, and they are ended by their process ID. What they write goes to `self.directory`, in the lab's.
     """
 
     #: What it is called in options and JSON, and in tables.
@@ -98,7 +98,7 @@ class Contestant:
                 problems.append(str(failure))
         self.programs.clear()
         for node in (self.relay, self.mid, self.deep):
-            until(lambda: not node.interfaces(), f"{self.title}: the interface on {node.name} is gone")
+            until(lambda node=node: not node.interfaces(), f"{self.title}: the interface on {node.name} is gone")
         if problems:
             raise Failure("; ".join(problems))
 

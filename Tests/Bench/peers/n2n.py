@@ -17,7 +17,8 @@ class N2N(Contestant):
     def start_relay(self):
         self.start("relay", self.program("supernode"), "-l", PORT, "-v")
         until(
-            lambda: self.relay.run("ss", "-Hlun", f"sport = {PORT}").stdout or not self.all_run(), "supernode has its port"
+            lambda: self.relay.run("ss", "-Hlun", f"sport = {PORT}").stdout or not self.all_run(),
+            "supernode has its port",
         )
 
     def start_device(self, node):

@@ -38,7 +38,9 @@ class OpenVPN(Contestant):
         clients.mkdir()
         for name, address in ADDRESSES.items():
             (clients / name).write_text(f"ifconfig-push {address} 255.255.255.0\n")
-            self.write(name, f"client\nremote {RELAY} {PORT}\nproto tcp-client\nnobind\nconnect-retry 1", prints["relay"])
+            self.write(
+                name, f"client\nremote {RELAY} {PORT}\nproto tcp-client\nnobind\nconnect-retry 1", prints["relay"]
+            )
         server = f"""proto tcp-server
 port {PORT}
 server 10.71.0.0 255.255.255.0

@@ -32,7 +32,8 @@ class WireGuard(Contestant):
         public = {name: wg("pubkey", text=key) for name, key in private.items()}
         peers = {
             "relay": "".join(
-                f"[Peer]\nPublicKey = {public[name]}\nAllowedIPs = {NETWORK}.{HOSTS[name]}/32\n" for name in ("mid", "deep")
+                f"[Peer]\nPublicKey = {public[name]}\nAllowedIPs = {NETWORK}.{HOSTS[name]}/32\n"
+                for name in ("mid", "deep")
             )
         }
         for name in ("mid", "deep"):
@@ -48,9 +49,7 @@ class WireGuard(Contestant):
 
     def start_relay(self):
         # A hub sends packets out where they came in; it need not tell their senders every time.
-        self.relay.run(
-            "sh", "-c", "cd /proc/sys/net/ipv4; for each in all default; do echo 0 >conf/$each/send_redirects; done; echo 1 >ip_forward"
-        )
+        self.settings("0 >conf/all/send_redirects", "0 >conf/default/send_redirects", "1 >ip_forward")
         self.run_wireguard("relay")
 
     def start_device(self, node):
@@ -74,4 +73,8 @@ class WireGuard(Contestant):
         finally:
             while self.sockets:
                 self.sockets.pop().unlink(missing_ok=True)
-            self.relay.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward")
+            self.settings("0 >ip_forward", "1 >conf/all/send_redirects", "1 >conf/default/send_redirects")
+
+    def settings(self, *changes):
+        """Changes settings of the relay's kernel, each as `echo` writes it."""
+        self.relay.run("sh", "-c", "; ".join(["cd /proc/sys/net/ipv4", *(f"echo {change}" for change in changes)]))
