@@ -80,7 +80,7 @@ def test_a_contestant_carries_traffic_through_the_relay_and_leaves_nothing(nat, 
         pytest.skip(f"not installed: {', '.join(kind.missing())}")
     network.apart(nat)
     contestant, measure = kind(nat), measures.Measures(nat, 1)
-    before = nat["mid"].run("ip", "-o", "address").stdout
+    before = nat["mid"].run("ip", "-o", "-4", "address").stdout
     for _ in range(2):
         try:
             contestant.begin()
@@ -92,7 +92,7 @@ def test_a_contestant_carries_traffic_through_the_relay_and_leaves_nothing(nat, 
                 assert resident > anonymous > 0, role
         finally:
             contestant.end()
-        assert nat["mid"].run("ip", "-o", "address").stdout == before
+        assert nat["mid"].run("ip", "-o", "-4", "address").stdout == before
         assert nat["mid"].ping(nat["deep"].address, wait=0.3)[0] == 0
 
 
