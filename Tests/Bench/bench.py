@@ -65,6 +65,8 @@ class Bench:
         self.names = names
         self.measures = measures.Measures(lab, options.seconds)
         self.ends_at = time.monotonic() + options.minutes * 60
+        #: How many rounds all contestants had their turn in.
+        self.rounds = 0
         #: {contestant: {figure: [a value a round]}}
         self.runs = {}
         #: What went wrong, in a line each.
@@ -79,6 +81,7 @@ class Bench:
             began = time.monotonic()
             self.turn(contestant)
             say(f"  {contestant.title}: {time.monotonic() - began:.0f} s")
+        self.rounds += 1
         return True
 
     def turn(self, contestant):
@@ -126,7 +129,11 @@ def choose(names):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = "".join(f"  {name:<10} {function.__doc__.splitlines()[0]}\n" for name, function in measures.ALL.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"measurements, beside joining and memory, which are always taken:\n{what}",
+    )  # fmt: skip
     names = [kind.name for kind in CONTESTANTS]
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
     parser.add_argument("--seconds", type=int, default=2, help="how long a stream lasts (2)")
@@ -136,7 +143,7 @@ def arguments():
         "--contestants", nargs="+", choices=names, metavar="NAME", help=f"only these of {', '.join(names)}"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=measures.ALL, metavar="NAME", help=f"only these of {', '.join(measures.ALL)}"
+        "--only", nargs="+", choices=measures.ALL, metavar="NAME", help="only these measurements, see below"
     )
     parser.add_argument("--build", metavar="DIRECTORY", help="take the programs from there; no building, no sizes")
     options = parser.parse_args()
@@ -180,6 +187,8 @@ def main():
         for name, text in logs:
             if "mnedc" in name:
                 say(f"--- {name}\n{text}")
+    if not bench.runs:
+        sys.exit("bench: nothing was measured" + "".join(f"\n  {problem}" for problem in bench.problems))
     show(options, bench, binaries, output, time.monotonic() - began)
     # A peer that fails says nothing of the suite; the suite that fails does.
     sys.exit(any(problem.startswith("MNEDC") for problem in bench.problems))
@@ -192,9 +201,9 @@ def show(options, bench, binaries, output, seconds):
     checks = targets(found, [kind.name for kind in CONTESTANTS if kind.is_peer])
     when = time.strftime("%Y-%m-%dT%H:%M:%S")
     machine = f"{processor()}, {os.cpu_count()} cores for everything, Linux {os.uname().release}"
-    note = f"{when}, medians of {options.rounds} rounds, {machine}"
+    note = f"{when}, {bench.rounds} of {options.rounds} rounds complete, {machine}"
     document = {
-        "version": 1, "time": when, "rounds": options.rounds, "seconds": options.seconds, "processor": processor(),
+        "version": 1, "time": when, "rounds": bench.rounds, "seconds": options.seconds, "processor": processor(),
         "cores": os.cpu_count(), "kernel": os.uname().release, "medians": found, "runs": bench.runs,
         "targets": [
             {"name": check[0], "value": check[1], "bound": check[2], "target": check[3], "met": met(check)}
@@ -207,7 +216,7 @@ def show(options, bench, binaries, output, seconds):
     drawn = file.with_suffix(".svg")
     drawn.write_text(chart(found, titles, note))
 
-    print(f"\n{note}; from mid to deep:\n\n{tables(found, titles)}\n")
+    print(f"\n{note}; medians, from mid to deep:\n\n{tables(found, titles)}\n")
     if binaries:
         rows = [[p, *(f"{binaries[k][p] / 1024:.0f}" for k in binaries)] for p in labs.PROGRAMS]
         rows.append(["together", *(f"{sum(binaries[k].values()) / 1024:.0f}" for k in binaries)])

@@ -81,6 +81,11 @@ def tables(found, titles):
     return "\n\n".join(parts)
 
 
+def short(value):
+    """Three digits, or all that stand before the point."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 # --- targets --------------------------------------------------------------------------------------------------------
 
 
@@ -137,7 +142,7 @@ def met(check):
 def verdict(check):
     """A line: "one TCP stream / plain TCP relay: 0.86, target at least 1.0: missed"."""
     what, value, bound, target = check
-    return f"{what}: {value:.3g}, target {bound} {target}: {'met' if met(check) else 'missed'}"
+    return f"{what}: {short(value)}, target {bound} {target}: {'met' if met(check) else 'missed'}"
 
 
 # --- the chart ------------------------------------------------------------------------------------------------------
@@ -182,7 +187,7 @@ def chart(found, titles, note):
             lines += [
                 f'<text x="{x + _LEFT - 6}" y="{top + 11}" text-anchor="end">{escape(label)}</text>',
                 f'<rect x="{x + _LEFT}" y="{top}" width="{bar:.1f}" height="{_ROW - 4}" fill="{colour}"/>',
-                f'<text x="{x + _LEFT + bar + 5:.1f}" y="{top + 11}">{value:.3g}</text>',
+                f'<text x="{x + _LEFT + bar + 5:.1f}" y="{top + 11}">{short(value)}</text>',
             ]
     lines += [f'<text x="10" y="{total[1] - 12}" fill="#475569">{escape(note)}</text>', "</svg>"]
     return "\n".join(lines) + "\n"
