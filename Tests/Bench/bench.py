@@ -59,8 +59,9 @@ def sizes(directory):
 
 
 class Bench:
-    def __init__(self, lab, contestants, names, options):
+    def __init__(self, lab, contestants, names, options, control):
         self.lab = lab
+        self.congestion_control = control
         self.contestants = [kind(lab) for kind in contestants]
         self.names = names
         self.measures = measures.Measures(lab, options.seconds)
@@ -175,9 +176,10 @@ def main():
 
     began = time.monotonic()
     with Lab.nat() as lab:
+        control = network.usual_tcp(lab)
         network.apart(lab)
         names = [name for name in measures.ALL if name in (options.only or measures.ALL)]
-        bench = Bench(lab, contestants, names, options)
+        bench = Bench(lab, contestants, names, options, control)
         for number in range(1, options.rounds + 1):
             say(f"Round {number} of {options.rounds}, {(time.monotonic() - began) / 60:.1f} minutes…")
             if not bench.round():
@@ -200,11 +202,14 @@ def show(options, bench, binaries, output, seconds):
     titles = {kind.name: kind.title for kind in CONTESTANTS}
     checks = targets(found, [kind.name for kind in CONTESTANTS if kind.is_peer])
     when = time.strftime("%Y-%m-%dT%H:%M:%S")
-    machine = f"{processor()}, {os.cpu_count()} cores for everything, Linux {os.uname().release}"
+    machine = (
+        f"{processor()}, {os.cpu_count()} cores for everything, Linux {os.uname().release}, {bench.congestion_control}"
+    )
     note = f"{when}, {bench.rounds} of {options.rounds} rounds complete, {machine}"
     document = {
         "version": 1, "time": when, "rounds": bench.rounds, "seconds": options.seconds, "processor": processor(),
-        "cores": os.cpu_count(), "kernel": os.uname().release, "medians": found, "runs": bench.runs,
+        "cores": os.cpu_count(), "kernel": os.uname().release,
+        "congestion_control": bench.congestion_control, "medians": found, "runs": bench.runs,
         "targets": [
             {"name": check[0], "value": check[1], "bound": check[2], "target": check[3], "met": met(check)}
             for check in checks

@@ -78,6 +78,7 @@ def test_who_is_not_installed_names_the_packages_to_install():
 def test_a_contestant_carries_traffic_through_the_relay_and_leaves_nothing(nat, kind):
     if kind.missing():
         pytest.skip(f"not installed: {', '.join(kind.missing())}")
+    network.usual_tcp(nat)
     network.apart(nat)
     contestant, measure = kind(nat), measures.Measures(nat, 1)
     before = nat["mid"].run("ip", "-o", "-4", "address").stdout
