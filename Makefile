@@ -68,7 +68,7 @@ integration: ## the real programs in network namespaces (root)
 	Tests/no-foundation.sh .build/debug
 	BUILD=.build/debug $(PYTHON) -m pytest -q --tb=short -p no:cacheprovider Tests/Integration
 
-bench: ## measure throughput, latency, CPU, memory and sizes beside a plain path and a plain TCP relay; 10,000 devices (root)
+bench: ## measure beside OpenVPN, SoftEther and others, and two limits; then 10,000 devices (root, half an hour)
 	@Tests/requirements.sh bench
 	@$(PYTHON) Tests/Bench/bench.py
 	@$(PYTHON) Tests/Bench/scale.py

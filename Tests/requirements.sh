@@ -58,6 +58,7 @@ case ${1:-} in
     for_build
     for_lab
     need socat command -v socat
+    need ethtool command -v ethtool
     need binutils command -v strip
     ;;
   check)

@@ -1,21 +1,19 @@
-"""Measures the suite between two devices under NAT, beside the plain routed path and a plain TCP relay.
+"""Measures the suite between two devices under NAT, beside what a user would pick instead of it, and two limits.
 
-Everything is measured in one run, one after the other in each round, because the machine's own speed changes from hour to
-hour: what counts is the ratios. `mid` (one level of NAT) talks to `deep` (two levels):
+Everything is measured in one run, because the machine's own speed changes from hour to hour: what counts is the ratios.
+In each round the contestants (see peers) take turns, alone in the network: one starts, is measured (see measures), ends.
+`mid` (one level of NAT) talks to `deep` (two levels) through the relay's host; the routers let nothing else through:
 
-    plain path   192.168.60.20 → 192.168.80.20, routed past NAT: no overlay at all
-    socat        mid dials socat on the relay host, which dials a published port of deep: a TCP relay without TUN
+    plain        the limit: routed past NAT, no overlay at all
+    socat        the limit of a relay: a TCP relay without an interface and without a cipher
     mnedc        by virtual address, through mnedcd on the relay host, sealed from end to end
-    null cipher  the same, from a build that neither seals nor checks: what sealing costs
+    null-cipher  the same, from a build that neither seals nor checks: what sealing costs (not with --build)
+    the others   as far as their packages are installed
 """
 
 import argparse
 import json
 import os
-import shutil
-import socket
-import statistics
-import struct
 import subprocess
 import sys
 import time
@@ -23,14 +21,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Integration"))
 import lab as labs  # noqa: E402
-from lab import REPOSITORY, RELAY, Lab, until  # noqa: E402
-
-GIB = 1 << 30
-PUBLISHED = 5301
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+import measures  # noqa: E402
+import network  # noqa: E402
+from lab import REPOSITORY, Lab  # noqa: E402
+from peers import CONTESTANTS  # noqa: E402
+from peers.suite import NullCipher  # noqa: E402
+from report import chart, medians, met, say, table, tables, targets, verdict  # noqa: E402
 
 
 def build():
@@ -63,313 +59,186 @@ def sizes(directory):
 
 
 class Bench:
-    def __init__(self, lab, seconds, null=None):
+    def __init__(self, lab, contestants, names, options, control):
         self.lab = lab
-        self.null = null
-        self.seconds = seconds
-        self.mid, self.deep, self.relay = lab["mid"], lab["deep"], lab.relay
-        self.results = {}
-        self.port = 5400
+        self.congestion_control = control
+        self.contestants = [kind(lab) for kind in contestants]
+        self.names = names
+        self.measures = measures.Measures(lab, options.seconds)
+        self.ends_at = time.monotonic() + options.minutes * 60
+        #: How many rounds all contestants had their turn in.
+        self.rounds = 0
+        #: {contestant: {figure: [a value a round]}}
+        self.runs = {}
+        #: What went wrong, in a line each.
+        self.problems = []
 
-    def add(self, name, value):
-        self.results.setdefault(name, []).append(value)
+    def round(self):
+        """Whether there was time for all."""
+        for contestant in self.contestants:
+            if time.monotonic() > self.ends_at:
+                say(f"  no time is left for {contestant.title} and those behind it (--minutes)")
+                return False
+            began = time.monotonic()
+            self.turn(contestant)
+            say(f"  {contestant.title}: {time.monotonic() - began:.0f} s")
+        self.rounds += 1
+        return True
 
-    # --- the suite ---
-
-    def start_suite(self):
-        self.running = [
-            self.lab.start_relay("--log-level", "warning"),
-            self.lab.start_device("mid", "--log-level", "warning"),
-            self.lab.start_device("deep", "--log-level", "warning"),
-        ]
-        self.virtual = self.deep.virtual_address()
-        self.mid.reaches(self.virtual)
-
-    def stop_suite(self):
-        for program in reversed(self.running):
-            program.stop()
-
-    def null_stream(self):
-        """One stream with the null cipher, in place of the suite as it is."""
-        self.stop_suite()
-        programs, self.lab.programs = self.lab.programs, self.null
+    def turn(self, contestant):
+        """Starts one contestant, measures it and ends it. What it fails in has no figure; the others go on."""
         try:
-            self.start_suite()
-            self.add("tcp/null", self.stream(self.virtual)[0])
-            self.stop_suite()
-        finally:
-            self.lab.programs = programs
-        self.start_suite()
-
-    def storm(self, count=1000):
-        """How long many devices take to join a relay at once, from one program, over the loopback."""
-        port = 4433
-        relay = self.relay.start_mnedc(
-            "mnedcd", "--no-device", "--pool", "10.99.0.0/16", "--listen", f"127.0.0.1:{port}", "--admission", "open",
-            "--socket", self.lab.directory / "storm.sock", "--log-level", "warning",
-        )  # fmt: skip
-        until(lambda: self.relay.listens(port), "the relay listens")
-        done = self.relay.run(self.lab.program("join-storm"), "127.0.0.1", port, count, timeout=120)
-        self.add("storm/mnedc", float(done.stdout))
-        relay.stop()
-        shutil.rmtree(self.lab.directory / "storm.state", ignore_errors=True)
-
-    def cpu(self):
-        """CPU seconds of relay and both devices so far: (all, the part in user space)."""
-        times = [program.cpu_seconds() for program in self.running]
-        return sum(user + system for user, system in times), sum(user for user, _ in times)
-
-    # --- one stream ---
-
-    def stream(self, address, *options, port=None):
-        """One TCP stream from mid to deep, or back with --reverse; (bits a second, bytes received)."""
-        self.port += 1
-        port = port or self.port
-        report = labs.iperf3(self.mid, self.deep, address, *options, port=port, seconds=self.seconds)
-        received = report["end"]["sum_received"]
-        return received["bits_per_second"], received["bytes"]
-
-    def plain_stream(self):
-        self.add("tcp/plain", self.stream(self.deep.address)[0])
-
-    def socat_stream(self):
-        # iperf3 opens its second connection once the first is served, so socat must take both.
-        port = PUBLISHED
-        relay = self.relay.start(
-            "socat", "-b", "131072", f"TCP-LISTEN:{port},fork,reuseaddr,nodelay",
-            f"TCP:192.168.50.71:{port},nodelay",
-        )  # fmt: skip
-        until(lambda: self.relay.listens(port), "socat listens")
-        rate, size = self.stream(RELAY, port=port)
-        self.add("tcp/socat", rate)
-        self.add("cpu/socat", self.with_children(relay) / (size / GIB))
-        relay.stop()
-
-    @staticmethod
-    def with_children(program):
-        """CPU seconds of a program and of its children, ended or not."""
-        tick = os.sysconf("SC_CLK_TCK")
-        seconds = 0
-        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-        for pid in [program.pid, *children]:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-            seconds += sum(int(field) for field in fields[11:15]) / tick
-        return seconds
-
-    def suite_stream(self, *options):
-        before = self.cpu()
-        rate, size = self.stream(self.virtual, *options)
-        after = self.cpu()
-        self.add("tcp/mnedc back" if "--reverse" in options else "tcp/mnedc", rate)
-        self.add("cpu/mnedc", (after[0] - before[0]) / (size / GIB))
-        self.add("cpu/mnedc user", (after[1] - before[1]) / (size / GIB))
-
-    # --- latency ---
-
-    def idle_ping(self, name, address):
-        received, median, output = self.mid.ping(address, count=100, interval=0.05)
-        if received < 100:
-            say(f"  {100 - received} of 100 idle pings to {address} were lost")
-        self.add(f"ping/{name}", median)
-
-    def loaded_ping(self, name, address):
-        self.port += 1
-        listener = self.deep.start("iperf3", "--server", "--one-off", "--port", self.port)
-        until(lambda: self.deep.listens(self.port), "iperf3 listens")
-        load = self.mid.start("iperf3", "--client", address, "--port", self.port, "--time", self.seconds + 1)
-        time.sleep(0.7)
-        count = int((self.seconds - 0.2) / 0.02)
-        done = self.mid.run("ping", "-n", "-c", count, "-i", "0.02", "-W", "2", address, check=False, timeout=60)
-        times = sorted(float(part.split()[0]) for part in done.stdout.split("time=")[1:])
-        self.add(f"loaded ping/{name}", statistics.fmean(times))
-        self.add(f"loaded ping p99/{name}", times[min(len(times) - 1, int(len(times) * 0.99))])
-        load.wait(60), listener.wait(60)
-
-    # --- many small packets ---
-
-    def datagrams(self, name, address):
-        self.port += 1
-        report = labs.iperf3(
-            self.mid, self.deep, address, "--udp", "--length", "200", "--bandwidth", "0", "--get-server-output",
-            port=self.port, seconds=2,
-        )  # fmt: skip
-        total = report["server_output_json"]["end"]["sum"] if "server_output_json" in report else report["end"]["sum"]
-        delivered = total["packets"] - total["lost_packets"]
-        self.add(f"datagrams/{name}", delivered / total["seconds"])
-
-    # --- from nothing to the first answer ---
-
-    def join(self):
-        """Starts mnedc-join on top and pings deep through it without a pause until an answer comes."""
-        node = self.lab["top"]
-        command = [
-            self.lab.program("mnedc-join"), "--server", f"{RELAY}:{labs.PORT}", "--device-id", "top", "--socket",
-            node.socket_path, "--state", node.state_path, "--log-level", "warning",
-        ]  # fmt: skip
-        ping = node.enter(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP))
-        ping.settimeout(0.0005)
-
-        def start():
-            began = time.perf_counter()
-            return began, subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-
-        began, process = node.enter(start)
-        try:
-            deadline = began + 10
-            number = 0
-            while True:
-                number += 1
+            contestant.begin()
+            self.keep(contestant, self.measures.join(contestant))
+            for name in self.names:
+                if contestant.measures and name not in contestant.measures:
+                    continue
                 try:
-                    ping.sendto(struct.pack("!BBHHH", 8, 0, 0, 0, number & 0xFFFF), (self.virtual, 0))
-                    ping.recvfrom(100)
-                    break
-                except OSError:
-                    if time.perf_counter() > deadline:
-                        raise labs.Failure("no ping was answered within 10 s of starting mnedc-join") from None
-            self.add("join/mnedc", (time.perf_counter() - began) * 1000)
+                    self.measures.settle(contestant)
+                    self.keep(contestant, measures.ALL[name](self.measures, contestant))
+                except (labs.Failure, OSError) as failure:
+                    self.problem(f"{contestant.title}: {name}: {failure}")
+            for role, (resident, anonymous) in contestant.memory().items():
+                self.keep(contestant, {f"resident_{role}": resident, f"anonymous_{role}": anonymous})
+        except (labs.Failure, OSError) as failure:
+            # A process that has ended has no figures: an OSError.
+            self.problem(f"{contestant.title}: {failure}; {contestant.last_words()}")
         finally:
-            ping.close()
-            process.terminate()
-            process.wait()
+            try:
+                contestant.end()
+            except labs.Failure as failure:
+                self.problem(f"{contestant.title}: {failure}")
 
-    def round(self, suite):
-        self.plain_stream()
-        self.socat_stream()
-        if suite:
-            self.suite_stream()
-            self.suite_stream("--reverse")
-            if self.null:
-                self.null_stream()
-        self.idle_ping("plain", self.deep.address)
-        if suite:
-            self.idle_ping("mnedc", self.virtual)
-        self.loaded_ping("plain", self.deep.address)
-        if suite:
-            self.loaded_ping("mnedc", self.virtual)
-        self.datagrams("plain", self.deep.address)
-        if suite:
-            self.datagrams("mnedc", self.virtual)
-            self.join()
-            self.storm()
+    def keep(self, contestant, figures):
+        for name, value in figures.items():
+            self.runs.setdefault(contestant.name, {}).setdefault(name, []).append(value)
 
-    def memory(self):
-        """{program: (KiB resident now, at the highest, now without the program's own file)}"""
-        names = ("mnedcd", "mnedc-join on mid", "mnedc-join on deep")
-        return {name: program.resident() for name, program in zip(names, self.running)}
+    def problem(self, text):
+        self.problems.append(text)
+        say(f"  {text}")
 
 
-# --- the report -----------------------------------------------------------------------------------------------------
+def choose(names):
+    """The contestants of these names, or all; those that cannot take part are left out, and how to get them is said."""
+    known = {kind.name: kind for kind in CONTESTANTS}
+    chosen = [known[name] for name in names] if names else list(CONTESTANTS)
+    missing = [kind for kind in chosen if kind.missing()]
+    if missing:
+        packages = sorted({package for kind in missing for package in kind.missing()})
+        say(f"Without {', '.join(kind.title for kind in missing)}; to have them: apt-get install {' '.join(packages)}")
+    return [kind for kind in chosen if kind not in missing]
 
 
-def table(rows, heading):
-    widths = [max(len(str(row[column])) for row in [heading, *rows]) for column in range(len(heading))]
-    lines = []
-    for row in [heading, ["─" * width for width in widths], *rows]:
-        first, *others = (str(cell) for cell in row)
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:]))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def report(results, memory, binaries):
-    medians = {name: statistics.median(values) for name, values in results.items()}
-
-    def cell(name, scale=1.0, digits=2):
-        return f"{medians[name] / scale:.{digits}f}" if name in medians else "–"
-
-    def ratio(name, other):
-        return f"{medians[name] / medians[other]:.2f}" if name in medians and other in medians else "–"
-
-    def above(name, other):
-        return f"{medians[name] - medians[other]:+.3f} ms" if name in medians and other in medians else "–"
-
-    def row(label, group, scale=1.0, digits=2, beside=""):
-        return [label, *(cell(f"{group}/{kind}", scale, digits) for kind in ("plain", "socat", "mnedc")), beside]
-
-    back = "tcp/mnedc back"
-    rows = [
-        row("one TCP stream, Gbit/s", "tcp", 1e9,
-            beside=f"{ratio('tcp/mnedc', 'tcp/socat')} × socat, {ratio('tcp/mnedc', 'tcp/plain')} × plain"),
-        ["the same, deep to mid", "", "", cell(back, 1e9), f"{ratio(back, 'tcp/socat')} × socat"],
-        ["the same with a null cipher", "", "", cell("tcp/null", 1e9), f"sealed is {ratio('tcp/mnedc', 'tcp/null')} × that"],
-        row("CPU s a GiB, relay and devices", "cpu"),
-        ["of it in user space", "", "", cell("cpu/mnedc user"), ""],
-        row("idle ping, median ms", "ping", digits=3, beside=above("ping/mnedc", "ping/plain")),
-        row("ping under load, mean ms", "loaded ping"),
-        row("ping under load, p99 ms", "loaded ping p99"),
-        row("datagrams of 200 bytes, 1000/s", "datagrams", 1e3, 0,
-            beside=f"{ratio('datagrams/mnedc', 'datagrams/plain')} × plain"),
-        row("start to first ping, ms", "join", digits=1),
-        row("1000 devices join at once, s", "storm"),
-    ]  # fmt: skip
-    text = table(rows, ["", "plain path", "socat", "mnedc", "mnedc beside"])
-    if memory:
-        rows = [[name, *(f"{part / 1024:.1f}" for part in parts)] for name, parts in memory.items()]
-        text += "\n\n" + table(rows, ["resident after the runs, MiB", "now", "highest", "without files"])
-    if binaries:
-        kinds = list(binaries)
-        rows = [[p, *(f"{binaries[k][p] / 1024:.0f}" for k in kinds)] for p in labs.PROGRAMS]
-        rows.append(["together", *(f"{sum(binaries[k].values()) / 1024:.0f}" for k in kinds)])
-        text += "\n\n" + table(rows, ["size stripped, KiB", *(f"{kind} runtime" for kind in kinds)])
-    return medians, text
+def arguments():
+    what = "".join(f"  {name:<10} {function.__doc__.splitlines()[0]}\n" for name, function in measures.ALL.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"measurements, beside joining and memory, which are always taken:\n{what}",
+    )  # fmt: skip
+    names = [kind.name for kind in CONTESTANTS]
+    parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
+    parser.add_argument("--seconds", type=int, default=2, help="how long a stream lasts (2)")
+    parser.add_argument("--minutes", type=float, default=24, help="no contestant's turn begins after that time (24)")
+    parser.add_argument("--quick", action="store_true", help="one round, one second a stream")
+    parser.add_argument(
+        "--contestants", nargs="+", choices=names, metavar="NAME", help=f"only these of {', '.join(names)}"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=measures.ALL, metavar="NAME", help="only these measurements, see below"
+    )
+    parser.add_argument("--build", metavar="DIRECTORY", help="take the programs from there; no building, no sizes")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds = options.seconds = 1
+    if options.rounds < 1 or options.seconds < 1:
+        parser.error("--rounds and --seconds are at least 1")
+    return options
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
-    parser.add_argument("--seconds", type=int, default=3, help="how long a stream lasts (3)")
-    parser.add_argument("--build", metavar="DIRECTORY", help="take the programs from there; no building, no sizes")
-    parser.add_argument("--without-suite", action="store_true", help="measure the plain path and socat only")
-    options = parser.parse_args()
-
+    options = arguments()
     if problem := labs.why_not():
         sys.exit(f"bench: {problem}")
+    contestants = choose(options.contestants)
     output = REPOSITORY / ".build" / "bench"
     output.mkdir(parents=True, exist_ok=True)
-    binaries, null = {}, None
+    binaries = {}
     if options.build:
         os.environ["BUILD"] = options.build
-    elif not options.without_suite:
-        static, dynamic, null = build()
+    elif any(kind.name in ("mnedc", "null-cipher") for kind in contestants):
+        static, dynamic, NullCipher.build = build()
         os.environ["BUILD"] = str(static)
         binaries = {"static": sizes(static), "dynamic": sizes(dynamic)}
+    if NullCipher.build is None:
+        contestants = [kind for kind in contestants if kind is not NullCipher]
+    if not contestants:
+        sys.exit("bench: there is nobody left to measure")
 
     began = time.monotonic()
-    memory = {}
     with Lab.nat() as lab:
-        lab.nat_lab("open")
-        lab.nat_lab("publish", "deep", PUBLISHED)
-        bench = Bench(lab, options.seconds, null)
-        try:
-            if not options.without_suite:
-                bench.start_suite()
-            for number in range(1, options.rounds + 1):
-                say(f"Round {number} of {options.rounds}…")
-                bench.round(not options.without_suite)
-            if not options.without_suite:
-                memory = bench.memory()
-        except labs.Failure:
-            for name, text in lab.logs():
-                if "mnedc" in name:
-                    say(f"--- {name}\n{text}")
-            raise
-    medians, text = report(bench.results, memory, binaries)
+        control = network.usual_tcp(lab)
+        network.apart(lab)
+        names = [name for name in measures.ALL if name in (options.only or measures.ALL)]
+        bench = Bench(lab, contestants, names, options, control)
+        for number in range(1, options.rounds + 1):
+            say(f"Round {number} of {options.rounds}, {(time.monotonic() - began) / 60:.1f} minutes…")
+            if not bench.round():
+                break
+        logs = lab.logs()
+    if any(problem.startswith("MNEDC") for problem in bench.problems):
+        for name, text in logs:
+            if "mnedc" in name:
+                say(f"--- {name}\n{text}")
+    if not bench.runs:
+        sys.exit("bench: nothing was measured" + "".join(f"\n  {problem}" for problem in bench.problems))
+    show(options, bench, binaries, output, time.monotonic() - began)
+    # A peer that fails says nothing of the suite; the suite that fails does.
+    sys.exit(any(problem.startswith("MNEDC") for problem in bench.problems))
+
+
+def show(options, bench, binaries, output, seconds):
+    """Prints the tables and the targets, and writes the JSON and the chart."""
+    found = medians(bench.runs)
+    titles = {kind.name: kind.title for kind in CONTESTANTS}
+    checks = targets(found, [kind.name for kind in CONTESTANTS if kind.is_peer])
     when = time.strftime("%Y-%m-%dT%H:%M:%S")
+    machine = (
+        f"{processor()}, {os.cpu_count()} cores for everything, Linux {os.uname().release}, {bench.congestion_control}"
+    )
+    note = f"{when}, {bench.rounds} of {options.rounds} rounds complete, {machine}"
+    document = {
+        "version": 1, "time": when, "rounds": bench.rounds, "seconds": options.seconds, "processor": processor(),
+        "cores": os.cpu_count(), "kernel": os.uname().release,
+        "congestion_control": bench.congestion_control, "medians": found, "runs": bench.runs,
+        "targets": [
+            {"name": check[0], "value": check[1], "bound": check[2], "target": check[3], "met": met(check)}
+            for check in checks
+        ],
+        "problems": bench.problems, "binary_bytes": binaries,
+    }  # fmt: skip
     file = output / f"{when.replace(':', '')}.json"
-    file.write_text(
-        json.dumps(
-            {
-                "version": 1, "time": when, "rounds": options.rounds, "cores": os.cpu_count(),
-                "kernel": os.uname().release, "medians": medians, "runs": bench.results,
-                "resident_kib": memory, "binary_bytes": binaries,
-            },
-            indent=2,
-        )
-    )  # fmt: skip
-    print(f"\nMedians of {options.rounds} rounds, mid to deep, {os.cpu_count()} cores for everything:\n\n{text}\n")
-    print(f"{file.relative_to(REPOSITORY)}, {time.monotonic() - began:.0f} s")
+    file.write_text(json.dumps(document, indent=2))
+    drawn = file.with_suffix(".svg")
+    drawn.write_text(chart(found, titles, note))
+
+    print(f"\n{note}; medians, from mid to deep:\n\n{tables(found, titles)}\n")
+    if binaries:
+        rows = [[p, *(f"{binaries[k][p] / 1024:.0f}" for k in binaries)] for p in labs.PROGRAMS]
+        rows.append(["together", *(f"{sum(binaries[k].values()) / 1024:.0f}" for k in binaries)])
+        print(table(rows, ["size stripped, KiB", *(f"{kind} runtime" for kind in binaries)]) + "\n")
+    for check in checks:
+        print(verdict(check))
+    for problem in bench.problems:
+        print(f"without a figure: {problem}")
+    print(f"\n{file.relative_to(REPOSITORY)}, {drawn.relative_to(REPOSITORY)}, {seconds:.0f} s")
+
+
+def processor():
+    """What the processor calls itself."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return os.uname().machine
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Integration"))
 import lab as labs  # noqa: E402
 from lab import REPOSITORY, Lab, until  # noqa: E402
-from bench import say, table  # noqa: E402
+from report import say, table  # noqa: E402
 
 SIZES = (2, 100, 1000, 10_000)
 PORT = 4434

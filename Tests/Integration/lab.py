@@ -514,11 +514,13 @@ def iperf3(client, server, address, *options, port=5201, seconds=3, bind=None):
     """Runs iperf3 from node `client` to node `server` for whole seconds, and returns its report."""
     listener = server.start("iperf3", "--server", "--one-off", "--port", port, *(["--bind", bind] if bind else []))
     until(lambda: not listener.is_running or server.listens(port), "iperf3 listens")
-    done = client.run(
-        "iperf3", "--client", address, "--port", port, "--time", seconds, "--json", *options, check=False,
-        timeout=seconds + 30,
-    )
-    listener.stop()
+    try:
+        done = client.run(
+            "iperf3", "--client", address, "--port", port, "--time", seconds, "--json", *options, check=False,
+            timeout=seconds + 30,
+        )  # fmt: skip
+    finally:
+        listener.stop()
     try:
         report = json.loads(done.stdout)
     except ValueError:
