@@ -100,8 +100,9 @@ public final class Relay: @unchecked Sendable {
     return pair.split { loops[0].adopt($0, from: .relayHost) }
   }
 
-  /// Gathers the relay's state from its loops and gives it to `reply`, on one of their threads.
-  public func status(_ reply: @escaping @Sendable (RelayStatus) -> Void) {
+  /// Gathers the relay's state from its loops and gives it to `reply`, on the thread of `events`, so that frames do not wait
+  /// for what is made of it; without, on one of the loops' threads.
+  public func status(on events: EventLoop? = nil, _ reply: @escaping @Sendable (RelayStatus) -> Void) {
     let (online, capacity) = registry.occupancy
     let network = registry.network
     var empty = RelayStatus(
@@ -111,8 +112,14 @@ public final class Relay: @unchecked Sendable {
     empty.sendMemory = bounds.sendMemory.used
     let gathered = Gathering(empty, parts: loops.count)
     for loop in loops {
-      loop.events.post {
-        if let whole = gathered.add(loop.status) { reply(whole) }
+      loop.status { part in
+        guard let gathered = gathered.add(part) else { return }
+        let finish = { @Sendable in
+          var whole = gathered
+          whole.sessions.sort { $0.address < $1.address }
+          reply(whole)
+        }
+        if let events { events.post(finish) } else { finish() }
       }
     }
   }

@@ -28,7 +28,6 @@ public struct RelayStatus: Sendable {
     unreachable += loop.unreachable
     counters.add(loop.counters)
     sessions += loop.sessions
-    sessions.sort { $0.address < $1.address }
   }
 }
 
@@ -51,7 +50,7 @@ public struct RelayCounters: Sendable, Equatable {
 /// How one joined session does.
 public struct SessionStatus: Sendable {
   public var deviceID: String
-  public var fingerprint: String
+  public var key: PublicKey
   public var address: IPv4Address
   /// Where the device connects from, as the relay sees it.
   public var outerAddress: String
@@ -73,13 +72,28 @@ extension RelayLoop {
     var sessions: [SessionStatus]
   }
 
-  /// On the loop's thread.
-  var status: Status {
-    let joined = sessions.values.compactMap(\.status)
-    return Status(
-      joining: sessions.count - joined.count, unreachable: forwarder.unreachable, counters: counters,
-      sessions: joined)
+  /// Gives the loop's state to `reply`, on its thread, bit by bit, so that nobody's frames wait for all of it. From any thread.
+  func status(_ reply: @escaping @Sendable (Status) -> Void) {
+    events.post { [self] in
+      let part = Status(joining: 0, unreachable: forwarder.unreachable, counters: counters, sessions: [])
+      gather(part, from: Array(sessions.values)[...], reply)
+    }
   }
+
+  private func gather(
+    _ status: Status, from rest: ArraySlice<Session>, _ reply: @escaping @Sendable (Status) -> Void
+  ) {
+    var status = status
+    let part = rest.prefix(Self.gatheredAtOnce)
+    let joined = part.compactMap(\.status)
+    status.sessions += joined
+    status.joining += part.count - joined.count
+    let rest = rest.dropFirst(Self.gatheredAtOnce)
+    if rest.isEmpty { return reply(status) }
+    events.post { [self, status] in gather(status, from: rest, reply) }
+  }
+
+  private static let gatheredAtOnce = 500
 }
 
 extension Session {
@@ -88,7 +102,7 @@ extension Session {
     guard case .joined(let applicant, let address) = state else { return nil }
     let (sent, queue) = connection.sendStatistics
     return SessionStatus(
-      deviceID: applicant.deviceID, fingerprint: applicant.fingerprint, address: address, outerAddress: origin.name,
+      deviceID: applicant.deviceID, key: applicant.key, address: address, outerAddress: origin.name,
       since: since,
       lastReceived: connection.lastReceived, roundTrip: roundTrip, received: connection.received, sent: sent,
       queue: queue)

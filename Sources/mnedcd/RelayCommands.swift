@@ -109,7 +109,7 @@ final class RelayCommands {
   private func withPeers(_ reply: @escaping (PeersReport) -> Void) {
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     let reply = LoopBound(reply)
-    relay.status { [daemon, device] status in
+    relay.status(on: daemon.events) { [daemon, device] status in
       let finish = { @Sendable (own: DeviceStatus?) in
         daemon.events.post { reply.value(RelayReports.peers(status, own)) }
       }
@@ -220,14 +220,14 @@ final class RelayCommands {
   }
 
   private func devices(_ relay: Relay, _ answer: @escaping Answer) {
-    relay.status { status in
-      let online = Dictionary(status.sessions.map { ($0.fingerprint, $0.address) }) { first, _ in first }
+    relay.status(on: daemon.events) { status in
+      let online = Dictionary(status.sessions.map { ($0.key, $0.address) }) { first, _ in first }
       relay.devices { result in
         answer(
           ControlAnswer(result) { records in
             DevicesReport(
               records.map { record in
-                DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0.fingerprint] })
+                DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
               })
           })
       }

@@ -12,7 +12,7 @@ enum RelayReports {
   ) {
     let report = daemon.statusReport()
     let listen = relay.addresses.map(\.description)
-    relay.status { status in
+    relay.status(on: daemon.events) { status in
       var report = report
       report.relay = RelayReport(status, relay, listen: listen)
       guard let device else { return reply(report) }

@@ -1,0 +1,83 @@
+"""Devices under three levels of NAT know of each other what is true: who is there, what each offers, and where each sits."""
+
+from lab import PORT, RELAY, until
+
+NAMES = ("top", "mid", "deep")
+
+
+def view(node):
+    """{device ID: what counts of it} as a device sees its peers, the relay's own host left out."""
+    return {
+        name: {
+            "address": peer["address"], "services": [(each["name"], each["health"]) for each in peer.get("services", [])],
+            "labels": peer.get("labels"), "outer": peer.get("place", {}).get("outer"),
+        }
+        for name, peer in node.peers().items()
+        if name in NAMES
+    }  # fmt: skip
+
+
+class Truth:
+    """What holds of each device that is in, and whether the others and the relay see that."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.devices = {}
+
+    def of_others(self, name):
+        return {other: each for other, each in self.devices.items() if other != name}
+
+    def is_seen(self, node, name=None):
+        return view(node) == self.of_others(name)
+
+    def holds(self, what, seats=None):
+        """`seats`: on which node each device is, where that is not the one of its name."""
+        for name in self.devices:
+            node = self.lab[(seats or {}).get(name, name)]
+            until(lambda: self.is_seen(node, name), f"{name} sees it as it is: {what}", 40)
+        until(lambda: self.is_seen(self.lab.relay), f"the relay sees it as it is: {what}", 40)
+
+
+def test_what_each_device_sees_is_the_truth(nat):
+    """They join, change, leave, crash, and come back in another network."""
+    nat.start_relay()
+    configs, running = {}, {}
+    for name in NAMES:
+        configs[name] = nat.directory / f"{name}.yaml"
+        configs[name].write_text(f"join: {{orchestration: {{services: [{name}-service], labels: {{name: {name}}}}}}}\n")
+        running[name] = nat.start_device(name, "--config", configs[name])
+    truth = Truth(nat)
+    outer = {"top": "192.168.50.20", "mid": "192.168.50.61", "deep": "192.168.50.71"}
+    for name in NAMES:
+        truth.devices[name] = {
+            "address": nat[name].virtual_address(), "services": [(f"{name}-service", "up")], "labels": {"name": name},
+            "outer": outer[name],
+        }  # fmt: skip
+    truth.holds("all have joined")
+
+    nat["deep"].mnedc("mnedc-ctl", "announce", "--down", "deep-service", "--up", "other", "--label", "zone=cellar")
+    truth.devices["deep"] |= {
+        "services": [("deep-service", "down"), ("other", "up")], "labels": {"name": "deep", "zone": "cellar"},
+    }  # fmt: skip
+    truth.holds("deep has changed")
+
+    configs["mid"].write_text("join: {orchestration: {labels: {name: middle}}}\n")
+    nat["mid"].mnedc("mnedc-ctl", "reload")
+    truth.devices["mid"] |= {"services": [], "labels": {"name": "middle"}}
+    truth.holds("mid has another file")
+
+    left = truth.devices.pop("mid")
+    assert running["mid"].stop() == 0
+    truth.holds("mid has left")
+    crashed = truth.devices.pop("top")
+    running["top"].kill()
+    truth.holds("top has crashed")
+
+    # The device that was behind a router is where the one was that has crashed, with all that it had.
+    paths = "--state", nat["mid"].state_path, "--config", configs["mid"]
+    nat.start_device("top", *paths, device_id="mid", server=f"{RELAY}:{PORT}")
+    truth.devices["mid"] = left | {"outer": outer["top"]}
+    truth.holds("mid is in another network", seats={"mid": "top"})
+    nat.start_device("mid", "--state", nat["top"].state_path, "--config", configs["top"], device_id="top")
+    truth.devices["top"] = crashed | {"outer": outer["mid"]}
+    truth.holds("both are in each other's network", seats={"mid": "top", "top": "mid"})
