@@ -8,4 +8,4 @@
 set -eu
 
 printf '%s %s %s (%s) %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$MNEDC_EVENT" "$MNEDC_PEER_ID" "$MNEDC_PEER_ADDRESS" \
-  "$MNEDC_PEER_PLATFORM" "$MNEDC_PEER_SERVICES" >>"${1:-/tmp/mnedc-peers.log}"
+  "$MNEDC_PEER_PLATFORM" "$MNEDC_PEER_SERVICES" >>"${1:?name the file to write to}"

@@ -102,7 +102,7 @@ public enum ControlCommand: Sendable, Equatable {
   public static let drainRange = 100...3_600_000
   public static let defaultDrain = 10_000
   /// For what peers are asked.
-  public static let askRange = 100...3_600_000
+  public static let askRange = 100...60_000
   public static let defaultAsk = 2000
 
   /// How long a daemon may be about it, beside the time that any answer may take.

@@ -162,14 +162,14 @@ public final class Device: @unchecked Sendable {
   // MARK: Names
 
   /// Who has this label, as `HostLabel` makes it. In a network of which the relay does not tell everything, it is asked, and
-  /// has so long to answer. `nil`: nobody, or it cannot be told now. Replies on the device's thread. Of itself, the device does
-  /// not tell.
-  public func locate(label: String, within time: Duration, _ reply: @escaping @Sendable (Peer?) -> Void) {
+  /// has so long to answer. Replies on the device's thread. Of itself, the device does not tell.
+  public func locate(label: String, within time: Duration, _ reply: @escaping @Sendable (LocateOutcome) -> Void) {
     events.post { [self] in
-      guard let pump, let connection = uplink.connection, HostLabel.isValid(label) else { return reply(nil) }
-      if let peer = pump.peers.peer(ofLabel: label) { return reply(peer) }
-      guard pump.peers.isPartial else { return reply(nil) }
-      guard let search = searches.begin(label, at: .now(), reply) else { return reply(nil) }
+      guard HostLabel.isValid(label) else { return reply(.nobody) }
+      guard let pump, let connection = uplink.connection, pump.knowsWhoIsThere else { return reply(.unclear) }
+      if let peer = pump.peers.peer(ofLabel: label) { return reply(.peer(peer)) }
+      guard pump.peers.isPartial else { return reply(.nobody) }
+      guard let search = searches.begin(label, at: .now(), reply) else { return }
       if search.isNew { connection.send(control: ControlMessage.locate(Locate(.label(label))).frame()) }
       events.schedule(after: time) { [weak self] in self?.searches.giveUp(search.number, label) }
     }

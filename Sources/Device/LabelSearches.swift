@@ -1,5 +1,13 @@
 internal import SystemIO
-internal import Wire
+public import Wire
+
+/// Who has a label.
+public enum LocateOutcome: Sendable, Equatable {
+  case peer(Peer)
+  case nobody
+  /// It cannot be told now: there is no relay, it has not answered in time, or too much is asked.
+  case unclear
+}
 
 /// Peers that the relay has been asked for by label. Owned by the device's thread.
 struct LabelSearches {
@@ -11,7 +19,7 @@ struct LabelSearches {
 
   private struct Waiting {
     var number: Int
-    var reply: @Sendable (Peer?) -> Void
+    var reply: @Sendable (LocateOutcome) -> Void
   }
 
   private var searches: [String: [Waiting]] = [:]
@@ -21,15 +29,22 @@ struct LabelSearches {
 
   var isEmpty: Bool { searches.isEmpty }
 
-  /// Begins to wait for a peer of this label. `isNew`: the relay is to be asked. `nil`: there is none, or too much is asked.
+  /// Begins to wait for a peer of this label, which `reply` hears of at once if that is known, or too much is asked. `isNew`:
+  /// the relay is to be asked.
   mutating func begin(
-    _ label: String, at now: Instant, _ reply: @escaping @Sendable (Peer?) -> Void
+    _ label: String, at now: Instant, _ reply: @escaping @Sendable (LocateOutcome) -> Void
   ) -> (number: Int, isNew: Bool)? {
-    if let until = absent[label], now < until { return nil }
+    if let until = absent[label], now < until {
+      reply(.nobody)
+      return nil
+    }
     let isNew = searches[label] == nil
-    if isNew {
-      guard searches.count < Self.maximumSearches, questions.allow(at: now) else { return nil }
-    } else if searches[label, default: []].count >= Self.maximumWaiting {
+    let isAllowed =
+      isNew
+      ? searches.count < Self.maximumSearches && questions.allow(at: now)
+      : searches[label, default: []].count < Self.maximumWaiting
+    guard isAllowed else {
+      reply(.unclear)
       return nil
     }
     lastNumber += 1
@@ -39,7 +54,7 @@ struct LabelSearches {
 
   /// The relay has told of a peer.
   mutating func find(_ peer: Peer) {
-    end(HostLabel.label(of: peer.deviceID), peer)
+    end(HostLabel.label(of: peer.deviceID), .peer(peer))
   }
 
   /// The relay says that there is none.
@@ -47,7 +62,7 @@ struct LabelSearches {
     guard searches[label] != nil else { return }
     if absent.count >= 4 * Self.maximumSearches { absent = absent.filter { now < $0.value } }
     if absent.count < 4 * Self.maximumSearches { absent[label] = now.advanced(by: Self.validity) }
-    end(label, nil)
+    end(label, .nobody)
   }
 
   /// The time of one of those who wait is over.
@@ -56,10 +71,10 @@ struct LabelSearches {
       let waiting = searches[label]?.remove(at: index)
     else { return }
     if searches[label]?.isEmpty == true { searches[label] = nil }
-    waiting.reply(nil)
+    waiting.reply(.unclear)
   }
 
-  private mutating func end(_ label: String, _ peer: Peer?) {
-    for waiting in searches.removeValue(forKey: label) ?? [] { waiting.reply(peer) }
+  private mutating func end(_ label: String, _ outcome: LocateOutcome) {
+    for waiting in searches.removeValue(forKey: label) ?? [] { waiting.reply(outcome) }
   }
 }

@@ -51,11 +51,15 @@ struct PeerBook {
   }
 
   private mutating func shrink() {
-    while known.count > max(limit, 1) {
-      let oldest = known.min { (records[$0]?.usedAt ?? 0) < (records[$1]?.usedAt ?? 0) }
-      guard let oldest else { return }
-      known.remove(oldest)
-      records[oldest]?.orchestration = nil
+    let excess = known.count - max(limit, 1)
+    guard excess > 0 else { return }
+    func isOlder(_ one: IPv4Address, _ other: IPv4Address) -> Bool {
+      (records[one]?.usedAt ?? 0) < (records[other]?.usedAt ?? 0)
+    }
+    let oldest = excess == 1 ? known.min(by: isOlder).map { [$0] } ?? [] : known.sorted(by: isOlder)
+    for address in oldest.prefix(excess) {
+      known.remove(address)
+      records[address]?.orchestration = nil
     }
   }
 }

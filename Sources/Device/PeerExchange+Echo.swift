@@ -12,6 +12,8 @@ public enum PingOutcome: Sendable, Equatable {
   case untrusted(String)
   /// There is no connection to the relay.
   case noRelay
+  /// Too many wait for echoes already.
+  case busy
 }
 
 /// Somebody who waits for an echo.
@@ -66,7 +68,7 @@ extension PeerExchange {
   /// Sends an echo to whoever has `address`, and replies once, within `limit`.
   func ping(_ address: IPv4Address, within limit: Duration, _ reply: @escaping (PingOutcome) -> Void) {
     guard let messenger, messenger.isConnected else { return reply(.noRelay) }
-    guard pings.count < Self.maximumPings else { return reply(.silent) }
+    guard pings.count < Self.maximumPings else { return reply(.busy) }
     let peer = messenger.peers.peers[address]
     guard peer != nil || messenger.mayLocate(address) else { return reply(.unknownPeer) }
     let number = Int.random(in: Orchestration.revisions)
@@ -98,6 +100,10 @@ extension PeerExchange {
     for (number, ping) in pings where ping.address == record.peer.address && ping.sentAt == nil {
       echo(pending: number, to: record, at: now)
     }
+  }
+
+  func endPings(_ outcome: PingOutcome) {
+    for number in pings.keys { end(number, outcome) }
   }
 
   func endPings(to address: IPv4Address, _ outcome: PingOutcome) {

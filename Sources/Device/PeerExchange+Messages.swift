@@ -9,7 +9,13 @@ extension PeerExchange {
   func receive(_ bytes: UnsafeRawBufferPointer, from peer: Peer) {
     guard let record = listed(peer) else { return }
     let now = Instant.now()
-    guard record.messages.allow(at: now), reading.allow(cost: Double(bytes.count), at: now) else {
+    guard record.messages.allow(at: now) else {
+      counters.limited += 1
+      return
+    }
+    guard bytes.count <= PeerMessage.maximumSize else { return refuse(peer, "it is too long") }
+    let cost = Double(bytes.count)
+    guard record.reading.allow(cost: cost, at: now), reading.allow(cost: cost, at: now) else {
       counters.limited += 1
       return
     }
@@ -17,7 +23,7 @@ extension PeerExchange {
     do {
       message = try PeerMessage.decode(bytes)
     } catch {
-      return refuse(peer, bytes.count > PeerMessage.maximumSize ? "it is too long" : "it is not what a message can be")
+      return refuse(peer, "it is not what a message can be")
     }
     if case .orchestration(let information) = message, information.deviceID != peer.deviceID {
       return refuse(peer, "it tells of another device")
@@ -67,12 +73,24 @@ extension PeerExchange {
   private func learn(_ information: Orchestration, of record: PeerRecord, at now: Instant) {
     guard record.mustAsk || record.orchestration != nil || wantsAll else { return }
     let isAnswer = record.mustAsk && record.hasAsked
-    if book.learn(information, of: record) { onEvent(.changed(record.peer, information)) }
+    if book.learn(information, of: record) { tell(of: record, at: now) }
     if !isAnswer {
       // Who has told unasked hears that it has arrived.
       send(.ask(have: record.orchestration?.revision), to: record)
     }
     isInformed(of: record, at: now)
+  }
+
+  /// Tells what a peer says of itself now: some changes at once, and then once a second, whatever the peer does.
+  private func tell(of record: PeerRecord, at now: Instant) {
+    guard !record.isTellingDue, let information = record.orchestration else { return }
+    guard !record.tellings.allow(at: now) else { return onEvent(.changed(record.peer, information)) }
+    record.isTellingDue = true
+    events.schedule(after: .seconds(1)) { [weak self, weak record] in
+      guard let self, let record else { return }
+      record.isTellingDue = false
+      if self.book[record.peer.address] === record { self.tell(of: record, at: .now()) }
+    }
   }
 
   private func confirm(_ record: PeerRecord, at now: Instant) {

@@ -55,7 +55,7 @@ final class PeerExchange {
   // Whose turn it is.
   private var waiting: [IPv4Address] = []
   /// Those that somebody waits for, in order.
-  private var urgent: [IPv4Address] = []
+  private var urgent: ArraySlice<IPv4Address> = []
   private var active = 0
   private var lastTurn = 0
   private var isStarting = false
@@ -117,6 +117,8 @@ final class PeerExchange {
     guard isComplete else { return }
     if isPaused {
       isPaused = false
+      // Peers that have missed this device meanwhile have forgotten that it wants to hear of changes.
+      for record in book.records.values where record.orchestration != nil { record.mustAsk = true }
       retryAll()
     }
     if wantsAll, let messenger {
@@ -145,7 +147,11 @@ final class PeerExchange {
     waiting = []
     urgent = []
     active = 0
-    for record in book.records.values { record.turn = .none }
+    for record in book.records.values {
+      record.turn = .none
+      record.isUrgent = false
+    }
+    endPings(.noRelay)
   }
 
   /// What did not work before may now.
@@ -217,7 +223,12 @@ final class PeerExchange {
     case .none, .resting, .waiting:
       guard !isPaused else { return }
       record.turn = .waiting
-      if isUrgent { urgent.append(record.peer.address) } else { waiting.append(record.peer.address) }
+      if !isUrgent {
+        waiting.append(record.peer.address)
+      } else if !record.isUrgent {
+        record.isUrgent = true
+        urgent.append(record.peer.address)
+      }
     }
   }
 
@@ -248,7 +259,10 @@ final class PeerExchange {
 
   /// In no order, so that not everybody asks the same at the same time.
   private func next() -> IPv4Address? {
-    if active < Self.urgentPlaces, !urgent.isEmpty { return urgent.removeFirst() }
+    if active < Self.urgentPlaces, let address = urgent.popFirst() {
+      book[address]?.isUrgent = false
+      return address
+    }
     guard active < Self.places, !waiting.isEmpty else { return nil }
     waiting.swapAt(.random(in: waiting.indices), waiting.count - 1)
     return waiting.removeLast()

@@ -8,6 +8,9 @@ final class PeerRecord {
 
   // What the peer has told of itself.
   var orchestration: Orchestration?
+  /// How often others are told of changes of this, and whether they are to be told soon.
+  var tellings = RateLimit(perSecond: 1.1, burst: 5)
+  var isTellingDue = false
   /// When it was needed last, as a number that rises.
   var usedAt: UInt64 = 0
 
@@ -23,6 +26,8 @@ final class PeerRecord {
   /// Whether that is for somebody's sake, and not because the network is small.
   var isNeeded = false
   var turn = Turn.none
+  /// Whether it is among those that somebody waits for.
+  var isUrgent = false
   /// What has been sent in this turn.
   var hasAsked = false
   var sentRevision: Int?
@@ -41,6 +46,8 @@ final class PeerRecord {
 
   // Bounds on what it may make this device do.
   var messages = RateLimit(perSecond: 20, burst: 50)
+  /// In bytes: a whole information every other second, and echoes.
+  var reading = RateLimit(perSecond: 10_000, burst: 200_000)
   var answers = RateLimit(perSecond: 2, burst: 10)
 
   /// A turn is the time in which a peer has one of the places among those that are dealt with at once. The numbers tell one

@@ -123,6 +123,8 @@ public final class FrameConnection: @unchecked Sendable {
     let scratch = memory.scratch.bytes
     var end = 0  // of what scratch holds
     var completed: PartialFrame?
+    /// When the first of the bytes came that scratch begins with.
+    var since: Instant?
     if let partial, partial.needed > 0 {
       // The rest of the frame goes behind its beginning, what follows it to the scratch buffer.
       let room = UnsafeMutableRawBufferPointer(rebasing: partial.bytes[partial.filled..<partial.needed])
@@ -135,6 +137,7 @@ public final class FrameConnection: @unchecked Sendable {
     } else {
       // Less than a header is here; it moves to the front.
       let start = partial?.filled ?? 0
+      since = partial?.since
       if let partial {
         scratch.copyMemory(from: UnsafeRawBufferPointer(rebasing: partial.bytes[..<start]))
         memory.giveBack(partial)
@@ -142,7 +145,7 @@ public final class FrameConnection: @unchecked Sendable {
       }
       let room = UnsafeMutableRawBufferPointer(rebasing: scratch[start...])
       guard let count = try read({ () throws(Errno) in try descriptor.read(into: room) }) else {
-        keepPartial(UnsafeRawBufferPointer(rebasing: scratch[..<start]), needed: 0, memory)
+        keepPartial(UnsafeRawBufferPointer(rebasing: scratch[..<start]), needed: 0, since: since, memory)
         return
       }
       end = start + count
@@ -155,11 +158,11 @@ public final class FrameConnection: @unchecked Sendable {
       let frame = UnsafeMutableRawBufferPointer(rebasing: completed.bytes[..<completed.needed])
       try open(frame, FrameHeader(parsing: UnsafeRawBufferPointer(frame).bytes), deliver)
     }
-    try parse(UnsafeMutableRawBufferPointer(rebasing: scratch[..<end]), memory, deliver: deliver)
+    try parse(UnsafeMutableRawBufferPointer(rebasing: scratch[..<end]), since: since, memory, deliver: deliver)
   }
 
   private func parse(
-    _ bytes: UnsafeMutableRawBufferPointer, _ memory: ReceiveMemory,
+    _ bytes: UnsafeMutableRawBufferPointer, since: Instant?, _ memory: ReceiveMemory,
     deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
   ) throws(WireError) {
     var offset = 0
@@ -174,7 +177,8 @@ public final class FrameConnection: @unchecked Sendable {
         offset += header.frameSize
       case .partial(let needed):
         let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-        keepPartial(rest, needed: rest.count < FrameHeader.size ? 0 : needed, memory)
+        keepPartial(
+          rest, needed: rest.count < FrameHeader.size ? 0 : needed, since: offset == 0 ? since : nil, memory)
         return
       }
     }
@@ -202,13 +206,16 @@ public final class FrameConnection: @unchecked Sendable {
     return count
   }
 
-  private func keepPartial(_ rest: UnsafeRawBufferPointer, needed: Int, _ memory: ReceiveMemory) {
+  /// `since` is when the first of these bytes came; `nil`: only now.
+  private func keepPartial(
+    _ rest: UnsafeRawBufferPointer, needed: Int, since: Instant?, _ memory: ReceiveMemory
+  ) {
     guard rest.count > 0 else { return }
     let kept = memory.takePartial()
     kept.bytes.copyMemory(from: rest)
     kept.filled = rest.count
     kept.needed = needed
-    kept.since = lastReceived
+    kept.since = since ?? lastReceived
     partial = kept
   }
 
@@ -251,6 +258,7 @@ public final class FrameConnection: @unchecked Sendable {
     }
     if let partial, !wasAway, now.since(partial.since) >= Self.frameTime { throw .stalled(now.since(partial.since)) }
     nextCheck = keepalive.nextCheck(after: now, received: lastReceived, terms)
+    if let partial { nextCheck = min(nextCheck, partial.since.advanced(by: Self.frameTime)) }
     let isQuiet = keepalive.isQuiet(at: now, terms)
     guard isQuiet != self.isQuiet else { return }
     self.isQuiet = isQuiet
@@ -275,7 +283,7 @@ public final class FrameConnection: @unchecked Sendable {
 
   /// Data goes again.
   private func beUsed() {
-    guard isQuiet else { return }
+    guard isOpen, isQuiet else { return }
     isQuiet = false
     sending.withLock { $0.isQuiet = false }
     nextCheck = Instant(nanoseconds: 0)
@@ -295,6 +303,7 @@ public final class FrameConnection: @unchecked Sendable {
     precondition(loop.isCurrent)
     guard isOpen else { return }
     isOpen = false
+    onUse = nil
     let registration = sending.withLock { sending in
       sending.isClosed = true
       sending.queue.removeAll()

@@ -29,6 +29,7 @@ public struct DNSType: RawRepresentable, Hashable, Sendable {
 public enum DNSCode: UInt16, Sendable {
   case noError = 0
   case formatError = 1
+  case serverFailure = 2
   case noSuchName = 3
   case notImplemented = 4
   case refused = 5

@@ -30,6 +30,8 @@ public struct DNSResponse: Equatable, Sendable {
   }
 
   public static let refused = DNSResponse(.refused)
+  /// It cannot be told now; whoever asks may ask again.
+  public static let failure = DNSResponse(.serverFailure)
 
   /// What an answer by UDP may have at most where the query says nothing, and where it does.
   public static let plainSize = 512

@@ -12,8 +12,8 @@ public struct NameTable: Sendable {
 
   private var labels: [String: IPv4Address] = [:]
   private var addresses: [IPv4Address: String] = [:]
-  /// How many addresses have a label that is another's, too.
-  private var clashes = 0
+  /// Those that have a label which is another's, too.
+  private var heirs: [String: Set<IPv4Address>] = [:]
   public private(set) var own: Entry?
 
   public init() {}
@@ -23,7 +23,7 @@ public struct NameTable: Sendable {
     if let own { remove(own.address) }
     remove(address)
     let entry = Entry(label: HostLabel.label(of: deviceID), address: address)
-    if labels[entry.label] != nil { clashes += 1 }
+    if let other = labels[entry.label] { heirs[entry.label, default: []].insert(other) }
     labels[entry.label] = address
     addresses[address] = entry.label
     own = entry
@@ -36,20 +36,18 @@ public struct NameTable: Sendable {
     guard addresses.count < Self.maximumNames else { return }
     let label = HostLabel.label(of: deviceID)
     addresses[address] = label
-    if labels[label] == nil { labels[label] = address } else { clashes += 1 }
+    if labels[label] == nil { labels[label] = address } else { heirs[label, default: []].insert(address) }
   }
 
   /// Nobody is at this address any more.
   public mutating func remove(_ address: IPv4Address) {
     guard let label = addresses.removeValue(forKey: address) else { return }
-    guard labels[label] == address else {
-      clashes -= 1
-      return
+    if labels[label] == address {
+      labels[label] = heirs[label]?.popFirst()
+    } else {
+      heirs[label]?.remove(address)
     }
-    labels[label] = nil
-    guard clashes > 0, let heir = addresses.filter({ $0.value == label }).keys.min() else { return }
-    labels[label] = heir
-    clashes -= 1
+    if heirs[label]?.isEmpty == true { heirs[label] = nil }
   }
 
   public func address(of label: String) -> IPv4Address? { labels[label] }

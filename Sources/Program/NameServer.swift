@@ -1,3 +1,4 @@
+internal import Device
 internal import Names
 internal import SystemIO
 internal import SystemPackage
@@ -6,8 +7,8 @@ internal import Wire
 /// Answers questions for names by UDP and TCP at this device's virtual addresses. Only the host itself is answered: every
 /// device of the network has a server of its own. Owned by the main thread.
 final class NameServer {
-  /// Asks the relay for a device of this label; the reply says whether the zone knows it now.
-  typealias Search = (_ label: String, _ reply: @escaping (Bool) -> Void) -> Void
+  /// Asks the relay for a device of this label; if there is one, the zone knows it before the reply.
+  typealias Search = (_ label: String, _ reply: @escaping (LocateOutcome) -> Void) -> Void
 
   // Set once.
   private let events: EventLoop
@@ -89,20 +90,28 @@ final class NameServer {
     case .query(let read): query = read
     }
     let limit = limit ?? DNSResponse.datagramSize(for: query)
-    guard source.isLoopback || sources.contains(source.bytes) else {
+    guard isOwn(source) else {
       return reply(DNSResponse.refused.encoded(answering: query, limit: limit))
     }
     switch zone.answer(query) {
     case .response(let response):
       reply(response.encoded(answering: query, limit: limit))
     case .unknown(let label, let missing):
-      search(label) { [weak self] isKnown in
-        var response = missing
-        if isKnown, let self, case .response(let found) = self.zone.answer(query) { response = found }
+      search(label) { [weak self] outcome in
+        let response: DNSResponse
+        if case .peer = outcome, let self, case .response(let found) = self.zone.answer(query) {
+          response = found
+        } else {
+          // That nobody is known is no proof that there is nobody.
+          response = outcome == .nobody ? missing : .failure
+        }
         reply(response.encoded(answering: query, limit: limit))
       }
     }
   }
+
+  /// Whether a question comes from this host itself.
+  private func isOwn(_ source: SocketAddress) -> Bool { source.isLoopback || sources.contains(source.bytes) }
 
   private final class Endpoint: EventHandler {
     unowned let server: NameServer
@@ -162,6 +171,7 @@ final class NameServer {
     // One that has been there for long makes room for nobody: its time is short anyway.
     guard connections.count < Self.maximumConnections else { return }
     let source = socket.peer
+    guard isOwn(source) else { return }
     let connection = NameConnection(
       socket.takeDescriptor(), on: events,
       answer: { [unowned self] message, reply in

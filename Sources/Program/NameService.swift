@@ -126,13 +126,13 @@ public final class NameService: @unchecked Sendable {
 
   // MARK: Names that are not known here
 
-  private func search(_ label: String, _ reply: @escaping (Bool) -> Void) {
-    guard let device else { return reply(false) }
+  private func search(_ label: String, _ reply: @escaping (LocateOutcome) -> Void) {
+    guard let device else { return reply(.unclear) }
     // The reply comes back to this thread, which alone calls it.
     nonisolated(unsafe) let reply = reply
-    device.locate(label: label, within: Self.searchTime) { [daemon] peer in
+    device.locate(label: label, within: Self.searchTime) { [daemon] outcome in
       // Behind the event that tells of the peer.
-      daemon.events.post { reply(peer != nil) }
+      daemon.events.post { reply(outcome) }
     }
   }
 
@@ -144,7 +144,8 @@ public final class NameService: @unchecked Sendable {
     let domains = server.zone.domains.map { "~\($0)" }
     guard told != hosts + domains, resolver == nil else { return }
     told = hosts + domains
-    run(["dns", interface] + hosts) { [self] in run(["domain", interface] + domains) {} }
+    // What has changed meanwhile is told then.
+    run(["dns", interface] + hosts) { [self] in run(["domain", interface] + domains) { [self] in settle() } }
   }
 
   private func run(_ arguments: [String], then next: @escaping () -> Void) {

@@ -96,6 +96,8 @@ public final class PeerCommands {
       return .failed(ControlError(.notFound, "\(peer.deviceId) has just left; mnedc-peers lists those that are there"))
     case .untrusted(let why):
       return .failed(ControlError(.failed, "nothing is exchanged with \(peer.deviceId): \(why)"))
+    case .busy:
+      return .failed(ControlError(.busy, "too many pings are under way; try again"))
     case .noRelay:
       return .failed(
         ControlError(.failed, "this host has no connection to the relay now; mnedc-ctl status says why"))

@@ -76,14 +76,20 @@ public final class PeerHook {
       warn("\(program), which join.on-peer names, \(what)\(words)")
     }
     if queue.dropped > droppedBefore {
-      warn("\(program), which join.on-peer names, is too slow: \(queue.dropped - droppedBefore) events were left out")
-      droppedBefore = queue.dropped
+      let count = queue.dropped - droppedBefore
+      if warn("\(program), which join.on-peer names, is too slow: \(count) events were left out") {
+        droppedBefore = queue.dropped
+      }
     }
     next()
   }
 
-  private func warn(_ line: String) {
-    if failures.allow(at: .now()) { logger.warning("\(line)") }
+  /// True: the line is in the log.
+  @discardableResult
+  private func warn(_ line: String) -> Bool {
+    guard failures.allow(at: .now()) else { return false }
+    logger.warning("\(line)")
+    return true
   }
 
   private func environment(_ event: PeerEventReport) -> [String: String] {

@@ -34,7 +34,8 @@ final class AdmissionDesk: Sendable {
     var seen: [PublicKey: Int64] = [:]
     /// Until then nothing is noted, since the store has failed.
     var seenPause = Instant(nanoseconds: 0)
-    var complaints = RateLimit(perSecond: 0.1, burst: 1)
+    /// How often the log says each of the few things that there are to complain of.
+    var complaints: [String: RateLimit] = [:]
   }
 
   private struct Pending {
@@ -117,8 +118,10 @@ final class AdmissionDesk: Sendable {
 
   /// Tells the operator what comes of the store's failure, now and then.
   private func complain(_ what: String, _ error: StoreError) {
-    guard state.withLock({ $0.complaints.allow(at: .now()) }) else { return }
-    logger.error("\(what): \(error)")
+    let isAllowed = state.withLock {
+      $0.complaints[what, default: RateLimit(perSecond: 0.1, burst: 1)].allow(at: .now())
+    }
+    if isAllowed { logger.error("\(what): \(error)") }
   }
 
   /// On the store's thread. The lease, if there is one, has been taken from another device.

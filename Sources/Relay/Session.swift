@@ -64,7 +64,10 @@ final class Session: EventHandler, @unchecked Sendable {
     self.origin = origin
     self.loop = loop
     place = loop.bounds.connections.occupy()
-    connection.onUse = { [unowned self] in self.loop.lookSoon(self) }
+    connection.onUse = { [weak self] in
+      guard let self else { return }
+      self.loop.lookSoon(self)
+    }
     // Strangers get little memory.
     connection.payloadLimit = FrameType.handshake.maximumPayload
   }

@@ -8,17 +8,17 @@ struct Strangers<Member: AnyObject> {
 
   /// In the order in which they have come; those that are not strangers any more have gone from `members`.
   fileprivate struct Host {
-    var order: [Member] = []
+    var order: [ObjectIdentifier] = []
     var first = 0
-    var members: Set<ObjectIdentifier> = []
+    var members: [ObjectIdentifier: Member] = [:]
   }
 
   mutating func add(_ member: Member, from name: String) {
     var host = hosts.removeValue(forKey: name) ?? Host()
     let former = host.members.count
-    guard host.members.insert(ObjectIdentifier(member)).inserted else { return }
-    host.order.append(member)
-    hosts[name] = host
+    defer { hosts[name] = host }
+    guard host.members.updateValue(member, forKey: ObjectIdentifier(member)) == nil else { return }
+    host.order.append(ObjectIdentifier(member))
     count += 1
     move(name, from: former, to: former + 1)
   }
@@ -26,7 +26,7 @@ struct Strangers<Member: AnyObject> {
   mutating func remove(_ member: Member, from name: String) {
     guard var host = hosts.removeValue(forKey: name) else { return }
     let former = host.members.count
-    if host.members.remove(ObjectIdentifier(member)) != nil {
+    if host.members.removeValue(forKey: ObjectIdentifier(member)) != nil {
       count -= 1
       move(name, from: former, to: former - 1)
     }
@@ -47,13 +47,13 @@ struct Strangers<Member: AnyObject> {
 }
 
 extension Strangers.Host {
-  fileprivate var oldest: Member? { first < order.count ? order[first] : nil }
+  fileprivate var oldest: Member? { first < order.count ? members[order[first]] : nil }
 
   /// Lets go of those that have gone, so that the first in order is there, and the others take no more room than those who are.
   fileprivate mutating func dropGone() {
-    while first < order.count, !members.contains(ObjectIdentifier(order[first])) { first += 1 }
+    while first < order.count, members[order[first]] == nil { first += 1 }
     guard order.count > 2 * members.count + 16 else { return }
-    order = order[first...].filter { members.contains(ObjectIdentifier($0)) }
+    order = order[first...].filter { members[$0] != nil }
     first = 0
   }
 }

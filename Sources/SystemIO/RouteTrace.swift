@@ -22,8 +22,14 @@ public enum RouteTrace {
     var found: [Int: SocketAddress] = [:]
     // Routers farther away than whoever has not passed the datagram on are none.
     var end = limit + 1
-    while (1..<end).contains(where: { found[$0] == nil }), (try? socket.wait(for: .readable, until: deadline)) == true {
+    // Errors are told unasked; what else may come is not waited for.
+    while (1..<end).contains(where: { found[$0] == nil }), Instant.now() < deadline,
+      (try? socket.wait(for: [], until: deadline)) == true
+    {
+      _ = socket.takeSocketError()
+      // Anybody may have made up what comes.
       while let (hops, router) = takeReport(from: socket) {
+        guard (1...limit).contains(hops) else { continue }
         if let router { found[hops] = router } else { end = min(end, hops) }
       }
     }

@@ -21,10 +21,29 @@ public struct SharedFile: Sendable {
   /// more than the limit before or after the change, and `resourceTemporarilyUnavailable` if another program of this suite is
   /// about to change it.
   public func change(_ change: ([UInt8]) -> [UInt8]) throws(Errno) {
-    let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    // One after the other: it is the directory that is locked, since the file itself is replaced.
-    let lock = Descriptor(owning: try checked { open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
-    try checked { flock(lock.raw, LOCK_EX | LOCK_NB) }
+    // Where the directory may be written to, the new file is the lock, too: whoever makes it first is first.
+    do throws(Errno) {
+      let draft = try makeDraft()
+      var hasMoved = false
+      defer { if !hasMoved { unlink(draftPath) } }
+      guard let (new, status) = try changed(change) else { return }
+      do throws(Errno) {
+        try replace(by: draft, new, status)
+        hasMoved = true
+      } catch {
+        guard [EBUSY, EXDEV, EPERM].contains(error.rawValue) else { throw error }
+        // Mounted by itself, as in a container.
+        try overwrite(new)
+      }
+    } catch {
+      guard [EACCES, EPERM, EROFS].contains(error.rawValue) else { throw error }
+      // The directory is not ours to write, but the file may be.
+      if let (new, _) = try changed(change) { try overwrite(new) }
+    }
+  }
+
+  /// What is to be in the file, and what kind of file it is; `nil` if nothing changes.
+  private func changed(_ change: ([UInt8]) -> [UInt8]) throws(Errno) -> (content: [UInt8], status: stat)? {
     let file = Descriptor(
       owning: try checked { open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY) })
     var status = stat()
@@ -34,32 +53,40 @@ public struct SharedFile: Sendable {
     let old = try file.readToEnd(limit: limit + 1)
     guard old.count <= limit else { throw .fileTooLarge }
     let new = change(old)
-    guard new != old else { return }
+    guard new != old else { return nil }
     guard new.count <= limit else { throw .fileTooLarge }
-    do throws(Errno) {
-      try replace(new, status)
-    } catch {
-      guard [EBUSY, EXDEV, EACCES, EPERM, EROFS].contains(error.rawValue) else { throw error }
-      // Mounted by itself, as in a container, or in a directory that is not ours to write.
-      try overwrite(new)
-    }
+    return (new, status)
   }
 
-  private func replace(_ content: [UInt8], _ status: stat) throws(Errno) {
-    let draft = path + ".mnedc-draft"
-    unlink(draft)
-    let file = Descriptor(
-      owning: try checked { open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) })
-    do throws(Errno) {
-      try Self.write(content, to: file)
-      if fchown(file.raw, status.st_uid, status.st_gid) < 0, status.st_uid != geteuid() { throw Errno(rawValue: errno) }
-      try checked { fchmod(file.raw, status.st_mode & 0o7777) }
-      try checked { fsync(file.raw) }
-      try checked { Glibc.rename(draft, path) }
-    } catch {
-      unlink(draft)
-      throw error
+  private var draftPath: String { path + ".mnedc-draft" }
+
+  /// A draft that is older than this, in seconds, was left by a program that has ended too soon.
+  private static let draftAge = 10
+
+  private func makeDraft() throws(Errno) -> Descriptor {
+    func make() throws(Errno) -> Descriptor {
+      Descriptor(
+        owning: try checked { open(draftPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600) })
     }
+    do throws(Errno) {
+      return try make()
+    } catch {
+      guard error == .fileExists else { throw error }
+    }
+    var status = stat()
+    if lstat(draftPath, &status) == 0, abs(Int(UnixTime.now()) - status.st_mtim.tv_sec) < Self.draftAge {
+      throw .resourceTemporarilyUnavailable
+    }
+    unlink(draftPath)
+    return try make()
+  }
+
+  private func replace(by draft: borrowing Descriptor, _ content: [UInt8], _ status: stat) throws(Errno) {
+    try Self.write(content, to: draft)
+    if fchown(draft.raw, status.st_uid, status.st_gid) < 0, status.st_uid != geteuid() { throw Errno(rawValue: errno) }
+    try checked { fchmod(draft.raw, status.st_mode & 0o7777) }
+    try checked { fsync(draft.raw) }
+    try checked { Glibc.rename(draftPath, path) }
   }
 
   private func overwrite(_ content: [UInt8]) throws(Errno) {

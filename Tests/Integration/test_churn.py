@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 from lab import PORT, RELAY, until
@@ -113,6 +114,8 @@ def test_reconnects_leave_nothing_behind_at_the_devices(flat):
     joins = 1
     all_in()
     reconnect(2)
+    # By then, the search for the routers before each device is over, which has a socket of its own.
+    time.sleep(3)
     before = {node: (descriptors(program), memory(program)) for node, program in devices.items()}
     reconnect(6)
     for node, program in devices.items():
