@@ -43,7 +43,7 @@ def handler(options):
         timeout = 10
 
         def do_GET(self):
-            if self.path != PATH:
+            if self.path.partition("?")[0] != PATH:
                 return self.send_error(404)
             try:
                 body = json.dumps(information(options)).encode()

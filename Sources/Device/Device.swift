@@ -65,6 +65,7 @@ public final class Device: @unchecked Sendable {
   private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
   private var searches = LabelSearches()
+  private var returning = ReturningPeers()
 
   // Owned by whoever starts and stops.
   private var thread: SystemThread?
@@ -198,6 +199,17 @@ public final class Device: @unchecked Sendable {
     events.post { [self] in exchange.fetch(addresses, within: limit) { [unowned self] in reply(currentStatus) } }
   }
 
+  /// Those that are there, and those that may be about to be again, by address.
+  private var peers: [PeerStatus] {
+    let present = pump?.peers.peers ?? [:]
+    let absent = returning.peers.values.filter { present[$0.address] == nil }.map { peer in
+      var status = exchange.status(of: peer)
+      status.isReturning = true
+      return status
+    }
+    return (present.values.map { exchange.status(of: $0) } + absent).sorted { $0.peer.address < $1.peer.address }
+  }
+
   private var currentStatus: DeviceStatus {
     let connection = uplink.connection
     var counters = pump?.counters ?? DeviceCounters()
@@ -209,9 +221,7 @@ public final class Device: @unchecked Sendable {
       relayAddress: membership?.relayAddress, progress: uplink.progress, server: uplink.server,
       roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
       orchestration: exchange.own,
-      peers: (pump?.peers.peers.values.map { exchange.status(of: $0) } ?? []).sorted {
-        $0.peer.address < $1.peer.address
-      },
+      peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
       counters: counters, received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
@@ -319,12 +329,14 @@ extension Device: UplinkDelegate {
   func uplinkReceived(_ message: ControlMessage) {
     switch message {
     case .peers(let update):
+      let wasComplete = pump?.knowsWhoIsThere ?? false
       var news: [PeerEvent] = []
       if pump?.update(update, onEvent: { news.append($0) }) == .missedSome {
         uplink.connection?.send(control: ControlMessage.sync.frame())
       }
-      if !news.isEmpty { onEvent(.peers(news)) }
-      exchange.update(news, isComplete: pump?.knowsWhoIsThere ?? false)
+      let isReturn = !wasComplete && pump?.knowsWhoIsThere == true
+      tell(returning.filter(news, isReturn: isReturn))
+      if isReturn, !returning.peers.isEmpty { waitForReturn(joins) }
       for peer in searches.isEmpty ? [] : update.joined {
         if let known = pump?.peers.peers[peer.address] { searches.find(known) }
       }
@@ -338,6 +350,19 @@ extension Device: UplinkDelegate {
       }
     default:
       break  // Nothing else is for a device that is in; what a newer relay may add does no harm.
+    }
+  }
+
+  private func tell(_ news: [PeerEvent]) {
+    if !news.isEmpty { onEvent(.peers(news)) }
+    exchange.update(news, isComplete: pump?.knowsWhoIsThere ?? false)
+  }
+
+  private func waitForReturn(_ join: Int) {
+    events.schedule(after: UnlocatedPackets.returnTime) { [weak self] in
+      // If the relay was lost again meanwhile, they have more time.
+      guard let self, self.joins == join, self.uplink.connection != nil else { return }
+      self.tell(self.returning.giveUp())
     }
   }
 

@@ -50,6 +50,8 @@ public struct PeerStatus: Sendable {
   public var lastProof: Instant?
   /// Whether the last echo was not answered in time.
   public var isSilent = false
+  /// Whether it was there when the relay was lost, and is not back yet.
+  public var isReturning = false
   /// Why nothing is exchanged with the peer, if that is so.
   public var objection: String?
   /// What the peer has told of itself; `nil` while that is not known here.

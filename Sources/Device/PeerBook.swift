@@ -1,3 +1,4 @@
+internal import SystemIO
 internal import Wire
 
 /// What is known of the peers that are listed: a record each, and of at most so many their orchestration information. Owned by
@@ -6,6 +7,9 @@ struct PeerBook {
   private(set) var records: [IPv4Address: PeerRecord] = [:]
   /// Those whose information is known.
   private var known: Set<IPv4Address> = []
+  /// What those had told that have left just now.
+  private var parted: [IPv4Address: (peer: Peer, orchestration: Orchestration, until: Instant)] = [:]
+  private static let partedTime = Duration.seconds(60)
   private var uses: UInt64 = 0
   /// Of how many peers the information is kept.
   var limit: Int {
@@ -18,19 +22,34 @@ struct PeerBook {
 
   subscript(_ address: IPv4Address) -> PeerRecord? { records[address] }
 
-  /// The record of a listed peer, made if there is none.
+  /// The record of a listed peer, made if there is none. One that is back has what it had told before.
   mutating func record(of peer: Peer) -> PeerRecord {
     if let record = records[peer.address], record.peer == peer { return record }
     let record = PeerRecord(peer)
     known.remove(peer.address)
     records[peer.address] = record
+    if let former = parted.removeValue(forKey: peer.address), former.peer == peer,
+      Instant.now() < former.until
+    {
+      touch(record)
+      record.orchestration = former.orchestration
+      known.insert(peer.address)
+      shrink()
+    }
     return record
   }
 
-  /// The peer is not listed any more. Returns what there was of it.
+  /// The peer is not listed any more. Returns what there was of it; what it had told is kept for a while, for its return.
   mutating func remove(_ peer: Peer) -> PeerRecord? {
     guard let record = records[peer.address], record.peer == peer else { return nil }
     known.remove(peer.address)
+    if let orchestration = record.orchestration {
+      let now = Instant.now()
+      if parted.count >= max(limit, 1) { parted = parted.filter { now < $0.value.until } }
+      if parted.count < max(limit, 1) {
+        parted[peer.address] = (peer, orchestration, now.advanced(by: Self.partedTime))
+      }
+    }
     return records.removeValue(forKey: peer.address)
   }
 

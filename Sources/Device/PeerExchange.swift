@@ -114,6 +114,14 @@ final class PeerExchange {
   /// The relay has said who is there.
   func update(_ news: [PeerEvent], isComplete: Bool) {
     for case .left(let peer) in news { remove(peer) }
+    for case .joined(let peer) in news {
+      // Who is back has what it had told before; whether that still holds, it is asked.
+      let record = book.record(of: peer)
+      guard let information = record.orchestration else { continue }
+      record.mustAsk = true
+      onEvent(.changed(peer, information))
+      enqueue(record)
+    }
     guard isComplete else { return }
     if isPaused {
       isPaused = false

@@ -22,7 +22,7 @@ public func run<Command: ParsableCommand>(_ type: Command.Type) -> Never {
       }
       end(.success)
     }
-    let what = Command.message(for: error).split(separator: "\n").joined(separator: " ")
+    let what = Command.message(for: error).split(separator: "\n").joined(separator: " ").visible
     fail(Command._commandName, Failure(.usage, "\(what); see \(Command._commandName) --help"))
   }
 }
@@ -35,4 +35,18 @@ func fail(_ program: String, _ failure: Failure) -> Never {
 
 func end(_ status: ExitStatus) -> Never {
   endProcess(status.rawValue)
+}
+
+extension String {
+  /// With a question mark for what would change how the rest is shown: an argument may be anything.
+  fileprivate var visible: String {
+    String(
+      String.UnicodeScalarView(
+        unicodeScalars.map { scalar in
+          switch scalar.properties.generalCategory {
+          case .control, .format, .lineSeparator, .paragraphSeparator: "?"
+          default: scalar
+          }
+        }))
+  }
 }

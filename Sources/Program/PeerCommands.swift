@@ -60,18 +60,36 @@ public final class PeerCommands {
 
   // MARK: Steps
 
-  /// Gives `body` the peer with that ID, label or address, or says that there is none.
+  /// Gives `body` the peer with that ID, name or address, or says that there is none. In a large network, the relay is asked.
   private func find(_ name: String, _ answer: @escaping Answer, _ body: @escaping (PeersReport.Peer) -> Void) {
-    look { report in
+    let suffix = ".\(HostLabel.domain)"
+    let name = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
+    look { [self] report in
       if let peer = report.peers.first(where: { $0.is(name) }) { return body(peer) }
-      let rest =
-        report.complete
-        ? "mnedc-peers lists those that there are"
-        : "in this large network only those that this host deals with are known here; try its address, or ask on the relay"
-      let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
-      let what = isHost ? "\(name) is this host itself" : "no peer has this ID, name or address"
-      answer(.failed(ControlError(.notFound, "\(what); \(rest)")))
+      guard !report.complete, let device, DeviceID.isValid(name) else { return Self.notFound(name, report, answer) }
+      let goOn = LoopBound {
+        self.look { report in
+          if let peer = report.peers.first(where: { $0.is(name) }) { return body(peer) }
+          Self.notFound(name, report, answer)
+        }
+      }
+      device.locate(label: HostLabel.label(of: name), within: Self.searchTime) { [events] _ in
+        events.post { goOn.value() }
+      }
     }
+  }
+
+  /// How long the relay has to say who has a name.
+  private static let searchTime = Duration.seconds(2)
+
+  private static func notFound(_ name: String, _ report: PeersReport, _ answer: Answer) {
+    let rest =
+      report.complete
+      ? "mnedc-peers lists those that there are"
+      : "in this large network only those that this host deals with are listed here; the relay lists all"
+    let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
+    let what = isHost ? "\(name) is this host itself" : "no peer has this ID, name or address"
+    answer(.failed(ControlError(.notFound, "\(what); \(rest)")))
   }
 
   /// Asks these peers, and goes on when they have answered or the time is over.

@@ -103,7 +103,7 @@ public final class PeerHook {
       "MNEDC_PEER_ADDRESS": peer.address,
       "MNEDC_PEER_ADDRESS6": peer.address6 ?? "",
       "MNEDC_PEER_PLATFORM": peer.platform ?? "",
-      "MNEDC_PEER_SERVICES": (peer.services ?? []).map(\.name).joined(separator: ","),
+      "MNEDC_PEER_SERVICES": (peer.services ?? []).filter { $0.health == .up }.map(\.name).joined(separator: ","),
       "MNEDC_PEER_JSON": String(decoding: JSON.line(peer).dropLast(), as: UTF8.self),
     ]
   }

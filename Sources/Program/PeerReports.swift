@@ -42,7 +42,7 @@ extension PeersReport.Peer {
   }
 
   private static func state(_ status: PeerStatus, isJoined: Bool) -> PeersReport.State {
-    if !isJoined { return .unknown }
+    if !isJoined || status.isReturning { return .unknown }
     if status.objection != nil { return .untrusted }
     return status.isSilent ? .silent : .online
   }

@@ -1,5 +1,7 @@
 """Devices under three levels of NAT know of each other what is true: who is there, what each offers, and where each sits."""
 
+import json
+
 from lab import PORT, RELAY, until
 
 NAMES = ("top", "mid", "deep")
@@ -81,3 +83,31 @@ def test_what_each_device_sees_is_the_truth(nat):
     nat.start_device("mid", "--state", nat["top"].state_path, "--config", configs["top"], device_id="top")
     truth.devices["top"] = crashed | {"outer": outer["mid"]}
     truth.holds("both are in each other's network", seats={"mid": "top", "top": "mid"})
+
+
+def test_a_relay_that_is_started_anew_moves_nobody(flat):
+    """Programs that listen hear that the relay was away, and of nobody who has left; what all offer is known all the time."""
+    lab = flat(3)
+    relay = lab.start_all()["relay"]
+    d1 = lab["d1"]
+
+    def offers():
+        return {name for name, peer in d1.peers().items() if "platform" in peer}
+
+    until(lambda: {"d2", "d3"} <= offers(), "d1 knows what the others offer")
+    listener = d1.start_mnedc("mnedc-peers", "--watch", "--json")
+    until(lambda: listener.output, "the listener has begun")
+    relay.kill()
+    until(lambda: not d1.status()["device"]["state"] == "joined", "d1 has lost the relay")
+    assert {"d2", "d3"} <= offers()
+    lab.start_relay()
+
+    def told():
+        return [json.loads(line) for line in listener.output.splitlines()[1:]]
+
+    until(lambda: any(each["event"] == "uplink-back" for each in told()), "the relay is back", 30)
+    for node in lab.devices:
+        until(lambda node=node: len(node.peers()) == 3 and all(
+            each["state"] == "online" for each in node.peers().values()), f"{node.name} has all of them again", 30)  # fmt: skip
+        assert {"d2", "d3"} <= offers()
+    assert not [each for each in told() if each["event"] in ("left", "joined") and each["peer"]["device_id"] in ("d2", "d3")]

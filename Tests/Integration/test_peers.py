@@ -310,3 +310,27 @@ def test_the_example_of_placing_a_task_says_what_is_missing(flat):
         env={**os.environ, "MNEDC_PEERS": f"{lab.program('mnedc-peers')} --socket {lab['d1'].socket_path}"},
     )  # fmt: skip
     assert done.returncode != 0 and "no device" in done.stderr
+
+
+def test_a_peer_goes_by_its_host_name_also_where_the_relay_has_to_be_asked(flat):
+    """As its names do."""
+    lab = flat(2)
+    config = lab.directory / "relay.yaml"
+    config.write_text("relay: {peer-list: 1}\n")
+    lab.start_relay("--config", config)
+    d1, d2 = lab.devices
+    lab.start_device(d1), lab.start_device(d2, device_id="Kitchen.Hub")
+    until(lambda: not json.loads(d1.mnedc("mnedc-peers", "--json").stdout)["complete"], "d1 is not told of all", 30)
+    shown = d1.mnedc("mnedc-peers", "show", "kitchen-hub").stdout
+    assert "Kitchen.Hub" in shown and "platform" in shown
+    answer = d1.mnedc("mnedc-peers", "ping", "kitchen-hub.mnedc", "-n", 1).stdout
+    assert f"answer from Kitchen.Hub ({d2.virtual_address()})" in answer
+    missing = d1.mnedc("mnedc-peers", "show", "nobody", check=False)
+    assert missing.returncode == 69 and "no peer has this ID" in missing.stderr
+
+
+def test_what_a_terminal_would_obey_is_not_repeated_raw(flat):
+    """An argument may be a stranger's words."""
+    lab = flat(1)
+    done = lab["d1"].mnedc("mnedc-peers", "--state", "a\x1b[31m\u202eb", check=False)
+    assert done.returncode == 64 and "\x1b" not in done.stderr and "\u202e" not in done.stderr
