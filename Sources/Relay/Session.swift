@@ -64,10 +64,8 @@ final class Session: EventHandler, @unchecked Sendable {
     self.origin = origin
     self.loop = loop
     place = loop.bounds.connections.occupy()
-    connection.onUse = { [weak self] in
-      guard let self else { return }
-      self.loop.lookSoon(self)
-    }
+    // Until it is closed, which this session sees to. (A weak reference would make every retain of a session slower.)
+    connection.onUse = { [unowned self] in self.loop.lookSoon(self) }
     // Strangers get little memory.
     connection.payloadLimit = FrameType.handshake.maximumPayload
   }
