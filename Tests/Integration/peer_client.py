@@ -5,6 +5,7 @@ whoever has that page can do. While it waits for something it answers pings and 
 peers; on its own it does nothing. What does not open is an exception here: nobody attacks the attacker.
 """
 
+import contextlib
 import base64
 import hashlib
 import json
@@ -249,7 +250,9 @@ class Client:
         if received is None:
             return None
         if received.kind == PING:
-            self.send(PONG, received.payload)
+            # The relay may have closed the connection behind its last word, which is still to be read.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.send(PONG, received.payload)
         elif received.kind == PONG:
             self.pongs.append(received.payload)
         elif received.kind == CONTROL:
