@@ -5,8 +5,8 @@ whoever has that page can do. While it waits for something it answers pings and 
 peers; on its own it does nothing. What does not open is an exception here: nobody attacks the attacker.
 """
 
-import contextlib
 import base64
+import contextlib
 import hashlib
 import json
 import secrets
