@@ -24,11 +24,10 @@ static int become_standard(int fd, int standard) {
 }
 
 static void become(
-  const char *path, char *const arguments[], char *const environment[], int input, int output) {
+  const char *path, char *const arguments[], char *const environment[], int output) {
   if (setsid() < 0 || chdir("/") < 0) return;
-  if (input >= 0 && (input = fcntl(input, F_DUPFD, 3)) < 0) return;
   if (output >= 0 && (output = fcntl(output, F_DUPFD, 3)) < 0) return;
-  if (become_standard(input, 0) < 0 || become_standard(output, 1) < 0 || dup2(1, 2) < 0) return;
+  if (become_standard(-1, 0) < 0 || become_standard(output, 1) < 0 || dup2(1, 2) < 0) return;
   if (close_range(3, ~0U, 0) < 0) return;
 
   // Whoever may not change the bounding set gains nothing by it either: without new privileges, root keeps at most what it has.
@@ -47,7 +46,7 @@ static void become(
 }
 
 pid_t clinux_spawn(
-  const char *path, char *const arguments[], char *const environment[], int input, int output) {
+  const char *path, char *const arguments[], char *const environment[], int output) {
   // No handler of the parent's may run in the child, which has its memory.
   sigset_t all, former;
   sigfillset(&all);
@@ -55,7 +54,7 @@ pid_t clinux_spawn(
   volatile int error = 0;
   pid_t process = vfork();
   if (process == 0) {
-    become(path, arguments, environment, input, output);
+    become(path, arguments, environment, output);
     error = errno;
     _exit(127);
   }
@@ -71,11 +70,6 @@ pid_t clinux_spawn(
 
 int clinux_process_descriptor(pid_t process) {
   int fd = (int)syscall(SYS_pidfd_open, process, 0);
-  return fd < 0 ? -errno : fd;
-}
-
-int clinux_memory_file(const char *name) {
-  int fd = memfd_create(name, MFD_CLOEXEC);
   return fd < 0 ? -errno : fd;
 }
 

@@ -5,7 +5,7 @@ public import SystemPackage
 /// Another program that runs for a while, for this one.
 ///
 /// It runs as the user of this process, in the directory / and in a session of its own, with no capability and no way to get
-/// one, with standard input, output and errors as said and no other descriptor, and with every signal at its default. When
+/// one, without input, with its output as said and no other descriptor, and with every signal at its default. When
 /// it has ended, or its time is over, everything that is left in its process group is killed.
 public final class ChildProcess: EventHandler {
   /// What to run.
@@ -16,8 +16,6 @@ public final class ChildProcess: EventHandler {
     public var arguments: [String]
     /// The whole of it.
     public var environment: [String: String]
-    /// What it reads from standard input; then comes the end.
-    public var input: [UInt8]
     /// How many bytes of standard output and errors, together, are kept; what comes behind them is thrown away. With zero,
     /// both are /dev/null.
     public var outputLimit: Int
@@ -25,13 +23,12 @@ public final class ChildProcess: EventHandler {
     public var timeout: Duration
 
     public init(
-      _ program: String, _ arguments: [String] = [], environment: [String: String] = [:], input: [UInt8] = [],
-      outputLimit: Int = 0, timeout: Duration
+      _ program: String, _ arguments: [String] = [], environment: [String: String] = [:], outputLimit: Int = 0,
+      timeout: Duration
     ) {
       self.program = program
       self.arguments = arguments
       self.environment = environment
-      self.input = input
       self.outputLimit = outputLimit
       self.timeout = timeout
     }
@@ -87,7 +84,6 @@ public final class ChildProcess: EventHandler {
     self.events = events
     outputLimit = command.outputLimit
     let path = try Self.path(of: command)
-    let input = command.input.isEmpty ? nil : try Self.memoryFile(command.input)
     var writer: Descriptor?
     if command.outputLimit > 0 {
       var ends: [CInt] = [-1, -1]
@@ -97,8 +93,7 @@ public final class ChildProcess: EventHandler {
     } else {
       output = nil
     }
-    process = try Self.spawn(
-      path, command, input: Self.number(input), output: Self.number(writer))
+    process = try Self.spawn(path, command, output: Self.number(writer))
     _ = consume writer
     let descriptor = clinux_process_descriptor(process)
     guard descriptor >= 0 else {
@@ -199,19 +194,6 @@ public final class ChildProcess: EventHandler {
     throw problem
   }
 
-  private static func memoryFile(_ bytes: [UInt8]) throws(Errno) -> Descriptor {
-    let file = Descriptor(owning: try shim(clinux_memory_file("input")))
-    var written = 0
-    while written < bytes.count {
-      let result = bytes.withUnsafeBytes { bytes in
-        Result { () throws(Errno) in try file.write(UnsafeRawBufferPointer(rebasing: bytes[written...])) ?? 0 }
-      }
-      written += try result.get()
-    }
-    lseek(file.raw, 0, SEEK_SET)
-    return file
-  }
-
   private static func number(_ descriptor: borrowing Descriptor?) -> CInt {
     switch descriptor {
     case .some(let descriptor): descriptor.raw
@@ -219,9 +201,7 @@ public final class ChildProcess: EventHandler {
     }
   }
 
-  private static func spawn(
-    _ path: String, _ command: Command, input: CInt, output: CInt
-  ) throws(Errno) -> pid_t {
+  private static func spawn(_ path: String, _ command: Command, output: CInt) throws(Errno) -> pid_t {
     let arguments = [command.program] + command.arguments
     let environment = command.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     guard !(arguments + environment).contains(where: { $0.utf8.contains(0) }) else { throw .invalidArgument }
@@ -229,7 +209,7 @@ public final class ChildProcess: EventHandler {
     for text in arguments { first.append(strdup(text)) }
     for text in environment { second.append(strdup(text)) }
     defer { for text in first + second { free(text) } }
-    let process = clinux_spawn(path, first + [nil], second + [nil], input, output)
+    let process = clinux_spawn(path, first + [nil], second + [nil], output)
     guard process > 0 else { throw Errno(rawValue: -process) }
     return process
   }

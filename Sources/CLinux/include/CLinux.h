@@ -93,17 +93,14 @@ int clinux_bounding_set_size(void);
 /// PR_SET_NO_NEW_PRIVS).
 int clinux_gain_no_privileges(void);
 
-/// Starts the program at `path` in a session of its own, in the directory /, with `input` and `output` (also for errors) as
-/// its standard descriptors, /dev/null where they are negative, and no other descriptor; no capability and no way to one;
+/// Starts the program at `path` in a session of its own, in the directory /, with /dev/null as standard input, `output` as standard
+/// output and for errors, or /dev/null if that is negative, and no other descriptor; no capability and no way to one;
 /// every signal at its default and unblocked. Gives its number, or -errno of whatever failed, the program's start included.
 /// The calling thread rests until it is started.
-pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int input, int output);
+pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output);
 
 /// A descriptor that becomes readable as the process ends, closed on exec (pidfd_open).
 int clinux_process_descriptor(pid_t process);
-
-/// An anonymous file in memory, closed on exec (memfd_create).
-int clinux_memory_file(const char *name);
 
 /// Two ends of a pipe, closed on exec, of which the first, to read from, does not block (pipe2).
 int clinux_pipe(int ends[2]);
