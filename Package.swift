@@ -46,7 +46,7 @@ let package = Package(
         "Config", "Control", "Device", "Identity", "Link", "Names", "Noise", "SystemIO", "Tun", "Wire",
         .argumentParser, .logging, .systemPackage,
       ]),
-    .target(name: "Listing", dependencies: ["Control", "Program"]),
+    .target(name: "Listing", dependencies: ["Control", "Program", "Wire"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [

@@ -1,3 +1,5 @@
+internal import Wire
+
 extension String {
   /// In double quotes as YAML writes it, on one line, with nothing in it that a terminal would act upon.
   var quoted: String {
@@ -24,15 +26,5 @@ extension String {
     let limit = 60
     guard unicodeScalars.count > limit else { return quoted }
     return String(String.UnicodeScalarView(unicodeScalars.prefix(limit))).quoted + "…"
-  }
-}
-
-extension Unicode.Scalar {
-  /// It takes part in the text a person reads, and does not steer the display.
-  var isVisible: Bool {
-    switch properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: false
-    default: true
-    }
   }
 }

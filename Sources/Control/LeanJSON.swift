@@ -116,7 +116,7 @@ extension PeersReport.Peer: LeanJSON {
       case "revision": peer.revision = try json.whole()
       case "round_trip_ms": peer.roundTripMs = try json.number()
       case "services":
-        peer.services = try json.array { json throws(JSONReader.Malformed) in try PeersReport.Service(reading: &json) }
+        peer.services = try json.array { json throws(JSONReader.Malformed) in try ServiceReport(reading: &json) }
       case "state": state = PeersReport.State(rawValue: try json.string())
       default: try json.skip()
       }
@@ -127,7 +127,7 @@ extension PeersReport.Peer: LeanJSON {
   }
 }
 
-extension PeersReport.Service {
+extension ServiceReport {
   fileprivate func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("health") { $0.write(health.rawValue) }
@@ -139,11 +139,11 @@ extension PeersReport.Service {
   }
 
   fileprivate init(reading json: inout JSONReader) throws(JSONReader.Malformed) {
-    var (name, health) = (String?.none, PeersReport.Health?.none)
-    var service = PeersReport.Service(name: "")
+    var (name, health) = (String?.none, ServiceReport.Health?.none)
+    var service = ServiceReport(name: "")
     try json.object { key, json throws(JSONReader.Malformed) in
       switch key {
-      case "health": health = PeersReport.Health(rawValue: try json.string())
+      case "health": health = ServiceReport.Health(rawValue: try json.string())
       case "name": name = try json.string()
       case "port": service.port = try json.whole()
       case "protocol": service.protocol = try json.string()

@@ -1,22 +1,5 @@
 /// The answer to `announce`: what the device tells its peers of itself now.
 public struct OrchestrationReport: Codable, Sendable, Equatable {
-  public struct Service: Codable, Sendable, Equatable {
-    public var name: String
-    public var version: String?
-    public var port: Int?
-    public var `protocol`: String?
-    /// `up`, `degraded` or `down`.
-    public var health: String
-
-    public init(name: String, version: String?, port: Int?, protocol: String?, health: String) {
-      self.name = name
-      self.version = version
-      self.port = port
-      self.protocol = `protocol`
-      self.health = health
-    }
-  }
-
   public var version = 1
   /// Rises with every change.
   public var revision: Int
@@ -24,13 +7,14 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
   public var hostName: String?
   public var platform: String
   public var executionType: String?
-  public var services: [Service]
+  public var services: [ServiceReport]
   public var labels: [String: String]
   public var load: Double?
   public var place: PlaceReport?
 
   public init(
-    revision: Int, deviceId: String, hostName: String?, platform: String, executionType: String?, services: [Service],
+    revision: Int, deviceId: String, hostName: String?, platform: String, executionType: String?,
+    services: [ServiceReport],
     labels: [String: String], load: Double?, place: PlaceReport?
   ) {
     self.revision = revision

@@ -11,29 +11,6 @@ public struct PeersReport: Codable, Sendable, Equatable {
     case unknown
   }
 
-  public enum Health: String, CaseIterable, Codable, Sendable {
-    case up, degraded, down
-  }
-
-  /// Something that a peer offers.
-  public struct Service: Codable, Sendable, Equatable {
-    public var name: String
-    public var version: String?
-    public var port: Int?
-    public var `protocol`: String?
-    public var health: Health
-
-    public init(
-      name: String, version: String? = nil, port: Int? = nil, protocol: String? = nil, health: Health = .up
-    ) {
-      self.name = name
-      self.version = version
-      self.port = port
-      self.protocol = `protocol`
-      self.health = health
-    }
-  }
-
   public struct Peer: Codable, Sendable, Equatable {
     public var address: String
     public var address6: String?
@@ -54,7 +31,7 @@ public struct PeersReport: Codable, Sendable, Equatable {
     public var hostName: String?
     public var platform: String?
     public var executionType: String?
-    public var services: [Service]?
+    public var services: [ServiceReport]?
     public var labels: [String: String]?
     public var load: Double?
     public var place: PlaceReport?

@@ -29,7 +29,7 @@ extension PeersReport.Peer {
     return Self.text(rows)
   }
 
-  private static func text(_ service: PeersReport.Service) -> String {
+  private static func text(_ service: ServiceReport) -> String {
     var words = [service.name]
     if let version = service.version { words.append(version) }
     if service.port != nil || service.protocol != nil {

@@ -70,7 +70,7 @@ public struct PeerList: Sendable {
   }
 
   /// Their names, and how they are unless they are up.
-  static func text(_ services: [PeersReport.Service]) -> String {
+  static func text(_ services: [ServiceReport]) -> String {
     services.map { $0.health == .up ? $0.name : "\($0.name)(\($0.health.rawValue))" }.joined(separator: ",")
   }
 

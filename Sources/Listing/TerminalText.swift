@@ -1,10 +1,12 @@
 // What others have said, made fit for a terminal. Devices check what they are told, so this is the second line.
 
+internal import Wire
+
 extension String {
   /// With `?` for everything that is not seen, or changes how the rest is shown.
   var harmless: String {
     if utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return self }
-    return String(String.UnicodeScalarView(unicodeScalars.map { $0.isSeen ? $0 : "?" }))
+    return replacing(unless: \.isVisible, with: "?")
   }
 
   /// How many columns it takes on a terminal.
@@ -27,13 +29,6 @@ extension String {
 }
 
 extension Unicode.Scalar {
-  fileprivate var isSeen: Bool {
-    switch properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: false
-    default: true
-    }
-  }
-
   /// By the main ranges of Unicode's East Asian width, and none for what stands on the letter before.
   fileprivate var columns: Int {
     switch properties.generalCategory {

@@ -1,5 +1,6 @@
 public import ArgumentParser
 internal import SystemIO
+internal import Wire
 
 /// Runs a program: parses the command line, runs the command, and turns whatever goes wrong into one line on standard error
 /// and an exit status.
@@ -22,7 +23,9 @@ public func run<Command: ParsableCommand>(_ type: Command.Type) -> Never {
       }
       end(.success)
     }
-    let what = Command.message(for: error).split(separator: "\n").joined(separator: " ").visible
+    // An argument, which the message may repeat, may be anything.
+    let what = Command.message(for: error).split(separator: "\n").joined(separator: " ")
+      .replacing(unless: \.isHarmless, with: "?")
     fail(Command._commandName, Failure(.usage, "\(what); see \(Command._commandName) --help"))
   }
 }
@@ -35,18 +38,4 @@ func fail(_ program: String, _ failure: Failure) -> Never {
 
 func end(_ status: ExitStatus) -> Never {
   endProcess(status.rawValue)
-}
-
-extension String {
-  /// With a question mark for what would change how the rest is shown: an argument may be anything.
-  fileprivate var visible: String {
-    String(
-      String.UnicodeScalarView(
-        unicodeScalars.map { scalar in
-          switch scalar.properties.generalCategory {
-          case .control, .format, .lineSeparator, .paragraphSeparator: "?"
-          default: scalar
-          }
-        }))
-  }
 }

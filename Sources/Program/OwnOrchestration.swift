@@ -210,11 +210,7 @@ extension OrchestrationReport {
     self.init(
       revision: information.revision, deviceId: information.deviceID, hostName: information.hostName,
       platform: information.platform, executionType: information.executionType,
-      services: information.services.map { service in
-        Service(
-          name: service.name, version: service.version, port: service.port, protocol: service.protocol,
-          health: service.health.rawValue)
-      },
+      services: information.services.map { ServiceReport($0) },
       labels: information.labels, load: information.load, place: information.place.map { PlaceReport($0) })
   }
 }

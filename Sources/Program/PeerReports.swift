@@ -67,18 +67,22 @@ extension PeersReport.Peer {
     hostName = information.hostName
     platform = information.platform
     executionType = information.executionType
-    services = information.services.map { service in
-      PeersReport.Service(
-        name: service.name, version: service.version, port: service.port, protocol: service.protocol,
-        health: PeersReport.Health(service.health))
-    }
+    services = information.services.map { ServiceReport($0) }
     labels = information.labels
     load = information.load
     place = information.place.map { PlaceReport($0) }
   }
 }
 
-extension PeersReport.Health {
+extension ServiceReport {
+  init(_ service: Orchestration.Service) {
+    self.init(
+      name: service.name, version: service.version, port: service.port, protocol: service.protocol,
+      health: Health(service.health))
+  }
+}
+
+extension ServiceReport.Health {
   fileprivate init(_ health: Orchestration.Health) {
     self =
       switch health {

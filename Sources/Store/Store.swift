@@ -86,9 +86,9 @@ public final class Store: Sendable {
   public func performAndWait<Value: Sendable>(
     _ operation: @escaping @Sendable (borrowing Transaction) throws(StoreError) -> Value
   ) throws(StoreError) -> Value {
-    let outcome: Outcome<Value>
+    let outcome: PendingValue<Result<Value, StoreError>>
     do {
-      outcome = try Outcome()
+      outcome = try PendingValue()
     } catch {
       throw .failed("the store", detail: "there is nothing to wait with: \(error)")
     }
@@ -109,28 +109,6 @@ public final class Store: Sendable {
 
   /// From any thread.
   public var statistics: StoreStatistics { queue.statistics }
-}
-
-/// What an operation comes to, for a thread that waits for it.
-private final class Outcome<Value: Sendable>: Sendable {
-  private let result = Mutex<Result<Value, StoreError>?>(nil)
-  private let isThere: WakeUp
-
-  init() throws(Errno) {
-    isThere = try WakeUp()
-  }
-
-  @Sendable func put(_ result: Result<Value, StoreError>) {
-    self.result.withLock { $0 = result }
-    isThere.raise()
-  }
-
-  func wait() -> Result<Value, StoreError> {
-    while true {
-      if let result = result.withLock({ $0 }) { return result }
-      _ = isThere.wait(until: Instant.now().advanced(by: .seconds(3600)))
-    }
-  }
 }
 
 /// What a store has done since it was opened.

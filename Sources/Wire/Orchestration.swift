@@ -126,7 +126,7 @@ extension Orchestration {
 
   /// 1 to 255 bytes without control characters, line ends or what changes how the rest is shown.
   public static func isText(_ text: String) -> Bool {
-    (1...maximumText).contains(text.utf8.count) && text.unicodeScalars.allSatisfy(\.properties.isVisible)
+    (1...maximumText).contains(text.utf8.count) && text.unicodeScalars.allSatisfy(\.isHarmless)
   }
 
   /// Two names with a slash between them.

@@ -43,8 +43,8 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
   public init(_ code: Code, _ text: String, retryAfter: Int? = nil) {
     self.code = code
     self.retryAfter = retryAfter
-    let scalars = text.unicodeScalars.prefix(Self.maximumText).map { $0.properties.isVisible ? $0 : " " }
-    self.text = String(String.UnicodeScalarView(scalars))
+    let start = String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.maximumText)))
+    self.text = start.replacing(unless: \.isHarmless, with: " ")
   }
 
   private enum CodingKeys: String, CodingKey {
@@ -67,14 +67,4 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
 
   /// In Unicode scalars, of which each takes at most 6 bytes in JSON.
   public static let maximumText = 500
-}
-
-extension Unicode.Scalar.Properties {
-  /// Neither a control, nor a format character that changes how others are shown, nor a line's end.
-  var isVisible: Bool {
-    switch generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: false
-    default: true
-    }
-  }
 }

@@ -129,7 +129,7 @@ struct Announce: ParsableCommand {
     var table = Table(["SERVICE", "HEALTH", "PORT", "PROTOCOL", "VERSION"])
     for service in report.services {
       table.add([
-        service.name, service.health, service.port.map { "\($0)" } ?? "-", service.protocol ?? "-",
+        service.name, service.health.rawValue, service.port.map { "\($0)" } ?? "-", service.protocol ?? "-",
         service.version ?? "-",
       ])
     }

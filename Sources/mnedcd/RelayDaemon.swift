@@ -7,7 +7,6 @@ import Noise
 import Program
 import Relay
 import Store
-import Synchronization
 import SystemIO
 import SystemPackage
 import Tun
@@ -100,11 +99,10 @@ final class RelayDaemon {
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
-    guard case .prefix(let prefix) = setting, let isDone = try? WakeUp() else {
+    guard case .prefix(let prefix) = setting, let outcome = try? PendingValue<Result<Void, PoolError>>() else {
       setting = commands.settings.pool
       return
     }
-    let outcome = Growth(isDone)
     relay.growPool(to: prefix) { outcome.put($0) }
     switch outcome.wait(until: Instant.now().advanced(by: Self.growthTimeout)) {
     case .success: break
@@ -312,26 +310,6 @@ final class RelayDaemon {
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
-  }
-}
-
-/// What comes of growing a pool, for the main thread to wait for.
-private final class Growth: Sendable {
-  private let isDone: WakeUp
-  private let result = Mutex<Result<Void, PoolError>?>(nil)
-
-  init(_ isDone: consuming WakeUp) {
-    self.isDone = isDone
-  }
-
-  func put(_ result: Result<Void, PoolError>) {
-    self.result.withLock { $0 = result }
-    isDone.raise()
-  }
-
-  func wait(until deadline: Instant) -> Result<Void, PoolError>? {
-    _ = isDone.wait(until: deadline)
-    return result.withLock { $0 }
   }
 }
 

@@ -218,7 +218,7 @@ import Wire
   @Test func `what is told of a device keeps the names of its labels`() throws {
     let report = OrchestrationReport(
       revision: 1 << 24, deviceId: "cam", hostName: nil, platform: "linux/arm64", executionType: "container",
-      services: [.init(name: "a", version: nil, port: 1, protocol: nil, health: "up")],
+      services: [.init(name: "a", version: nil, port: 1, protocol: nil, health: .up)],
       labels: ["zoneName": "a", "zone_name": "b"], load: 0.5, place: nil)
     #expect(
       String(decoding: JSON.line(report), as: UTF8.self) == """

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct ListingTests {
   private static func peer(
-    _ number: Int, _ id: String, _ platform: String? = "linux/arm64", services: [PeersReport.Service] = [],
+    _ number: Int, _ id: String, _ platform: String? = "linux/arm64", services: [ServiceReport] = [],
     labels: [String: String] = [:], load: Double? = nil, rtt: Double? = nil
   ) -> PeersReport.Peer {
     var peer = PeersReport.Peer(address: "10.0.0.\(number)", deviceId: id, state: .online)
