@@ -26,6 +26,17 @@ tests_python() { python3 -c 'import pytest' 2>/dev/null && echo python3 || echo 
 
 have_from_pypi() { PYTHONPATH=.build/python "$(tests_python)" -c 'import noise.connection'; }
 
+# Unpacked only: to install it would change how this host resolves names.
+have_resolved() { [[ -x /lib/systemd/systemd-resolved || -x .build/debian/lib/systemd/systemd-resolved ]]; }
+
+unpack_resolved() {
+  echo "Unpacking systemd-resolved for '$1', for one test" >&2
+  mkdir -p .build/debian
+  # Without it, the test says that it is left out.
+  (cd .build/debian && apt-get download systemd-resolved && dpkg -x systemd-resolved_*.deb .) >&2 ||
+    echo "requirements: systemd-resolved cannot be had; its test is left out" >&2
+}
+
 have_pytest() { python3 -c 'import pytest' || /usr/bin/python3 -c 'import pytest'; }
 
 for_build() {
@@ -66,6 +77,7 @@ case ${1:-} in
     for_lab
     need socat command -v socat
     need bind9-dnsutils command -v dig
+    need dbus-daemon command -v dbus-daemon
     need mandoc command -v mandoc
     need shellcheck command -v shellcheck
     need python3-pytest have_pytest
@@ -106,3 +118,4 @@ install_from_pypi() {
 
 ((${#packages[@]} == 0)) || install_packages "$1"
 [[ $1 != check ]] || have_from_pypi 2>/dev/null || install_from_pypi "$1"
+[[ $1 != check ]] || have_resolved || unpack_resolved "$1"

@@ -152,7 +152,7 @@ public final class NameService: @unchecked Sendable {
     var environment = ["PATH": path, "LC_ALL": "C"]
     environment["DBUS_SYSTEM_BUS_ADDRESS"] = environmentVariable("DBUS_SYSTEM_BUS_ADDRESS")
     let command = ChildProcess.Command(
-      "resolvectl", ["--no-ask-password"] + arguments, environment: environment, outputLimit: 1000,
+      "resolvectl", arguments, environment: environment, outputLimit: 1000,
       timeout: Self.resolverTimeout)
     do {
       resolver = try ChildProcess(command, on: daemon.events) { [weak self] outcome in

@@ -7,9 +7,10 @@ import socket
 import stat
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
-from lab import RELAY, until
+from lab import REPOSITORY, RELAY, until
 from test_ipv6 import address6
 
 pytestmark = pytest.mark.skipif(not shutil.which("dig"), reason="not installed: dig (bind9-dnsutils)")
@@ -270,11 +271,42 @@ def test_systemd_resolved_is_told_where_it_runs(flat):
     device = join()
     until(lambda: told.exists() and told.read_text().count("\n") == 2, "resolvectl is called")
     first, second = told.read_text().splitlines()
-    assert first == f"--no-ask-password dns mnedc0 {node.virtual_address()} {address6(node)}"
-    assert second.startswith("--no-ask-password domain mnedc0 ~mnedc ~0.0.10.in-addr.arpa ~") and "ip6.arpa" in second
+    assert first == f"dns mnedc0 {node.virtual_address()} {address6(node)}"
+    assert second.startswith("domain mnedc0 ~mnedc ~0.0.10.in-addr.arpa ~") and "ip6.arpa" in second
     assert device.stop() == 0
     tool.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
     device = join()
     until(lambda: "not today" in device.log, "the warning")
     assert "resolvectl dns mnedc0" in device.log and device.is_running and addresses(node, "d1")
     assert device.stop() == 0
+
+
+def resolved_programs():
+    """systemd-resolved and resolvectl, installed or as requirements.sh has unpacked them; None if they do not run here."""
+    for root in (Path("/"), REPOSITORY / ".build" / "debian"):
+        programs = root / "lib/systemd/systemd-resolved", root / "usr/bin/resolvectl"
+        if all(program.exists() for program in programs):
+            done = subprocess.run([programs[0], "--version"], capture_output=True)
+            return programs if done.returncode == 0 else None
+    return None
+
+
+def test_systemd_resolved_itself_finds_the_names(flat):
+    """The real one, with a bus of its own: names, addresses, who is not there; and nothing is left behind."""
+    programs = resolved_programs()
+    if not programs or not shutil.which("dbus-daemon"):
+        pytest.skip("systemd-resolved or dbus-daemon is not here; Tests/requirements.sh check")
+    lab = flat(2)
+    lab.start_relay()
+    d1, d2 = lab.devices
+    lab.start_device(d2, device_id="Kitchen.Hub")
+    join = lab.program("mnedc-join"), *d1._with_paths("mnedc-join", ("--server", RELAY, "--device-id", "d1"))
+    names = f"kitchen-hub.mnedc,d1.mnedc,{d2.virtual_address()},nobody.mnedc"
+    done = d1.run(
+        "unshare", "-m", REPOSITORY / "Tests/Integration/resolved.sh", *programs, names, *join, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    hub, own, reverse, nobody, end = done.stdout.splitlines()
+    assert d2.virtual_address() in hub and address6(d2) in hub
+    assert d1.name in own and "10.0.0.3" in own
+    assert "kitchen-hub.mnedc" in reverse and "not found" in nobody and end == "gone"
