@@ -63,6 +63,11 @@ int clinux_undelivered(int fd) {
   return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -errno : bytes;
 }
 
+int clinux_unsent(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQNSD, &bytes) < 0 ? -errno : bytes;
+}
+
 int clinux_name_thread(const char *name) {
   char short_name[16];
   strncpy(short_name, name, sizeof short_name - 1);

@@ -77,12 +77,19 @@ struct Backlog: ~Copyable {
     return true
   }
 
-  /// Sends until the socket takes no more or nothing waits. Returns the bytes sent.
-  mutating func flush(to socket: borrowing Descriptor, at now: Instant) throws(Errno) -> Int {
+  /// Sends until the socket takes no more or nothing waits, or the kernel has `unsentLimit` bytes that it has not sent.
+  /// Returns the bytes sent.
+  mutating func flush(to socket: borrowing Descriptor, at now: Instant, unsentLimit: Int?) throws(Errno) -> Int {
     var total = 0
     while true {
-      commit(at: now)
-      guard !committed.isEmpty, let sent = try sendCommitted(to: socket) else { return total }
+      var room = Int.max
+      if let unsentLimit {
+        room = unsentLimit - socket.unsent()
+        // Only then does the kernel say that the socket is writable, too.
+        guard room > unsentLimit / 2 else { return total }
+      }
+      commit(at: now, room)
+      guard !committed.isEmpty, let sent = try sendCommitted(to: socket, room) else { return total }
       total += sent
     }
   }
@@ -126,8 +133,8 @@ struct Backlog: ~Copyable {
     granted += missing
   }
 
-  private mutating func commit(at now: Instant) {
-    while committed.bytes - committedSent < Self.commitment {
+  private mutating func commit(at now: Instant, _ room: Int) {
+    while committed.bytes - committedSent < min(Self.commitment, room) {
       if !control.isEmpty {
         committed.append(control.removeFirst(in: store), in: store)
       } else if let frame = fair.dequeue(at: now, in: &store) {
@@ -138,12 +145,13 @@ struct Backlog: ~Copyable {
     }
   }
 
-  private mutating func sendCommitted(to socket: borrowing Descriptor) throws(Errno) -> Int? {
+  private mutating func sendCommitted(to socket: borrowing Descriptor, _ room: Int) throws(Errno) -> Int? {
     vectors.removeAll()
+    var room = room
     var frame = committed.first
     var skipped = committedSent
-    while frame != CellStore.none, !vectors.isFull {
-      store.gather(frame, skipping: skipped, into: &vectors)
+    while frame != CellStore.none, room > 0, !vectors.isFull {
+      store.gather(frame, skipping: skipped, into: &vectors, room: &room)
       skipped = 0
       frame = store.next(of: frame)
     }

@@ -88,16 +88,19 @@ struct CellStore: ~Copyable {
 
   func setNext(of frame: Cell, to next: Cell) { pointer(frame).storeBytes(of: next, as: Cell.self) }
 
-  /// Adds the pieces of a frame but for its first `skipped` bytes, as far as `vectors` has room.
-  func gather(_ frame: Cell, skipping skipped: Int, into vectors: inout IOVectors) {
+  /// Adds the pieces of a frame but for its first `skipped` bytes, as far as `vectors` has room and `room` bytes allow, of which
+  /// it takes what it has added.
+  func gather(_ frame: Cell, skipping skipped: Int, into vectors: inout IOVectors, room: inout Int) {
     var cell = frame
     var start = Self.headSize
     var toSkip = skipped
     var left = length(of: frame)
-    while left > 0, !vectors.isFull {
+    while left > 0, room > 0, !vectors.isFull {
       let size = min(Self.cellSize - start, left)
       if toSkip < size {
-        vectors.append(UnsafeRawBufferPointer(start: pointer(cell) + start + toSkip, count: size - toSkip))
+        let count = min(size - toSkip, room)
+        vectors.append(UnsafeRawBufferPointer(start: pointer(cell) + start + toSkip, count: count))
+        room -= count
       }
       toSkip = max(0, toSkip - size)
       left -= size

@@ -48,7 +48,7 @@ public final class FrameConnection: @unchecked Sendable {
     /// What the loop was last told to wait for.
     var interest: Events = .readable
     var isClosed = false
-    var unsentLimit = UnsentLimit()
+    var path: PathTuning
     var sent = Traffic()
     var sentData = 0
     var isQuiet = false
@@ -64,10 +64,17 @@ public final class FrameConnection: @unchecked Sendable {
 
   /// Takes over `descriptor`, a connected stream socket. At most `queueLimit` bytes of data frames wait for it, as far as
   /// `memory` has room for them.
-  public init(_ descriptor: consuming Descriptor, loop: EventLoop, queueLimit: Int, memory: SendMemory? = nil) {
+  /// `choosesCongestionControl`: BBR on a slow path, where the kernel has it.
+  public init(
+    _ descriptor: consuming Descriptor, loop: EventLoop, queueLimit: Int, memory: SendMemory? = nil,
+    choosesCongestionControl: Bool = true
+  ) {
     self.descriptor = descriptor
     self.loop = loop
-    sending = Mutex(Sending(queue: SendQueue(limit: queueLimit, memory: memory)))
+    sending = Mutex(
+      Sending(
+        queue: SendQueue(limit: queueLimit, memory: memory),
+        path: PathTuning(choosesCongestionControl: choosesCongestionControl)))
   }
 
   // MARK: On the loop's thread
@@ -224,12 +231,17 @@ public final class FrameConnection: @unchecked Sendable {
     precondition(loop.isCurrent)
     sending.withLock { sending in
       guard !sending.isClosed else { return }
-      // An error shows on the reading side as well, where it is handled.
-      let now = Instant.now()
-      sending.sent.bytes += (try? sending.queue.flush(to: descriptor, at: now)) ?? 0
-      sending.unsentLimit.adapt(descriptor, at: now)
+      flush(&sending, at: .now())
       if sending.queue.isEmpty { setInterest(.readable, &sending) }
     }
+  }
+
+  private func flush(_ sending: inout Sending, at now: Instant) {
+    let limit = sending.path.isTight ? sending.path.unsentLimit : nil
+    // An error shows on the reading side as well, where it is handled.
+    let sent = (try? sending.queue.flush(to: descriptor, at: now, unsentLimit: limit)) ?? 0
+    sending.sent.bytes += sent
+    sending.path.adapt(descriptor, sent: sent)
   }
 
   /// Why a connection is at its end.
@@ -327,7 +339,8 @@ public final class FrameConnection: @unchecked Sendable {
         loop.post { self.beUsed() }
       }
       var sent = 0
-      if sending.queue.isEmpty {
+      let isFirst = sending.queue.isEmpty
+      if isFirst, !sending.path.isTight {
         guard
           let count = attempt({ () throws(Errno) in
             run.second.count == 0
@@ -336,6 +349,7 @@ public final class FrameConnection: @unchecked Sendable {
         else { return }
         sent = count
         sending.sent.bytes += sent
+        sending.path.adapt(descriptor, sent: sent)
         if sent == run.count { return }
       }
       let now = Instant.now()
@@ -349,7 +363,8 @@ public final class FrameConnection: @unchecked Sendable {
           sending.queue.addRest(UnsafeRawBufferPointer(rebasing: frame[(sent - start)...]), at: now)
         }
       }
-      setInterest([.readable, .writable], &sending)
+      if isFirst, sending.path.isTight { flush(&sending, at: now) }
+      if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
     }
   }
 

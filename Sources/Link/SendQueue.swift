@@ -60,10 +60,11 @@ struct SendQueue: ~Copyable {
     return backlog!.addControl(frame, at: now)
   }
 
-  /// Sends until the socket takes no more or nothing waits. Returns the bytes sent.
-  mutating func flush(to socket: borrowing Descriptor, at now: Instant) throws(Errno) -> Int {
+  /// Sends until the socket takes no more or nothing waits, or the kernel has `unsentLimit` bytes that it has not sent.
+  /// Returns the bytes sent.
+  mutating func flush(to socket: borrowing Descriptor, at now: Instant, unsentLimit: Int? = nil) throws(Errno) -> Int {
     guard backlog != nil else { return 0 }
-    return try backlog!.flush(to: socket, at: now)
+    return try backlog!.flush(to: socket, at: now, unsentLimit: unsentLimit)
   }
 
   /// Gives the memory back if nothing waits.

@@ -11,12 +11,13 @@ import Testing
   }
 
   /// What `gather` finds of a frame.
-  private static func read(_ frame: CellStore.Cell, skipping skipped: Int = 0, of store: borrowing CellStore) throws
-    -> [UInt8]
-  {
+  private static func read(
+    _ frame: CellStore.Cell, skipping skipped: Int = 0, room: Int = .max, of store: borrowing CellStore
+  ) throws -> [UInt8] {
     let pair = try SocketPair()
     var vectors = IOVectors(capacity: 128)
-    store.gather(frame, skipping: skipped, into: &vectors)
+    var room = room
+    store.gather(frame, skipping: skipped, into: &vectors, room: &room)
     guard let sent = try vectors.send(to: pair.first) else { return [] }
     let buffer = RawBuffer(count: max(1, sent))
     var filled = 0
@@ -37,6 +38,7 @@ import Testing
     #expect(try Self.read(frame, of: store) == bytes)
     for skipped in [1, 2031, 2032, 2033, 4080, 4081, 50_000] where skipped < length {
       #expect(try Self.read(frame, skipping: skipped, of: store) == Array(bytes[skipped...]))
+      #expect(try Self.read(frame, skipping: skipped, room: 2100, of: store) == Array(bytes[skipped...].prefix(2100)))
     }
     store.remove(frame)
     #expect(store.freeCells == 60)
@@ -48,10 +50,12 @@ import Testing
     let frame = bytes.withUnsafeBytes { store.add($0, at: Instant(nanoseconds: 0)) }
     let pair = try SocketPair()
     var vectors = IOVectors(capacity: 2)
-    store.gather(frame, skipping: 2000, into: &vectors)
+    var room = 5000
+    store.gather(frame, skipping: 2000, into: &vectors, room: &room)
     // The rest of the first cell and all of the second.
     let sent = try vectors.send(to: pair.first)
     #expect(sent == 32 + 2048)
+    #expect(room == 5000 - 32 - 2048)
   }
 
   /// The store against a plain dictionary, over many random steps.

@@ -47,6 +47,9 @@ int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
 /// How many bytes the other end of a stream has not taken yet, its kernel's word for TCP (SIOCOUTQ).
 int clinux_undelivered(int fd);
 
+/// How many bytes of a TCP connection the kernel has not sent once (SIOCOUTQNSD).
+int clinux_unsent(int fd);
+
 /// Asks that errors which others report about what this socket sends are kept for `clinux_read_error` (IP_RECVERR,
 /// IPV6_RECVERR); `family` is the socket's.
 int clinux_keep_errors(int fd, int family);

@@ -1,0 +1,84 @@
+internal import SystemIO
+
+/// What the kernel is told of a connection as the path turns out to be: how many bytes it may hold that it has not sent yet, and
+/// whose congestion control it uses. Guarded by the connection's lock.
+///
+/// What the kernel holds can no longer be reordered or dropped, so it is to be what the other end takes in a short while:
+/// little on a slow link; on a fast one, little would mean a system call for every bit of it. What is on its way stands in the
+/// routers' queues, which BBR keeps short where others fill them; on a fast path its timers would cost more than they save.
+struct PathTuning {
+  /// What the kernel's share may last.
+  private static let time = Duration.milliseconds(2)
+  private static let range = 4 << 10...1 << 20
+  /// The kernel takes about so much more than its share, as much as it puts into one packet for the card. Where that counts,
+  /// `unsentLimit` has to be kept by whoever sends.
+  private static let tightness = 128 << 10
+  /// Between two looks at the rate.
+  private static let interval = Duration.milliseconds(10)
+  /// In bytes a second. In between, what was chosen stays.
+  private static let slow: UInt64 = 50_000_000
+  private static let fast: UInt64 = 100_000_000
+
+  /// In bytes.
+  private(set) var unsentLimit = Int(TCPTuning.frames.unsentLimit)
+  private var sentSinceLook = 0
+  private var lastLook = Instant(nanoseconds: 0)
+  private var congestion: Congestion
+
+  private enum Congestion {
+    /// The system's own; BBR where that is better.
+    case system
+    case bbr(instead: String)
+    /// The system's own, whatever comes.
+    case fixed
+  }
+
+  init(choosesCongestionControl: Bool) {
+    congestion = choosesCongestionControl ? .system : .fixed
+  }
+
+  /// Whether more than `unsentLimit` would be too much.
+  var isTight: Bool { unsentLimit < Self.tightness }
+
+  /// Looks at the path if that is due, to be called when so many bytes were sent.
+  mutating func adapt(_ socket: borrowing Descriptor, sent: Int) {
+    // As long as little goes there is nothing to learn, and the clock need not be asked.
+    sentSinceLook += sent
+    guard sentSinceLook >= unsentLimit / 2 else { return }
+    let now = Instant.now()
+    guard now.since(lastLook) >= Self.interval else { return }
+    sentSinceLook = 0
+    lastLook = now
+    guard let rate = socket.deliveryRate(), rate > 0 else { return }
+    limitUnsent(of: socket, at: rate)
+    chooseCongestionControl(of: socket, at: rate)
+  }
+
+  /// For a path that takes `rate` bytes a second.
+  static func unsentLimit(at rate: UInt64) -> Int {
+    let wanted = Int(clamping: UInt64(Double(rate) * time.seconds))
+    return min(max(wanted, range.lowerBound), range.upperBound)
+  }
+
+  private mutating func limitUnsent(of socket: borrowing Descriptor, at rate: UInt64) {
+    let limit = Self.unsentLimit(at: rate)
+    guard abs(limit - unsentLimit) > unsentLimit / 4 else { return }
+    unsentLimit = limit
+    socket.setUnsentLimit(limit)
+  }
+
+  private mutating func chooseCongestionControl(of socket: borrowing Descriptor, at rate: UInt64) {
+    switch congestion {
+    case .system where rate < Self.slow:
+      guard let name = socket.congestionControl(), socket.setCongestionControl("bbr") else {
+        congestion = .fixed
+        return
+      }
+      congestion = .bbr(instead: name)
+    case .bbr(let name) where rate > Self.fast:
+      congestion = socket.setCongestionControl(name) ? .system : .fixed
+    case .system, .bbr, .fixed:
+      break
+    }
+  }
+}
