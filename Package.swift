@@ -114,7 +114,8 @@ let package = Package(
     .testTarget(
       name: "NoiseTests", dependencies: ["CTestSupport", "Noise", "Wire"], resources: [.copy("vectors.json")]),
     .executableTarget(name: "noise-peer", dependencies: ["Noise", "Wire"], path: "Tests/NoisePeer"),
-    .testTarget(name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .testTarget(
+      name: "TunTests", dependencies: ["CLinux", "CTestSupport", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 

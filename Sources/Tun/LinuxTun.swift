@@ -102,8 +102,8 @@ public final class LinuxTun: PacketDevice {
     switch layout.work {
     case .nothing: true
     case .checksum: offloads.contains(.checksum)
-    case .segment(.tcp, _, _, _): offloads.contains(.tcpSegmentation) && !layout.needsSoftware
-    case .segment(.udp, _, _, _): offloads.contains(.udpSegmentation) && !layout.needsSoftware
+    case .segment(let cut):
+      offloads.contains(cut.transport == .tcp ? .tcpSegmentation : .udpSegmentation) && !layout.needsSoftware
     }
   }
 

@@ -25,8 +25,15 @@ struct PacketLayout {
     case nothing
     /// The bytes from `start` on must be summed and the checksum stored at `field`.
     case checksum(start: Int, field: Int)
-    /// The packet must be cut at every `size` bytes of payload behind its first `headers` bytes.
-    case segment(Transport, at: Int, headers: Int, size: Int)
+    case segment(Cut)
+  }
+
+  /// How a super-packet is cut: at every `segmentSize` bytes of payload behind its first `headers` bytes.
+  struct Cut {
+    let transport: Transport
+    let transportHeader: Int
+    let headers: Int
+    let segmentSize: Int
   }
 
   /// The longest packet: an IPv6 header and the most that its length field can state.
@@ -92,7 +99,7 @@ struct PacketLayout {
       !isPartial || (start == offset && field == offset + transport.checksumOffset),
       (count - headers + size - 1) / size <= Self.maximumSegments
     else { return nil }
-    work = .segment(transport, at: offset, headers: headers, size: size)
+    work = .segment(Cut(transport: transport, transportHeader: offset, headers: headers, segmentSize: size))
   }
 
   /// Whether this is more than Linux can be relied on to take: a super-packet has to have a partial checksum, says
@@ -104,7 +111,7 @@ struct PacketLayout {
 
   /// Whether the packet is cut into UDP datagrams, which Linux learned in 6.2.
   var isUDPSegmentation: Bool {
-    if case .segment(.udp, _, _, _) = work { return true }
+    if case .segment(let cut) = work { return cut.transport == .udp }
     return false
   }
 
@@ -119,13 +126,13 @@ struct PacketLayout {
       header.headerLength = UInt16(clamping: field + 2)
       header.checksumStart = UInt16(clamping: start)
       header.checksumOffset = UInt16(clamping: field - start)
-    case .segment(let transport, let offset, let headers, let size):
+    case .segment(let cut):
       header.flags = OffloadHeader.needsChecksum
       header.segmentation = segmentation
-      header.headerLength = UInt16(clamping: headers)
-      header.segmentSize = UInt16(clamping: size)
-      header.checksumStart = UInt16(clamping: offset)
-      header.checksumOffset = UInt16(clamping: transport.checksumOffset)
+      header.headerLength = UInt16(clamping: cut.headers)
+      header.segmentSize = UInt16(clamping: cut.segmentSize)
+      header.checksumStart = UInt16(clamping: cut.transportHeader)
+      header.checksumOffset = UInt16(clamping: cut.transport.checksumOffset)
     }
     return header
   }

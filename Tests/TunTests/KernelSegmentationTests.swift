@@ -11,6 +11,13 @@ struct KernelSegmentationTests {
   private func forward(
     _ packet: TestPacket, segmentSize: Int?, count: Int, outOffload: Bool = false
   ) throws -> [(header: OffloadHeader, packet: [UInt8])] {
+    let part = TestDivider.Part(header: packet.header(segmentSize: segmentSize), packet: packet.packet)
+    return try forward([part], to: packet.destination, count: count, outOffload: outOffload)
+  }
+
+  private func forward(
+    _ parts: [TestDivider.Part], to target: [UInt8], count: Int, outOffload: Bool
+  ) throws -> [(header: OffloadHeader, packet: [UInt8])] {
     try NetworkNamespace().run {
       let input = try LinuxTun(name: "in0", offload: true)
       let output = try LinuxTun(name: "out0", offload: outOffload)
@@ -21,10 +28,10 @@ struct KernelSegmentationTests {
       setNetworkVariable("ipv4/ip_forward", to: "1")
       setNetworkVariable("ipv6/conf/all/forwarding", to: "1")
       shell("ip address add fd01::1/64 dev in0 nodad; ip address add fd02::1/64 dev out0 nodad")
-      #expect(input.write(packet.packet, with: packet.header(segmentSize: segmentSize)))
+      for part in parts { #expect(input.write(part.packet, with: part.header)) }
       return try PacketCollector.collect(from: output, count: count) { bytes in
-        let destination = packet.network == .ipv4 ? 16..<20 : 24..<40
-        return bytes.count >= destination.upperBound && Array(bytes[destination]) == packet.destination
+        let destination = target.count == 4 ? 16..<20 : 24..<40
+        return bytes.count >= destination.upperBound && Array(bytes[destination]) == target
       }
     }
   }
@@ -120,6 +127,49 @@ struct KernelSegmentationTests {
       header.headerLength = result[0].header.headerLength
       #expect(result[0].header == header)
       #expect(result[0].packet == forwarded(packet.packet, .ipv4))
+    }
+  }
+
+  // MARK: Parts
+
+  private static let divisible: [TestPacket] = {
+    let payload = TestPacket.payload(count: 60_001)
+    var options4 = TestPacket(identification: 0xFFFE, sequence: 0xFFFF_F000, flags: 0x99, payload: payload)
+    options4.options = bytes("01010100")
+    options4.transportOptions = bytes("0101080a 11111111 22222222")
+    var tcp6 = TestPacket.ipv6(.tcp)
+    tcp6.payload = payload
+    tcp6.flags = 0x19
+    var extensions6 = TestPacket.ipv6(.udp)
+    extensions6.payload = payload
+    extensions6.firstExtension = 60
+    extensions6.options = bytes("1100 0104 0000 0000")
+    return [options4, tcp6, TestPacket(transport: .udp, payload: payload), extensions6]
+  }()
+
+  @Test(arguments: [0, 2000, 4500, 16_384])
+  func `the kernel cuts parts into what the splitter cuts the whole into`(limit: Int) throws {
+    for packet in Self.divisible {
+      let header = packet.header(segmentSize: 1400)
+      let parts = try #require(TestDivider().divide(packet.packet, with: header, limit: limit))
+      let expected = try #require(TestSplitter().split(packet.packet, with: header))
+      let result = try forward(parts, to: packet.destination, count: expected.count, outOffload: false)
+      #expect(result.map { normalized($0.packet) } == expected.map { normalized(forwarded($0, packet.network)) })
+    }
+  }
+
+  @Test(arguments: [0, 4500]) func `parts pass the kernel as they are between two TUNs with offloads`(limit: Int) throws
+  {
+    for packet in Self.divisible {
+      let parts = try #require(
+        TestDivider().divide(packet.packet, with: packet.header(segmentSize: 1400), limit: limit))
+      let result = try forward(parts, to: packet.destination, count: parts.count, outOffload: true)
+      #expect(result.map(\.packet) == parts.map { forwarded($0.packet, packet.network) })
+      for (result, part) in zip(result, parts) {
+        var header = part.header
+        header.headerLength = result.header.headerLength
+        #expect(result.header == header)
+      }
     }
   }
 }

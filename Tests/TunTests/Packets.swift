@@ -1,3 +1,4 @@
+import Testing
 import Tun
 import Wire
 
@@ -17,6 +18,69 @@ final class TestSplitter {
     let isValid = splitter.split(packet.span.bytes, with: header) { packets.append($0.withUnsafeBytes { Array($0) }) }
     precondition(isValid || packets.isEmpty, "a part of a refused packet came out")
     return isValid ? packets : nil
+  }
+
+  /// All the packets that parts stand for, in order, in their `normalized` form.
+  func split(_ parts: [TestDivider.Part]) throws -> [[UInt8]] {
+    try parts.flatMap { part in try #require(split(part.packet, with: part.header)) }.map(normalized)
+  }
+}
+
+/// The packet with a TCP checksum of zero in its other form. A packet's own partial checksum is completed to that form, by
+/// Linux too (`skb_checksum_help`), a segment's to zero; they mean the same (RFC 1071).
+func normalized(_ packet: [UInt8]) -> [UInt8] {
+  var packet = packet
+  var (next, start) = packet[0] >> 4 == 4 ? (packet[9], Int(packet[0] & 15) * 4) : (packet[6], 40)
+  while packet[0] >> 4 == 6, next == 0 || next == 60, start + 1 < packet.count {
+    (next, start) = (packet[start], start + Int(packet[start + 1]) * 8 + 8)
+  }
+  let field = start + 16
+  if next == 6, field + 2 <= packet.count, packet[field..<field + 2] == [0, 0] {
+    packet.replaceSubrange(field..<field + 2, with: [0xFF, 0xFF])
+  }
+  return packet
+}
+
+/// The divider in a form that macros can take apart.
+final class TestDivider {
+  private let divider = SuperPacketDivider()
+
+  /// The parts that come out, `nil` if the input is not divided.
+  func divide(_ packet: [UInt8], with header: OffloadHeader, limit: Int) -> [Part]? {
+    var record = [UInt8](repeating: 0, count: OffloadHeader.size) + packet
+    record.withUnsafeMutableBytes(header.write)
+    return divide(record, limit: limit)
+  }
+
+  /// The same for a record of any bytes.
+  func divide(_ record: [UInt8], limit: Int) -> [Part]? {
+    var parts: [Part] = []
+    let isDivided = record.withUnsafeBytes { record in
+      divider.divide(record, limit: limit) { part in
+        guard let header = OffloadHeader(parsing: part.bytes) else { preconditionFailure("a part without header") }
+        parts.append(Part(header: header, packet: Array(part.dropFirst(OffloadHeader.size))))
+      }
+    }
+    precondition(isDivided == !parts.isEmpty, "parts and answer disagree")
+    return isDivided ? parts : nil
+  }
+
+  struct Part: Equatable {
+    var header: OffloadHeader
+    var packet: [UInt8]
+  }
+}
+
+/// SplitMix64: alike in every run.
+struct SeededGenerator: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var word = state
+    word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
+    word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
+    return word ^ word >> 31
   }
 }
 

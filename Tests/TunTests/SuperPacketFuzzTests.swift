@@ -2,21 +2,8 @@ import Testing
 import Tun
 import Wire
 
-/// Hostile input for the splitter: valid super-packets, changed at random but alike in every run.
+/// Hostile input for the splitter and the divider: valid super-packets, changed at random but alike in every run.
 @Suite struct SuperPacketFuzzTests {
-  /// SplitMix64.
-  private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var word = state
-      word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-      word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-      return word ^ word >> 31
-    }
-  }
-
   private func seeds() -> [(packet: [UInt8], header: OffloadHeader)] {
     var tcp4 = TestPacket(payload: TestPacket.payload(count: 500))
     tcp4.transportOptions = bytes("0101080a 11111111 22222222")
@@ -38,7 +25,7 @@ import Wire
   @Test func `no input makes the splitter fail, and what it accepts comes out whole`() {
     let splitter = TestSplitter()
     let seeds = seeds()
-    var random = Generator(state: 2024)
+    var random = SeededGenerator(state: 2024)
     var accepted = 0
     for _ in 0..<30_000 {
       var (packet, header) = seeds.randomElement(using: &random)!
@@ -57,7 +44,7 @@ import Wire
 
   @Test func `any bytes at all are refused or pass`() {
     let splitter = TestSplitter()
-    var random = Generator(state: 7)
+    var random = SeededGenerator(state: 7)
     for _ in 0..<20_000 {
       let count = Int.random(in: 0...120, using: &random)
       var packet = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -72,7 +59,38 @@ import Wire
     }
   }
 
-  private func mutate(_ packet: inout [UInt8], _ random: inout Generator) {
+  @Test func `no input makes the divider fail, and its parts stand for what the whole stands for`() throws {
+    let splitter = TestSplitter()
+    let divider = TestDivider()
+    let seeds = seeds()
+    var random = SeededGenerator(state: 2025)
+    var divided = 0
+    for _ in 0..<20_000 {
+      var (packet, header) = seeds.randomElement(using: &random)!
+      for _ in 0..<Int.random(in: 0...2, using: &random) { mutate(&packet, &random) }
+      if random.next() % 4 == 0 { mutate(&header, &random) }
+      if Bool.random(using: &random) { repair(&packet) }
+      let limit = Int.random(in: -10...600, using: &random)
+      guard let parts = divider.divide(packet, with: header, limit: limit) else { continue }
+      divided += 1
+      let whole = try #require(splitter.split(packet, with: header))
+      #expect(try splitter.split(parts) == whole.map(normalized))
+    }
+    #expect(divided > 3000)
+  }
+
+  @Test func `any bytes at all are divided or left alone`() {
+    let divider = TestDivider()
+    var random = SeededGenerator(state: 8)
+    for _ in 0..<20_000 {
+      var record = (0..<Int.random(in: 0...150, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      if record.count > 10 { record[10] = [0x45, 0x46, 0x60].randomElement(using: &random)! }
+      if record.count > 1 { record[1] = [0, 1, 4, 5, 0x81].randomElement(using: &random)! }
+      for limit in [Int.min, 0, 41, 60, Int.max] { _ = divider.divide(record, limit: limit) }
+    }
+  }
+
+  private func mutate(_ packet: inout [UInt8], _ random: inout SeededGenerator) {
     guard !packet.isEmpty else { return }
     // Mostly among the headers, where it matters.
     let index = Int.random(in: 0..<min(packet.count, random.next() % 4 == 0 ? .max : 80), using: &random)
@@ -88,7 +106,7 @@ import Wire
     }
   }
 
-  private func mutate(_ header: inout OffloadHeader, _ random: inout Generator) {
+  private func mutate(_ header: inout OffloadHeader, _ random: inout SeededGenerator) {
     let words: [UInt16] = [0, 1, 6, 16, 19, 20, 21, 24, 40, 48, 56, 500, 65_534, 65_535]
     let word = words.randomElement(using: &random)!
     switch random.next() % 6 {

@@ -11,17 +11,21 @@ import Wire
 ///     network A: mnedc0, 10.9.0.2/24, fd09::a09:2/96  ⇄  carrier  ⇄  network B: mnedc0, 10.9.0.3/24, fd09::a09:3/96
 @Suite(.enabled(if: NetworkNamespace.isAvailable, NetworkNamespace.requirement))
 struct TunnelTests {
-  /// Reads from one device and writes to the other.
+  /// Reads from one device and writes to the other, super-packets in parts if there is a limit to them.
   private final class Carrier: EventHandler {
     let source: LinuxTun
     let target: LinuxTun
     private let buffer = RawBuffer(count: LinuxTun.maximumRead)
     private(set) var segmentations: [UInt8: Int] = [:]
     private(set) var refused = 0
+    private let limit: Int?
+    private let divider = SuperPacketDivider()
+    private(set) var parts = 0
 
-    init(from source: LinuxTun, to target: LinuxTun) {
+    init(from source: LinuxTun, to target: LinuxTun, limit: Int?) {
       self.source = source
       self.target = target
+      self.limit = limit
     }
 
     func handle(_ events: Events) {
@@ -30,8 +34,19 @@ struct TunnelTests {
         if let header = OffloadHeader(parsing: packet.bytes) {
           segmentations[header.segmentation.kind.rawValue, default: 0] += 1
         }
-        if !target.write(packet) { refused += 1 }
+        let isDivided =
+          limit.map { limit in
+            divider.divide(packet, limit: limit) { part in
+              parts += 1
+              write(part)
+            }
+          } ?? false
+        if !isDivided { write(packet) }
       }
+    }
+
+    private func write(_ packet: UnsafeRawBufferPointer) {
+      if !target.write(packet) { refused += 1 }
     }
   }
 
@@ -42,7 +57,7 @@ struct TunnelTests {
     private let loop: EventLoop
     private var thread: SystemThread?
 
-    init(offloads: [Bool]) throws {
+    init(offloads: [Bool], limit: Int? = nil) throws {
       let networks = [try NetworkNamespace(), try NetworkNamespace()]
       let devices = try [0, 1].map { side in
         try networks[side].run {
@@ -55,7 +70,7 @@ struct TunnelTests {
         }
       }
       self.networks = networks
-      carriers = [Carrier(from: devices[0], to: devices[1]), Carrier(from: devices[1], to: devices[0])]
+      carriers = [(0, 1), (1, 0)].map { Carrier(from: devices[$0], to: devices[$1], limit: limit) }
       loop = try EventLoop()
       for carrier in carriers { try carrier.source.register(with: loop, handler: carrier) }
       thread = SystemThread.start(name: "carrier") { [loop] in loop.run() }
@@ -146,12 +161,29 @@ struct TunnelTests {
   @Test(arguments: ["10.9.0.", "fd09::a09:"], [[true, true], [true, false], [false, true], [false, false]])
   func `a TCP stream arrives whole, whichever end has offloads`(network: String, offloads: [Bool]) throws {
     let tunnel = try Tunnel(offloads: offloads)
-    let family = network.contains(":") ? AF_INET6 : AF_INET
+    try stream(through: tunnel, to: network + "3")
+    let kind = network.contains(":") ? OffloadHeader.Segmentation.tcpv6 : .tcpv4
+    let superPackets = tunnel.carriers[0].segmentations[kind.rawValue, default: 0]
+    #expect(offloads[0] ? superPackets > 10 : superPackets == 0)
+  }
+
+  @Test(arguments: ["10.9.0.", "fd09::a09:"], [[true, true], [true, false]])
+  func `a TCP stream arrives whole in parts of super-packets`(network: String, offloads: [Bool]) throws {
+    for limit in [1400, 4500] {
+      let tunnel = try Tunnel(offloads: offloads, limit: limit)
+      try stream(through: tunnel, to: network + "3")
+      #expect(tunnel.carriers[0].parts > 10)
+    }
+  }
+
+  /// Sends a stream through the tunnel and stops it.
+  private func stream(through tunnel: Tunnel, to host: String) throws {
+    let family = host.contains(":") ? AF_INET6 : AF_INET
     let listener = try tunnel.networks[1].run { try Socket(family, SOCK_STREAM) }
-    try listener.bind(network + "3", 4000)
+    try listener.bind(host, 4000)
     listener.listen()
     let client = try tunnel.networks[0].run { try Socket(family, SOCK_STREAM) }
-    try client.connect(network + "3", 4000)
+    try client.connect(host, 4000)
     let server = try listener.accept()
 
     let sent = TestPacket.payload(count: 3_000_001)
@@ -167,9 +199,6 @@ struct TunnelTests {
     #expect(received.count == sent.count)
     #expect(received == sent)
     #expect(tunnel.carriers.map(\.refused) == [0, 0])
-    let kind = network.contains(":") ? OffloadHeader.Segmentation.tcpv6 : .tcpv4
-    let superPackets = tunnel.carriers[0].segmentations[kind.rawValue, default: 0]
-    #expect(offloads[0] ? superPackets > 10 : superPackets == 0)
   }
 
   @Test func `an open connection goes on while the prefix of its address grows and shrinks`() throws {

@@ -1,0 +1,61 @@
+internal import Wire
+
+/// Cuts super-packets into smaller ones, for a link on which a whole one would hold up everybody else for too long.
+///
+/// A part is a super-packet of as many whole segments as the limit has room for; where that is one, it is a plain packet
+/// with a partial checksum, as Linux writes it to a TUN. Cut further, by `SuperPacketSplitter` or the kernel, the parts give
+/// the packets that the whole would have given. Nothing is allocated for a packet. For one thread at a time.
+public struct SuperPacketDivider: ~Copyable {
+  private let buffer = SegmentBuffer()
+
+  public init() {}
+
+  /// Calls `emit` with each part of `record` (an `OffloadHeader` and a packet, as read from a `PacketDevice`), in order,
+  /// each again an `OffloadHeader` and a packet. No part's packet is longer than `limit` bytes, unless a single segment with
+  /// its headers is. The bytes are valid until `emit` returns.
+  ///
+  /// The input may be anything. False: it is not divided, and nothing was emitted, because it is no super-packet, is no
+  /// longer than `limit` or one segment, is inconsistent, or has its checksum complete, which parts could not keep.
+  public borrowing func divide(
+    _ record: UnsafeRawBufferPointer, limit: Int, _ emit: (UnsafeRawBufferPointer) -> Void
+  ) -> Bool {
+    guard record.count - OffloadHeader.size > limit, let header = OffloadHeader(parsing: record.bytes),
+      header.segmentation != .none
+    else { return false }
+    let packet = record.bytes.extracting(OffloadHeader.size..<record.count)
+    guard let layout = PacketLayout(of: packet, with: header), !layout.needsSoftware,
+      case .segment(let cut) = layout.work, packet.byteCount - cut.headers > cut.segmentSize
+    else { return false }
+    divide(packet, layout, cut, limit, emit)
+    return true
+  }
+
+  private borrowing func divide(
+    _ packet: RawSpan, _ layout: PacketLayout, _ cut: PacketLayout.Cut, _ limit: Int,
+    _ emit: (UnsafeRawBufferPointer) -> Void
+  ) {
+    let room = limit > cut.headers ? limit - cut.headers : 0
+    let most = max(1, room / cut.segmentSize) * cut.segmentSize
+    let pseudoHeader = SegmentBuffer.pseudoHeader(of: packet, layout, cut.transport)
+    let payload = packet.byteCount - cut.headers
+    var done = 0
+    while done < payload {
+      let count = min(most, payload - done)
+      let length = buffer.put(done..<done + count, of: packet, layout, cut)
+      // The rest of it is for whoever cuts the part.
+      var checksum = pseudoHeader
+      checksum.add(UInt16(length - cut.transportHeader))
+      buffer.store(word: ~checksum.value, at: cut.transportHeader + cut.transport.checksumOffset)
+      var header = layout.header
+      if count <= cut.segmentSize {
+        header.segmentation = .none
+        header.segmentSize = 0
+      } else if done > 0 {
+        // The bit says that the packet has the flag CWR, which only the first part keeps.
+        header.segmentation = header.segmentation.kind
+      }
+      emit(buffer.record(length, behind: header))
+      done += count
+    }
+  }
+}
