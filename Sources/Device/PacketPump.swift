@@ -1,7 +1,8 @@
 // The journey of a packet out of this device:
 //
-//   the TUN → `pump`: into a buffer behind room for the headers → small packets of one flow share a frame → `close`: the
-//   frame is sealed where it lies → `flush`: everything read so far goes to the uplink in one call
+//   the TUN → `pump`: into a buffer behind room for the headers → small packets of one flow share a frame, and super-packets for
+//   a slow peer are divided → `close`: the frame is sealed where it lies → `flush`: everything read so far goes to the uplink in
+//   one call
 //
 // or, while there is no session with the peer, to the peer's link, where it waits for one. And into it: `deliver`, opened in
 // the receive buffer where it lies, from there to the TUN.
@@ -18,6 +19,9 @@ final class PacketPump {
   // Set once.
   private let tun: any PacketDevice
   private let buffer = RawBuffer(count: bufferSize)
+  private let divider = SuperPacketDivider()
+  /// Where a super-packet is divided from.
+  private let whole = RawBuffer(count: bufferSize)
   private let onWarning: (String) -> Void
 
   /// The connection to the relay, while there is one.
@@ -41,6 +45,8 @@ final class PacketPump {
   private var end = 0
   private var frames = 0
   private var open: OpenFrame?
+  /// When the last packets were read.
+  private var readAt = Instant.now()
   // The link that the last packet went to.
   private var lastDestination: IPv4Address?
   private var lastLink: PeerLink?
@@ -149,6 +155,7 @@ final class PacketPump {
   /// Reads what the TUN has, up to a batch, and sends it.
   func pump() throws(Errno) {
     defer { flush() }
+    readAt = .now()
     for _ in 0..<Self.batch {
       if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
       guard let count = try tun.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[place...])) else {
@@ -197,8 +204,8 @@ final class PacketPump {
     }
     switch membership.target(of: peek) {
     case .lease(let address):
-      if address == lastDestination, let session = lastLink?.current {
-        append(record.count, peek.flow, to: address, session)
+      if address == lastDestination, let link = lastLink, let session = link.current {
+        send(record, peek.flow, on: link, session)
       } else if let peer = peers.peers[address] {
         send(record, peek.flow, to: peer)
       } else {
@@ -218,15 +225,31 @@ final class PacketPump {
     }
     lastDestination = peer.address
     lastLink = link
-    append(record.count, flow, to: peer.address, session)
+    send(record, flow, on: link, session)
+  }
+
+  /// Makes the record at `place` a part of the frames: in pieces, if whole it would hold others up for too long.
+  private func send(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession) {
+    if record.count > link.frameLimit.bytes, divide(UnsafeRawBufferPointer(record), flow, on: link, session) { return }
+    append(record.count, flow, on: link, session)
+  }
+
+  /// False: it is no super-packet, or none that can be divided.
+  private func divide(_ record: UnsafeRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession) -> Bool {
+    // The parts take the place of the record.
+    let copy = UnsafeMutableRawBufferPointer(rebasing: whole.bytes[..<record.count])
+    copy.copyMemory(from: record)
+    return divider.divide(UnsafeRawBufferPointer(copy), limit: link.frameLimit.bytes) { part in
+      appendCopy(of: part, flow, on: link, session)
+    }
   }
 
   /// Sends a packet that is not in the buffer, now or as soon as there is a session.
   private func sendCopy(of record: UnsafeRawBufferPointer, to peer: Peer) {
-    guard let session = links.links[peer.address]?.current else { return wait(record, peer) }
+    guard let link = links.links[peer.address], let session = link.current else { return wait(record, peer) }
     let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
     guard let peek = IPPeek(packet.bytes) else { return }
-    appendCopy(of: record, peek.flow, to: peer.address, session)
+    appendCopy(of: record, peek.flow, on: link, session)
   }
 
   /// Keeps a packet for a peer until there is a session.
@@ -240,21 +263,23 @@ final class PacketPump {
   }
 
   /// Makes the record at `place` a part of the frames.
-  private func append(_ count: Int, _ flow: UInt16, to address: IPv4Address, _ session: PeerSession) {
+  private func append(_ count: Int, _ flow: UInt16, on link: PeerLink, _ session: PeerSession) {
     packetCounters.sent += 1
+    link.frameLimit.note(count, at: readAt)
     let length = PacketRecord.prefixSize + count
     let start = place - PacketRecord.prefixSize
     let record = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
     PacketRecord.writePrefix(length: count, to: record)
     if let frame = open, frame.session === session, frame.header.flow == flow, count <= Self.smallPacket,
-      frame.header.length + length <= Self.sharedFrame
+      frame.header.length + length <= min(Self.sharedFrame, link.frameLimit.bytes)
     {
       let tail = end + frame.header.frameSize
       UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[tail...]).copyMemory(from: UnsafeRawBufferPointer(record))
       open?.header.length += length
     } else {
       close()
-      let header = FrameHeader(type: .data, length: SealedHeader.size + length, address: address, flow: flow)
+      let header = FrameHeader(
+        type: .data, length: SealedHeader.size + length, address: link.peer.address, flow: flow)
       open = OpenFrame(header: header, session: session)
     }
   }
@@ -269,8 +294,8 @@ final class PacketPump {
     let copy = Array(record)
     copy.withUnsafeBytes { copy in
       for peer in peers.values {
-        if let session = links.links[peer.address]?.current {
-          appendCopy(of: copy, flow, to: peer.address, session)
+        if let link = links.links[peer.address], let session = link.current {
+          appendCopy(of: copy, flow, on: link, session)
         } else {
           wait(copy, peer)
         }
@@ -280,11 +305,11 @@ final class PacketPump {
 
   /// Adds a packet that is not in the buffer.
   private func appendCopy(
-    of record: UnsafeRawBufferPointer, _ flow: UInt16, to address: IPv4Address, _ session: PeerSession
+    of record: UnsafeRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession
   ) {
     if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
     UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[place...]).copyMemory(from: record)
-    append(record.count, flow, to: address, session)
+    append(record.count, flow, on: link, session)
   }
 
   // MARK: Nobody there
@@ -393,7 +418,7 @@ extension PacketPump: PeerLinksDelegate {
       packet.withUnsafeBytes { record in
         let packet = UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...])
         guard let peek = IPPeek(packet.bytes) else { return }
-        appendCopy(of: record, peek.flow, to: address, session)
+        appendCopy(of: record, peek.flow, on: link, session)
       }
     }
     exchange?.sessionIsReady(with: link.peer)
@@ -424,7 +449,7 @@ extension PacketPump: PeerLinksDelegate {
 
 /// What became of a device's packets.
 public struct DeviceCounters: Sendable, Equatable {
-  /// Packets from the TUN to peers, and from peers to the TUN. A super-packet counts once.
+  /// Packets from the TUN to peers, and from peers to the TUN. A super-packet, or each part that it is sent in, counts once.
   public var sent = 0
   public var received = 0
   /// Dropped: no valid packet.

@@ -19,6 +19,8 @@ final class PeerLink {
   /// This device's own initiation that has not been answered.
   var attempt: Attempt?
   var pending = PendingPackets()
+  /// How long frames of packets for the peer may be.
+  var frameLimit = FrameLimit()
   /// Since when there has been nothing in it.
   var emptySince: Instant?
   /// Since when the relay does not list the peer, if it does not: nothing goes either way until it does again.

@@ -49,4 +49,33 @@ import Wire
     try pair.settle()
     #expect(pair.received(1) == packets[1])
   }
+
+  @Test func `a super-packet for a slow peer goes in parts, and all of it arrives`() throws {
+    let pair = try PumpPair()
+    // There is a session from then on.
+    try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
+    try pair.settle()
+    #expect(pair.received(1) != nil)
+    let payload = (0..<30_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    let segment = 1000
+    let packet = datagram(from: pair.addresses[0], to: pair.addresses[1], payload)
+    var header = OffloadHeader()
+    header.flags = OffloadHeader.needsChecksum
+    header.segmentation = .udpL4
+    header.headerLength = 28
+    header.segmentSize = UInt16(segment)
+    header.checksumStart = 20
+    header.checksumOffset = 6
+    try pair.send(packet, behind: header, from: 0)
+    try pair.settle()
+    var arrived: [UInt8] = []
+    var parts = 0
+    while let part = pair.received(1) {
+      #expect(part.count <= 4096)
+      arrived += part[28...]
+      parts += 1
+    }
+    #expect(arrived == payload)
+    #expect(parts == 10)
+  }
 }

@@ -43,8 +43,10 @@ final class PumpPair {
     _ = pumps[end].update(PeerUpdate(revision: 1, since: nil, joined: peers))
   }
 
-  func send(_ packet: [UInt8], from end: Int) throws {
-    interfaces[end].inject([UInt8](repeating: 0, count: OffloadHeader.size) + packet)
+  func send(_ packet: [UInt8], behind header: OffloadHeader = OffloadHeader(), from end: Int) throws {
+    var bytes = [UInt8](repeating: 0, count: OffloadHeader.size)
+    bytes.withUnsafeMutableBytes { header.write(to: $0) }
+    interfaces[end].inject(bytes + packet)
     try pumps[end].pump()
   }
 
