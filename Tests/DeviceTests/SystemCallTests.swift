@@ -1,3 +1,4 @@
+import Link
 import SystemIO
 import TestSupport
 import Testing
@@ -22,7 +23,7 @@ import Wire
     /// The calls on sockets for packets that wait all together, until all are at the other end: those of both devices. What the
     /// interfaces cost, which are none of the kernel's here, is not among them.
     private func calls(_ count: Int, payload: Int) throws -> (
-      sending: SystemCallCounts.Tally, receiving: SystemCallCounts.Tally
+      sending: SystemCallCounts.Tally, receiving: SystemCallCounts.Tally, frames: Int
     ) {
       let pair = try connectedPair()
       let packet =
@@ -30,16 +31,19 @@ import Wire
         + datagram(from: pair.addresses[0], to: pair.addresses[1], [UInt8](repeating: 7, count: payload))
       pair.interfaces[0].inject([[UInt8]](repeating: packet, count: count))
       let (sending, receiving) = (SystemCallCounts(), SystemCallCounts())
+      let uplink = try #require(pair.pumps[0].uplink)
+      let before = uplink.sendStatistics.traffic.frames
       try sending.run { try pair.pumps[0].pump() }
       try receiving.run { for _ in 0..<2 { try pair.settle() } }
       var arrived = 0
       while pair.received(1) != nil { arrived += 1 }
       #expect(arrived == count)
-      return (sending.now, receiving.now)
+      return (sending.now, receiving.now, uplink.sendStatistics.traffic.frames - before)
     }
 
-    @Test func `small packets that wait together leave in one call`() throws {
+    @Test func `small packets that wait together share frames and leave in one call`() throws {
       let calls = try calls(200, payload: 100)
+      #expect(calls.frames <= 2)
       #expect(calls.sending[.send] == 1)
       // Both ends look at their sockets four times.
       #expect(calls.receiving[.read] <= 8)
