@@ -29,7 +29,10 @@ public struct Descriptor: ~Copyable, Sendable {
 extension Descriptor {
   /// Reads what is there. Zero bytes mean the end of the stream.
   public borrowing func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
-    try nonBlocking(raw) { Glibc.read(raw, buffer.baseAddress, allowed(buffer.count, by: raw)) }
+    try nonBlocking(raw) {
+      countCall(.read)
+      return Glibc.read(raw, buffer.baseAddress, allowed(buffer.count, by: raw))
+    }
   }
 
   /// Reads what is there into `first`, and into `second` once that is full. Zero bytes mean the end of the stream.
@@ -43,19 +46,26 @@ extension Descriptor {
     return try withUnsafeMutableBytes(of: &vectors) { bytes throws(Errno) in
       let pieces = bytes.assumingMemoryBound(to: iovec.self)
       return try nonBlocking(raw) {
-        withAllowed(pieces, by: raw) { Glibc.readv(raw, $0.baseAddress, CInt($0.count)) }
+        countCall(.read)
+        return withAllowed(pieces, by: raw) { Glibc.readv(raw, $0.baseAddress, CInt($0.count)) }
       }
     }
   }
 
   /// Writes as much of `bytes` as the kernel takes at once.
   public borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int? {
-    try nonBlocking(raw) { Glibc.write(raw, bytes.baseAddress, allowed(bytes.count, by: raw)) }
+    try nonBlocking(raw) {
+      countCall(.write)
+      return Glibc.write(raw, bytes.baseAddress, allowed(bytes.count, by: raw))
+    }
   }
 
   /// Sends as much of `bytes` as the socket takes at once. A closed peer is `Errno.brokenPipe`, never a signal.
   public borrowing func send(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int? {
-    try nonBlocking(raw) { Glibc.send(raw, bytes.baseAddress, allowed(bytes.count, by: raw), CInt(MSG_NOSIGNAL)) }
+    try nonBlocking(raw) {
+      countCall(.send)
+      return Glibc.send(raw, bytes.baseAddress, allowed(bytes.count, by: raw), CInt(MSG_NOSIGNAL))
+    }
   }
 
   /// Sends as much of the two pieces, one behind the other, as the socket takes at once.
@@ -74,7 +84,8 @@ extension Descriptor {
   /// Sends as much of the pieces, one behind the other, as the socket takes at once.
   borrowing func send(_ pieces: UnsafeMutableBufferPointer<iovec>) throws(Errno) -> Int? {
     try nonBlocking(raw) {
-      withAllowed(pieces, by: raw) { pieces in
+      countCall(.send)
+      return withAllowed(pieces, by: raw) { pieces in
         var message = msghdr()
         message.msg_iov = pieces.baseAddress
         message.msg_iovlen = pieces.count

@@ -86,6 +86,7 @@ public final class EventLoop: @unchecked Sendable {
         return CInt(clamping: milliseconds + rest.signum())
       }
       if isInterrupted() { continue }
+      countCall(.wait)
       let count = epoll_wait(epoll.raw, &ready, CInt(ready.count), timeout ?? -1)
       precondition(count >= 0 || errno == EINTR, "epoll_wait failed")
       for index in 0..<max(0, Int(count)) {
@@ -122,6 +123,7 @@ public final class EventLoop: @unchecked Sendable {
 
   private func runPosted() {
     var count: UInt64 = 0
+    countCall(.wakeUp)
     _ = Glibc.read(wakeup.raw, &count, 8)
     let jobs = posted.withLock { jobs in
       defer { jobs.removeAll() }
@@ -140,6 +142,7 @@ public final class EventLoop: @unchecked Sendable {
     }
     guard first else { return }
     var one: UInt64 = 1
+    countCall(.wakeUp)
     _ = Glibc.write(wakeup.raw, &one, 8)
   }
 
@@ -152,6 +155,7 @@ public final class EventLoop: @unchecked Sendable {
   /// registered.
   public func setInterest(_ events: Events, of descriptor: borrowing Descriptor, _ registration: Registration) {
     var event = Self.event(events, registration)
+    countCall(.interest)
     let result = epoll_ctl(epoll.raw, EPOLL_CTL_MOD, descriptor.raw, &event)
     precondition(result == 0, "the descriptor is not registered with this loop")
   }
@@ -168,6 +172,7 @@ public final class EventLoop: @unchecked Sendable {
     let registration = Registration(slot: slot, generation: slots[Int(slot)].generation)
     var event = Self.event(events, registration)
     do {
+      countCall(.interest)
       try checked { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, descriptor.raw, &event) }
     } catch {
       freeSlots.append(slot)
@@ -185,6 +190,7 @@ public final class EventLoop: @unchecked Sendable {
     slots[slot].handler = nil
     slots[slot].generation &+= 1
     freeSlots.append(registration.slot)
+    countCall(.interest)
     _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor.raw, nil)
     // Let go of last: its end may call this loop again.
     withExtendedLifetime(handler) {}

@@ -34,10 +34,7 @@ internal import Synchronization
 
     /// Runs `body` with these faults, and every thread that it starts for as long as that lives.
     public func run<Result>(_ body: () throws -> Result) rethrows -> Result {
-      let former = Self.onThisThread
-      Self.onThisThread = self
-      defer { Self.onThisThread = former }
-      return try body()
+      try Self.ofThreads.with(self, body)
     }
 
     // MARK: Which faults
@@ -53,22 +50,9 @@ internal import Synchronization
       return SystemCallFaults(seed: seed)
     }()
 
-    private static let key: pthread_key_t = {
-      var key = pthread_key_t()
-      // Called as a thread ends.
-      pthread_key_create(&key) { Unmanaged<SystemCallFaults>.fromOpaque($0!).release() }
-      return key
-    }()
+    private static let ofThreads = ThreadObject<SystemCallFaults>()
 
-    fileprivate static var onThisThread: SystemCallFaults? {
-      get {
-        pthread_getspecific(key).map { Unmanaged<SystemCallFaults>.fromOpaque($0).takeUnretainedValue() }
-      }
-      set {
-        if let old = pthread_getspecific(key) { Unmanaged<SystemCallFaults>.fromOpaque(old).release() }
-        pthread_setspecific(key, newValue.map { UnsafeRawPointer(Unmanaged.passRetained($0).toOpaque()) })
-      }
-    }
+    fileprivate static var onThisThread: SystemCallFaults? { ofThreads.value }
 
     // MARK: What happens
 
@@ -179,11 +163,12 @@ internal import Synchronization
   #endif
 }
 
-/// A thread's body that has the faults of the thread that makes this.
-@inline(__always) func withFaultsOfThisThread(_ body: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+/// A thread's body that has the faults of the thread that makes this, and is counted with it.
+@inline(__always) func withSeamOfThisThread(_ body: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
   #if SYSTEM_CALL_FAULTS
-    guard let faults = SystemCallFaults.onThisThread else { return body }
-    return { faults.run(body) }
+    let counted = SystemCallCounts.inherited(body)
+    guard let faults = SystemCallFaults.onThisThread else { return counted }
+    return { faults.run(counted) }
   #else
     return body
   #endif

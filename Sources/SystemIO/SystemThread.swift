@@ -37,7 +37,7 @@ public final class SystemThread: @unchecked Sendable {
 
   private static func spawn(name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t {
     var handle = pthread_t()
-    let context = Unmanaged.passRetained(Body(name: name, run: withFaultsOfThisThread(body))).toOpaque()
+    let context = Unmanaged.passRetained(Body(name: name, run: withSeamOfThisThread(body))).toOpaque()
     let result = pthread_create(
       &handle, nil,
       { context in

@@ -94,6 +94,7 @@ extension Descriptor {
 
   /// How many bytes a second the other end takes, as the kernel last measured it; `nil` if this is no TCP connection.
   public borrowing func deliveryRate() -> UInt64? {
+    countCall(.tuning)
     var rate: UInt64 = 0
     return clinux_tcp_delivery_rate(raw, &rate) == 0 ? rate : nil
   }
@@ -127,6 +128,7 @@ extension Descriptor {
 
   /// Changes `TCPTuning.unsentLimit`, in bytes. No effect on what is no TCP connection.
   public borrowing func setUnsentLimit(_ limit: Int) {
+    countCall(.tuning)
     try? setOption(self, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, CInt(clamping: limit))
   }
 

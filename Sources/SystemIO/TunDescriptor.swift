@@ -55,7 +55,11 @@ public struct TunDescriptor: ~Copyable, Sendable {
     )
     return try withUnsafeBytes(of: &vectors) { bytes throws(Errno) in
       let list = bytes.assumingMemoryBound(to: iovec.self).baseAddress!
-      return try nonBlocking(descriptor.raw) { Glibc.writev(descriptor.raw, list, 2) } != nil
+      let written = try nonBlocking(descriptor.raw) {
+        countCall(.write)
+        return Glibc.writev(descriptor.raw, list, 2)
+      }
+      return written != nil
     }
   }
 }

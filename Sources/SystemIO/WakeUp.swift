@@ -14,11 +14,13 @@ public struct WakeUp: ~Copyable, Sendable {
 
   public borrowing func raise() {
     var one: UInt64 = 1
+    countCall(.wakeUp)
     _ = Glibc.write(descriptor.raw, &one, 8)
   }
 
   public borrowing func lower() {
     var count: UInt64 = 0
+    countCall(.wakeUp)
     _ = Glibc.read(descriptor.raw, &count, 8)
   }
 

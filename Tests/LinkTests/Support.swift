@@ -64,6 +64,18 @@ final class RawEnd: Sendable {
     return bytes
   }
 
+  /// What is there now, but not more than so many bytes.
+  func read(atMost count: Int) throws -> [UInt8] {
+    let buffer = RawBuffer(count: count)
+    var filled = 0
+    while filled < count {
+      let room = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[filled...])
+      guard let part = try descriptor.read(into: room), part > 0 else { break }
+      filled += part
+    }
+    return Array(buffer.bytes[..<filled])
+  }
+
   func close() { descriptor.shutDown() }
 }
 

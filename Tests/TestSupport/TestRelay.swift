@@ -31,7 +31,7 @@ public final class TestRelay: Sendable {
     port: UInt16 = 0, threads: Int = 2, maximumStrangers: Int = 4096, returnTime: Duration = .zero,
     admission: AdmissionMode = .open,
     keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, peerList: Int = 1000,
-    connections: Int = .max
+    connections: Int = .max, queueLimit: Int = 4 << 20, memory: Int = 256 << 20
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
@@ -41,8 +41,8 @@ public final class TestRelay: Sendable {
     (network, notices) = try RelayNetwork.settle(in: store, pool: .prefix(prefix), pool6: pool6, fixed: fixed)
     var settings = RelaySettings(
       keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,
-      idleKeepalive: idleKeepalive ?? keepalive, queueLimit: 4 << 20, threads: threads, peerList: peerList,
-      connections: connections)
+      idleKeepalive: idleKeepalive ?? keepalive, queueLimit: queueLimit, threads: threads, peerList: peerList,
+      memory: memory, connections: connections)
     settings.maximumStrangers = maximumStrangers
     settings.returnTime = returnTime
     relay = try Self.start(settings, on: listen)

@@ -352,4 +352,23 @@ struct LinuxTunTests {
       #expect(!tun.write(packet.packet, with: header))
     }
   }
+
+  // The seam by which calls are counted is in debug builds alone.
+  #if SYSTEM_CALL_FAULTS
+    @Test(arguments: [true, false]) func `a packet is one call, in and out`(offload: Bool) throws {
+      try NetworkNamespace().run {
+        let tun = try LinuxTun(name: "mnedc0", offload: offload)
+        try configure(tun, "10.9.0.2", "10.9.0.0/24")
+        let buffer = RawBuffer(count: LinuxTun.maximumRead)
+        let packet = TestPacket(payload: TestPacket.payload(count: 1000))
+        let counts = SystemCallCounts()
+        try counts.run {
+          #expect(tun.write(packet.packet, with: OffloadHeader()))
+          _ = try tun.read(into: buffer.bytes)
+        }
+        let tally = counts.now
+        #expect(tally[.write] == 1 && tally[.read] == 1 && tally.total == 2)
+      }
+    }
+  #endif
 }
