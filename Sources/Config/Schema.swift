@@ -80,6 +80,7 @@ enum Schema {
     one("join.socket", \.settings.join.socket, .socketPath, .device(.restart)),
     one("join.state", \.settings.join.state, .directory, .device(.restart)),
     one("join.cipher", \.settings.join.cipher, .cipher, .both(.restart)),
+    one("join.congestion-control", \.settings.join.congestionControl, .congestionControl, .device(.restart)),
     mapping(
       "join.peer-keys", \.settings.join.peerKeys, from: .deviceID, to: .deviceKey, limit: 1000, isUnique: true,
       .both(.live)),
@@ -109,6 +110,7 @@ enum Schema {
     one("relay.offload", \.settings.relay.offload, .offload, .relay(.restart)),
     one("relay.keepalive", \.settings.relay.keepalive, .keepalive, .relay(.live)),
     one("relay.idle-keepalive", \.settings.relay.idleKeepalive, .idleKeepalive, .relay(.live)),
+    one("relay.congestion-control", \.settings.relay.congestionControl, .congestionControl, .relay(.restart)),
     one("relay.queue", \.settings.relay.queue, .queue, .relay(.live)),
     one("relay.memory", \.settings.relay.memory, .memory, .relay(.restart)),
     one("relay.peer-list", \.settings.relay.peerList, .peerList, .relay(.restart)),

@@ -33,6 +33,7 @@ public struct Settings: Equatable, Sendable {
     /// The directory of what must outlive the program: this device's key, and those of the relays it knows.
     public var state = "/var/lib/mnedc-join"
     public var cipher = Cipher.auto
+    public var congestionControl = CongestionControl.auto
     /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
     public var peerKeys: [String: [UInt8]] = [:]
     public var names = Names.auto
@@ -88,6 +89,7 @@ public struct Settings: Equatable, Sendable {
     public var keepalive = Duration.seconds(2)
     /// What that grows to while no data goes; never less than `keepalive`.
     public var idleKeepalive = Duration.seconds(30)
+    public var congestionControl = CongestionControl.auto
     /// The bound of each destination's send queue, in bytes.
     public var queue = 4 << 20
     /// The bound of all send queues together, in bytes.
@@ -134,6 +136,14 @@ public struct Settings: Equatable, Sendable {
     case auto
     case aes256GCM = "aes-256-gcm"
     case chaCha20Poly1305 = "chacha20-poly1305"
+  }
+
+  /// What keeps the connection between device and relay from filling queues on its way.
+  public enum CongestionControl: String, CaseIterable, Sendable {
+    /// BBR while the path is slow, if the kernel has it.
+    case auto
+    /// What the system uses for all connections.
+    case system
   }
 
   /// Who may join a relay's network.

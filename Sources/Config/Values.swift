@@ -137,6 +137,10 @@ extension ValueKind where Value == Settings.Cipher {
   public static var cipher: ValueKind { choice("a cipher") }
 }
 
+extension ValueKind where Value == Settings.CongestionControl {
+  public static var congestionControl: ValueKind { choice("a congestion control") }
+}
+
 extension ValueKind where Value == Settings.Admission {
   public static var admission: ValueKind { choice("a way to admit devices") }
 }

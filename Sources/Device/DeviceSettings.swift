@@ -23,6 +23,8 @@ public struct DeviceSettings: Sendable {
   public var allowOverlap = false
   /// How many bytes of data may wait for the relay.
   public var queueLimit: Int
+  /// Whether the connection to the relay uses BBR on a slow path, where the kernel has it.
+  public var choosesCongestionControl = true
   /// What this device tells its peers of itself. Its revision is the first of this start, higher than all of former ones; the
   /// device counts on from there.
   public var orchestration: Orchestration

@@ -229,13 +229,16 @@ final class PacketPump {
   }
 
   /// Makes the record at `place` a part of the frames: in pieces, if whole it would hold others up for too long.
-  private func send(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession) {
+  private func send(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession)
+  {
     if record.count > link.frameLimit.bytes, divide(UnsafeRawBufferPointer(record), flow, on: link, session) { return }
     append(record.count, flow, on: link, session)
   }
 
   /// False: it is no super-packet, or none that can be divided.
-  private func divide(_ record: UnsafeRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession) -> Bool {
+  private func divide(_ record: UnsafeRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession)
+    -> Bool
+  {
     // The parts take the place of the record.
     let copy = UnsafeMutableRawBufferPointer(rebasing: whole.bytes[..<record.count])
     copy.copyMemory(from: record)

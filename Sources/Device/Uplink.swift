@@ -137,7 +137,9 @@ final class Uplink: EventHandler, DialerDelegate {
     do {
       try descriptor.tune(.frames)
       way = findWay(local: descriptor.localAddress(), peer: descriptor.peerAddress())
-      let connection = FrameConnection(descriptor, loop: events, queueLimit: settings.queueLimit)
+      let connection = FrameConnection(
+        descriptor, loop: events, queueLimit: settings.queueLimit,
+        choosesCongestionControl: settings.choosesCongestionControl)
       connection.payloadLimit = FrameType.handshake.maximumPayload
       let hello = HandshakeHello(keyHint: settings.trust.expectedKey(of: serverName)?.hint ?? 0)
       var handshake = Handshake(

@@ -56,8 +56,10 @@ final class RelayLoop: @unchecked Sendable {
 
   /// Takes a new connection over. From any thread.
   func adopt(_ descriptor: consuming Descriptor, from origin: Origin) {
+    let settings = live.now
     let connection = FrameConnection(
-      descriptor, loop: events, queueLimit: live.now.queueLimit, memory: bounds.sendMemory)
+      descriptor, loop: events, queueLimit: settings.queueLimit, memory: bounds.sendMemory,
+      choosesCongestionControl: settings.choosesCongestionControl)
     let session = Session(connection, origin: origin, loop: self)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session

@@ -18,6 +18,8 @@ public struct RelaySettings: Sendable {
   public var idleKeepalive: Duration
   /// How many bytes of data may wait for one destination.
   public var queueLimit: Int
+  /// Whether connections to devices use BBR on a slow path, where the kernel has it.
+  public var choosesCongestionControl = true
   /// How many threads share the sessions.
   public var threads: Int
   /// In a network of more devices than this, everybody is told only of those that it asks for.

@@ -107,12 +107,14 @@ extension Descriptor {
 
   /// How many bytes the kernel holds that it has not sent once; 0 if this is no TCP connection.
   public borrowing func unsent() -> Int {
-    max(0, Int(clinux_unsent(raw)))
+    countCall(.tuning)
+    return max(0, Int(clinux_unsent(raw)))
   }
 
   /// By what name the kernel knows the congestion control of this connection; `nil` if it is no TCP connection.
   public borrowing func congestionControl() -> String? {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 17) { name in
+    countCall(.tuning)
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 17) { name in
       name.initialize(repeating: 0)
       var length = socklen_t(name.count - 1)
       guard getsockopt(raw, CInt(IPPROTO_TCP), TCP_CONGESTION, name.baseAddress, &length) == 0 else { return nil }
@@ -123,7 +125,8 @@ extension Descriptor {
   /// Has the kernel use this congestion control from now on. False: it has none of that name, does not let this process have
   /// it, or this is no TCP connection.
   public borrowing func setCongestionControl(_ name: String) -> Bool {
-    name.withCString { setsockopt(raw, CInt(IPPROTO_TCP), TCP_CONGESTION, $0, socklen_t(strlen($0))) == 0 }
+    countCall(.tuning)
+    return name.withCString { setsockopt(raw, CInt(IPPROTO_TCP), TCP_CONGESTION, $0, socklen_t(strlen($0))) == 0 }
   }
 
   /// Changes `TCPTuning.unsentLimit`, in bytes. No effect on what is no TCP connection.

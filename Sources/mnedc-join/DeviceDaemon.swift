@@ -89,6 +89,7 @@ final class DeviceDaemon: @unchecked Sendable {
       mtu: settings.join.mtu, orchestration: orchestration.current)
     deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
+    deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
     do {
       device = try Device(deviceSettings, tun) { [unowned self, names] event in
         names.note(event)

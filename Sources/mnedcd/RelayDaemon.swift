@@ -245,14 +245,14 @@ final class RelayDaemon {
       case .auto: min(4, usableCores())
       case .count(let count): count
       }
+    var relaySettings = RelaySettings(
+      keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
+      leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
+      queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
+      connections: RelaySettings.connections(descriptors: descriptorLimit()))
+    relaySettings.choosesCongestionControl = settings.congestionControl == .auto
     do {
-      return try Relay(
-        RelaySettings(
-          keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
-          leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
-          queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
-          connections: RelaySettings.connections(descriptors: descriptorLimit())),
-        listeners, logger: logger)
+      return try Relay(relaySettings, listeners, logger: logger)
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }

@@ -16,6 +16,7 @@ import Wire
           socket: /run/mnedc/mnedc-join.sock
           state: /var/lib/mnedc-join
           cipher: auto
+          congestion-control: auto
           names: auto
           hosts-file: off
           peer-information: 250
@@ -30,6 +31,7 @@ import Wire
           offload: auto
           keepalive: 2s
           idle-keepalive: 30s
+          congestion-control: auto
           queue: 4MiB
           memory: 256MiB
           peer-list: 1000
@@ -98,6 +100,7 @@ extension Settings {
     settings.join.socket = "/run/" + arbitraryName(&numbers).filter { $0 != " " }
     settings.join.state = "/var/" + arbitraryName(&numbers)
     settings.join.cipher = Cipher.allCases.randomElement(using: &numbers)!
+    settings.join.congestionControl = CongestionControl.allCases.randomElement(using: &numbers)!
     settings.join.names = Names.allCases.randomElement(using: &numbers)!
     settings.join.hostsFile = Bool.random(using: &numbers) ? nil : "/etc/" + arbitraryName(&numbers)
     for name in ["a", "null", "1e3", "x.y"].shuffled(using: &numbers).prefix(.random(in: 0...4, using: &numbers)) {
@@ -123,6 +126,7 @@ extension Settings {
     settings.relay.interface = arbitraryName(&numbers)
     settings.relay.mtu = .random(in: 576...65535, using: &numbers)
     settings.relay.offload = Offload.allCases.randomElement(using: &numbers)!
+    settings.relay.congestionControl = CongestionControl.allCases.randomElement(using: &numbers)!
     settings.relay.keepalive = .milliseconds(500 * Int.random(in: 1...600, using: &numbers))
     settings.relay.idleKeepalive = .milliseconds(
       500 * Int.random(in: Int(settings.relay.keepalive / .milliseconds(500))...1200, using: &numbers))

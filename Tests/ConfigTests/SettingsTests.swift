@@ -24,6 +24,7 @@ import Wire
         socket: /run/a.sock
         state: /var/a
         cipher: aes-256-gcm
+        congestion-control: system
         peer-keys:
           shop-1: \(ValueTests.device)
           shop-2: "\(ValueTests.other)"
@@ -50,6 +51,7 @@ import Wire
         offload: off
         keepalive: 500ms
         idle-keepalive: 10m
+        congestion-control: system
         queue: 256KiB
         memory: 1GiB
         threads: 3
@@ -72,6 +74,7 @@ import Wire
     expected.join.socket = "/run/a.sock"
     expected.join.state = "/var/a"
     expected.join.cipher = .aes256GCM
+    expected.join.congestionControl = .system
     expected.join.peerKeys = ["shop-1": ValueTests.key, "shop-2": ValueTests.key.reversed()]
     expected.join.names = .resolver
     expected.join.hostsFile = "/etc/hosts"
@@ -97,6 +100,7 @@ import Wire
     expected.relay.offload = .off
     expected.relay.keepalive = .milliseconds(500)
     expected.relay.idleKeepalive = .seconds(600)
+    expected.relay.congestionControl = .system
     expected.relay.queue = 262_144
     expected.relay.memory = 1 << 30
     expected.relay.threads = .count(3)
@@ -142,12 +146,12 @@ import Wire
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
         "join.address", "join.allow-overlap",
-        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.peer-keys", "join.names",
-        "join.hosts-file", "join.on-peer",
+        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.congestion-control",
+        "join.peer-keys", "join.names", "join.hosts-file", "join.on-peer",
         "join.peer-information", "join.orchestration.host-name", "join.orchestration.platform",
         "join.orchestration.execution-type", "join.orchestration.services", "join.orchestration.labels", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
-        "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive",
+        "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive", "relay.congestion-control",
         "relay.queue", "relay.memory", "relay.peer-list", "relay.threads",
         "relay.socket", "relay.state",
         "relay.admission", "relay.user", "relay.public-address",

@@ -295,6 +295,8 @@ import Wire
     refuse(.boolean, ["yes": #""yes" is not a boolean; expected true or false"#])
     for cipher in ["auto", "aes-256-gcm", "chacha20-poly1305"] { try expect(.cipher, [cipher: cipher]) }
     for admission in ["invite", "approve", "open"] { try expect(.admission, [admission: admission]) }
+    for control in ["auto", "system"] { try expect(.congestionControl, [control: control]) }
+    refuse(.congestionControl, ["bbr": #""bbr" is not a congestion control; expected auto or system"#])
     refuse(.cipher, ["aes": #""aes" is not a cipher; expected auto, aes-256-gcm or chacha20-poly1305"#])
     refuse(
       .admission, ["closed": #""closed" is not a way to admit devices; expected invite, approve or open"#])

@@ -43,7 +43,8 @@ import Wire
 
     @Test func `small packets that wait together share frames and leave in one call`() throws {
       let calls = try calls(200, payload: 100)
-      #expect(calls.frames <= 2)
+      // At 4 KiB each, as the path is not known to be fast yet.
+      #expect(calls.frames <= 8)
       #expect(calls.sending[.send] == 1)
       // Both ends look at their sockets four times.
       #expect(calls.receiving[.read] <= 8)
