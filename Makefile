@@ -7,8 +7,14 @@ SWIFT ?= swift
 STRIP ?= strip
 PYTHON ?= $(shell python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3)
 
-# What is installed stands alone: the Swift runtime is inside the programs.
-RELEASE := --configuration release --static-swift-stdlib --explicit-target-dependency-import-check error
+# The relocations are a twentieth as long in the form that glibc knows since 2.36.
+RELR := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | \
+  awk '$$1 == "glibc" { split($$2, v, "."); if (v[1] > 2 || v[2] >= 36) print "-Xlinker -z -Xlinker pack-relative-relocs" }')
+
+# What is installed stands alone: the Swift runtime is inside the programs. Nobody links with them, so they list no symbols, which
+# the linker may then leave out; without lld, which comes with Swift, they are 1 MB larger.
+RELEASE := --configuration release --static-swift-stdlib --explicit-target-dependency-import-check error \
+  -Xswiftc -use-ld=lld -Xlinker --no-export-dynamic $(RELR)
 DEBUG := --configuration debug --explicit-target-dependency-import-check error
 
 DAEMONS := mnedcd mnedc-join

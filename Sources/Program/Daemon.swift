@@ -25,6 +25,8 @@ public final class Daemon: @unchecked Sendable {
   /// What READY=1 goes with; `nil` before that.
   private var readiness: String?
   private var reloading: Reloading?
+  /// Whether idle code is to be let go of soon.
+  private var willRelease = false
 
   /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
@@ -62,6 +64,7 @@ public final class Daemon: @unchecked Sendable {
       }
       control = try ControlServer(path: path, for: heir, on: events, onTrouble: onTrouble) {
         [unowned self] command, answer in
+        releaseCodeSoon()
         switch command {
         case .stop:
           answer(.done)
@@ -114,8 +117,28 @@ public final class Daemon: @unchecked Sendable {
 
   /// Tells the service manager that the daemon does its work, and what that is.
   public func becomeReady(_ status: String) {
+    let isFirst = readiness == nil
     readiness = status
     notifyServiceManager("READY=1\nSTATUS=\(status)")
+    if isFirst { releaseCodeRegularly() }
+    releaseCodeSoon()
+  }
+
+  /// Most of what is resident after a start, a join or a request at the local socket was needed for that alone.
+  private func releaseCodeSoon() {
+    guard !willRelease else { return }
+    willRelease = true
+    events.schedule(after: .seconds(2)) { [unowned self] in
+      willRelease = false
+      releaseIdleCode()
+    }
+  }
+
+  private func releaseCodeRegularly() {
+    events.schedule(after: .seconds(60)) { [unowned self] in
+      releaseIdleCode()
+      releaseCodeRegularly()
+    }
   }
 
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.

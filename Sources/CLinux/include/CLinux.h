@@ -108,4 +108,8 @@ int clinux_process_descriptor(pid_t process);
 /// Two ends of a pipe, closed on exec, of which the first, to read from, does not block (pipe2).
 int clinux_pipe(int ends[2]);
 
+/// Lets go of the pages of code and constants that this process has mapped and never writes (MADV_DONTNEED); they come back
+/// from their files when they are used.
+void clinux_release_code(void);
+
 #endif
