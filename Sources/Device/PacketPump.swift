@@ -20,6 +20,7 @@ final class PacketPump {
   private let tun: any PacketDevice
   private let buffer = RawBuffer(count: bufferSize)
   private let divider = SuperPacketDivider()
+  private var joiner = DatagramJoiner()
   /// Where a super-packet is divided from.
   private let whole = RawBuffer(count: bufferSize)
   private let onWarning: (String) -> Void
@@ -376,6 +377,7 @@ final class PacketPump {
       return wonder(who: source)
     }
     guard let content = links.open(payload, from: peer) else { return }
+    defer { putJoined() }
     var offset = 0
     while offset < content.count {
       guard let range = try? PacketRecord.range(in: content.bytes, at: offset), range.count > OffloadHeader.size else {
@@ -392,12 +394,26 @@ final class PacketPump {
         packetCounters.misaddressed += 1
         continue
       }
-      if tun.write(UnsafeRawBufferPointer(rebasing: content[range])) {
-        packetCounters.received += 1
-      } else {
-        packetCounters.malformed += 1
-      }
+      put(UnsafeRawBufferPointer(rebasing: content[range]), isLast: offset == content.count)
     }
+  }
+
+  /// Writes a packet to the TUN, or keeps it for a moment because it may go with the next.
+  private func put(_ record: UnsafeRawBufferPointer, isLast: Bool) {
+    if joiner.add(record) { return }
+    putJoined()
+    if !isLast, tun.takesJoinedDatagrams, joiner.begin(with: record) { return }
+    count(1, isWritten: tun.write(record))
+  }
+
+  private func putJoined() {
+    let packets = joiner.count
+    guard let record = joiner.take() else { return }
+    count(packets, isWritten: tun.write(record))
+  }
+
+  private func count(_ packets: Int, isWritten: Bool) {
+    if isWritten { packetCounters.received += packets } else { packetCounters.malformed += packets }
   }
 
   /// Takes a peer-handshake frame's payload.

@@ -98,6 +98,8 @@ public final class LinuxTun: PacketDevice {
     return isTaken
   }
 
+  public var takesJoinedDatagrams: Bool { offloads.contains(.udpSegmentation) }
+
   private func takes(_ layout: PacketLayout) -> Bool {
     switch layout.work {
     case .nothing: true

@@ -16,6 +16,7 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
 
   // Set once. A flag is up as long as its queue holds a packet; both change under the lock.
   public let name: String
+  public let takesJoinedDatagrams: Bool
   private let readable: WakeUp
   private let hasWritten: WakeUp
 
@@ -32,8 +33,9 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     var registration: Registration?
   }
 
-  public init(name: String = "memory") throws(Errno) {
+  public init(name: String = "memory", takesJoinedDatagrams: Bool = false) throws(Errno) {
     self.name = name
+    self.takesJoinedDatagrams = takesJoinedDatagrams
     readable = try WakeUp()
     hasWritten = try WakeUp()
   }

@@ -23,6 +23,9 @@ public protocol PacketDevice: AnyObject {
   /// The bytes may come from anywhere. False: they are no valid packet, or the system refuses it; it is dropped.
   func write(_ packet: UnsafeRawBufferPointer) -> Bool
 
+  /// Whether UDP super-packets are written as they are, so that it pays to join datagrams.
+  var takesJoinedDatagrams: Bool { get }
+
   /// Gives the interface this address of the network `prefix`, and of `prefix6`, a network's IPv6 pool, the one that goes with
   /// it; takes other addresses away, sets the MTU in bytes and brings it up. What is as it should be already is left alone,
   /// and so are the routes over the interface; an address that stays is there all the time, although its prefix may change.

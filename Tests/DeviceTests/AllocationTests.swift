@@ -14,6 +14,7 @@ import Wire
 @Suite(.enabled(if: !isDebugBuild && ctest_counts_allocations())) struct AllocationTests {
   /// An interface with as many equal packets as are asked for, which counts what is written to it.
   private final class Source: PacketDevice {
+    let takesJoinedDatagrams = false
     let name = "source"
     var packet: [UInt8]
     var remaining = 0

@@ -82,4 +82,34 @@ import Wire
     // Of four segments each.
     #expect(parts == 8)
   }
+
+  @Test func `datagrams that come together are written as one to an interface that takes it`() throws {
+    let pair = try PumpPair(takesJoinedDatagrams: true)
+    try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
+    try pair.settle()
+    #expect(pair.received(1) != nil)
+    var header = OffloadHeader()
+    header.flags = OffloadHeader.needsChecksum
+    header.headerLength = 28
+    header.checksumStart = 20
+    header.checksumOffset = 6
+    let records = (0..<20).map { number in
+      var packet = datagram(
+        from: pair.addresses[0], to: pair.addresses[1], [UInt8](repeating: UInt8(number), count: 50))
+      var checksum = InternetChecksum()
+      packet.withUnsafeBytes { checksum.add($0.bytes.extracting(0..<20)) }
+      packet.replaceSubrange(10..<12, with: withUnsafeBytes(of: checksum.value.bigEndian) { Array($0) })
+      var record = [UInt8](repeating: 0, count: OffloadHeader.size)
+      record.withUnsafeMutableBytes { header.write(to: $0) }
+      return record + packet
+    }
+    let before = pair.pumps[1].counters.received
+    pair.interfaces[0].inject(records)
+    try pair.pumps[0].pump()
+    try pair.settle()
+    let joined = try #require(pair.received(1))
+    #expect(Array(joined[28...]) == (0..<20).flatMap { [UInt8](repeating: UInt8($0), count: 50) })
+    #expect(pair.received(1) == nil)
+    #expect(pair.pumps[1].counters.received - before == 20)
+  }
 }

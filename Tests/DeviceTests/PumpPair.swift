@@ -15,14 +15,14 @@ final class PumpPair {
   private let connections: [FrameConnection]
   private let memory = ReceiveMemory()
 
-  init() throws {
+  init(takesJoinedDatagrams: Bool = false) throws {
     let sockets = try SocketPair()
     loop = try EventLoop()
     connections = [
       FrameConnection(sockets.first, loop: loop, queueLimit: 1 << 20),
       FrameConnection(sockets.second, loop: loop, queueLimit: 1 << 20),
     ]
-    interfaces = [try MemoryPacketDevice(), try MemoryPacketDevice()]
+    interfaces = try [0, 1].map { _ in try MemoryPacketDevice(takesJoinedDatagrams: takesJoinedDatagrams) }
     pumps = [0, 1].map { [interfaces, addresses, loop] end in
       PacketPump(
         interfaces[end],
