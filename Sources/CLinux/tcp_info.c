@@ -11,5 +11,5 @@ int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second) {
   socklen_t length = sizeof info;
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0) return -errno;
   *bytes_per_second = info.tcpi_delivery_rate;
-  return 0;
+  return info.tcpi_delivery_rate_app_limited;
 }

@@ -48,6 +48,8 @@ final class PacketPump {
   private var open: OpenFrame?
   /// When the last packets were read.
   private var readAt = Instant.now()
+  /// What the connection to the relay takes in a few milliseconds, if that is little.
+  private var uplinkLimit = Int.max
   // The link that the last packet went to.
   private var lastDestination: IPv4Address?
   private var lastLink: PeerLink?
@@ -157,6 +159,7 @@ final class PacketPump {
   func pump() throws(Errno) {
     defer { flush() }
     readAt = .now()
+    uplinkLimit = uplink?.shortRun ?? .max
     for _ in 0..<Self.batch {
       if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
       guard let count = try tun.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[place...])) else {
@@ -232,9 +235,12 @@ final class PacketPump {
   /// Makes the record at `place` a part of the frames: in pieces, if whole it would hold others up for too long.
   private func send(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession)
   {
-    if record.count > link.frameLimit.bytes, divide(UnsafeRawBufferPointer(record), flow, on: link, session) { return }
+    if record.count > frameLimit(link), divide(UnsafeRawBufferPointer(record), flow, on: link, session) { return }
     append(record.count, flow, on: link, session)
   }
+
+  /// How long a frame to the peer may be: what is read for it may be more than the connection to the relay takes.
+  private func frameLimit(_ link: PeerLink) -> Int { min(link.frameLimit.bytes, uplinkLimit) }
 
   /// False: it is no super-packet, or none that can be divided.
   private func divide(_ record: UnsafeRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession)
@@ -243,7 +249,7 @@ final class PacketPump {
     // The parts take the place of the record.
     let copy = UnsafeMutableRawBufferPointer(rebasing: whole.bytes[..<record.count])
     copy.copyMemory(from: record)
-    return divider.divide(UnsafeRawBufferPointer(copy), limit: link.frameLimit.bytes) { part in
+    return divider.divide(UnsafeRawBufferPointer(copy), limit: frameLimit(link)) { part in
       appendCopy(of: part, flow, on: link, session)
     }
   }
@@ -275,7 +281,7 @@ final class PacketPump {
     let record = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
     PacketRecord.writePrefix(length: count, to: record)
     if let frame = open, frame.session === session, frame.header.flow == flow, count <= Self.smallPacket,
-      frame.header.length + length <= min(Self.sharedFrame, link.frameLimit.bytes)
+      frame.header.length + length <= min(Self.sharedFrame, frameLimit(link))
     {
       let tail = end + frame.header.frameSize
       UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[tail...]).copyMemory(from: UnsafeRawBufferPointer(record))

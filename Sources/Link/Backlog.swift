@@ -85,8 +85,9 @@ struct Backlog: ~Copyable {
       var room = Int.max
       if let unsentLimit {
         room = unsentLimit - socket.unsent()
-        // Only then does the kernel say that the socket is writable, too.
-        guard room > unsentLimit / 2 else { return total }
+        // The kernel says that a socket is writable as long as there is room for half of it, before Linux 5.0 for any: if there was
+        // none then, the loop would be called again at once.
+        guard room > (total == 0 ? 0 : unsentLimit / 2) else { return total }
       }
       commit(at: now, room)
       guard !committed.isEmpty, let sent = try sendCommitted(to: socket, room) else { return total }

@@ -1,8 +1,8 @@
 // The journey of a frame through one end of a connection:
 //
 //   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure
-//   out  `send` by whichever thread has the frame: straight to the kernel, or what it does not take to the `SendQueue`
-//        → `flush` by the owner's loop when the kernel takes more
+//   out  `send` by whichever thread has the frame: straight to the kernel, or what it does not take, or shall not have yet on a
+//        slow path, to the `SendQueue` → `flush` by the owner's loop when the kernel takes more
 
 public import Noise
 internal import Synchronization
@@ -328,6 +328,12 @@ public final class FrameConnection: @unchecked Sendable {
 
   // MARK: From any thread
 
+  /// How many bytes the path takes in a few milliseconds, where that is little: a longer frame holds all others up. `nil` on a fast
+  /// path.
+  public var shortRun: Int? {
+    sending.withLock { $0.path.shortRun }
+  }
+
   /// Sends whole data frames; what the socket does not take at once waits, fairly by flow, or is dropped.
   public func send(_ run: FrameRun) {
     sending.withLock { sending in
@@ -340,7 +346,7 @@ public final class FrameConnection: @unchecked Sendable {
       }
       var sent = 0
       let isFirst = sending.queue.isEmpty
-      if isFirst, !sending.path.isTight {
+      if isFirst, !sending.path.isTight || run.count <= sending.path.unsentLimit - descriptor.unsent() {
         guard
           let count = attempt({ () throws(Errno) in
             run.second.count == 0

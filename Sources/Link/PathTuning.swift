@@ -15,15 +15,21 @@ struct PathTuning {
   private static let tightness = 128 << 10
   /// Between two looks at the rate.
   private static let interval = Duration.milliseconds(10)
+  /// How much must have been sent between them, in bytes.
+  private static let leastSent = 16 << 10
   /// In bytes a second. In between, what was chosen stays.
   private static let slow: UInt64 = 50_000_000
   private static let fast: UInt64 = 100_000_000
+  /// How many looks in a row must find a path slow: the first packets of a connection say little, and once it had BBR, the kernel
+  /// goes on to space its packets out.
+  private static let slowLooks = 5
 
   /// In bytes.
   private(set) var unsentLimit = Int(TCPTuning.frames.unsentLimit)
   private var sentSinceLook = 0
   private var lastLook = Instant(nanoseconds: 0)
   private var congestion: Congestion
+  private var slowInRow = 0
 
   private enum Congestion {
     /// The system's own; BBR where that is better.
@@ -40,17 +46,23 @@ struct PathTuning {
   /// Whether more than `unsentLimit` would be too much.
   var isTight: Bool { unsentLimit < Self.tightness }
 
+  /// How many bytes the path takes in 4 ms, where that is little.
+  var shortRun: Int? { isTight ? 2 * unsentLimit : nil }
+
   /// Looks at the path if that is due, to be called when so many bytes were sent.
   mutating func adapt(_ socket: borrowing Descriptor, sent: Int) {
     // As long as little goes there is nothing to learn, and the clock need not be asked.
     sentSinceLook += sent
-    guard sentSinceLook >= unsentLimit / 2 else { return }
+    guard sentSinceLook >= min(unsentLimit / 2, Self.leastSent) else { return }
     let now = Instant.now()
     guard now.since(lastLook) >= Self.interval else { return }
-    sentSinceLook = 0
     lastLook = now
-    guard let rate = socket.deliveryRate(), rate > 0 else { return }
-    limitUnsent(of: socket, at: rate)
+    guard let (rate, mayBeMore) = socket.deliveryRate(), rate > 0 else { return }
+    sentSinceLook = 0
+    let limit = Self.unsentLimit(at: rate)
+    // A path that was not used to the full may be faster than it seems, but not slower.
+    if !mayBeMore || limit > unsentLimit { limitUnsent(of: socket, to: limit) }
+    slowInRow = !mayBeMore && rate < Self.slow ? slowInRow + 1 : 0
     chooseCongestionControl(of: socket, at: rate)
   }
 
@@ -60,8 +72,7 @@ struct PathTuning {
     return min(max(wanted, range.lowerBound), range.upperBound)
   }
 
-  private mutating func limitUnsent(of socket: borrowing Descriptor, at rate: UInt64) {
-    let limit = Self.unsentLimit(at: rate)
+  private mutating func limitUnsent(of socket: borrowing Descriptor, to limit: Int) {
     guard abs(limit - unsentLimit) > unsentLimit / 4 else { return }
     unsentLimit = limit
     socket.setUnsentLimit(limit)
@@ -69,7 +80,7 @@ struct PathTuning {
 
   private mutating func chooseCongestionControl(of socket: borrowing Descriptor, at rate: UInt64) {
     switch congestion {
-    case .system where rate < Self.slow:
+    case .system where slowInRow >= Self.slowLooks:
       guard let name = socket.congestionControl(), socket.setCongestionControl("bbr") else {
         congestion = .fixed
         return

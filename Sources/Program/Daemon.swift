@@ -27,6 +27,7 @@ public final class Daemon: @unchecked Sendable {
   private var reloading: Reloading?
   /// Whether idle code is to be let go of soon.
   private var willRelease = false
+  private var lastRelease = Instant(nanoseconds: 0)
 
   /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
@@ -128,8 +129,11 @@ public final class Daemon: @unchecked Sendable {
   private func releaseCodeSoon() {
     guard !willRelease else { return }
     willRelease = true
-    events.schedule(after: .seconds(2)) { [unowned self] in
+    // Who asks every second must not cost more than who asks every ten.
+    let pause = max(.seconds(2), .seconds(10) - Instant.now().since(lastRelease))
+    events.schedule(after: pause) { [unowned self] in
       willRelease = false
+      lastRelease = .now()
       releaseIdleCode()
     }
   }

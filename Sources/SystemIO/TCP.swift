@@ -92,11 +92,13 @@ extension Descriptor {
     try setOption(self, tcp, TCP_USER_TIMEOUT, CInt(clamping: tuning.userTimeout.nanoseconds / 1_000_000))
   }
 
-  /// How many bytes a second the other end takes, as the kernel last measured it; `nil` if this is no TCP connection.
-  public borrowing func deliveryRate() -> UInt64? {
+  /// How many bytes a second the other end takes, as the kernel last measured it, and whether it may be more because there was not
+  /// always something to send; `nil` if this is no TCP connection.
+  public borrowing func deliveryRate() -> (bytesPerSecond: UInt64, mayBeMore: Bool)? {
     countCall(.tuning)
     var rate: UInt64 = 0
-    return clinux_tcp_delivery_rate(raw, &rate) == 0 ? rate : nil
+    let result = clinux_tcp_delivery_rate(raw, &rate)
+    return result < 0 ? nil : (rate, result > 0)
   }
 
   /// How many of the bytes sent the other end has not taken yet: of a TCP connection, those not acknowledged. Zero if the

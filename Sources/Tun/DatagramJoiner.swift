@@ -12,6 +12,8 @@ public struct DatagramJoiner: ~Copyable {
   /// Larger ones gain little. Bytes of a record.
   private static let maximumRecord = 1600
   private static let udpHeader = 8
+  /// Ports of tunnels (VXLAN, Geneve) whose packets Linux drops before 6.8.5 when they come as super-packets.
+  private static let tunnels: [UInt16] = [4789, 6081, 8472]
 
   private let buffer = SegmentBuffer()
   /// Of the packet that is being put together; 0: there is none.
@@ -126,7 +128,8 @@ public struct DatagramJoiner: ~Copyable {
       let bytes = packet.bytes
       guard networkHeader == (isIPv4 ? 20 : 40), start == networkHeader, field == start + 6,
         bytes.byte(isIPv4 ? 9 : 6) == PacketLayout.Transport.udp.number,
-        packet.count > networkHeader + udpHeader, Int(bytes.word(networkHeader + 4)) == packet.count - networkHeader
+        packet.count > networkHeader + udpHeader, Int(bytes.word(networkHeader + 4)) == packet.count - networkHeader,
+        !tunnels.contains(bytes.word(networkHeader + 2))
       else { return nil }
       if isIPv4 {
         var checksum = InternetChecksum()

@@ -18,6 +18,8 @@ public final class LinuxTun: PacketDevice {
   // Owned by the thread that has this object.
   private var netlink: RouteNetlink
   private var registration: Registration?
+  /// Some kernels say that they take UDP super-packets, and then do not (Linux 6.6.44 among them).
+  private var refusesUDPSegments = false
 
   /// The packets that wait for a reader before more are dropped.
   static let queueLength: UInt32 = 1000
@@ -89,7 +91,16 @@ public final class LinuxTun: PacketDevice {
     guard let header = OffloadHeader(parsing: bytes) else { return false }
     let content = bytes.extracting(OffloadHeader.size..<bytes.byteCount)
     guard let layout = PacketLayout(of: content, with: header) else { return false }
-    if takes(layout) { return put(content, layout.header) }
+    if takes(layout) {
+      if put(content, layout.header) { return true }
+      guard layout.isUDPSegmentation else { return false }
+    }
+    let isTaken = putSegments(of: content, layout)
+    if isTaken, takes(layout) { refusesUDPSegments = true }
+    return isTaken
+  }
+
+  private func putSegments(of content: RawSpan, _ layout: PacketLayout) -> Bool {
     var isTaken = true
     splitter.split(content, layout) { segment in
       // After a refusal the rest would only be a stream with a hole.
@@ -98,14 +109,15 @@ public final class LinuxTun: PacketDevice {
     return isTaken
   }
 
-  public var takesJoinedDatagrams: Bool { offloads.contains(.udpSegmentation) }
+  public var takesJoinedDatagrams: Bool { offloads.contains(.udpSegmentation) && !refusesUDPSegments }
 
   private func takes(_ layout: PacketLayout) -> Bool {
     switch layout.work {
     case .nothing: true
     case .checksum: offloads.contains(.checksum)
-    case .segment(let cut):
-      offloads.contains(cut.transport == .tcp ? .tcpSegmentation : .udpSegmentation) && !layout.needsSoftware
+    case .segment(let cut) where cut.transport == .tcp:
+      offloads.contains(.tcpSegmentation) && !layout.needsSoftware
+    case .segment: takesJoinedDatagrams && !layout.needsSoftware
     }
   }
 

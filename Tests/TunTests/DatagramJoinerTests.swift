@@ -139,6 +139,8 @@ import Wire
   @Test func `one alone is written as it came`() {
     let record = Self.record([1, 2, 3])
     #expect(Self.join([record]) == [record])
+    let tunnelled = Self.record([1, 2, 3], port: 4789)
+    #expect(Self.join([tunnelled, tunnelled]) == [tunnelled, tunnelled])
   }
 
   @Test func `whatever comes, nothing is lost`() {

@@ -41,7 +41,8 @@ int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group);
 /// How many cores the calling thread may run on (sched_getaffinity); -EINVAL where there are more than 1024.
 int clinux_usable_cores(void);
 
-/// How many bytes a second the other end of a TCP connection takes, as the kernel last measured it (TCP_INFO).
+/// How many bytes a second the other end of a TCP connection takes, as the kernel last measured it (TCP_INFO). 1 if it may be more,
+/// because there was not always something to send, else 0.
 int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
 
 /// How many bytes the other end of a stream has not taken yet, its kernel's word for TCP (SIOCOUTQ).
