@@ -85,8 +85,8 @@ struct Backlog: ~Copyable {
       var room = Int.max
       if let unsentLimit {
         room = unsentLimit - socket.unsent()
-        // The kernel says that a socket is writable as long as there is room for half of it, before Linux 5.0 for any: if there was
-        // none then, the loop would be called again at once.
+        // The kernel calls a socket writable while less than half of the limit is unsent, and before Linux 5.0 while less than all
+        // of it is. Something must go whenever it does, or the loop would be called again at once.
         guard room > (total == 0 ? 0 : unsentLimit / 2) else { return total }
       }
       commit(at: now, room)

@@ -1,8 +1,8 @@
 internal import SystemIO
 internal import SystemPackage
 
-/// What waits for one destination because its socket did not take it at once, or was not to; it has memory only while something waits,
-/// and until `trim`. Guarded by the connection's lock.
+/// What waits for one destination because its socket did not take it at once, or was not to; it has memory only while
+/// something waits, and until `trim`. Guarded by the connection's lock.
 struct SendQueue: ~Copyable {
   /// At most so many bytes of data frames will wait; another limit counts from when nothing has waited on.
   var limit: Int

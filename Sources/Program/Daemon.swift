@@ -133,16 +133,20 @@ public final class Daemon: @unchecked Sendable {
     let pause = max(.seconds(2), .seconds(10) - Instant.now().since(lastRelease))
     events.schedule(after: pause) { [unowned self] in
       willRelease = false
-      lastRelease = .now()
-      releaseIdleCode()
+      releaseCode()
     }
   }
 
   private func releaseCodeRegularly() {
     events.schedule(after: .seconds(60)) { [unowned self] in
-      releaseIdleCode()
+      releaseCode()
       releaseCodeRegularly()
     }
+  }
+
+  private func releaseCode() {
+    lastRelease = .now()
+    releaseIdleCode()
   }
 
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.

@@ -100,9 +100,7 @@ public struct DatagramJoiner: ~Copyable {
     }
     let datagrams = length - networkHeader
     buffer.store(word: UInt16(datagrams), at: networkHeader + 4)
-    var checksum = InternetChecksum()
-    checksum.add(buffer.packet.bytes.extracting(isIPv4 ? 12..<20 : 8..<40))
-    checksum.add(UInt16(PacketLayout.Transport.udp.number))
+    var checksum = SegmentBuffer.pseudoHeader(of: buffer.packet.bytes, isIPv4: isIPv4, .udp)
     checksum.add(UInt16(datagrams))
     // The rest of it is for whoever cuts it.
     buffer.store(word: ~checksum.value, at: networkHeader + PacketLayout.Transport.udp.checksumOffset)

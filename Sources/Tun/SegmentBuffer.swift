@@ -55,10 +55,10 @@ struct SegmentBuffer: ~Copyable {
 
   /// The sum of the pseudo-header, all but the length (RFC 9293, section 3.1; RFC 8200, section 8.1).
   static func pseudoHeader(
-    of packet: RawSpan, _ layout: PacketLayout, _ transport: PacketLayout.Transport
+    of packet: RawSpan, isIPv4: Bool, _ transport: PacketLayout.Transport
   ) -> InternetChecksum {
     var checksum = InternetChecksum()
-    checksum.add(packet.extracting(layout.isIPv4 ? 12..<20 : 8..<40))
+    checksum.add(packet.extracting(isIPv4 ? 12..<20 : 8..<40))
     checksum.add(UInt16(transport.number))
     return checksum
   }

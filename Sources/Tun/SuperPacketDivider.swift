@@ -36,7 +36,7 @@ public struct SuperPacketDivider: ~Copyable {
   ) {
     let room = limit > cut.headers ? limit - cut.headers : 0
     let most = max(1, room / cut.segmentSize) * cut.segmentSize
-    let pseudoHeader = SegmentBuffer.pseudoHeader(of: packet, layout, cut.transport)
+    let pseudoHeader = SegmentBuffer.pseudoHeader(of: packet, isIPv4: layout.isIPv4, cut.transport)
     let payload = packet.byteCount - cut.headers
     var done = 0
     while done < payload {

@@ -41,7 +41,7 @@ public struct SuperPacketSplitter: ~Copyable {
   private borrowing func segment(
     _ packet: RawSpan, _ layout: PacketLayout, _ cut: PacketLayout.Cut, _ emit: (RawSpan) -> Void
   ) {
-    let pseudoHeader = SegmentBuffer.pseudoHeader(of: packet, layout, cut.transport)
+    let pseudoHeader = SegmentBuffer.pseudoHeader(of: packet, isIPv4: layout.isIPv4, cut.transport)
     let offset = cut.transportHeader
     let payload = packet.byteCount - cut.headers
     var done = 0
