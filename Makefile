@@ -68,11 +68,14 @@ allocations: ## that the data path allocates nothing per packet
 	$(SWIFT) test --configuration release -Xswiftc -enable-testing --scratch-path .build/allocations \
 	  --filter AllocationTests
 
-# With the debug programs, which the unit tests have built already: they also check who owns what.
+# With the debug programs, which the unit tests have built already: they also check who owns what. Mostly the tests wait for one
+# another's timers, so one file more than there are cores runs at a time, where pytest-xdist is there.
 integration: ## the real programs in network namespaces (root)
 	$(SWIFT) build $(DEBUG)
 	Tests/no-foundation.sh .build/debug
-	BUILD=.build/debug $(PYTHON) -m pytest -q --tb=short -p no:cacheprovider Tests/Integration
+	export BUILD=.build/debug PYTHONPATH=.build/python; \
+	$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider Tests/Integration \
+	  $$($(PYTHON) -c 'import xdist' 2>/dev/null && echo --numprocesses $$(($$(nproc) + 1)) --dist loadfile)
 
 bench: ## measure beside OpenVPN, SoftEther and others, and two limits; then 10,000 devices (root, half an hour)
 	@Tests/requirements.sh bench

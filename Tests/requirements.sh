@@ -9,8 +9,10 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 packages=()
-# What the tests import beyond Debian's packages. Debian's python3-noise is something else.
+# What the tests import beyond Debian's packages (Debian's python3-noise is something else), and what runs them beside each other,
+# under whichever pytest there is.
 from_pypi=(noiseprotocol==0.3.1)
+for_pytest=(pytest-xdist==3.8.0 execnet==2.1.1)
 
 need() {
   local package=$1
@@ -24,7 +26,7 @@ PATH=$PATH:/usr/sbin:/sbin
 # As in the Makefile.
 tests_python() { python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3; }
 
-have_from_pypi() { PYTHONPATH=.build/python "$(tests_python)" -c 'import noise.connection'; }
+have_from_pypi() { PYTHONPATH=.build/python "$(tests_python)" -c 'import noise.connection, xdist'; }
 
 # Unpacked only: to install it would change how this host resolves names.
 have_resolved() { [[ -x /lib/systemd/systemd-resolved || -x .build/debian/lib/systemd/systemd-resolved ]]; }
@@ -109,9 +111,9 @@ install_packages() {
 
 install_from_pypi() {
   local pip=("$(tests_python)" -m pip install --quiet --root-user-action=ignore --target .build/python)
-  echo "Installing for '$1': ${from_pypi[*]}" >&2
-  if ! "${pip[@]}" "${from_pypi[@]}" >&2; then
-    echo "requirements: pip could not install: ${from_pypi[*]}" >&2
+  echo "Installing for '$1': ${from_pypi[*]} ${for_pytest[*]}" >&2
+  if ! { "${pip[@]}" "${from_pypi[@]}" && "${pip[@]}" --no-deps "${for_pytest[@]}"; } >&2; then
+    echo "requirements: pip could not install: ${from_pypi[*]} ${for_pytest[*]}" >&2
     exit 69
   fi
 }
