@@ -110,7 +110,9 @@ let package = Package(
     .testTarget(
       name: "DiagnosisTests",
       dependencies: [
-        "Config", "Control", "Device", "Diagnosis", "Noise", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+        "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "Program", "SystemIO", "TestSupport", "Tun",
+        "Wire",
+        .systemPackage,
       ]),
     .testTarget(
       name: "ProgramTests",

@@ -1,6 +1,8 @@
 import Config
 import Control
+import Identity
 import Noise
+import Program
 import SystemIO
 import TestSupport
 import Testing
@@ -31,6 +33,26 @@ import Wire
     #expect(open.judge(other, of: "relay:3334") == .stranger && open.hint(for: "relay:3334") == 0)
   }
 
+  @Test func `a relay that was met before is held against what it was, and its directory is neither made nor changed`()
+    throws
+  {
+    let parent = TemporaryDirectory()
+    let directory = parent.file("state")
+    #expect(RelayExpectation(pinned: [], directory: directory).hint(for: "relay:3334") == 0)
+    #expect((try? FileAttributes(of: directory)) == nil)
+    let (former, other) = (PrivateKey().publicKey, PrivateKey().publicKey)
+    let state = try StateDirectory(directory)
+    _ = try KnownRelays(in: state).add("relay:3334", former.bytes)
+    let expectation = RelayExpectation(pinned: [], directory: directory)
+    #expect(expectation.hint(for: "relay:3334") == former.hint && expectation.problem == nil)
+    #expect(expectation.judge(former, of: "relay:3334") == .known)
+    #expect(expectation.judge(other, of: "relay:3334") == .changed(former))
+    #expect(expectation.judge(other, of: "another:3334") == .stranger)
+    // What a pinned relay has announced counts in its place.
+    try RelaySuccessors(in: state).add(former.bytes, other.bytes)
+    #expect(RelayExpectation(pinned: [former.bytes], directory: directory).judge(other, of: "relay:3334") == .pinned)
+  }
+
   @Test func `a port where nobody listens is refused, with what to do`() throws {
     let address: SocketAddress
     do {
@@ -46,10 +68,8 @@ import Wire
     let listener = try TCPListener(on: try #require(SocketAddress(numeric: "127.0.0.1", port: 0)))
     let silent = check(listener.address, within: .milliseconds(300))
     #expect(!silent.works && result(silent, "connect") == .ok && result(silent, "relay") == .fail)
-    let address = listener.address
     let other = try TCPListener(on: try #require(SocketAddress(numeric: "127.0.0.1", port: 0)))
     let otherAddress = other.address
-    _ = address
     let deadline = Instant.now().advanced(by: generousWait)
     let thread = SystemThread.start(name: "greeter") { [listening = Listening(other)] in
       guard (try? listening.listener.descriptor.wait(for: .readable, until: deadline)) == true,
