@@ -47,23 +47,29 @@ let package = Package(
         .argumentParser, .logging, .systemPackage,
       ]),
     .target(name: "Listing", dependencies: ["Control", "Program", "Wire"]),
+    .target(
+      name: "Diagnosis",
+      dependencies: [
+        "Config", "Control", "Device", "Identity", "Noise", "Program", "SystemIO", "Tun", "Wire", .systemPackage,
+      ]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Noise", "Program", "Relay", "Store", "SystemIO", "Tun", "Wire",
-        .argumentParser, .logging, .systemPackage,
+        "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "Program", "Relay", "Store", "SystemIO", "Tun",
+        "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Noise", "Program", "SystemIO", "Tun", "Wire", .argumentParser,
-        .logging, .systemPackage,
+        "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "Program", "SystemIO", "Tun", "Wire",
+        .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-peers",
       dependencies: ["Config", "Control", "Listing", "Program", "SystemIO", .argumentParser, .systemPackage]),
     .executableTarget(
-      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", "Wire", .argumentParser]),
+      name: "mnedc-ctl",
+      dependencies: ["Config", "Control", "Diagnosis", "Program", "SystemIO", "Wire", .argumentParser]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
@@ -101,6 +107,13 @@ let package = Package(
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
+    .testTarget(
+      name: "DiagnosisTests",
+      dependencies: [
+        "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "Program", "SystemIO", "TestSupport", "Tun",
+        "Wire",
+        .systemPackage,
+      ]),
     .testTarget(
       name: "ProgramTests",
       dependencies: ["Config", "Control", "Identity", "Program", "SystemIO", "TestSupport", "Wire", .logging]),

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/timex.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,4 +119,11 @@ int clinux_read_error(int fd, struct sockaddr_storage *destination, struct socka
 
 int clinux_close_from(unsigned int first) {
   return close_range(first, ~0U, 0) < 0 ? -errno : 0;
+}
+
+int clinux_clock_is_kept(void) {
+  struct timex state = {0};
+  int result = adjtimex(&state);
+  if (result < 0) return -errno;
+  return !(state.status & STA_UNSYNC);
 }

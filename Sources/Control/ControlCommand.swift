@@ -12,6 +12,8 @@ public enum ControlCommand: Sendable, Equatable {
   case show(peer: String, milliseconds: Int)
   /// An echo from a peer, which may take so many milliseconds.
   case ping(peer: String, milliseconds: Int)
+  /// The path to a peer, step by step; each of the echoes on it may take a third of so many milliseconds.
+  case explain(peer: String, milliseconds: Int)
   /// What becomes of peers, for as long as the connection lasts.
   case subscribe
   case stop
@@ -43,7 +45,7 @@ public enum ControlCommand: Sendable, Equatable {
   case drain(milliseconds: Int)
 
   public enum Name: String, CaseIterable, Sendable {
-    case status, peers, fetch, show, ping, subscribe, stop, key
+    case status, peers, fetch, show, ping, explain, subscribe, stop, key
     case rotateKey = "rotate-key"
     case invite, invites, uninvite
     case pending, approve, deny
@@ -56,7 +58,7 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
       switch self {
-      case .status, .peers, .fetch, .show, .ping, .subscribe, .key: true
+      case .status, .peers, .fetch, .show, .ping, .explain, .subscribe, .key: true
       default: false
       }
     }
@@ -64,7 +66,8 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {
-      case .status, .peers, .fetch, .show, .ping, .subscribe, .stop, .key, .rotateKey, .reload, .announce: false
+      case .status, .peers, .fetch, .show, .ping, .explain, .subscribe, .stop, .key, .rotateKey, .reload, .announce:
+        false
       default: true
       }
     }
@@ -77,6 +80,7 @@ public enum ControlCommand: Sendable, Equatable {
     case .fetch: .fetch
     case .show: .show
     case .ping: .ping
+    case .explain: .explain
     case .subscribe: .subscribe
     case .stop: .stop
     case .key: .key
@@ -108,7 +112,8 @@ public enum ControlCommand: Sendable, Equatable {
   /// How long a daemon may be about it, beside the time that any answer may take.
   var patience: Duration {
     switch self {
-    case .drain(let time), .fetch(let time), .show(_, let time), .ping(_, let time): .milliseconds(time)
+    case .drain(let time), .fetch(let time), .show(_, let time), .ping(_, let time), .explain(_, let time):
+      .milliseconds(time)
     default: .zero
     }
   }
@@ -148,7 +153,7 @@ extension ControlCommand {
     switch self {
     case .status, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload: break
     case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
-    case .show(let peer, let milliseconds), .ping(let peer, let milliseconds):
+    case .show(let peer, let milliseconds), .ping(let peer, let milliseconds), .explain(let peer, let milliseconds):
       try container.encode(peer, forKey: "peer")
       try container.encode(milliseconds, forKey: "within_ms")
     case .invite(let order):
@@ -176,6 +181,7 @@ extension ControlCommand {
     case .fetch: self = .fetch(milliseconds: try Self.askTime(&members))
     case .show: self = .show(peer: try members.text("peer"), milliseconds: try Self.askTime(&members))
     case .ping: self = .ping(peer: try members.text("peer"), milliseconds: try Self.askTime(&members))
+    case .explain: self = .explain(peer: try members.text("peer"), milliseconds: try Self.askTime(&members))
     case .subscribe: self = .subscribe
     case .stop: self = .stop
     case .key: self = .key

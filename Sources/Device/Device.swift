@@ -57,6 +57,7 @@ public final class Device: @unchecked Sendable {
   private var membership: Membership?
   private var joins = 0
   private var lastLoss: String?
+  private var lostAt: Instant?
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
   private var missingIPv6: MissingIPv6?
@@ -191,6 +192,12 @@ public final class Device: @unchecked Sendable {
     events.post { [self] in exchange.ping(address, within: limit, reply) }
   }
 
+  /// Measures the way to the relay and back by an echo of now, and tells `reply`, on the device's thread, at the latest when `limit`
+  /// is over; `nil`: there is no connection, no answer came in time, or too many ask.
+  public func pingRelay(within limit: Duration, _ reply: @escaping @Sendable (Duration?) -> Void) {
+    events.post { [self] in uplink.ping(within: limit, reply) }
+  }
+
   /// Asks the peers at these addresses (as many as their information is kept of) for their orchestration information, and gives
   /// the device's state to `reply`, on the device's thread, once all have answered or cannot be reached, or `limit` is over.
   public func fetch(
@@ -202,12 +209,19 @@ public final class Device: @unchecked Sendable {
   /// Those that are there, and those that may be about to be again, by address.
   private var peers: [PeerStatus] {
     let present = pump?.peers.peers ?? [:]
+    let links = pump?.links.links ?? [:]
     let absent = returning.peers.values.filter { present[$0.address] == nil }.map { peer in
       var status = exchange.status(of: peer)
       status.isReturning = true
       return status
     }
-    return (present.values.map { exchange.status(of: $0) } + absent).sorted { $0.peer.address < $1.peer.address }
+    let there = present.values.map { peer in
+      var status = exchange.status(of: peer)
+      status.sessionSince = links[peer.address]?.current?.since
+      status.isShakingHands = links[peer.address]?.attempt != nil
+      return status
+    }
+    return (there + absent).sorted { $0.peer.address < $1.peer.address }
   }
 
   private var currentStatus: DeviceStatus {
@@ -218,8 +232,9 @@ public final class Device: @unchecked Sendable {
     return DeviceStatus(
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
-      relayAddress: membership?.relayAddress, progress: uplink.progress, server: uplink.server,
-      roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
+      relayAddress: membership?.relayAddress, relayVersion: uplink.relayVersion, progress: uplink.progress,
+      server: uplink.server,
+      roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince, lastLoss: lastLoss, lostAt: lostAt,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
@@ -412,6 +427,7 @@ extension Device: UplinkDelegate {
     pump?.uplink = nil
     exchange.pause()
     lastLoss = reason.description
+    lostAt = .now()
     yieldToHost()
     onEvent(.lost(reason, retry: retry))
   }

@@ -16,6 +16,8 @@ public struct DeviceStatus: Sendable {
   /// The network's IPv6 addresses, whether this host has IPv6 or not.
   public var pool6: IPv6Prefix?
   public var relayAddress: IPv4Address?
+  /// Of the program that the relay ran when this device was in last, as it says.
+  public var relayVersion: String?
   /// What the uplink is about, such as `looking up relay.example`.
   public var progress: String
   /// The server that was connected to last.
@@ -24,8 +26,11 @@ public struct DeviceStatus: Sendable {
   public var roundTrip: Duration?
   /// How often it has joined since it started.
   public var joins: Int
-  /// Why the uplink was lost the last time.
+  /// Since when it is in, if it is.
+  public var joinedSince: Instant?
+  /// Why the uplink was lost the last time, and when.
   public var lastLoss: String?
+  public var lostAt: Instant?
   /// What this device tells its peers of itself.
   public var orchestration: Orchestration
   /// The other devices, by address; in a large network those that this device deals with.
@@ -52,6 +57,10 @@ public struct PeerStatus: Sendable {
   public var isSilent = false
   /// Whether it was there when the relay was lost, and is not back yet.
   public var isReturning = false
+  /// Since when there is the sealed session that packets to it go by; `nil`: there is none now.
+  public var sessionSince: Instant?
+  /// Whether a handshake for one is under way.
+  public var isShakingHands = false
   /// Why nothing is exchanged with the peer, if that is so.
   public var objection: String?
   /// What the peer has told of itself; `nil` while that is not known here.

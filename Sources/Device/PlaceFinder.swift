@@ -2,7 +2,7 @@ internal import SystemIO
 internal import Wire
 
 /// Finds out where this device sits: behind which addresses and routers. Owned by the device's thread.
-final class PlaceFinder {
+public final class PlaceFinder {
   // Set once.
   private let events: EventLoop
   private let onChange: (Orchestration.Place) -> Void
@@ -43,7 +43,7 @@ final class PlaceFinder {
   }
 
   /// The routers of the private networks that this host is behind: those before the first with a public address.
-  static func privateHops(_ routers: [String]) -> [String] {
+  public static func privateHops(_ routers: [String]) -> [String] {
     Array(routers.prefix { IPv4Address($0)?.isPrivate ?? IPv6Address($0)?.isPrivate ?? false })
   }
 }

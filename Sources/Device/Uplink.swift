@@ -33,6 +33,9 @@ final class Uplink: EventHandler, DialerDelegate {
   /// How often the relay may announce another key of its own.
   var adoptions = RateLimit(perSecond: 0.1, burst: 5)
 
+  // For `RelayEchoes.swift`.
+  var echoes = RelayEchoes()
+
   var settings: DeviceSettings
   private(set) var phase = Phase.idle(atRelaysWish: false)
   private var terms = KeepaliveTerms(base: .seconds(2))
@@ -42,6 +45,8 @@ final class Uplink: EventHandler, DialerDelegate {
   var generation = 0
   private var lastAddress: IPv4Address?
   private(set) var roundTrip: Duration?
+  /// Of the program that the relay runs, as it says.
+  private(set) var relayVersion: String?
   private(set) var server: String?
   /// The same without the port; `nil` within the process.
   private var host: String?
@@ -91,6 +96,11 @@ final class Uplink: EventHandler, DialerDelegate {
   /// The connection, while this device is in.
   var connection: FrameConnection? {
     if case .joined(let connection, _) = phase { connection } else { nil }
+  }
+
+  /// Since when this device is in, if it is.
+  var joinedSince: Instant? {
+    if case .joined(_, let since) = phase { since } else { nil }
   }
 
   /// What it is about.
@@ -363,6 +373,7 @@ final class Uplink: EventHandler, DialerDelegate {
 
   /// Takes the relay's word for how often to ask for a sign of life; a further welcome may change it.
   private func agree(on welcome: Welcome) {
+    relayVersion = welcome.shownRelayVersion
     func duration(_ milliseconds: Int, _ range: ClosedRange<Int>) -> Duration {
       .milliseconds(min(max(milliseconds, range.lowerBound), range.upperBound))
     }
@@ -409,6 +420,7 @@ final class Uplink: EventHandler, DialerDelegate {
 
   private func learn(from pong: UnsafeRawBufferPointer) {
     roundTrip = PingFrame.roundTrip(pong)
+    if let roundTrip { echoes.end(with: roundTrip, at: .now()) }
   }
 
   // MARK: The end
@@ -419,6 +431,7 @@ final class Uplink: EventHandler, DialerDelegate {
     if case .ended = former { return }
     generation += 1
     roundTrip = nil
+    echoes.giveUp()
     way = nil
     endConnection()
     if case .joined(_, let since) = former, Instant.now().since(since) >= Self.stableAfter { backoff.reset() }

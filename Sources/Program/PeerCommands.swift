@@ -60,19 +60,23 @@ public final class PeerCommands {
 
   // MARK: Steps
 
-  /// Gives `body` the peer with that ID, name or address, or says that there is none. In a large network, the relay is asked.
+  /// Gives `body` the peer with that ID, name or address, or says that there is none.
   private func find(_ name: String, _ answer: @escaping Answer, _ body: @escaping (PeersReport.Peer) -> Void) {
+    search(name) { name, peer, report in
+      if let peer { return body(peer) }
+      Self.notFound(name, report, answer)
+    }
+  }
+
+  /// Gives `body` the peer with that ID, name or address, if there is one, and all that is known. In a large network, the relay is
+  /// asked. On the main thread; `body` gets the name without the networks' own domain.
+  public func search(_ name: String, _ body: @escaping (String, PeersReport.Peer?, PeersReport) -> Void) {
     let suffix = ".\(HostLabel.domain)"
     let name = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
     look { [self] report in
-      if let peer = report.peers.first(where: { $0.is(name) }) { return body(peer) }
-      guard !report.complete, let device, DeviceID.isValid(name) else { return Self.notFound(name, report, answer) }
-      let goOn = LoopBound {
-        self.look { report in
-          if let peer = report.peers.first(where: { $0.is(name) }) { return body(peer) }
-          Self.notFound(name, report, answer)
-        }
-      }
+      let peer = report.peers.first { $0.is(name) }
+      guard peer == nil, !report.complete, let device, DeviceID.isValid(name) else { return body(name, peer, report) }
+      let goOn = LoopBound { self.look { report in body(name, report.peers.first { $0.is(name) }, report) } }
       device.locate(label: HostLabel.label(of: name), within: Self.searchTime) { [events] _ in
         events.post { goOn.value() }
       }
@@ -124,8 +128,8 @@ public final class PeerCommands {
 }
 
 extension PeersReport.Peer {
-  /// Whether people mean this peer by `name`.
-  fileprivate func `is`(_ name: String) -> Bool {
+  /// Whether people mean this peer by `name`: its ID, its label or one of its addresses.
+  public func `is`(_ name: String) -> Bool {
     if name == deviceId || name == address || name == address6 { return true }
     return HostLabel.label(of: deviceId) == name.lowercased()
   }

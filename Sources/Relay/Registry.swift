@@ -152,7 +152,7 @@ final class Registry: Sendable {
       address: address, pool: network.pool.prefix, pool6: network.pool6, relayAddress: network.pool.relayAddress,
       keepalive: Int(settings.now.keepalive.nanoseconds / 1_000_000),
       idleKeepalive: Int(settings.now.idleKeepalive.nanoseconds / 1_000_000),
-      outerAddress: session.origin.address)
+      outerAddress: session.origin.address, relayVersion: settings.now.version)
   }
 
   /// Makes the pool larger, and tells everybody; no address changes.

@@ -20,6 +20,8 @@ public struct RelaySettings: Sendable {
   public var queueLimit: Int
   /// Whether connections to devices use BBR on a slow path, where the kernel has it.
   public var choosesCongestionControl = true
+  /// The program's, which devices are told; `nil`: they are not.
+  public var version: String?
   /// How many threads share the sessions.
   public var threads: Int
   /// In a network of more devices than this, everybody is told only of those that it asks for.

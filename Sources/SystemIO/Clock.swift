@@ -55,4 +55,10 @@ public enum UnixTime {
     clock_gettime(CLOCK_REALTIME, &time)
     return Int64(time.tv_sec)
   }
+
+  /// Whether a program keeps the clock right, as the kernel was told (adjtimex(2)); `nil` if that cannot be asked.
+  public static var isKept: Bool? {
+    let result = clinux_clock_is_kept()
+    return result < 0 ? nil : result == 1
+  }
 }

@@ -84,6 +84,12 @@ public enum Privileges {
     }
   }
 
+  /// Whether the calling thread may use `capability` now.
+  public static func has(_ capability: Capability) -> Bool {
+    guard let rights = try? current() else { return false }
+    return rights.effective & 1 << UInt64(capability.rawValue) != 0
+  }
+
   /// CAP_SETPCAP, the right to change the bounding set.
   private static let setPCap: UInt64 = 1 << 8
 

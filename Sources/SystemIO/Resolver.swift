@@ -1,4 +1,5 @@
 internal import Synchronization
+public import SystemPackage
 
 /// Looks names up on a thread of its own, so that no loop waits for DNS.
 ///
@@ -36,5 +37,14 @@ public final class Resolver: Sendable {
       let callbacks = waiting.withLock { $0.removeValue(forKey: query) }
       for callback in callbacks ?? [] { callback(result) }
     }
+  }
+
+  /// The addresses of `host`, for a program that has nothing else to do meanwhile; `nil` if the answer has not come before
+  /// `deadline`.
+  public static func resolve(_ host: String, port: UInt16, until deadline: Instant) throws(Errno) -> Answer? {
+    if let address = SocketAddress(numeric: host, port: port) { return .success([address]) }
+    let answer = try PendingValue<Answer>()
+    SystemThread.detach(name: "resolver") { answer.put(lookUp(host, port: port, numericOnly: false)) }
+    return answer.wait(until: deadline)
   }
 }

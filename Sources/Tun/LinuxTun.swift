@@ -43,6 +43,11 @@ public final class LinuxTun: PacketDevice {
     }
   }
 
+  /// Opens /dev/net/tun and closes it again: whether this process could make an interface, but for the right to.
+  public static func checkDevice() throws(TunError) {
+    do { _ = try TunDescriptor() } catch { throw TunError(opening: error) }
+  }
+
   private static func choose(_ offload: Bool, for tun: borrowing TunDescriptor, _ name: String) throws(TunError)
     -> TunOffloads
   {

@@ -41,12 +41,15 @@ public struct Welcome: Codable, Sendable, Equatable {
   public var idleKeepalive: Int?
   /// The address, without a port, that the relay sees the device's connection come from.
   public var outerAddress: String?
+  /// The version of the relay's program, for people; `shownRelayVersion` is fit to be shown.
+  public var relayVersion: String?
 
   public init(
     address: IPv4Address, pool: IPv4Prefix, pool6: IPv6Prefix? = nil, relayAddress: IPv4Address, keepalive: Int,
-    idleKeepalive: Int? = nil, outerAddress: String? = nil
+    idleKeepalive: Int? = nil, outerAddress: String? = nil, relayVersion: String? = nil
   ) {
     self.outerAddress = outerAddress
+    self.relayVersion = relayVersion
     self.address = address
     self.pool = pool
     self.pool6 = pool6
@@ -75,12 +78,22 @@ extension Welcome {
 }
 
 extension Welcome {
+  /// The relay's version if it looks like one: 1 to 32 visible ASCII characters.
+  public var shownRelayVersion: String? {
+    relayVersion.flatMap {
+      (1...32).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? $0 : nil
+    }
+  }
+}
+
+extension Welcome {
   private enum CodingKeys: String, CodingKey {
     case address, pool, pool6
     case relayAddress = "relay_address"
     case keepalive = "keepalive_ms"
     case idleKeepalive = "idle_keepalive_ms"
     case outerAddress = "outer_address"
+    case relayVersion = "relay_version"
   }
 
   public init(from decoder: any Decoder) throws {
@@ -92,6 +105,7 @@ extension Welcome {
     keepalive = try container.decode(Int.self, forKey: .keepalive)
     idleKeepalive = try container.decodeIfPresent(Int.self, forKey: .idleKeepalive)
     outerAddress = try container.decodeIfPresent(String.self, forKey: .outerAddress)
+    relayVersion = try container.decodeIfPresent(String.self, forKey: .relayVersion)
     for (value, key) in [(keepalive, CodingKeys.keepalive), (idleKeepalive ?? keepalive, .idleKeepalive)]
     where !Self.keepaliveRange.contains(value) {
       throw DecodingError.dataCorruptedError(

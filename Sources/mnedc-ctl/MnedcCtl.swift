@@ -9,7 +9,8 @@ struct MnedcCtl: ParsableCommand {
     subcommands: [
       Status.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self,
       Deny.self,
-      Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Reload.self, Drain.self,
+      Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Explain.self, Netcheck.self,
+      Reload.self, Drain.self,
       Stop.self,
     ])
 

@@ -1,6 +1,7 @@
 import Config
 import Control
 import Device
+import Diagnosis
 import Identity
 import Logging
 import Noise
@@ -28,6 +29,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private lazy var peers = PeerCommands(daemon, device) { [unowned self] reply in
     withStatus { reply(PeersReport($0)) }
   }
+  private lazy var explanation = Explanation(daemon, device, peers)
   private lazy var news = PeerNews { [unowned self] event in
     daemon.publish(event)
     hook.take(event)
@@ -138,6 +140,8 @@ final class DeviceDaemon: @unchecked Sendable {
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
     case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
     case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
+    case .explain(let peer, let milliseconds):
+      explanation.explain(peer, within: .milliseconds(milliseconds), answer)
     case .subscribe:
       withStatus { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: PeersReport($0)))) }
     case .key:

@@ -1,6 +1,7 @@
 import Config
 import Control
 import Device
+import Diagnosis
 import Identity
 import Logging
 import Noise
@@ -30,6 +31,10 @@ final class RelayCommands {
 
   // Owned by the main thread.
   private lazy var peers = PeerCommands(daemon, device) { [unowned self] in withPeers($0) }
+  private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
+    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
+    RelayReports.recall(name, daemon, relay, reply)
+  }
   /// Of a relay whose host is a device.
   var hook: PeerHook?
   private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
@@ -59,6 +64,8 @@ final class RelayCommands {
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
     case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
     case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
+    case .explain(let peer, let milliseconds):
+      explanation.explain(peer, within: .milliseconds(milliseconds), answer)
     case .subscribe:
       changes.begin { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: $0))) }
     case .key:

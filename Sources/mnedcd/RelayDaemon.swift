@@ -251,6 +251,7 @@ final class RelayDaemon {
       queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
       connections: RelaySettings.connections(descriptors: descriptorLimit()))
     relaySettings.choosesCongestionControl = settings.congestionControl == .auto
+    relaySettings.version = suiteVersion
     do {
       return try Relay(relaySettings, listeners, logger: logger)
     } catch {

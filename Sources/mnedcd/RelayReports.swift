@@ -55,12 +55,16 @@ extension RelayReport {
       unreachableFrames: status.unreachable, queueMemory: status.sendMemory,
       refused: status.counters.refused.sorted { $0.key < $1.key }.map { RefusedReport(code: $0.key, count: $0.value) },
       notAuthentic: status.counters.notAuthentic, malformed: status.counters.malformed,
-      sessions: status.sessions.map { session in
-        SessionReport(
-          address: session.address.description, deviceId: session.deviceID, outerAddress: session.outerAddress,
-          connected: now.since(session.since).roundedSeconds, silent: now.since(session.lastReceived).roundedSeconds,
-          roundTripMs: session.roundTrip.map(\.milliseconds),
-          link: LinkReport(received: session.received, sent: session.sent, queue: session.queue))
-      })
+      sessions: status.sessions.map { SessionReport($0, at: now) })
+  }
+}
+
+extension SessionReport {
+  init(_ session: SessionStatus, at now: Instant) {
+    self.init(
+      address: session.address.description, deviceId: session.deviceID, outerAddress: session.outerAddress,
+      connected: now.since(session.since).roundedSeconds, silent: now.since(session.lastReceived).roundedSeconds,
+      roundTripMs: session.roundTrip.map(\.milliseconds),
+      link: LinkReport(received: session.received, sent: session.sent, queue: session.queue))
   }
 }

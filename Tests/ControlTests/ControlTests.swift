@@ -160,6 +160,7 @@ import Wire
       .pinLease(deviceID: "cam", address: nil), .pinLease(deviceID: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
       .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000), .fetch(milliseconds: 100),
       .show(peer: "cam", milliseconds: 2000), .ping(peer: "10.0.0.7", milliseconds: 60_000),
+      .explain(peer: "cam.mnedc", milliseconds: 5000),
       .announce(AnnounceOrder()),
       .invite(
         InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
@@ -248,6 +249,7 @@ import Wire
     (#"{"version":1,"command":"drain","within_ms":99}"#, "within_ms is a whole number from 100 to 3600000"),
     (#"{"version":1,"command":"reload","within_ms":100}"#, "a request for reload has no member within_ms"),
     (#"{"version":1,"command":"ping"}"#, "the member peer is missing"),
+    (#"{"version":1,"command":"explain","peer":"x","within_ms":99}"#, "within_ms is a whole number from 100 to 60000"),
     (#"{"version":1,"command":"fetch","within_ms":99}"#, "within_ms is a whole number from 100 to 60000"),
     (#"{"version":1,"command":"subscribe","peer":"x"}"#, "a request for subscribe has no member peer"),
     (#"{"version":1,"command":"approve","name":7}"#, "name is a text of 1 to 255 bytes"),
@@ -262,6 +264,6 @@ import Wire
 
   @Test func `everybody may ask how it goes, and nobody else may change it`() {
     let open = ControlCommand.Name.allCases.filter(\.isForEverybody)
-    #expect(open == [.status, .peers, .fetch, .show, .ping, .subscribe, .key])
+    #expect(open == [.status, .peers, .fetch, .show, .ping, .explain, .subscribe, .key])
   }
 }

@@ -40,6 +40,13 @@ import Wire
       #"{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24","relay_address":"10.0.0.1","type":"welcome"}"#
     ),
     (
+      .welcome(
+        Welcome(
+          address: address("10.0.0.2"), pool: IPv4Prefix("10.0.0.0/24")!,
+          relayAddress: address("10.0.0.1"), keepalive: 15_000, relayVersion: "0.1.0")),
+      #"{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24","relay_address":"10.0.0.1","relay_version":"0.1.0","type":"welcome"}"#
+    ),
+    (
       .refused(Refusal(.poolFull, "the pool is full")),
       #"{"code":"pool-full","text":"the pool is full","type":"refused"}"#
     ),
@@ -293,5 +300,17 @@ import Wire
       let text = String(decoding: bytes, as: UTF8.self)
       if let id = DeviceID.sanitized(text) { #expect(DeviceID.isValid(id), "\(text)") }
     }
+  }
+
+  @Test(arguments: [
+    ("0.1.0", true), ("1.0~rc1+b2", true), ("", false), ("a b", false), ("\u{1B}[2J", false), ("é", false),
+  ])
+  func `a relay's version is shown only if it is harmless and short`(_ version: String, _ isShown: Bool) {
+    var welcome = Welcome(
+      address: IPv4Address("10.0.0.2")!, pool: IPv4Prefix("10.0.0.0/24")!, relayAddress: IPv4Address("10.0.0.1")!,
+      keepalive: 1000, relayVersion: version)
+    #expect(welcome.shownRelayVersion == (isShown ? version : nil))
+    welcome.relayVersion = String(repeating: "1", count: 33)
+    #expect(welcome.shownRelayVersion == nil)
   }
 }

@@ -45,6 +45,13 @@ int clinux_usable_cores(void);
 /// because there was not always something to send, else 0.
 int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
 
+/// What the kernel knows of the way of a TCP connection (TCP_INFO): the largest segment it sends and the MTU of the path, in bytes, and
+/// the smoothed round trip in microseconds.
+int clinux_tcp_path(int fd, uint32_t *segment, uint32_t *path, uint32_t *round_trip);
+
+/// Whether somebody keeps the clock right (adjtimex, STA_UNSYNC): 1 or 0.
+int clinux_clock_is_kept(void);
+
 /// How many bytes the other end of a stream has not taken yet, its kernel's word for TCP (SIOCOUTQ).
 int clinux_undelivered(int fd);
 

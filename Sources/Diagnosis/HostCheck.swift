@@ -1,0 +1,87 @@
+internal import Config
+internal import Control
+internal import Program
+internal import SystemIO
+internal import Tun
+internal import Wire
+
+/// Looks at what joining asks of this host. Changes nothing.
+enum HostCheck {
+  /// Of no use to compare with: it is from before this program was made (2026-01-01).
+  private static let earliest: Int64 = 1_767_225_600
+
+  static func checks(_ settings: Settings) -> [CheckReport] {
+    [tun(settings.join.interface), capability(), pool(settings), clock()]
+  }
+
+  private static func tun(_ interface: String) -> CheckReport {
+    do {
+      try LinuxTun.checkDevice()
+    } catch {
+      if case .noPermission = error, currentUser() != 0 {
+        return CheckReport(
+          "tun", .warn, "/dev/net/tun is there, and not for this user",
+          advice: "mnedc-join opens it as root; so does netcheck")
+      }
+      return CheckReport("tun", .fail, "\(error)")
+    }
+    if (try? InterfaceState.look(at: interface)) ?? nil != nil {
+      return CheckReport(
+        "tun", .warn, "/dev/net/tun opens, but there is an interface \(interface) already",
+        advice: "if that is a running mnedc-join's, all is well; else choose another name (join.interface)")
+    }
+    return CheckReport("tun", .ok, "/dev/net/tun opens, and the name \(interface) is free")
+  }
+
+  private static func capability() -> CheckReport {
+    if Privileges.has(.netAdmin) {
+      return CheckReport("capability", .ok, "CAP_NET_ADMIN is there, to make an interface")
+    }
+    if currentUser() == 0 {
+      return CheckReport(
+        "capability", .fail, "root lacks CAP_NET_ADMIN here, which making an interface needs",
+        advice: "give it to the container (--cap-add NET_ADMIN), or to the unit (AmbientCapabilities=)")
+    }
+    return CheckReport(
+      "capability", .warn, "this user lacks CAP_NET_ADMIN, which making an interface needs",
+      advice: "run mnedc-join as root; netcheck as root tells whether that is enough")
+  }
+
+  /// The relay tells its pool to those that are let in.
+  private static func pool(_ settings: Settings) -> CheckReport {
+    guard case .prefix(let pool) = settings.relay.pool else {
+      return CheckReport("pool", .skipped, "the relay chooses its pool, and tells it to those that are let in")
+    }
+    let isDefault = Settings().relay.pool == settings.relay.pool
+    let which = isDefault ? "the default pool \(pool)" : "the pool \(pool) of this configuration"
+    let own = [settings.join.interface, settings.relay.interface]
+    do throws(TunError) {
+      let networks = try HostNetworks.list().filter { network in !own.contains { $0 == network.interface } }
+      if let collision = NetworkCollision(of: HostNetwork.Prefix.pools(pool, nil), with: networks) {
+        return CheckReport(
+          "pool", .warn,
+          "\(collision); \(isDefault ? "it is the default pool, and the relay may have another" : which)",
+          advice: "if the relay has this pool, have it use another (relay.pool: auto), or allow it (join.allow-overlap)"
+        )
+      }
+      return CheckReport(
+        "pool", .ok, "\(which) is clear of this host's networks; the relay tells its own to those that are let in")
+    } catch {
+      return CheckReport("pool", .warn, "this host's networks cannot be listed: \(error)")
+    }
+  }
+
+  /// Joining does not depend on it, and the protocol carries no time to compare it with.
+  private static func clock() -> CheckReport {
+    let advice =
+      "joining does not depend on it, but what logs say does: have a program keep it (timedatectl set-ntp true)"
+    guard UnixTime.now() >= earliest else {
+      return CheckReport("clock", .warn, "the clock is wrong: it is before 2026", advice: advice)
+    }
+    switch UnixTime.isKept {
+    case true: return CheckReport("clock", .ok, "a program keeps the clock right")
+    case false: return CheckReport("clock", .warn, "no program keeps the clock right", advice: advice)
+    default: return CheckReport("clock", .skipped, "the kernel does not say whether a program keeps the clock right")
+    }
+  }
+}

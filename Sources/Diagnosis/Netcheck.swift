@@ -1,0 +1,50 @@
+public import Config
+public import Control
+public import Program
+internal import SystemIO
+internal import Wire
+
+/// Whether joining should work, without joining.
+public struct Netcheck: Sendable {
+  public let report: NetcheckReport
+  /// Success, or the worst of what fails: the highest status.
+  public let status: ExitStatus
+
+  private static let notMeasured = [
+    "throughput: before a device is let in, nothing flows",
+    "the address that the relay sees this host come from, and the relay's pool: it tells them to those that are let in",
+    "the relay's clock: the protocol carries no time",
+    "whether the relay lets this device in: that takes its key, its ID and perhaps an invite",
+  ]
+
+  /// Looks at this host, and at `servers` with `limit` for each of them. `keys` are what the relays may have, 32 bytes each; empty
+  /// for those that are known. `problem` is why `settings` are only the defaults, if they could not be read.
+  public init(
+    _ settings: Settings, servers: [ServerAddress], keys: [[UInt8]], configuration: CheckReport, within limit: Duration
+  ) {
+    var checks = [configuration] + HostCheck.checks(settings)
+    if servers.isEmpty {
+      checks.append(
+        CheckReport(
+          "server", .fail, "no server is named",
+          advice: "name one or an invite as an argument, or server in the configuration"))
+    }
+    let expectation = RelayExpectation(pinned: keys, directory: settings.join.state)
+    let reports = servers.map { ServerCheck($0, expectation, within: limit).run() }
+    let works = !checks.contains { $0.result == .fail } && reports.contains(where: \.works)
+    report = NetcheckReport(works: works, checks: checks, servers: reports, notMeasured: Self.notMeasured)
+    // One server that works is enough.
+    let counting = checks + (reports.contains(where: \.works) ? [] : reports.flatMap(\.checks))
+    let failures = counting.filter { $0.result == .fail }.map { Self.status(of: $0.name) }
+    status = works ? .success : failures.max { $0.rawValue < $1.rawValue } ?? .unavailable
+  }
+
+  private static func status(of check: String) -> ExitStatus {
+    switch check {
+    case "configuration", "server": .configuration
+    case "capability", "key": .noPermission
+    case "tun": .systemError
+    default: .unavailable
+    }
+  }
+}

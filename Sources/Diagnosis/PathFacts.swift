@@ -1,0 +1,139 @@
+public import Control
+public import Device
+public import SystemPackage
+public import Tun
+public import Wire
+
+/// What is known of the path from this host to a peer at one time; `PathWalk` judges it.
+public struct PathFacts: Sendable {
+  /// Who is wanted, as it was asked for.
+  public var name: String
+  public var peer: Peer
+  public var interface: Interface
+  public var uplink: Uplink
+  public var relay = Relay()
+  /// What became of the echo to the peer; `nil`: none was sent.
+  public var echo: PingOutcome?
+  /// Since when there is a sealed session with the peer, in seconds; `nil`: there is none.
+  public var session: Double?
+  /// What became of packets of this host's kernel; `nil`: none were sent.
+  public var packets: Packets?
+
+  public init(name: String, peer: Peer, interface: Interface, uplink: Uplink) {
+    self.name = name
+    self.peer = peer
+    self.interface = interface
+    self.uplink = uplink
+  }
+
+  public enum Peer: Sendable {
+    /// This host itself.
+    case host
+    /// Nobody of that name is in.
+    case absent(Absence)
+    case known(PeersReport.Peer, session: SessionReport?)
+  }
+
+  public struct Absence: Sendable {
+    /// The ID that was perhaps meant.
+    public var near: String?
+    /// Whether this host is told of all peers.
+    public var isSure = true
+    /// What the relay remembers of the device, where this is its host.
+    public var memory: Memory?
+
+    public init(near: String? = nil, isSure: Bool = true, memory: Memory? = nil) {
+      self.near = near
+      self.isSure = isSure
+      self.memory = memory
+    }
+  }
+
+  /// What a relay remembers of a device that is not in.
+  public enum Memory: Sendable, Equatable {
+    case revoked
+    /// It was here before, so many seconds ago.
+    case seen(Double)
+    /// It waits for an operator.
+    case pending
+    case stranger
+  }
+
+  public struct Interface: Sendable {
+    public var name: String
+    /// How it is; `nil`: there is none.
+    public var state: InterfaceState?
+    /// Why that cannot be told, if it cannot.
+    public var problem: String?
+    /// What it should have; `nil` before the first join, and while the address is given up.
+    public var address: IPv4Address?
+    public var pool: IPv4Prefix?
+    /// The way that the kernel has for packets to `target`: the peer, or the relay's own address.
+    public var target: IPv4Address?
+    public var route: Route?
+
+    public init(name: String, state: InterfaceState?, address: IPv4Address?, pool: IPv4Prefix?) {
+      self.name = name
+      self.state = state
+      self.address = address
+      self.pool = pool
+    }
+  }
+
+  public struct Route: Sendable, Equatable {
+    /// `nil`: there is no way.
+    public var interface: String?
+    /// The address that packets come from, if the kernel says.
+    public var source: IPv4Address?
+
+    public init(interface: String?, source: IPv4Address? = nil) {
+      self.interface = interface
+      self.source = source
+    }
+  }
+
+  public struct Uplink: Sendable {
+    /// Of the relay's own host, whose connection leaves no process.
+    public var isLocal: Bool
+    /// For how long, in seconds; `nil`: there is no connection.
+    public var joined: Double?
+    public var server: String?
+    /// What it is about.
+    public var progress: String
+    public var lastLoss: String?
+    /// How long ago, in seconds.
+    public var lost: Double?
+
+    public init(
+      isLocal: Bool, joined: Double?, server: String?, progress: String, lastLoss: String? = nil, lost: Double? = nil
+    ) {
+      self.isLocal = isLocal
+      self.joined = joined
+      self.server = server
+      self.progress = progress
+      self.lastLoss = lastLoss
+      self.lost = lost
+    }
+  }
+
+  /// The relay, as this device sees it.
+  public struct Relay: Sendable {
+    /// The echo of now; `nil`: it did not come.
+    public var roundTripMs: Double?
+    public var version: String?
+    /// What waits for the relay here.
+    public var link: LinkReport?
+
+    public init(roundTripMs: Double? = nil, version: String? = nil, link: LinkReport? = nil) {
+      self.roundTripMs = roundTripMs
+      self.version = version
+      self.link = link
+    }
+  }
+
+  public enum Packets: Sendable, Equatable {
+    case answered
+    case refused(Errno)
+    case silent(triedEcho: Bool)
+  }
+}

@@ -1,0 +1,279 @@
+// The walk, in the order of a packet's journey: this host's interface, its address, the kernel's route → the uplink → the relay → the
+// peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from kernel to kernel.
+
+public import Control
+internal import Device
+internal import Program
+internal import SystemPackage
+internal import Tun
+internal import Wire
+
+/// Judges what is known of a path, step by step.
+public enum PathWalk {
+  public static func report(_ facts: PathFacts) -> ExplainReport {
+    var steps = [interface(facts), address(facts), route(facts), uplink(facts), relay(facts), peer(facts)]
+    if case .known(_, let session?) = facts.peer { steps.append(peerUplink(session)) }
+    steps += [session(facts), echo(facts), packets(facts, after: steps + [session(facts), echo(facts)])]
+    var report = ExplainReport(peer: facts.name, steps: steps)
+    if case .known(let peer, _) = facts.peer {
+      report.deviceId = peer.deviceId
+      report.address = peer.address
+    }
+    report.relayRoundTripMs = facts.relay.roundTripMs
+    if case .answered(let time) = facts.echo { report.roundTripMs = time.milliseconds }
+    return report
+  }
+
+  // MARK: This host
+
+  private static func interface(_ facts: PathFacts) -> CheckReport {
+    let name = facts.interface.name
+    func step(_ result: CheckReport.Result, _ finding: String, _ advice: String? = nil) -> CheckReport {
+      CheckReport("interface", result, finding, advice: advice)
+    }
+    if let problem = facts.interface.problem { return step(.warn, problem) }
+    guard let state = facts.interface.state else {
+      return step(
+        .fail, "there is no interface \(name)", "somebody has deleted it: start the daemon again, which makes it anew")
+    }
+    guard state.isUp else {
+      if facts.interface.address == nil, facts.uplink.joined == nil {
+        return step(.skipped, "\(name) is down until this host has joined")
+      }
+      return step(.fail, "\(name) is down", "bring it up: ip link set \(name) up")
+    }
+    return step(.ok, "\(name) is up, with an MTU of \(state.mtu) bytes")
+  }
+
+  private static func address(_ facts: PathFacts) -> CheckReport {
+    let interface = facts.interface
+    func step(_ result: CheckReport.Result, _ finding: String, _ advice: String? = nil) -> CheckReport {
+      CheckReport("address", result, finding, advice: advice)
+    }
+    guard let address = interface.address, let pool = interface.pool else {
+      return step(.skipped, "this host has no virtual address until it has joined")
+    }
+    guard let state = interface.state else { return step(.skipped, "there is nothing to have the address \(address)") }
+    guard state.addresses.contains(address) else {
+      return step(
+        .fail, "\(interface.name) does not have this host's virtual address \(address)",
+        "give it back: ip address add \(address)/\(pool.length) dev \(interface.name); and keep what manages this host's "
+          + "network (NetworkManager, systemd-networkd) from touching \(interface.name)")
+    }
+    return step(.ok, "\(interface.name) has \(address) in \(pool)")
+  }
+
+  private static func route(_ facts: PathFacts) -> CheckReport {
+    let interface = facts.interface
+    func step(_ result: CheckReport.Result, _ finding: String, _ advice: String? = nil) -> CheckReport {
+      CheckReport("route", result, finding, advice: advice)
+    }
+    guard let target = interface.target, let route = interface.route else {
+      return step(.skipped, "there is no virtual address to ask the kernel about")
+    }
+    let see = "ip route get \(target) and ip rule show why"
+    guard let leavesBy = route.interface else {
+      let pool = interface.pool.map { "\($0)" } ?? "\(target)"
+      return step(
+        .fail, "the kernel has no route to \(target)",
+        "if nothing above says why, put it back: ip route add \(pool) dev \(interface.name); \(see)")
+    }
+    guard leavesBy == interface.name else {
+      return step(
+        .fail, "the kernel sends packets for \(target) to \(leavesBy) in place of \(interface.name)",
+        "remove the route that takes them away; \(see)")
+    }
+    if let source = route.source, let own = interface.address, source != own {
+      return step(
+        .fail, "the kernel sends packets for \(target) from \(source), which is not this host's virtual address \(own)",
+        "remove the source from the route; \(see)")
+    }
+    return step(.ok, "the kernel sends packets for \(target) to \(interface.name)")
+  }
+
+  // MARK: The relay
+
+  private static func uplink(_ facts: PathFacts) -> CheckReport {
+    let uplink = facts.uplink
+    let loss = uplink.lastLoss.map { loss in
+      "lost last\(uplink.lost.map { " \(Table.time($0)) ago" } ?? ""): \(loss)"
+    }
+    guard let joined = uplink.joined else {
+      return CheckReport(
+        "uplink", .fail, "no connection to the relay, \(uplink.progress)\(loss.map { "; \($0)" } ?? "")",
+        advice: uplink.isLocal
+          ? "see the log of mnedcd" : "run mnedc-ctl netcheck, which says what stands in the way to the relay")
+    }
+    if uplink.isLocal { return CheckReport("uplink", .ok, "this is the relay's own host") }
+    let since = "connected to \(uplink.server ?? "the relay") for \(Table.time(joined))"
+    return CheckReport("uplink", .ok, since + (loss.map { "; \($0)" } ?? ""))
+  }
+
+  private static func relay(_ facts: PathFacts) -> CheckReport {
+    guard facts.uplink.joined != nil else { return CheckReport("relay", .skipped, "there is no connection to it") }
+    let version = facts.relay.version.map { ", runs version \($0)" } ?? ""
+    guard let time = facts.relay.roundTripMs else {
+      return CheckReport(
+        "relay", .fail, "the relay does not answer an echo in time\(version)",
+        advice:
+          "either it is very busy or the connection is dead, which this host finds out within seconds: ask again then")
+    }
+    var finding = "the relay answers within \(Table.milliseconds(time))\(version)"
+    guard let link = facts.relay.link else { return CheckReport("relay", .ok, finding) }
+    let drops = link.lateDrops + link.overflowDrops
+    finding +=
+      "; \(Table.bytes(link.queueBytes)) wait here, delay \(Table.milliseconds(link.queueDelayMs)), \(drops) dropped"
+    guard link.queueDelayMs < slowQueue else {
+      return CheckReport(
+        "relay", .warn, finding,
+        advice: "this host sends more than its way to the relay takes: send less, or mend the way")
+    }
+    return CheckReport("relay", .ok, finding)
+  }
+
+  /// In milliseconds: queues are kept well below.
+  private static let slowQueue = 100.0
+  /// In seconds: a device that is alive has been asked and has answered by then.
+  private static let longSilence = 60.0
+
+  // MARK: The peer
+
+  private static func peer(_ facts: PathFacts) -> CheckReport {
+    func step(_ result: CheckReport.Result, _ finding: String, _ advice: String? = nil) -> CheckReport {
+      CheckReport("peer", result, finding, advice: advice)
+    }
+    switch facts.peer {
+    case .host: return step(.fail, "\(facts.name) is this host itself", "name another device")
+    case .absent(let absence): return absent(facts, absence)
+    case .known(let peer, _):
+      let who = "\(peer.deviceId) (\(peer.address))"
+      guard facts.uplink.joined != nil, peer.state != .unknown else {
+        return step(.skipped, "\(who) was there when the relay was; whether it is, the relay would know")
+      }
+      if peer.state == .untrusted {
+        var why = "nothing is exchanged with it, because of its key"
+        if case .untrusted(let reason) = facts.echo { why = reason }
+        return step(
+          .fail, "\(who) is in, but \(why)",
+          "if its key was changed on purpose, correct join.peer-keys in this host's configuration; else somebody pretends to be it"
+        )
+      }
+      let proof = peer.proofAge.map { ", proved to be there \(Table.time($0)) ago" } ?? ""
+      return step(.ok, "\(who) is in\(proof)\(peer.place.map { "; \(text($0))" } ?? "")")
+    }
+  }
+
+  private static func absent(_ facts: PathFacts, _ absence: PathFacts.Absence) -> CheckReport {
+    let name = facts.name
+    func step(_ finding: String, _ advice: String) -> CheckReport {
+      CheckReport("peer", .fail, finding, advice: advice)
+    }
+    guard facts.uplink.joined != nil else {
+      return CheckReport("peer", .skipped, "who has \(name), the relay would know")
+    }
+    switch absence.memory {
+    case .revoked:
+      return step(
+        "\(name) was revoked: the relay refuses its key", "mnedc-ctl forget \(name) lets it begin anew, with an invite")
+    case .pending:
+      return step("\(name) waits to be let in", "mnedc-ctl approve \(name), if it is the right one (mnedc-ctl pending)")
+    case .seen(let time):
+      return step(
+        "\(name) is known, but not in; it was seen \(Table.time(time)) ago",
+        "on that device, see whether it has power and network, whether mnedc-join runs, and what mnedc-ctl status says")
+    case .stranger, nil:
+      let near = absence.near.map { "; \($0) is near" } ?? ""
+      let rest =
+        absence.memory == nil
+        ? "it may be switched off or revoked, which mnedc-ctl explain on the relay's host tells"
+        : "it was never let in: mnedc-ctl invite makes an invite for it"
+      return step(
+        "no peer that is in has the ID, name or address \(name)\(near)",
+        (absence.near.map { "if \($0) is meant, ask for that; else " } ?? "")
+          + (absence.isSure ? "mnedc-peers lists those that are in, and " : "") + rest)
+    }
+  }
+
+  private static func text(_ place: PlaceReport) -> String {
+    let outer = place.outer.map { ", seen by the relay as \($0)" } ?? ""
+    switch place.hops.count {
+    case 0: return "behind no private router that tells\(outer)"
+    case 1: return "behind one router with a private address\(outer)"
+    default: return "behind \(place.hops.count) routers with private addresses\(outer)"
+    }
+  }
+
+  /// What the relay alone knows.
+  private static func peerUplink(_ session: SessionReport) -> CheckReport {
+    let link = session.link
+    let finding =
+      "connected from \(session.outerAddress) for \(Table.time(session.connected)), heard \(Table.time(session.silent)) ago; "
+      + "\(Table.bytes(link.queueBytes)) wait for it, delay \(Table.milliseconds(link.queueDelayMs)), dropped: "
+      + "\(link.lateDrops) late, \(link.overflowDrops) full"
+    if link.queueDelayMs >= slowQueue {
+      return CheckReport(
+        "peer-uplink", .warn, finding, advice: "the way to it takes less than is sent to it: send less, or mend the way"
+      )
+    }
+    if session.silent >= longSilence {
+      return CheckReport("peer-uplink", .warn, finding, advice: "its connection is about to be found dead")
+    }
+    return CheckReport("peer-uplink", .ok, finding)
+  }
+
+  // MARK: From end to end
+
+  private static func session(_ facts: PathFacts) -> CheckReport {
+    guard facts.uplink.joined != nil, case .known(let peer, _) = facts.peer, let echo = facts.echo, echo != .unknownPeer
+    else { return CheckReport("session", .skipped, "there is nobody to have one with") }
+    if case .untrusted = echo { return CheckReport("session", .skipped, "none is begun with who is not trusted") }
+    guard let time = facts.session else {
+      return CheckReport(
+        "session", .fail, "\(peer.deviceId) does not answer the handshake for a sealed session", advice: mute(peer))
+    }
+    return CheckReport("session", .ok, "sealed from end to end, for \(Table.time(time))")
+  }
+
+  private static func echo(_ facts: PathFacts) -> CheckReport {
+    guard facts.session != nil, facts.uplink.joined != nil, case .known(let peer, _) = facts.peer, let echo = facts.echo
+    else { return CheckReport("echo", .skipped, "it goes by a sealed session") }
+    switch echo {
+    case .answered(let time):
+      return CheckReport("echo", .ok, "\(peer.deviceId) answers within \(Table.milliseconds(time.milliseconds))")
+    case .silent:
+      return CheckReport("echo", .fail, "\(peer.deviceId) does not answer an echo in time", advice: mute(peer))
+    case .unknownPeer:
+      return CheckReport("echo", .fail, "\(peer.deviceId) has just left", advice: "ask again")
+    case .untrusted(let why): return CheckReport("echo", .skipped, why)
+    case .noRelay: return CheckReport("echo", .fail, "the relay was just lost", advice: "ask again")
+    case .busy: return CheckReport("echo", .warn, "too many echoes are under way", advice: "ask again")
+    }
+  }
+
+  private static func mute(_ peer: PeersReport.Peer) -> String {
+    "either mnedc-join there is stuck or its way to the relay has just broken, which the relay finds out within seconds: ask again, "
+      + "and see mnedc-ctl status on \(peer.deviceId)"
+  }
+
+  private static func packets(_ facts: PathFacts, after steps: [CheckReport]) -> CheckReport {
+    if let failed = steps.first(where: { $0.result == .fail }) {
+      return CheckReport("packets", .skipped, "not sent, because \(failed.name) fails")
+    }
+    guard case .known(let peer, _) = facts.peer, let packets = facts.packets else {
+      return CheckReport("packets", .skipped, "not sent")
+    }
+    let firewall = "a firewall (nft list ruleset) or a sysctl that drops what goes over \(facts.interface.name)"
+    switch packets {
+    case .answered: return CheckReport("packets", .ok, "the kernel of \(peer.deviceId) answers this host's kernel")
+    case .refused(let error):
+      return CheckReport(
+        "packets", .fail, "packets for \(peer.address) are refused: \(error)",
+        advice: "look for \(firewall) on this host, then on \(peer.deviceId)")
+    case .silent(let triedEcho):
+      let tried = triedEcho ? "neither ICMP nor TCP" : "no TCP"
+      return CheckReport(
+        "packets", .fail, "the daemons reach each other, but \(tried) packets of their kernels come back",
+        advice: "look for \(firewall) on \(peer.deviceId), then on this host")
+    }
+  }
+}

@@ -1,0 +1,59 @@
+internal import Identity
+internal import Noise
+internal import SystemIO
+internal import Wire
+
+/// Which key a server should have, as far as this host knows: what the configuration or an invite pins, with what has come in its place,
+/// or what it had when it was met. Reads the device's state directory, if it is there; changes nothing.
+struct RelayExpectation {
+  private let pinned: [PublicKey]
+  private let known: KnownRelays?
+  /// Why the state directory could not be read.
+  let problem: String?
+
+  /// `pinned` are public keys of 32 bytes, `directory` is the device's state directory.
+  init(pinned: [[UInt8]], directory: String) {
+    var keys = pinned.compactMap { PublicKey($0) }
+    var (known, problem) = (KnownRelays?.none, String?.none)
+    // To open one that is missing would make it.
+    if (try? FileAttributes(of: directory)) != nil {
+      do throws(StateError) {
+        let state = try StateDirectory(directory)
+        known = KnownRelays(in: state)
+        let successors = RelaySuccessors(in: state)
+        var newest: [PublicKey] = []
+        for key in keys { newest.append(PublicKey(try successors.newest(of: key.bytes)) ?? key) }
+        keys = newest
+      } catch {
+        problem = error.description
+      }
+    }
+    self.pinned = keys
+    self.known = known
+    self.problem = problem
+  }
+
+  /// What the hello asks the relay to prove itself with; 0 for any.
+  func hint(for server: String) -> UInt64 { (pinned.first ?? former(server))?.hint ?? 0 }
+
+  enum Verdict: Equatable {
+    case pinned
+    /// Not one of those that are pinned.
+    case notPinned([PublicKey])
+    /// Met before, and the same.
+    case known
+    /// Met before, with another key.
+    case changed(PublicKey)
+    case stranger
+  }
+
+  func judge(_ key: PublicKey, of server: String) -> Verdict {
+    if !pinned.isEmpty { return pinned.contains(key) ? .pinned : .notPinned(pinned) }
+    guard let former = former(server) else { return .stranger }
+    return former == key ? .known : .changed(former)
+  }
+
+  private func former(_ server: String) -> PublicKey? {
+    ((try? known?.key(of: server)) ?? nil).flatMap { PublicKey($0) }
+  }
+}

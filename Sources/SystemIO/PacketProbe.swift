@@ -1,0 +1,88 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// Finds out whether packets of this host's kernel get to another one and back: by an ICMP echo, where this process may send one
+/// (net.ipv4.ping_group_range), and by an attempt to connect to a port where nobody is expected. Needs no right.
+public enum PacketProbe {
+  public enum Answer: Sendable, Equatable {
+    /// Something came back: the kernel there answers.
+    case answered
+    /// This host, or somebody on the way, refuses.
+    case refused(Errno)
+    /// Nothing came, neither to the echo, if there was one, nor to the attempt.
+    case silent(triedEcho: Bool)
+  }
+
+  /// Discard (RFC 863): hardly anybody listens there, and who does will not mind.
+  private static let port: UInt16 = 9
+  /// How often the echo goes out again, and how often each way is looked at.
+  private static let resend = Duration.milliseconds(400)
+  private static let look = Duration.milliseconds(20)
+
+  /// Blocks until something has come or `deadline`. `target` is an IPv4 address, whatever the port.
+  public static func probe(_ target: SocketAddress, until deadline: Instant) -> Answer {
+    let echo = Echo(target)
+    let attempt: TCPSocket
+    do {
+      attempt = try TCPSocket(connectingTo: target.with(port: port))
+    } catch {
+      return .refused(error)
+    }
+    var (nextEcho, hasConnected) = (Instant(nanoseconds: 0), false)
+    while true {
+      let now = Instant.now()
+      guard now < deadline else { return .silent(triedEcho: echo.hasSent) }
+      if now >= nextEcho {
+        do { try echo.send() } catch { return .refused(error) }
+        nextEcho = now.advanced(by: resend)
+      }
+      if echo.isAnswered { return .answered }
+      if hasConnected {
+        sleep(for: look)
+      } else if (try? attempt.descriptor.wait(for: .writable, until: now.advanced(by: look))) == true {
+        hasConnected = true
+        switch attempt.descriptor.takeSocketError() {
+        case nil, .connectionRefused?, .connectionReset?: return .answered
+        case let error? where error != .timedOut: return .refused(error)
+        default: break
+        }
+      }
+    }
+  }
+
+  /// An ICMP echo request by a socket of its own kind (icmp(7)); nothing where the system does not let this process have one.
+  private struct Echo: ~Copyable {
+    /// -1 if there is none.
+    private let raw: CInt
+    private let target: SocketAddress
+
+    init(_ target: SocketAddress) {
+      let type = CInt(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+      raw = Glibc.socket(AF_INET, type, CInt(IPPROTO_ICMP))
+      self.target = target.with(port: 0)
+    }
+
+    deinit {
+      if raw >= 0 { _ = Descriptor(owning: raw) }
+    }
+
+    var hasSent: Bool { raw >= 0 }
+
+    borrowing func send() throws(Errno) {
+      guard hasSent else { return }
+      // Type 8, code 0; the kernel sees to the checksum and the identifier.
+      let request: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 1]
+      let result = target.withSockaddr { sendto(raw, request, request.count, CInt(MSG_NOSIGNAL), $0, target.length) }
+      // An error of an earlier one may be told here; whether there is an answer is what counts.
+      if result < 0, errno == EPERM { throw Errno(rawValue: EPERM) }
+    }
+
+    var isAnswered: Bool {
+      guard hasSent else { return false }
+      var answer = [UInt8](repeating: 0, count: 64)
+      let count = recv(raw, &answer, answer.count, 0)
+      return count >= 8 && answer[0] == 0
+    }
+  }
+}

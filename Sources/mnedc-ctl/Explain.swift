@@ -1,0 +1,33 @@
+import ArgumentParser
+import Control
+import Program
+import SystemIO
+
+struct Explain: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Walks the path to a peer, and names the step that fails.",
+    discussion: "Any user may ask.")
+
+  @Argument(help: "The peer's ID, name or virtual address.")
+  var peer: String
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let time = Int(control.timeout.nanoseconds / 1_000_000)
+    let limit = min(max(time, ControlCommand.askRange.lowerBound), ControlCommand.askRange.upperBound)
+    let report: ExplainReport = try control.waitingLonger(by: control.timeout)
+      .ask(.explain(peer: peer, milliseconds: limit))
+    try output.show(report) { Self.text(report) }
+    if let step = report.steps.first(where: { $0.result == .fail }) {
+      throw Failure(.unavailable, "the path to \(report.peer) fails at \(step.name): \(step.finding)")
+    }
+  }
+
+  private static func text(_ report: ExplainReport) -> String {
+    let address = report.address.map { " (\($0))" } ?? ""
+    let end = report.failedStep.map { "fails at \($0)" } ?? "works"
+    return CheckText.lines(report.steps) + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) \(end)"
+  }
+}

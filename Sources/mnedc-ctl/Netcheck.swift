@@ -1,0 +1,87 @@
+import ArgumentParser
+import Config
+import Control
+import Diagnosis
+import Program
+import Wire
+
+struct Netcheck: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Finds out whether this host could join, without joining.",
+    discussion: """
+      Needs no daemon, and leaves nothing at the relay. Any user may run it; as root it sees more.
+      """)
+
+  @Argument(
+    help: ArgumentHelp(
+      "The servers, or an invite (default: those of the configuration).", valueName: "server"))
+  var servers: [String] = []
+
+  @OptionGroup var configuration: ConfigOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Wait this long for each server (default: \(ValueKind<Duration>.answerTimeout.text(defaultTimeout))).",
+      valueName: "duration"),
+    transform: { try ValueKind<Duration>.answerTimeout.option($0) })
+  var timeout = defaultTimeout
+
+  @OptionGroup var output: OutputOptions
+
+  private static let defaultTimeout = Duration.seconds(5)
+
+  func run() throws {
+    let (settings, check) = read()
+    var (named, keys) = (settings.servers, settings.serverKeys)
+    if !servers.isEmpty { (named, keys) = try arguments(keys) }
+    let found = Diagnosis.Netcheck(settings, servers: named, keys: keys, configuration: check, within: timeout)
+    try output.show(found.report) { Self.text(found.report) }
+    if found.status != .success { throw Failure(found.status, "joining would not work; what fails is marked above") }
+  }
+
+  /// A file with mistakes is one more thing to tell.
+  private func read() -> (Settings, CheckReport) {
+    do {
+      guard let content = try configuration.read() else {
+        return (Settings(), CheckReport("configuration", .ok, "there is no \(configuration.path); the defaults hold"))
+      }
+      return (try configuration.parse(content), CheckReport("configuration", .ok, "\(configuration.path) is right"))
+    } catch {
+      let lines = (error as? Failure)?.message ?? "\(error)"
+      let line = lines.split(separator: "\n").first.map(String.init) ?? lines
+      return (
+        Settings(),
+        CheckReport(
+          "configuration", .fail, line,
+          advice: "mnedc-join --config \(configuration.path) --check lists all its mistakes")
+      )
+    }
+  }
+
+  /// What the arguments name, and the keys to expect.
+  private func arguments(_ configured: [[UInt8]]) throws -> (servers: [ServerAddress], keys: [[UInt8]]) {
+    var (found, keys) = ([ServerAddress](), configured)
+    for argument in servers {
+      if argument.hasPrefix(InviteText.prefix) {
+        do {
+          let invite = try InviteText(parsing: argument)
+          keys.append(invite.relayKey)
+          for server in invite.servers { found.append(try ServerAddress(parsing: server)) }
+        } catch {
+          throw Failure(.usage, "the invite cannot be read: \(error); copy the whole line")
+        }
+      } else {
+        found.append(try ValueKind<ServerAddress>.server.option(argument))
+      }
+    }
+    return (found, keys)
+  }
+
+  private static func text(_ report: NetcheckReport) -> String {
+    var parts = ["this host\n" + CheckText.lines(report.checks, indent: "  ")]
+    parts += report.servers.map { "\($0.server)\n" + CheckText.lines($0.checks, indent: "  ") }
+    parts.append("not measured\n" + report.notMeasured.map { "  \($0)" }.joined(separator: "\n"))
+    parts.append(report.works ? "joining should work" : "joining would not work")
+    return parts.joined(separator: "\n\n")
+  }
+}

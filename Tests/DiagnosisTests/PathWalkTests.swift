@@ -1,0 +1,138 @@
+import Control
+import Device
+import SystemPackage
+import Testing
+import Tun
+import Wire
+
+@testable import Diagnosis
+
+@Suite struct PathWalkTests {
+  private static let own = IPv4Address(bits: 0x0A00_0002)
+  private static let other = IPv4Address(bits: 0x0A00_0003)
+  private static let pool = IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24)
+
+  /// A path on which nothing is wrong.
+  private static func facts() -> PathFacts {
+    var interface = PathFacts.Interface(
+      name: "mnedc0", state: InterfaceState(isUp: true, mtu: 1400, addresses: [own]), address: own, pool: pool)
+    interface.target = other
+    interface.route = PathFacts.Route(interface: "mnedc0", source: own)
+    let peer = PeersReport.Peer(address: other.description, deviceId: "d2", state: .online)
+    var facts = PathFacts(
+      name: "d2", peer: .known(peer, session: nil), interface: interface,
+      uplink: PathFacts.Uplink(isLocal: false, joined: 30, server: "192.0.2.1:3334", progress: "joined"))
+    facts.relay.roundTripMs = 0.4
+    facts.echo = .answered(.milliseconds(2))
+    facts.session = 20
+    facts.packets = .answered
+    return facts
+  }
+
+  private func result(_ report: ExplainReport, _ step: String) -> CheckReport.Result? {
+    report.steps.first { $0.name == step }?.result
+  }
+
+  @Test func `a path on which nothing is wrong works in every step`() {
+    let report = PathWalk.report(Self.facts())
+    #expect(report.works && report.failedStep == nil)
+    #expect(report.steps.allSatisfy { $0.result == .ok && $0.advice == nil })
+    #expect(
+      report.steps.map(\.name) == [
+        "interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets",
+      ])
+    #expect(report.deviceId == "d2" && report.address == "10.0.0.3")
+    #expect(report.roundTripMs == 2 && report.relayRoundTripMs == 0.4)
+  }
+
+  private static let faults: [(String, @Sendable (inout PathFacts) -> Void)] = [
+    ("interface", { $0.interface.state = nil }),
+    ("interface", { $0.interface.state?.isUp = false }),
+    ("address", { $0.interface.state?.addresses = [] }),
+    ("route", { $0.interface.route?.interface = nil }),
+    ("route", { $0.interface.route?.interface = "eth0" }),
+    ("route", { $0.interface.route?.source = other }),
+    (
+      "uplink",
+      {
+        $0.uplink.joined = nil
+        $0.uplink.lastLoss = "the relay closed the connection"
+        $0.echo = .noRelay
+      }
+    ),
+    ("relay", { $0.relay.roundTripMs = nil }),
+    ("peer", { $0.peer = .host }),
+    ("peer", { $0.peer = .absent(PathFacts.Absence()) }),
+    ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .revoked)) }),
+    ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .seen(7))) }),
+    ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .pending)) }),
+    ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .stranger)) }),
+    (
+      "peer",
+      {
+        $0.peer = .known(PeersReport.Peer(address: "10.0.0.3", deviceId: "d2", state: .untrusted), session: nil)
+        $0.echo = .untrusted("the relay vouches for another key")
+      }
+    ),
+    (
+      "session",
+      {
+        $0.session = nil
+        $0.echo = .silent
+      }
+    ),
+    ("echo", { $0.echo = .silent }),
+    ("echo", { $0.echo = .unknownPeer }),
+    ("packets", { $0.packets = .silent(triedEcho: true) }),
+    ("packets", { $0.packets = .refused(.notPermitted) }),
+  ]
+
+  @Test(arguments: 0..<faults.count)
+  func `each fault is named by its own step, with what to do`(_ number: Int) {
+    let (step, fault) = Self.faults[number]
+    var facts = Self.facts()
+    fault(&facts)
+    let report = PathWalk.report(facts)
+    let first = report.steps.first { $0.result == .fail }
+    #expect(!report.works && report.failedStep == step && first?.name == step)
+    #expect(first?.advice?.isEmpty == false)
+  }
+
+  @Test func `a host that has not joined yet is told of its uplink, not of what comes with joining`() {
+    var facts = Self.facts()
+    facts.interface.state = InterfaceState(isUp: false, mtu: 1500, addresses: [])
+    (facts.interface.address, facts.interface.target, facts.interface.route) = (nil, nil, nil)
+    facts.uplink.joined = nil
+    facts.peer = .absent(PathFacts.Absence())
+    let report = PathWalk.report(facts)
+    #expect(report.failedStep == "uplink")
+    #expect(result(report, "interface") == .skipped && result(report, "address") == .skipped)
+    #expect(result(report, "peer") == .skipped && result(report, "packets") == .skipped)
+  }
+
+  @Test func `who was perhaps meant is named`() {
+    var facts = Self.facts()
+    facts.peer = .absent(PathFacts.Absence(near: "kitchen-hub"))
+    let step = PathWalk.report(facts).steps.first { $0.name == "peer" }
+    #expect(step?.finding.contains("kitchen-hub") == true)
+  }
+
+  @Test func `a relay's host tells of the peer's connection, and warns where it is slow`() {
+    var facts = Self.facts()
+    guard case .known(let peer, _) = facts.peer else { return }
+    var link = LinkReport(
+      receivedFrames: 1, receivedBytes: 1, sentFrames: 1, sentBytes: 1, queueBytes: 0, queueDelayMs: 1, lateDrops: 0,
+      overflowDrops: 0)
+    func session() -> SessionReport {
+      SessionReport(
+        address: peer.address, deviceId: peer.deviceId, outerAddress: "192.0.2.7:40000", connected: 60, silent: 1,
+        roundTripMs: nil, link: link)
+    }
+    facts.peer = .known(peer, session: session())
+    #expect(result(PathWalk.report(facts), "peer-uplink") == .ok)
+    link.queueDelayMs = 400
+    facts.peer = .known(peer, session: session())
+    let report = PathWalk.report(facts)
+    #expect(result(report, "peer-uplink") == .warn && report.works)
+  }
+}

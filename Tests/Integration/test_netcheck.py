@@ -1,0 +1,132 @@
+"""mnedc-ctl netcheck: what it finds before a device joins, and that it leaves nothing at the relay."""
+
+import json
+import subprocess
+import sys
+
+from lab import PORT, RELAY, programs, until
+
+SERVER = f"{RELAY}:{PORT}"
+
+
+def netcheck(node, *arguments, config=None, prefix=(), status=None):
+    """The report, whose exit status agrees with it, with the checks by name."""
+    if config is None:
+        config = node.lab.directory / f"{node.name}.yaml"
+        if not config.exists():
+            config.write_text(f"join: {{state: {node.state_path}}}\n")
+    done = node.run(
+        *prefix, node.lab.program("mnedc-ctl"), "netcheck", *arguments, "--config", config, "--json", check=False
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    report = json.loads(done.stdout)
+    assert report["version"] == 1 and report["works"] == (done.returncode == 0) == (not done.stderr)
+    if status is not None:
+        assert done.returncode == status, (done.stderr, report)
+    report["by"] = {check["name"]: check for check in report["checks"]}
+    for server in report["servers"]:
+        server["by"] = {check["name"]: check for check in server["checks"]}
+    return report
+
+
+def test_a_host_that_could_join_is_told_so_and_leaves_nothing_at_the_relay(flat):
+    """No session, lease, device or refusal; the relay's log says nothing of it."""
+    lab = flat(1)
+    relay = lab.start_relay(admission="approve")
+    before, log = lab.relay.status()["relay"], relay.log
+    report = netcheck(lab["d1"], SERVER, status=0)
+    (server,) = report["servers"]
+    assert server["works"] and server["address"] == server["server"] == SERVER
+    assert server["protocol_version"] == 1 and server["fingerprint"] == before["fingerprint"]
+    assert server["round_trip_ms"] > 0 and server["path_mtu"] == 1500 and 1000 < server["segment_size"] < 1500
+    assert server["routers"] == [] and server["by"]["key"]["result"] == "warn", "nobody has pinned it"
+    assert report["by"]["capability"]["result"] == "ok" and report["by"]["pool"]["result"] == "ok"
+    assert any("throughput" in each for each in report["not_measured"])
+    after = until(lambda: (s := lab.relay.status()["relay"])["joining"] == 0 and s, "the connections are gone")
+    for key in ("online", "pending", "joining", "refused", "malformed", "not_authentic"):
+        assert after[key] == before[key], key
+    assert len(after["sessions"]) == len(before["sessions"]) and relay.log == log
+    for command, key in (("devices", "devices"), ("pending", "devices")):
+        listed = json.loads(lab.relay.mnedc("mnedc-ctl", command, "--json").stdout)[key]
+        assert [each["admitted_by"] for each in listed] == (["open"] if command == "devices" else []), "the host itself"
+    text = lab["d1"].run(lab.program("mnedc-ctl"), "netcheck", SERVER).stdout
+    assert "joining should work" in text and SERVER in text and "not measured" in text
+
+
+def test_the_relays_key_is_held_against_what_is_pinned_invited_or_known(flat):
+    """The wrong one fails with the status of a refused relay."""
+    lab = flat(1)
+    lab.start_relay(admission=None)
+    d1, key = lab["d1"], json.loads(lab.relay.mnedc("mnedc-ctl", "key", "--json").stdout)["key"]
+    invite = json.loads(lab.relay.mnedc("mnedc-ctl", "invite", "--server", SERVER, "--json").stdout)["invite"]
+    assert netcheck(d1, invite, status=0)["servers"][0]["by"]["key"]["result"] == "ok"
+    wrong = "mnedc-relay:" + "A" * 43
+    for pinned, status, result in ((key, 0, "ok"), (wrong, 77, "fail")):
+        config = lab.directory / "pinned.yaml"
+        config.write_text(f"server: {SERVER}\nserver-key: {pinned}\njoin: {{state: {d1.state_path}}}\n")
+        assert netcheck(d1, config=config, status=status)["servers"][0]["by"]["key"]["result"] == result
+    assert not any(path.name == "d1.state" for path in lab.directory.iterdir()), "no state directory is made"
+    device = lab.start_device(d1, invite, "--config", lab.directory / "joined.yaml")
+    report = netcheck(d1, SERVER, status=0)
+    assert report["by"]["tun"]["result"] == "warn" and "already" in report["by"]["tun"]["finding"]
+    assert report["by"]["pool"]["result"] == "ok", "its own interface is in nobody's way"
+    assert device.is_running
+
+
+def test_what_stands_in_the_way_is_named(flat):
+    """Nobody listens, no answer, no relay, no name; one server that works is enough."""
+    lab = flat(1)
+    d1 = lab["d1"]
+
+    def fails(step, *servers, status=69):
+        report = netcheck(d1, *servers, "--timeout", "1s", status=status)
+        check = report["servers"][0]["by"][step]
+        assert check["result"] == "fail" and check["advice"], check
+        return check["finding"]
+
+    assert "refused" in fails("connect", SERVER)
+    assert "looked up" in fails("name", "relay.invalid")
+    lab.relay.serve(str(lab.directory), RELAY, 8000)
+    fails("relay", f"{RELAY}:8000")
+    relay = lab.start_relay()
+    relay.pause()
+    assert "says nothing" in fails("relay", SERVER)
+    relay.resume()
+    lab.relay.run("nft", "add table ip x; add chain ip x in { type filter hook input priority 0; }")
+    lab.relay.run("nft", f"add rule ip x in tcp dport {PORT} drop")
+    assert "in time" in fails("connect", SERVER)
+    lab.relay.run("nft", "delete table ip x")
+    report = netcheck(d1, f"{RELAY}:9", SERVER, status=0)
+    assert [server["works"] for server in report["servers"]] == [False, True]
+    assert netcheck(d1, status=78)["by"]["server"]["result"] == "fail"
+
+
+def test_a_host_that_cannot_make_an_interface_or_has_the_pool_is_told(flat):
+    """Without CAP_NET_ADMIN, as an ordinary user, with a pool that is taken, with a mistake in the file."""
+    lab = flat(1)
+    lab.start_relay()
+    d1 = lab["d1"]
+    report = netcheck(d1, SERVER, prefix=["setpriv", "--bounding-set=-net_admin"], status=77)
+    assert report["by"]["capability"]["result"] == "fail" and report["servers"][0]["works"]
+    config = lab.directory / "open.yaml"
+    config.write_text("{}\n")
+    config.chmod(0o644)
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    report = netcheck(d1, SERVER, config=config, prefix=user, status=0)
+    assert report["by"]["capability"]["result"] == "warn"
+    d1.run("ip", "link", "add", "lan0", "type", "bridge")
+    d1.run("ip", "address", "add", "10.0.0.77/16", "dev", "lan0")
+    d1.run("ip", "link", "set", "lan0", "up")
+    pool = netcheck(d1, SERVER, status=0)["by"]["pool"]
+    assert pool["result"] == "warn" and "lan0" in pool["finding"] and "10.0.0.0/24" in pool["finding"]
+    config.write_text("srver: x\n")
+    report = netcheck(d1, SERVER, config=config, status=78)
+    assert report["by"]["configuration"]["result"] == "fail" and "open.yaml:1" in report["by"]["configuration"]["finding"]
+
+
+def test_levels_of_nat_are_counted_as_far_as_routers_tell(nat):
+    """From two levels down, both routers are named."""
+    nat.start_relay()
+    (server,) = netcheck(nat["deep"], SERVER, status=0)["servers"]
+    assert len(server["routers"]) >= 2 and "NATs" in server["by"]["nat"]["finding"], server
+    assert server["by"]["nat"]["finding"].count("192.168.") >= 3
