@@ -1,3 +1,4 @@
+public import Config
 public import Control
 public import Device
 internal import SystemIO
@@ -10,10 +11,16 @@ public final class PeerCommands {
   // Set once.
   private let events: EventLoop
   private let device: Device?
+  private let domain: String
   private let look: (@escaping (PeersReport) -> Void) -> Void
 
-  /// `look` gives all that is known, on the main thread; `device` is what can ask peers, if anything can.
-  public init(_ daemon: Daemon, _ device: Device?, look: @escaping (@escaping (PeersReport) -> Void) -> Void) {
+  /// `look` gives all that is known, on the main thread; `device` is what can ask peers, if anything can, and `network` which
+  /// of several it is in.
+  public init(
+    _ daemon: Daemon, _ device: Device?, network: NetworkName? = nil,
+    look: @escaping (@escaping (PeersReport) -> Void) -> Void
+  ) {
+    domain = HostLabel.domain(of: network?.description)
     events = daemon.events
     self.device = device
     self.look = look
@@ -62,7 +69,7 @@ public final class PeerCommands {
 
   /// Gives `body` the peer with that ID, name or address, or says that there is none. In a large network, the relay is asked.
   private func find(_ name: String, _ answer: @escaping Answer, _ body: @escaping (PeersReport.Peer) -> Void) {
-    let suffix = ".\(HostLabel.domain)"
+    let suffix = ".\(domain)"
     let name = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
     look { [self] report in
       if let peer = report.peers.first(where: { $0.is(name) }) { return body(peer) }
