@@ -45,9 +45,9 @@ final class ServiceBeat: @unchecked Sendable {
   private func next() {
     // Three times within the time, so that one that is late does no harm.
     let pause = watchdog.map { min($0 / 3, Self.interval) } ?? Self.interval
-    events.schedule(after: pause) { [weak self] in
-      self?.proof { status in
-        self?.events.post { self?.isProven(status) }
+    events.schedule(after: pause) { [unowned self] in
+      proof { [self] status in
+        events.post { [self] in isProven(status) }
       }
     }
   }

@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import SystemIO
 
 extension Relay {
   /// Calls `reply`, on one of the loops' threads, with how many devices are in, once each loop has had its turn: as long as one is
