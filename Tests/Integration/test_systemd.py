@@ -325,7 +325,6 @@ class System:
     """systemd as the first process of namespaces of its own, on a node of a lab, with the units."""
 
     def __init__(self, lab, node):
-        self.groups = None
         mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
         parent = next((mount[1] for mount in mounts if mount[2] == "cgroup2"), None)
         if not parent:
@@ -335,16 +334,17 @@ class System:
         self.groups = Path(parent) / f"{lab.prefix}systemd"
         try:
             self.groups.mkdir()
-            (self.groups / "test").mkdir()
         except OSError as error:
             pytest.skip(f"no control group can be made: {error}")
-        lab.ends.append(self.remove)
+        # Before it enters the node, where no control groups are to be seen.
         command = [
-            "sh", "-c", f"echo $$ >{self.groups}/cgroup.procs && exec \"$@\"", "sh", "unshare", "--fork", "--kill-child", "--pid",
-            "--mount", "--cgroup", "--ipc", "--uts", PID1, tree, lab.programs, units(lab.directory / "units", "/usr/local/sbin"),
+            "sh", "-c", 'echo $$ >"$1" && shift && exec "$@"', "sh", self.groups / "cgroup.procs",
+            "ip", "netns", "exec", node.namespace, "unshare", "--fork", "--kill-child", "--pid", "--mount", "--cgroup", "--ipc", "--uts",
+            PID1, tree, lab.programs, units(lab.directory / "units", "/usr/local/sbin"),
         ]  # fmt: skip
-        (self.groups / "test").rmdir()
-        self.program = node.start(*command, name="systemd")
+        self.program = Program("systemd", command, lab.directory)
+        lab.started.append(self.program)
+        lab.ends.append(self.remove)
         self.first = until(self._first, "systemd is started")
         until(lambda: not self.program.is_running or self.is_up(), "systemd is up", 60)
         if not self.program.is_running:
@@ -378,9 +378,16 @@ class System:
 
     def remove(self):
         self.program.kill()
-        until(lambda: not (self.groups / "cgroup.procs").read_text().strip(), "its processes are gone")
-        for path, _, _ in os.walk(self.groups, topdown=False):
-            os.rmdir(path)
+
+        def is_gone():
+            try:
+                for path, _, _ in os.walk(self.groups, topdown=False):
+                    os.rmdir(path)
+                return True
+            except OSError:
+                return False  # The kernel is about to end what was in it.
+
+        until(is_gone, "its processes are gone")
 
 
 @needs_systemd
