@@ -35,6 +35,8 @@ make urandom 1 9
 make tty 5 0
 make net/tun 10 200
 ln -s /proc/self/fd "$root/dev/fd"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
 
 cd "$root"
 mkdir -p mnt
