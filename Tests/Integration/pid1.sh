@@ -2,8 +2,8 @@
 #
 # pid1.sh DIRECTORY PROGRAMS UNITS: systemd as the first process of a system that is this one's files, with PROGRAMS in
 # /usr/local/sbin, UNITS in /etc/systemd/system, and a /run, /dev and /tmp of its own; nothing that it writes is there
-# afterwards. DIRECTORY is an empty one. To be run as the first process in namespaces of its own for mounts, processes, control groups
-# and the network.
+# afterwards. DIRECTORY is an empty one. To be run as the first process in namespaces of its own for mounts, processes,
+# control groups and the network.
 
 set -euo pipefail
 

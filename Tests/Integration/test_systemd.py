@@ -227,7 +227,7 @@ def test_a_watchdog_for_another_process_is_not_told(flat):
 
 @pytest.fixture
 def apart(flat):
-    """A lab of two relays, d1 in it, what runs a command there with an /etc, /run and /var/lib of its own, and where they are."""
+    """A lab of two relays, d1, what runs a command there with its own /etc, /run and /var/lib, and where they are."""
     lab = flat(2)
     node = lab["d1"]
     script = (
