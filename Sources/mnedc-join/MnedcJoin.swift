@@ -11,15 +11,13 @@ struct MnedcJoin: ParsableCommand {
     discussion: "Runs in the foreground until told to stop (SIGTERM, or mnedc-ctl stop). Options override the file.",
     version: suiteVersion)
 
-  @Argument(help: "What mnedc-ctl invite prints at the relay; needed once.")
+  @Argument(help: "What mnedc-ctl invite prints; needed once.")
   var invite: String?
 
   @OptionGroup var configuration: ConfigOptions
 
   @Option(
-    help: ArgumentHelp(
-      "Be in this network beside others: own --config, --interface, --socket and --state (no default).",
-      valueName: "network"),
+    help: ArgumentHelp("Be in this network beside others (no default).", valueName: "network"),
     transform: { try ValueKind<NetworkName>.network.option($0) })
   var name: NetworkName?
 

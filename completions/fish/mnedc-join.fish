@@ -78,7 +78,7 @@ end
 
 complete -c 'mnedc-join' -f
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
-complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" name' -l 'name' -d 'Be in this network beside others: own --config, --interface, --socket and --state (no default).' -rfka ''
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" name' -l 'name' -d 'Be in this network beside others (no default).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join"' -l 'server' -s 's' -d 'Join the relay here (no default); may be given several times, tried in order.' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join"' -l 'server-key' -d 'Join only a relay that has this key (no default); may be given several times.' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" d device-id' -l 'device-id' -s 'd' -d 'Go by this name, unique in the network (default: the host\'s and 8 hex digits).' -rfka ''
