@@ -20,7 +20,7 @@ DEBUG := --configuration debug --explicit-target-dependency-import-check error
 DAEMONS := mnedcd mnedc-join
 TOOLS := mnedc-peers mnedc-ctl
 PROGRAMS := $(DAEMONS) $(TOOLS)
-SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh examples/place-task.sh examples/on-peer.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh
+SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh examples/place-task.sh examples/on-peer.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh Tests/Integration/pid1.sh
 
 bin = $(DESTDIR)$(PREFIX)/bin
 sbin = $(DESTDIR)$(PREFIX)/sbin

@@ -82,6 +82,7 @@ case ${1:-} in
     need dbus-daemon command -v dbus-daemon
     need mandoc command -v mandoc
     need shellcheck command -v shellcheck
+    need systemd command -v systemd-analyze
     need python3-pytest have_pytest
     have_from_pypi 2>/dev/null || need python3-pip "$(tests_python)" -m pip --version
     ;;

@@ -3,8 +3,11 @@ internal import Wire
 extension Settings {
   /// Reads a configuration file's bytes. `file` is its name for the error, which holds every problem found; only where
   /// the text is not YAML or passes a limit is that one problem all there is to say.
-  public static func load(_ bytes: [UInt8], file: String) throws(ConfigError) -> Settings {
+  public static func load(
+    _ bytes: [UInt8], file: String, over defaults: Settings = Settings()
+  ) throws(ConfigError) -> Settings {
     var decoder = SettingsDecoder()
+    decoder.draft.settings = defaults
     do throws(SourceError) {
       let source = try SourceText(bytes, maximumSize: maximumFileSize)
       if let root = try YAMLParser.parse(source) { decoder.decode(root) }

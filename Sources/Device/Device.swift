@@ -184,6 +184,11 @@ public final class Device: @unchecked Sendable {
     events.post { [self] in reply(currentStatus) }
   }
 
+  /// Calls `reply` on the device's thread, when it has its turn: as long as that thread is stuck, never.
+  public func prove(_ reply: @escaping @Sendable () -> Void) {
+    events.post(reply)
+  }
+
   /// Measures the way to the peer with this address and back, by an echo over the sealed session, and tells `reply`, on the
   /// device's thread, at the latest when `limit` is over.
   public func ping(

@@ -53,8 +53,8 @@ public enum HostsBlock {
   private static func lines(_ interface: String, _ zone: Zone) -> [UInt8] {
     var text = begin(interface) + "\n"
     for entry in zone.table.entries {
-      text += "\(entry.address)\t\(entry.label).\(HostLabel.domain)\n"
-      if let pool6 = zone.pool6 { text += "\(pool6.address(of: entry.address))\t\(entry.label).\(HostLabel.domain)\n" }
+      text += "\(entry.address)\t\(entry.label).\(zone.domain)\n"
+      if let pool6 = zone.pool6 { text += "\(pool6.address(of: entry.address))\t\(entry.label).\(zone.domain)\n" }
     }
     return Array((text + end(interface) + "\n").utf8)
   }

@@ -1,6 +1,6 @@
 public import Wire
 
-/// What a device answers when it is asked for names: those of its network, `DEVICE-ID.mnedc`, and which names its network's
+/// What a device answers when it is asked for names: those of its network, `DEVICE-ID.mnedc` (or another domain), and which names its network's
 /// addresses have. For everything else there are other servers.
 public struct Zone: Sendable {
   public var table = NameTable()
@@ -11,7 +11,13 @@ public struct Zone: Sendable {
   /// after so long, and one that has just joined is found. Questions stay within the host, so that many cost little.
   public static let ttl: UInt32 = 5
 
-  public init(pool: IPv4Prefix, pool6: IPv6Prefix?) {
+  /// Of the names, in lower case.
+  public let domain: String
+  private let domainLabels: [String]
+
+  public init(pool: IPv4Prefix, pool6: IPv6Prefix?, domain: String = HostLabel.domain) {
+    self.domain = domain
+    domainLabels = domain.split(separator: ".").map(String.init)
     self.pool = pool
     self.pool6 = pool6
   }
@@ -26,17 +32,18 @@ public struct Zone: Sendable {
     guard query.classCode == 1 || query.classCode == 255 else { return .response(.refused) }
     guard query.type != .axfr, query.type != .ixfr else { return .response(.refused) }
     let labels = query.name.lowercased
-    if labels.last == HostLabel.domain { return forward(query, labels) }
+    if labels.suffix(domainLabels.count) == domainLabels[...] { return forward(query, labels) }
     return .response(reverse(query, labels) ?? .refused)
   }
 
   // MARK: Names to addresses
 
   private func forward(_ query: DNSQuery, _ labels: [String]) -> Answer {
-    let apex = DNSName(labels: query.name.labels.suffix(1))
-    guard labels.count > 1 else { return .response(top(query, apex)) }
+    let depth = domainLabels.count
+    let apex = DNSName(labels: query.name.labels.suffix(depth))
+    guard labels.count > depth else { return .response(top(query, apex)) }
     let missing = negative(.noSuchName, apex)
-    guard labels.count == 2 else { return .response(missing) }
+    guard labels.count == depth + 1 else { return .response(missing) }
     guard let address = table.address(of: labels[0]) else {
       return HostLabel.isValid(labels[0]) ? .unknown(label: labels[0], missing) : .response(missing)
     }
@@ -82,7 +89,7 @@ public struct Zone: Sendable {
     guard isWhole else { return negative(.noError, apex) }
     guard let address, let label = table.label(of: address) else { return negative(.noSuchName, apex) }
     guard query.type == .ptr || query.type == .any else { return negative(.noError, apex) }
-    return found([record(query.name, .ptr, DNSName("\(label).\(HostLabel.domain)").bytes)])
+    return found([record(query.name, .ptr, DNSName("\(label).\(domain)").bytes)])
   }
 
   /// The name of the smallest whole part of an address that the network fills, or is in.
@@ -122,7 +129,7 @@ public struct Zone: Sendable {
   }
 
   /// This device serves.
-  private var server: DNSName { DNSName("\(table.own?.label ?? "localhost").\(HostLabel.domain)") }
+  private var server: DNSName { DNSName("\(table.own?.label ?? "localhost").\(domain)") }
 
   private func found(_ records: [DNSRecord]) -> DNSResponse {
     DNSResponse(.noError, isAuthoritative: true, answers: records)
@@ -138,7 +145,7 @@ public struct Zone: Sendable {
     let numbers: [UInt32] = [1, 3600, 600, 86_400, Self.ttl]
     return record(
       apex, .soa,
-      server.bytes + DNSName("hostmaster.\(HostLabel.domain)").bytes
+      server.bytes + DNSName("hostmaster.\(domain)").bytes
         + numbers.flatMap { number in withUnsafeBytes(of: number.bigEndian) { Array($0) } })
   }
 
@@ -158,7 +165,7 @@ public struct Zone: Sendable {
 extension Zone {
   /// The domains that this zone answers for: that of the names, and those of addresses where whole ones belong to the network.
   public var domains: [String] {
-    var domains = [HostLabel.domain]
+    var domains = [domain]
     if pool.length % 8 == 0, pool.length > 0 {
       let octets = (0..<pool.length / 8).map { String(pool.network.bits >> UInt32(24 - 8 * $0) & 0xFF) }
       domains.append(octets.reversed().joined(separator: ".") + ".in-addr.arpa")

@@ -22,8 +22,8 @@ public final class Daemon: @unchecked Sendable {
   private var control: ControlServer?
   private var failure: Failure?
   private var isStopping = false
-  /// What READY=1 goes with; `nil` before that.
-  private var readiness: String?
+  private var isReady = false
+  private let beat: ServiceBeat
   private var reloading: Reloading?
   /// Whether idle code is to be let go of soon.
   private var willRelease = false
@@ -36,6 +36,7 @@ public final class Daemon: @unchecked Sendable {
       output = try LogOutput(program: program, level: Logger.Level(level))
       logger = output.logger()
       events = try EventLoop()
+      beat = ServiceBeat(on: events)
       signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
         switch signal {
         case .hangup: self?.reload { _ in }
@@ -97,7 +98,7 @@ public final class Daemon: @unchecked Sendable {
   /// Takes the configuration file's changes over, or says what is wrong with the file.
   private func reload(_ answer: (ControlAnswer) -> Void) {
     guard let reloading else { preconditionFailure("nobody is served before it is known how to reload") }
-    if readiness != nil {
+    if isReady {
       notifyServiceManager("RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)")
     }
     do {
@@ -113,16 +114,27 @@ public final class Daemon: @unchecked Sendable {
       for line in why.split(separator: "\n") { logger.error("not reloaded, nothing has changed: \(line)") }
       answer(.failed(ControlError(.badConfiguration, "\(why)\nnothing has changed")))
     }
-    if let readiness { notifyServiceManager("READY=1\nSTATUS=\(readiness)") }
+    if isReady { beat.tellReady() }
   }
 
   /// Tells the service manager that the daemon does its work, and what that is.
   public func becomeReady(_ status: String) {
-    let isFirst = readiness == nil
-    readiness = status
-    notifyServiceManager("READY=1\nSTATUS=\(status)")
+    let isFirst = !isReady
+    isReady = true
+    beat.tellReady(status)
     if isFirst { releaseCodeRegularly() }
     releaseCodeSoon()
+  }
+
+  /// Tells the service manager what the daemon does now.
+  public func tell(_ status: String) {
+    beat.tell(status)
+  }
+
+  /// Tells the service manager, as often as it wants it, that the daemon works, as long as it does. `proof` has each thread that
+  /// does the work call back in its turn, and then calls `done` with what the daemon does now, or `nil` to leave that as it is.
+  public func prove(by proof: @escaping (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void) {
+    beat.begin(proof)
   }
 
   /// Most of what is resident after a start, a join or a request at the local socket was needed for that alone.

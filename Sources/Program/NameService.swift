@@ -13,12 +13,13 @@ public final class NameService: @unchecked Sendable {
   private let daemon: Daemon
   private let settings: Settings.Join
   private let interface: String
+  private let domain: String
   private let path: String
   private weak var device: Device?
 
   // Owned by the main thread.
   private lazy var server = NameServer(
-    Zone(pool: IPv4Prefix(IPv4Address(bits: 0), length: 32), pool6: nil), on: daemon.events
+    Zone(pool: IPv4Prefix(IPv4Address(bits: 0), length: 32), pool6: nil, domain: domain), on: daemon.events
   ) { [unowned self] label, reply in search(label, reply) }
   private var hasJoined = false
   private var resolver: ChildProcess?
@@ -39,9 +40,11 @@ public final class NameService: @unchecked Sendable {
     settings.names == .off ? [] : [.bindService]
   }
 
-  public init(_ settings: Settings.Join, interface: String, _ daemon: Daemon) {
+  /// `network`: which of several it is.
+  public init(_ settings: Settings.Join, interface: String, network: NetworkName? = nil, _ daemon: Daemon) {
     self.settings = settings
     self.interface = interface
+    domain = HostLabel.domain(of: network?.description)
     self.daemon = daemon
     path = environmentVariable("PATH") ?? "/usr/sbin:/usr/bin:/sbin:/bin"
   }
@@ -101,7 +104,7 @@ public final class NameService: @unchecked Sendable {
     if !server.isServing(at: hosts) {
       do {
         try server.serve(at: hosts)
-        daemon.logger.info("names in \(HostLabel.domain) are answered at \(hosts.joined(separator: " and "))")
+        daemon.logger.info("names in \(domain) are answered at \(hosts.joined(separator: " and "))")
       } catch {
         let advice =
           switch error {
@@ -113,7 +116,7 @@ public final class NameService: @unchecked Sendable {
           default: "reload this program to have it try again (mnedc-ctl reload)"
           }
         return complain(
-          "names in \(HostLabel.domain) cannot be answered at \(hosts[0]) (\(error)); \(advice), or write off to join.names"
+          "names in \(domain) cannot be answered at \(hosts[0]) (\(error)); \(advice), or write off to join.names"
         )
       }
     }
@@ -169,7 +172,7 @@ public final class NameService: @unchecked Sendable {
   private func resolverFailed(_ arguments: [String], _ why: String) {
     told = []
     complain(
-      "systemd-resolved runs but cannot be told of the names in \(HostLabel.domain) (\(why)); run, as root, resolvectl "
+      "systemd-resolved runs but cannot be told of the names in \(domain) (\(why)); run, as root, resolvectl "
         + arguments.joined(separator: " ") + ", or write resolver to join.names")
   }
 

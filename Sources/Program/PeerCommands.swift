@@ -1,3 +1,4 @@
+public import Config
 public import Control
 public import Device
 internal import SystemIO
@@ -10,10 +11,16 @@ public final class PeerCommands {
   // Set once.
   private let events: EventLoop
   private let device: Device?
+  private let domain: String
   private let look: (@escaping (PeersReport) -> Void) -> Void
 
-  /// `look` gives all that is known, on the main thread; `device` is what can ask peers, if anything can.
-  public init(_ daemon: Daemon, _ device: Device?, look: @escaping (@escaping (PeersReport) -> Void) -> Void) {
+  /// `look` gives all that is known, on the main thread; `device` is what can ask peers, if anything can, and `network` which
+  /// of several it is in.
+  public init(
+    _ daemon: Daemon, _ device: Device?, network: NetworkName? = nil,
+    look: @escaping (@escaping (PeersReport) -> Void) -> Void
+  ) {
+    domain = HostLabel.domain(of: network?.description)
     events = daemon.events
     self.device = device
     self.look = look
@@ -71,7 +78,7 @@ public final class PeerCommands {
   /// Gives `body` the peer with that ID, name or address, if there is one, and all that is known. In a large network, the relay is
   /// asked. On the main thread; `body` gets the name without the networks' own domain.
   public func search(_ name: String, _ body: @escaping (String, PeersReport.Peer?, PeersReport) -> Void) {
-    let suffix = ".\(HostLabel.domain)"
+    let suffix = ".\(domain)"
     let name = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
     look { [self] report in
       let peer = report.peers.first { $0.is(name) }

@@ -1,6 +1,19 @@
 internal import CLinux
 internal import Glibc
 
+/// What the service manager that has started this process wants of it.
+public enum ServiceManager {
+  /// Whether it is to be told anything.
+  public static var isThere: Bool { environmentVariable("NOTIFY_SOCKET").map { !$0.isEmpty } ?? false }
+
+  /// Within which time it wants a `WATCHDOG=1` again (sd_watchdog_enabled(3)); `nil` if it does not watch this process.
+  public static var watchdogTime: Duration? {
+    guard isThere, let text = environmentVariable("WATCHDOG_USEC"), let time = Int64(text), time > 0 else { return nil }
+    if let process = environmentVariable("WATCHDOG_PID"), Int(process) != currentProcess() { return nil }
+    return .microseconds(time)
+  }
+}
+
 /// Tells the service manager how this process does (sd_notify(3)), if one has asked for it by NOTIFY_SOCKET: lines such as
 /// `READY=1` and `STATUS=joined as 10.0.0.2`. No value may hold the end of a line.
 public func notifyServiceManager(_ lines: String) {

@@ -3,6 +3,9 @@ public enum HostLabel {
   /// The domain of all device names.
   public static let domain = "mnedc"
 
+  /// The domain of the device names in one of several networks of a host, by what the host calls it: `shop.mnedc`.
+  public static func domain(of network: String?) -> String { network.map { "\($0).\(domain)" } ?? domain }
+
   /// The label of a valid device ID: its letters in lower case, and `-` for each `.` and `_`. Two IDs that differ in nothing
   /// else have one label, so that they cannot be in one network.
   public static func label(of deviceID: String) -> String {

@@ -15,6 +15,8 @@ import Wire
 final class DeviceDaemon: @unchecked Sendable {
   // Set once.
   private let settings: Settings
+  /// Which of several it is.
+  private let network: NetworkName?
   private let identity: DeviceIdentity
   private let deviceID: String
   private let daemon: Daemon
@@ -26,7 +28,7 @@ final class DeviceDaemon: @unchecked Sendable {
 
   // Owned by the main thread.
   private var device: Device?
-  private lazy var peers = PeerCommands(daemon, device) { [unowned self] reply in
+  private lazy var peers = PeerCommands(daemon, device, network: network) { [unowned self] reply in
     withStatus { reply(PeersReport($0)) }
   }
   private lazy var explanation = Explanation(daemon, device, peers)
@@ -55,9 +57,11 @@ final class DeviceDaemon: @unchecked Sendable {
   ///
   /// `reread` gives the settings of a daemon that would be started now.
   init(
-    _ settings: Settings, _ invitation: Invitation?, isInBackground: Bool, reread: @escaping () throws -> Settings
+    _ settings: Settings, _ network: NetworkName?, _ invitation: Invitation?, isInBackground: Bool,
+    reread: @escaping () throws -> Settings
   ) throws {
     self.settings = settings
+    self.network = network
     self.invitation = invitation
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
     if isInBackground {
@@ -65,7 +69,7 @@ final class DeviceDaemon: @unchecked Sendable {
         daemon.stop("nobody waits for this device to join any more")
       }
     }
-    names = NameService(settings.join, interface: settings.join.interface, daemon)
+    names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
@@ -177,6 +181,8 @@ final class DeviceDaemon: @unchecked Sendable {
     if let device { names.serve(device) }
     device?.start()
     limitFirstJoin()
+    daemon.tell("joining through \(settings.servers.map(\.description).joined(separator: " or "))")
+    daemon.prove { [device] done in device?.prove { done(nil) } }
     try daemon.run {
       hook.stop()
       names.stop()
@@ -286,7 +292,7 @@ final class DeviceDaemon: @unchecked Sendable {
       waiting until an operator of the relay at \(server) lets \(deviceID) (\(publicKey.fingerprint)) in; there: \
       mnedc-ctl approve \(deviceID)
       """)
-    notifyServiceManager("STATUS=waiting for an operator of \(server) to let \(deviceID) in")
+    daemon.tell("waiting for an operator of \(server) to let \(deviceID) in")
   }
 
   private func lost(_ loss: UplinkLoss, _ retry: Duration) {
@@ -309,6 +315,6 @@ final class DeviceDaemon: @unchecked Sendable {
     // Who waits in the foreground is told once, if it comes to nothing.
     let level: Logger.Level = foreground == nil ? .warning : .debug
     daemon.logger.log(level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms")
-    notifyServiceManager("STATUS=\(loss)")
+    daemon.tell("\(loss)")
   }
 }

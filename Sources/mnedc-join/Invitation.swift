@@ -21,6 +21,8 @@ struct Invitation {
     var path: String
     var content: [UInt8]?
     var file: Settings
+    /// What holds where the file says nothing.
+    var defaults: Settings
     /// The options `--server`, `--server-key` and `--device-id`.
     var servers: [ServerAddress]
     var serverKeys: [[UInt8]]
@@ -72,7 +74,7 @@ struct Invitation {
     let file = around.file
     let advice =
       "to leave that network for the invite's, move \(around.path) away and run this again; to be in both, give the second one "
-      + "a --config, --state, --socket and --interface of its own"
+      + "a name of its own (--name)"
     guard file.serverKeys.isEmpty || file.serverKeys.contains(invite.relayKey) else {
       let pins = file.serverKeys.map(fingerprint).joined(separator: ", ")
       throw Failure(
@@ -107,7 +109,7 @@ struct Invitation {
     var content = around.content ?? []
     if let last = content.last, last != UInt8(ascii: "\n") { content.append(UInt8(ascii: "\n")) }
     content += Array(lines.joined().utf8)
-    guard (try? Settings.load(content, file: around.path)) == wanted else {
+    guard (try? Settings.load(content, file: around.path, over: around.defaults)) == wanted else {
       let shown = lines.map { $0.split(separator: "\n").joined(separator: " ") }.joined(separator: ", ")
       throw Failure(
         .configuration, "nothing can be added at the end of \(around.path) as it is laid out; add by hand: \(shown)")

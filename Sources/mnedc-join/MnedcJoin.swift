@@ -11,10 +11,15 @@ struct MnedcJoin: ParsableCommand {
     discussion: "Runs in the foreground until told to stop (SIGTERM, or mnedc-ctl stop). Options override the file.",
     version: suiteVersion)
 
-  @Argument(help: "What mnedc-ctl invite prints at the relay; needed once.")
+  @Argument(help: "What mnedc-ctl invite prints; needed once.")
   var invite: String?
 
   @OptionGroup var configuration: ConfigOptions
+
+  @Option(
+    help: ArgumentHelp("Be in this network beside others (no default).", valueName: "network"),
+    transform: { try ValueKind<NetworkName>.network.option($0) })
+  var name: NetworkName?
 
   @Option(
     name: .shortAndLong,
@@ -82,6 +87,7 @@ struct MnedcJoin: ParsableCommand {
 
   func run() throws {
     let invite = try invite.map { try Self.read($0) }
+    let configuration = configuration.file(of: name)
     let content = try configuration.read(mayBeNew: invite != nil)
     let file = try configuration.parse(content)
     var settings = overridden(file)
@@ -89,8 +95,8 @@ struct MnedcJoin: ParsableCommand {
       try Invitation(
         invite,
         Invitation.Surroundings(
-          path: configuration.path, content: content, file: file, servers: server, serverKeys: serverKey,
-          deviceID: deviceID),
+          path: configuration.path, content: content, file: file, defaults: configuration.defaults, servers: server,
+          serverKeys: serverKey, deviceID: deviceID),
         &settings)
     }
     try checkServers(settings)
@@ -99,7 +105,7 @@ struct MnedcJoin: ParsableCommand {
     if background, !isInBackground { return try goToBackground() }
     hideArguments(behind: InviteText.prefix)
     let atTheFile = try configuration.fixed()
-    let daemon = try DeviceDaemon(settings, invitation, isInBackground: isInBackground) {
+    let daemon = try DeviceDaemon(settings, name, invitation, isInBackground: isInBackground) {
       var fresh = overridden(try atTheFile.reload(mayBeNew: invite != nil))
       // What an invite says is not in the file before the first join.
       if invite != nil, fresh.servers.isEmpty {
@@ -116,7 +122,7 @@ struct MnedcJoin: ParsableCommand {
     throw Failure(
       .configuration,
       "no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, or write "
-        + "`server: HOST:PORT` to \(configuration.path)")
+        + "`server: HOST:PORT` to \(configuration.file(of: name).path)")
   }
 
   private func overridden(_ file: Settings) -> Settings {

@@ -62,7 +62,7 @@ struct Mnedcd: ParsableCommand {
   func run() throws {
     let settings = try overridden(try configuration.load())
     if daemon.check { return try daemon.show(settings) }
-    let file = try configuration.fixed()
+    let file = try configuration.file().fixed()
     try RelayDaemon(settings) { try overridden(try file.reload()) }.run()
   }
 

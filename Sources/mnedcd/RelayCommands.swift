@@ -20,6 +20,9 @@ final class RelayCommands {
   private let daemon: Daemon
   private let state: StateDirectory
 
+  /// Owned by the main thread.
+  private(set) var isDraining = false
+
   /// What is in force now.
   var settings: Settings.Relay
 
@@ -159,6 +162,7 @@ final class RelayCommands {
     // The service manager's own patience begins with STOPPING=1.
     let patience = (limit + Self.timeToEnd).nanoseconds / 1000
     notifyServiceManager("STOPPING=1\nSTATUS=draining")
+    isDraining = true
     notifyServiceManager("EXTEND_TIMEOUT_USEC=\(patience)")
   }
 

@@ -127,7 +127,15 @@ final class RelayDaemon {
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
-    daemon.becomeReady("relay for \(pool) at \(places)")
+    let status = { @Sendable (online: Int) in "relay for \(pool) at \(places), devices online: \(online)" }
+    daemon.becomeReady(status(0))
+    daemon.prove { [relay, device, commands] done in
+      let isDraining = commands.isDraining
+      relay.prove { online in
+        let finish = { @Sendable in done(isDraining ? nil : status(online)) }
+        if let device { device.prove(finish) } else { finish() }
+      }
+    }
     try daemon.run {
       commands.hook?.stop()
       names.stop()

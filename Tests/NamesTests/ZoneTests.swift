@@ -21,6 +21,20 @@ import Wire
     #expect(answer("cam.mnedc", .aaaa, in: without).answers == [])
   }
 
+  @Test func `one of several networks has a domain of its own below the common one`() {
+    var shop = Zone(pool: IPv4Prefix("10.0.0.0/24")!, pool6: nil, domain: "shop.mnedc")
+    shop.table.setOwn("own", IPv4Address("10.0.0.2")!)
+    shop.table.add("cam", IPv4Address("10.0.0.3")!)
+    #expect(answer("Cam.SHOP.mnedc", in: shop).answers.map(\.data) == [[10, 0, 0, 3]])
+    #expect(answer("shop.mnedc", in: shop).code == .noError && answer("x.cam.shop.mnedc", in: shop).code == .noSuchName)
+    #expect(shop.answer(query("cam.mnedc")) == .response(.refused))
+    #expect(shop.answer(query("cam.home.mnedc")) == .response(.refused))
+    #expect(shop.domains == ["shop.mnedc", "0.0.10.in-addr.arpa"])
+    #expect(zone().answer(query("cam.shop.mnedc")) == .response(answer("nobody.cam.mnedc")))
+    let name = DNSName("cam.shop.mnedc").labels.reduce(into: [UInt8]()) { $0 += [UInt8($1.count)] + $1 } + [0]
+    #expect(answer("3.0.0.10.in-addr.arpa", .ptr, in: shop).answers.map(\.data) == [name])
+  }
+
   @Test func `addresses have names`() {
     let name = [3] + Array("cam".utf8) + [5] + Array("mnedc".utf8) + [0]
     #expect(data("3.0.0.10.in-addr.arpa", .ptr) == [name])

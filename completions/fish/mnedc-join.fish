@@ -20,7 +20,7 @@ function __mnedc-join_parse_tokens -S
     set -l unparsed_tokens (__mnedc-join_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedc-join'
-        __mnedc-join_parse_subcommand 1 'c/config=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'allow-overlap' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
+        __mnedc-join_parse_subcommand 1 'c/config=' 'name=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'allow-overlap' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __mnedc-join_parse_subcommand -r 1 'version'
@@ -78,6 +78,7 @@ end
 
 complete -c 'mnedc-join' -f
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" name' -l 'name' -d 'Be in this network beside others (no default).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join"' -l 'server' -s 's' -d 'Join the relay here (no default); may be given several times, tried in order.' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join"' -l 'server-key' -d 'Join only a relay that has this key (no default); may be given several times.' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" d device-id' -l 'device-id' -s 'd' -d 'Go by this name, unique in the network (default: the host\'s and 8 hex digits).' -rfka ''

@@ -1,0 +1,65 @@
+internal import SystemIO
+internal import Wire
+
+/// Tells the service manager how the daemon does, if one has asked for that: a line about it, and, where it watches, again and
+/// again that all of the daemon's threads still work. Owned by the main thread (`@unchecked`: others hand back to it).
+final class ServiceBeat: @unchecked Sendable {
+  /// Has each thread that does the daemon's work call back in its turn, and then gives what the daemon does now, if that is to
+  /// be told.
+  typealias Proof = (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void
+
+  // Set once.
+  private let events: EventLoop
+  private let watchdog = ServiceManager.watchdogTime
+
+  private var status = ""
+  private var proof: Proof = { _ in }
+
+  /// How often the line is looked at where nobody watches.
+  private static let interval = Duration.seconds(10)
+
+  init(on events: EventLoop) {
+    self.events = events
+  }
+
+  /// The line, unless it has been told.
+  func tell(_ status: String) {
+    guard status != self.status else { return }
+    self.status = status
+    notifyServiceManager("STATUS=\(Self.line(status))")
+  }
+
+  /// The daemon does its work, and what that is.
+  func tellReady(_ status: String? = nil) {
+    if let status { self.status = status }
+    notifyServiceManager("READY=1\nSTATUS=\(Self.line(self.status))")
+  }
+
+  /// From now on, as long as the loop runs. A thread that is stuck keeps the proof from being given, and with it every further
+  /// word of this daemon's life, until it goes on.
+  func begin(_ proof: @escaping Proof) {
+    self.proof = proof
+    if ServiceManager.isThere { next() }
+  }
+
+  private func next() {
+    // Three times within the time, so that one that is late does no harm.
+    let pause = watchdog.map { min($0 / 3, Self.interval) } ?? Self.interval
+    events.schedule(after: pause) { [unowned self] in
+      proof { [self] status in
+        events.post { [self] in isProven(status) }
+      }
+    }
+  }
+
+  private func isProven(_ status: String?) {
+    if watchdog != nil { notifyServiceManager("WATCHDOG=1") }
+    if let status { tell(status) }
+    next()
+  }
+
+  /// Part of it may be what a relay or a server has said.
+  private static func line(_ status: String) -> String {
+    status.replacing(unless: \.isHarmless, with: " ")
+  }
+}
