@@ -243,7 +243,7 @@ class Host:
 
     def files(self):
         """All but what every installation of a package writes, and copies of what was before the last user came or went."""
-        found = tree(self.root, but=("var/lib/dpkg", "var/log", "var/cache", "proc", "dev", "tmp"))
+        found = tree(self.root, but=("var/lib/dpkg", "var/log", "var/cache", "run/adduser", "proc", "dev", "tmp"))
         return {path: what for path, what in found.items() if not re.fullmatch(r"etc/(passwd|group|g?shadow|sub[ug]id)-", path)}
 
     def start_unit(self, node, unit):
