@@ -2,6 +2,11 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+# The programs look for their configuration in /etc/mnedc; an example of it is installed there.
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# The programs that are installed and packaged.
+BUILD ?= .build/release
 SWIFT ?= swift
 # `make install STRIP=:` keeps the symbols, twice the size.
 STRIP ?= strip
@@ -14,24 +19,17 @@ RELR := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | \
 # What is installed stands alone: the Swift runtime is inside the programs. Nobody links with them, so they list no symbols, which
 # the linker may then leave out; without lld, which comes with Swift, they are 1 MB larger.
 RELEASE := --configuration release --static-swift-stdlib --explicit-target-dependency-import-check error \
-  -Xswiftc -use-ld=lld -Xlinker --no-export-dynamic $(RELR)
+  --disable-local-rpath -Xswiftc -use-ld=lld -Xlinker --no-export-dynamic \
+  -Xlinker -z -Xlinker now $(RELR)
 DEBUG := --configuration debug --explicit-target-dependency-import-check error
 
 DAEMONS := mnedcd mnedc-join
 TOOLS := mnedc-peers mnedc-ctl
 PROGRAMS := $(DAEMONS) $(TOOLS)
-SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh examples/place-task.sh examples/on-peer.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh Tests/Integration/pid1.sh
-
-bin = $(DESTDIR)$(PREFIX)/bin
-sbin = $(DESTDIR)$(PREFIX)/sbin
-man = $(DESTDIR)$(PREFIX)/share/man
-doc = $(DESTDIR)$(PREFIX)/share/doc/mnedc
-bash = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-zsh = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-fish = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+SCRIPTS := .ci/run $(shell find examples Tests Sources -name '*.sh' | sort)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo check lint unit allocations integration bench fuzz format completions install uninstall clean
+.PHONY: help build demo check lint unit allocations integration bench fuzz format completions version install uninstall deb clean
 
 help: ## this list
 	@echo "usage: make GOAL [PREFIX=$(PREFIX)] [DESTDIR=]"
@@ -97,29 +95,29 @@ completions: build ## write completions/ again from the programs' own options
 	  .build/release/$$program --generate-completion-script fish >completions/fish/$$program.fish; \
 	done
 
-install: ## programs, man pages, completions and examples, below PREFIX; builds first if nothing is built
-	@test -x .build/release/mnedcd || $(MAKE) --no-print-directory build
-	@test -z "$$(find Sources Package.swift -newer .build/release/mnedcd -print -quit)" || \
-	  echo "make: the sources have changed since the programs were built; 'make build' brings them up to date" >&2
-	install -d $(sbin) $(bin) $(doc)/examples $(bash) $(zsh) $(fish)
-	@set -e; \
-	put() { install -m "$$1" "$$2" "$$3"; echo "$$3"; }; \
-	for program in $(DAEMONS); do put 755 .build/release/$$program $(sbin)/$$program; $(STRIP) $(sbin)/$$program; done; \
-	for program in $(TOOLS); do put 755 .build/release/$$program $(bin)/$$program; $(STRIP) $(bin)/$$program; done; \
-	for page in $(wildcard man/*.[1-8]); do \
-	  section=$(man)/man$${page##*.}; install -d "$$section"; put 644 "$$page" "$$section/$${page##*/}"; done; \
-	for file in completions/bash/*; do put 644 "$$file" $(bash)/$${file##*/}; done; \
-	for file in completions/zsh/*; do put 644 "$$file" $(zsh)/$${file##*/}; done; \
-	for file in completions/fish/*; do put 644 "$$file" $(fish)/$${file##*/}; done; \
-	for example in $(wildcard examples/*.yaml); do put 644 "$$example" $(doc)/examples/$${example##*/}; done; \
-	for example in nat-lab.sh place-task.sh on-peer.sh orchestration-bridge.py; do \
-	  put 755 examples/$$example $(doc)/examples/$$example; done
+version: ## the suite's version, which stands in Sources/Program/Version.swift alone
+	@sed -n 's/^public let suiteVersion = "\(.*\)"$$/\1/p' Sources/Program/Version.swift
 
-uninstall: ## what install made
-	rm -f $(DAEMONS:%=$(sbin)/%) $(TOOLS:%=$(bin)/%)
-	rm -f $(PROGRAMS:%=$(bash)/%) $(PROGRAMS:%=$(zsh)/_%) $(PROGRAMS:%=$(fish)/%.fish)
-	@for page in $(notdir $(wildcard man/*.[1-8])); do rm -f $(man)/man$${page##*.}/$$page; done
-	rm -rf $(doc)
+install uninstall deb: export PREFIX := $(PREFIX)
+install uninstall deb: export DESTDIR := $(DESTDIR)
+install uninstall deb: export SYSCONFDIR := $(SYSCONFDIR)
+install uninstall deb: export UNITDIR := $(UNITDIR)
+install uninstall deb: export BUILD := $(BUILD)
+install uninstall deb: export STRIP := $(STRIP)
+
+install: ## programs, man pages, completions, units and examples, below PREFIX; builds first if nothing is built
+	@test -x "$(BUILD)/mnedcd" || $(MAKE) --no-print-directory build
+	@test -z "$$(find Sources Package.swift -name '*.swift' -newer "$(BUILD)/mnedcd" -print -quit)" || \
+	  echo "make: the sources have changed since the programs were built; 'make build' brings them up to date" >&2
+	@Sources/Packaging/install.sh install
+
+uninstall: ## what install made, with the same PREFIX and DESTDIR
+	@Sources/Packaging/install.sh uninstall
+
+deb: ## a Debian package of the programs: .build/mnedc_VERSION_ARCHITECTURE.deb
+	@Tests/requirements.sh deb
+	@test "$(BUILD)" != .build/release || $(MAKE) --no-print-directory build
+	@Sources/Packaging/deb.sh
 
 clean: ## what was built
 	rm -rf .build .pytest_cache

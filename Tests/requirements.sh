@@ -61,8 +61,19 @@ for_lab() {
   need python3 command -v python3
 }
 
+for_package() {
+  need binutils command -v strip
+  need debhelper command -v dh
+  need dpkg-dev command -v dpkg-buildpackage
+  need fakeroot command -v fakeroot
+}
+
 case ${1:-} in
   build) for_build ;;
+  deb)
+    for_build
+    for_package
+    ;;
   demo)
     for_build
     for_lab
@@ -77,6 +88,9 @@ case ${1:-} in
   check)
     for_build
     for_lab
+    for_package
+    need lintian command -v lintian
+    need mmdebstrap command -v mmdebstrap
     need socat command -v socat
     need bind9-dnsutils command -v dig
     need dbus-daemon command -v dbus-daemon
@@ -87,7 +101,7 @@ case ${1:-} in
     have_from_pypi 2>/dev/null || need python3-pip "$(tests_python)" -m pip --version
     ;;
   *)
-    echo "usage: requirements.sh build|demo|bench|check" >&2
+    echo "usage: requirements.sh build|demo|deb|bench|check" >&2
     exit 64
     ;;
 esac
