@@ -47,6 +47,7 @@ let package = Package(
         .argumentParser, .logging, .systemPackage,
       ]),
     .target(name: "Listing", dependencies: ["Control", "Program", "Wire"]),
+    .target(name: "BugReport", dependencies: ["Control", "SystemIO", "Tun", "Wire"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
@@ -63,7 +64,10 @@ let package = Package(
       name: "mnedc-peers",
       dependencies: ["Config", "Control", "Listing", "Program", "SystemIO", .argumentParser, .systemPackage]),
     .executableTarget(
-      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", "Wire", .argumentParser]),
+      name: "mnedc-ctl",
+      dependencies: [
+        "BugReport", "Config", "Control", "Program", "SystemIO", "Wire", .argumentParser, .systemPackage,
+      ]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
@@ -100,6 +104,7 @@ let package = Package(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
+    .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
     .testTarget(
       name: "ProgramTests",

@@ -9,8 +9,8 @@ struct MnedcCtl: ParsableCommand {
     subcommands: [
       Status.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self,
       Deny.self,
-      Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Reload.self, Drain.self,
-      Stop.self,
+      Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Reload.self, LogLevel.self, Drain.self,
+      Stop.self, Report.self,
     ])
 
   func run() throws {

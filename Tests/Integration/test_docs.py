@@ -269,7 +269,9 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 
 
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
-OPERATION_REPORTS = ["ReloadReport", "DrainReport", "OrchestrationReport"]
+OPERATION_REPORTS = [
+    "ReloadReport", "DrainReport", "OrchestrationReport", "LogLevelReport", "StopReport", "ArchiveReport",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
