@@ -52,6 +52,7 @@ let package = Package(
       dependencies: [
         "Config", "Control", "Device", "Identity", "Noise", "Program", "SystemIO", "Tun", "Wire", .systemPackage,
       ]),
+    .target(name: "BugReport", dependencies: ["Control", "SystemIO", "Tun", "Wire"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
@@ -69,7 +70,9 @@ let package = Package(
       dependencies: ["Config", "Control", "Listing", "Program", "SystemIO", .argumentParser, .systemPackage]),
     .executableTarget(
       name: "mnedc-ctl",
-      dependencies: ["Config", "Control", "Diagnosis", "Program", "SystemIO", "Wire", .argumentParser]),
+      dependencies: [
+        "BugReport", "Config", "Control", "Diagnosis", "Program", "SystemIO", "Wire", .argumentParser, .systemPackage,
+      ]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
@@ -106,6 +109,7 @@ let package = Package(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
+    .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
     .testTarget(
       name: "DiagnosisTests",

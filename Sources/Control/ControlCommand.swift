@@ -43,6 +43,10 @@ public enum ControlCommand: Sendable, Equatable {
   case freeLease(String)
   /// Lets what is under way arrive, for so many milliseconds at most, and ends.
   case drain(milliseconds: Int)
+  /// Sets the level of the log, until it is told otherwise; `nil` asks for it.
+  case logLevel(String?)
+  /// What a bug report tells of the daemon beside its status.
+  case diagnostics
 
   public enum Name: String, CaseIterable, Sendable {
     case status, peers, fetch, show, ping, explain, subscribe, stop, key
@@ -54,6 +58,8 @@ public enum ControlCommand: Sendable, Equatable {
     case pinLease = "lease-pin"
     case freeLease = "lease-free"
     case reload, drain, announce
+    case logLevel = "log-level"
+    case diagnostics
 
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
@@ -66,7 +72,8 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {
-      case .status, .peers, .fetch, .show, .ping, .explain, .subscribe, .stop, .key, .rotateKey, .reload, .announce:
+      case .status, .peers, .fetch, .show, .ping, .explain, .subscribe, .stop, .key, .rotateKey, .reload, .announce, .logLevel,
+        .diagnostics:
         false
       default: true
       }
@@ -100,6 +107,8 @@ public enum ControlCommand: Sendable, Equatable {
     case .reload: .reload
     case .drain: .drain
     case .announce: .announce
+    case .logLevel: .logLevel
+    case .diagnostics: .diagnostics
     }
   }
 
@@ -151,7 +160,7 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload: break
+    case .status, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload, .diagnostics: break
     case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     case .show(let peer, let milliseconds), .ping(let peer, let milliseconds), .explain(let peer, let milliseconds):
       try container.encode(peer, forKey: "peer")
@@ -169,6 +178,7 @@ extension ControlCommand {
       try container.encode(id, forKey: "device_id")
       try container.encodeIfPresent(address, forKey: "address")
     case .announce(let order): try order.encode(to: &container)
+    case .logLevel(let level): try container.encodeIfPresent(level, forKey: "level")
     case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     }
   }
@@ -207,8 +217,11 @@ extension ControlCommand {
     case .reload: self = .reload
     case .announce: self = .announce(try AnnounceOrder(&members))
     case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
+    case .logLevel: self = .logLevel(try members.optionalText("level"))
+    case .diagnostics: self = .diagnostics
     }
   }
+
   private static func askTime(_ members: inout RequestMembers) throws(ControlError) -> Int {
     try members.number("within_ms", in: askRange) ?? defaultAsk
   }

@@ -28,6 +28,31 @@ public struct ReloadReport: Codable, Sendable, Equatable {
   }
 }
 
+/// What `stop` prints with --json.
+public struct StopReport: Codable, Sendable, Equatable {
+  public var version = 1
+  /// Where the daemon was told.
+  public var socket: String
+
+  public init(socket: String) {
+    self.socket = socket
+  }
+}
+
+/// The answer to `log-level`.
+public struct LogLevelReport: Codable, Sendable, Equatable {
+  public var version = 1
+  /// What is of this level and worse is logged.
+  public var level: String
+  /// The level that the configuration, or the command line, says.
+  public var configuredLevel: String
+
+  public init(level: String, configuredLevel: String) {
+    self.level = level
+    self.configuredLevel = configuredLevel
+  }
+}
+
 /// The answer to `drain`.
 public struct DrainReport: Codable, Sendable, Equatable {
   public var version = 1

@@ -9,12 +9,22 @@ public struct StatusReport: Codable, Sendable, Equatable {
   public var programVersion: String
   public var processId: Int
   public var uptime: Double
+  /// What the daemon is in the first place; a relay's host may be a device as well.
+  public var role: KeyReport.Role
+  /// What is of this level and worse is logged.
+  public var logLevel: String
+  /// The last lines of its log of the level warning and worse, the newest last.
+  public var lastErrors: [LogLineReport] = []
   /// The relay's part, if the daemon is one.
   public var relay: RelayReport?
   /// The device's part, if the daemon is one (a relay's host is a device too).
   public var device: DeviceReport?
 
-  public init(program: String, programVersion: String, processId: Int, uptime: Double) {
+  public init(
+    program: String, programVersion: String, processId: Int, uptime: Double, role: KeyReport.Role, logLevel: String
+  ) {
+    self.role = role
+    self.logLevel = logLevel
     self.program = program
     self.programVersion = programVersion
     self.processId = processId

@@ -14,6 +14,14 @@ public struct ControlOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Talk to the relay, the device, or the device of this --name (default: the only daemon that runs here).",
+      valueName: "daemon"),
+    completion: .list(["relay", "device"]),
+    transform: { try DaemonName.option($0) })
+  public var of: DaemonName?
+
+  @Option(
+    help: ArgumentHelp(
       "Wait this long for the answer (default: \(ValueKind<Duration>.answerTimeout.text(defaultTimeout))).",
       valueName: "duration"),
     transform: { try ValueKind<Duration>.answerTimeout.option($0) })
@@ -30,7 +38,11 @@ public struct ControlOptions: ParsableArguments {
     return options
   }
 
-  /// The answer of the daemon at `--socket`, or of whichever runs here and is the first that may have one.
+  public func validate() throws {
+    if of != nil, socket != nil { throw ValidationError("--of and --socket both say which daemon is meant; give one") }
+  }
+
+  /// The answer of the daemon that is meant.
   public func ask<Report: Codable>(_ command: ControlCommand, _: Report.Type = Report.self) throws -> Report {
     try askAndLocate(command).report
   }
@@ -39,29 +51,86 @@ public struct ControlOptions: ParsableArguments {
   public func askAndLocate<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self
   ) throws -> (report: Report, path: String) {
-    var notRunning: [String] = []
-    for path in try paths(for: command) {
-      do {
-        return (try ControlClient.ask(command, at: path, timeout: timeout), path)
-      } catch {
-        guard case .notRunning(let errno) = error else { throw Self.failure(error, path) }
-        // A socket that may not be opened is there; a missing or dead one is not worth a word unless it was asked for.
-        if errno == .permissionDenied { throw Failure(.noPermission, "\(path): \(errno); run as root") }
-        notRunning.append("\(path): \(errno)")
-      }
-    }
-    let missing = command.name.isForRelay ? "start mnedcd" : "start mnedcd or mnedc-join"
-    throw Failure(
-      .unavailable, "no daemon answers (\(notRunning.joined(separator: "; "))); \(missing), or name its --socket")
+    let place = try place(for: command)
+    return (try ask(command, at: place), place.path)
   }
 
-  /// The device's comes first, but for what only a relay has.
-  private func paths(for command: ControlCommand) throws -> [String] {
-    if let socket { return [socket] }
+  /// The answer of the daemon there.
+  public func ask<Report: Codable>(
+    _ command: ControlCommand, _: Report.Type = Report.self, at place: DaemonPlace
+  ) throws -> Report {
+    do {
+      return try ControlClient.ask(command, at: place.path, timeout: timeout)
+    } catch {
+      guard case .notRunning(let errno) = error else { throw Self.failure(error, place.path) }
+      if errno == .permissionDenied { throw Failure(.noPermission, "\(place.path): \(errno); run as root") }
+      throw Self.notRunning(["\(place.path): \(errno)"], start: place.name?.program ?? Self.either(command))
+    }
+  }
+
+  /// All daemons that run here, or the one that `--of` or `--socket` names, whether it runs or not.
+  public func running() throws -> [DaemonPlace] {
+    let places = try places()
+    return isNamed ? places : places.filter { $0.presence == .answers }
+  }
+
+  // MARK: Which one
+
+  private var isNamed: Bool { of != nil || socket != nil }
+
+  private func places() throws -> [DaemonPlace] {
+    if let socket { return [DaemonPlace(name: nil, path: socket)] }
     // A mistake in the usual file must not keep anybody from asking a daemon that runs.
     let settings = configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
-    let paths = [settings.join.socket, settings.relay.socket]
-    return command.name.isForRelay ? paths.reversed() : paths
+    if let of { return [DaemonPlace(name: of, path: of.socket(settings))] }
+    return DaemonPlace.all(settings)
+  }
+
+  /// The daemon that is meant: the one that is named, or the only one that runs. What only a relay has is for the relay.
+  private func place(for command: ControlCommand) throws -> DaemonPlace {
+    let places = try places()
+    if isNamed { return places[0] }
+    var running: [DaemonPlace] = []
+    var missing: [String] = []
+    for place in places {
+      switch place.presence {
+      case .answers: running.append(place)
+      case .missing(let errno):
+        // Of a named network that has ended, nothing but a file may be left.
+        if case .network = place.name { continue }
+        missing.append("\(place.path): \(errno)")
+      }
+    }
+    if command.name.isForRelay {
+      // A device says itself where the relay is to be asked.
+      if let place = running.first(where: { $0.name == .relay }) ?? running.first { return place }
+    }
+    guard let first = running.first else { throw Self.notRunning(missing, start: Self.either(command)) }
+    guard running.count == 1 else { throw Self.ambiguous(running, CommandLine.arguments) }
+    return first
+  }
+
+  private static func either(_ command: ControlCommand) -> String {
+    command.name.isForRelay ? "mnedcd" : "mnedcd or mnedc-join"
+  }
+
+  private static func notRunning(_ places: [String], start program: String) -> Failure {
+    Failure(
+      .unavailable, "no daemon answers (\(places.joined(separator: "; "))); start \(program), or name its --socket")
+  }
+
+  /// Says what to type, which may be taken as it is shown: what stands behind `#` is a comment to any shell.
+  static func ambiguous(_ running: [DaemonPlace], _ arguments: [String]) -> Failure {
+    let words = arguments.map { ShellText.word($0) }
+    let end = words.firstIndex(of: "--") ?? words.endIndex
+    let lines = running.compactMap { place in
+      place.name.map { name in
+        let whole = words[..<end] + ["--of", name.description] + words[end...]
+        return "  \(whole.joined(separator: " "))  # \(name.program) at \(place.path)"
+      }
+    }
+    return Failure(
+      .usage, (["several daemons run on this host; say which one is meant:"] + lines).joined(separator: "\n"))
   }
 
   /// What a program ends with when a daemon at `path` has not answered.

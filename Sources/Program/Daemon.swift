@@ -18,6 +18,8 @@ public final class Daemon: @unchecked Sendable {
   private let started = Instant.now()
 
   // Owned by the main thread.
+  /// What the configuration says of the log.
+  private var configuredLevel: Settings.LogLevel
   private var signals: SignalSource?
   private var control: ControlServer?
   private var failure: Failure?
@@ -32,6 +34,7 @@ public final class Daemon: @unchecked Sendable {
   /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
     self.program = program
+    configuredLevel = level
     do {
       output = try LogOutput(program: program, level: Logger.Level(level))
       logger = output.logger()
@@ -55,8 +58,8 @@ public final class Daemon: @unchecked Sendable {
     control?.stop()
   }
 
-  /// Answers at the local socket from now on. `handler` does not get to see `stop` and `reload`; `heir` is the user that this process
-  /// will become.
+  /// Answers at the local socket from now on. `handler` does not get to see what every daemon does alike; `heir` is the user that
+  /// this process will become.
   public func listen(at path: String, for heir: User? = nil, _ handler: @escaping ControlServer.Handler) throws(Failure)
   {
     do {
@@ -72,6 +75,8 @@ public final class Daemon: @unchecked Sendable {
           answer(.done)
           stop("told to stop")
         case .reload: reload(answer)
+        case .logLevel(let level): answer(setLogLevel(level))
+        case .diagnostics: answer(.report(diagnostics()))
         default: handler(command, answer)
         }
       }
@@ -93,6 +98,31 @@ public final class Daemon: @unchecked Sendable {
   /// What `reload` and SIGHUP do from now on.
   public func reload(by reloading: Reloading) {
     self.reloading = reloading
+  }
+
+  /// What the daemon goes by; `nil` before it is known how to reload.
+  var settingsInForce: Settings? { reloading?.inForce }
+
+  /// Takes over the level that a reloaded configuration says. A level that was set by hand stays unless that has changed.
+  public func configure(_ level: Settings.LogLevel) {
+    guard level != configuredLevel else { return }
+    configuredLevel = level
+    output.level = Logger.Level(level)
+  }
+
+  private func setLogLevel(_ text: String?) -> ControlAnswer {
+    if let text {
+      guard let level = Settings.LogLevel(rawValue: text) else {
+        let known = Settings.LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
+        return .failed(ControlError(.badRequest, "level is one of \(known)"))
+      }
+      // The line is written by the level that shows it, if one of them does.
+      let (former, new) = (output.level, Logger.Level(level))
+      output.level = min(former, new)
+      logger.notice("the log level is \(new) from now on, was \(former)")
+      output.level = new
+    }
+    return .report(LogLevelReport(level: "\(output.level)", configuredLevel: configuredLevel.rawValue))
   }
 
   /// Takes the configuration file's changes over, or says what is wrong with the file.
@@ -199,10 +229,12 @@ public final class Daemon: @unchecked Sendable {
   }
 
   /// A status report with what every daemon knows of itself.
-  public func statusReport() -> StatusReport {
-    StatusReport(
+  public func statusReport(_ role: KeyReport.Role) -> StatusReport {
+    var report = StatusReport(
       program: program, programVersion: suiteVersion, processId: currentProcess(),
-      uptime: Instant.now().since(started).roundedSeconds)
+      uptime: Instant.now().since(started).roundedSeconds, role: role, logLevel: "\(output.level)")
+    report.lastErrors = output.problems.map { LogLineReport($0) }
+    return report
   }
 
   private static func failure(_ error: UnixListenerError, _ path: String) -> Failure {

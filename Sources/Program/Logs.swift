@@ -24,6 +24,7 @@ public final class LogOutput: Sendable {
     var lines: [Line] = []
     var leftOut = 0
     var limit = LogLimit()
+    var memory = LogMemory()
     var isWriting = false
     var hasThread = false
   }
@@ -37,6 +38,12 @@ public final class LogOutput: Sendable {
     var level: Logger.Level
     var text: String
     var time: String
+
+    init(_ level: Logger.Level, _ text: String) {
+      self.level = level
+      self.text = text
+      time = localTime()
+    }
   }
 
   private static let maximumLines = 1000
@@ -61,6 +68,12 @@ public final class LogOutput: Sendable {
     set { threshold.store(newValue.place, ordering: .relaxed) }
   }
 
+  /// The last lines, oldest first; they are gone with the process.
+  var recent: [LogMemory.Line] { state.withLock { $0.memory.recent.inOrder } }
+
+  /// The last lines of the level warning and worse, oldest first.
+  var problems: [LogMemory.Line] { state.withLock { $0.memory.problems.inOrder } }
+
   /// A logger that writes here.
   public func logger() -> Logger {
     Logger(label: program) { _ in LineLogHandler(output: self) }
@@ -80,7 +93,9 @@ public final class LogOutput: Sendable {
         state.leftOut += 1
         return nil
       }
-      state.lines.append(Line(level: level, text: LogLimit.oneLine(text), time: localTime()))
+      let line = Line(level, LogLimit.oneLine(text))
+      state.lines.append(line)
+      state.memory.add(LogMemory.Line(time: line.time, unixTime: UnixTime.now(), level: level, text: line.text))
       defer { state.hasThread = true }
       return !state.hasThread
     }
@@ -105,7 +120,7 @@ public final class LogOutput: Sendable {
       }
       for line in lines { write(line, to: target) }
       if leftOut > 0 {
-        write(Line(level: .warning, text: "\(leftOut) lines are left out", time: localTime()), to: target)
+        write(Line(.warning, "\(leftOut) lines are left out"), to: target)
       }
       state.withLock { $0.isWriting = false }
     }

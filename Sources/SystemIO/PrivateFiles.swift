@@ -9,6 +9,26 @@ public func makePrivateFile(_ path: String) throws(Errno) {
   _ = Descriptor(owning: try checked { open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) })
 }
 
+/// Makes a file with that content that only this user may read and write (0600). There must be nothing of this name yet; a file
+/// that cannot be written whole is removed.
+public func writeNewPrivateFile(_ path: String, _ content: [UInt8]) throws(Errno) {
+  let file = Descriptor(
+    owning: try checked { open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600) })
+  do {
+    var rest = content[...]
+    while !rest.isEmpty {
+      let count = try checked {
+        rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, allowed($0.count, by: file.raw)) }
+      }
+      rest = rest.dropFirst(count)
+    }
+    try checked { fsync(file.raw) }
+  } catch {
+    unlink(path)
+    throw error
+  }
+}
+
 /// Takes away what others than its owner may do with a file; false if there is none.
 @discardableResult
 public func makePrivate(_ path: String) throws(Errno) -> Bool {

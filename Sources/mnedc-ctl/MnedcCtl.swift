@@ -10,8 +10,7 @@ struct MnedcCtl: ParsableCommand {
       Status.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self,
       Deny.self,
       Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Explain.self, Netcheck.self,
-      Reload.self, Drain.self,
-      Stop.self,
+      Reload.self, LogLevel.self, Drain.self, Stop.self, Report.self,
     ])
 
   func run() throws {

@@ -18,11 +18,17 @@ struct Status: ParsableCommand {
 
   private static func text(_ report: StatusReport) -> String {
     var parts = [
-      "\(report.program) \(report.programVersion), process \(report.processId), up \(Table.time(report.uptime))"
+      "\(report.program) \(report.programVersion), process \(report.processId), up \(Table.time(report.uptime)), logs "
+        + report.logLevel
     ]
     if let relay = report.relay { parts.append(text(relay)) }
     if let device = report.device { parts.append(text(device)) }
+    if !report.lastErrors.isEmpty { parts.append(text(report.lastErrors)) }
     return parts.joined(separator: "\n\n")
+  }
+
+  private static func text(_ errors: [LogLineReport]) -> String {
+    (["last errors"] + errors.map { "  \($0.time.prefix(19)) \($0.level): \($0.text)" }).joined(separator: "\n")
   }
 
   private static func text(_ relay: RelayReport) -> String {
@@ -31,6 +37,7 @@ struct Status: ParsableCommand {
       "key        \(relay.fingerprint)",
       "admission  \(relay.admission), \(relay.pending) pending",
       "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",
+      "traffic    \(traffic(relay.sessions.map(\.link)))",
       "no target  \(relay.unreachableFrames) frames",
       "refused    \(refused(relay)); closed: \(relay.notAuthentic) not authentic, \(relay.malformed) malformed",
     ]
@@ -50,6 +57,13 @@ struct Status: ParsableCommand {
     return lines.joined(separator: "\n")
   }
 
+  /// Of all that are in, since each has connected.
+  private static func traffic(_ links: [LinkReport]) -> String {
+    func sum(_ part: (LinkReport) -> Int) -> Int { links.reduce(0) { $0 + part($1) } }
+    return "\(Table.bytes(sum(\.receivedBytes))) received, \(Table.bytes(sum(\.sentBytes))) sent; "
+      + "\(Table.bytes(sum(\.queueBytes))) wait; dropped: \(sum(\.lateDrops)) late, \(sum(\.overflowDrops)) full"
+  }
+
   private static func refused(_ relay: RelayReport) -> String {
     relay.refused.isEmpty ? "none" : relay.refused.map { "\($0.count) \($0.code)" }.joined(separator: ", ")
   }
@@ -60,7 +74,7 @@ struct Status: ParsableCommand {
     var lines = [
       "device     \(device.deviceId), \(state)",
       "address    \(device.address ?? "none yet")\(device.address6.map { ", \($0)" } ?? "") (\(device.interface)) in \(device.network ?? "no network yet")",
-      "server     \(device.server ?? "none yet")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
+      "server     \(device.server ?? "none yet")\(device.relayAddress.map { " (\($0))" } ?? "")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
       "place      \(device.place?.text ?? "not known")",
       "peers      \(device.peers)",
       "packets    \(packets.sent) sent, \(packets.received) received; dropped: \(packets.malformed) malformed, "

@@ -8,9 +8,10 @@ struct Stop: ParsableCommand {
     discussion: "For root, and for the user that the daemon runs as.")
 
   @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
 
   func run() throws {
     let path = try control.askAndLocate(.stop, Done.self).path
-    try printOut("the daemon at \(path) stops")
+    try output.show(StopReport(socket: path)) { "the daemon at \(path) stops" }
   }
 }

@@ -120,7 +120,7 @@ final class DeviceDaemon: @unchecked Sendable {
 
   /// Takes over what may change while the device runs, and leaves the rest.
   private func apply(_ settings: inout Settings) {
-    daemon.output.level = Logger.Level(settings.logLevel)
+    daemon.configure(settings.logLevel)
     hook.command = settings.join.onPeer
     names.retry()
     device?.apply(
@@ -134,7 +134,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
     switch command {
     case .status:
-      let report = daemon.statusReport()
+      let report = daemon.statusReport(.device)
       device?.status { status in
         var report = report
         report.device = DeviceReport(status)
@@ -158,7 +158,7 @@ final class DeviceDaemon: @unchecked Sendable {
       rotation.begin(device, isJoined: isJoined, answer)
     case .announce(let order):
       answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
-    case .stop, .reload:
+    case .stop, .reload, .logLevel, .diagnostics:
       preconditionFailure("the daemon sees to that itself")
     default:
       answer(

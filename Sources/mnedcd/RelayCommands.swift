@@ -110,7 +110,7 @@ final class RelayCommands {
       drain(relay, within: .milliseconds(milliseconds), answer)
     case .announce(let order):
       announce(order, answer)
-    case .stop, .reload:
+    case .stop, .reload, .logLevel, .diagnostics:
       preconditionFailure("the daemon sees to that itself")
     }
   }

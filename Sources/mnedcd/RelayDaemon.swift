@@ -82,7 +82,7 @@ final class RelayDaemon {
   /// Takes over what may change while the relay runs, and leaves the rest.
   private func apply(_ all: inout Settings) {
     growPool(&all.relay.pool)
-    daemon.output.level = Logger.Level(all.logLevel)
+    daemon.configure(all.logLevel)
     names.retry()
     relay.apply(
       RelayChanges(

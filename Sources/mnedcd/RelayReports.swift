@@ -10,7 +10,7 @@ enum RelayReports {
   static func status(
     _ daemon: Daemon, _ relay: Relay, _ device: Device?, _ reply: @escaping @Sendable (StatusReport) -> Void
   ) {
-    let report = daemon.statusReport()
+    let report = daemon.statusReport(.relay)
     let listen = relay.addresses.map(\.description)
     relay.status(on: daemon.events) { status in
       var report = report

@@ -38,7 +38,8 @@ import Wire
     /// The server belongs to the loop's thread; the test only keeps it.
     private struct Unchecked: @unchecked Sendable { let server: ControlServer }
 
-    static let report = StatusReport(program: "test", programVersion: "1", processId: 1, uptime: 2)
+    static let report = StatusReport(
+      program: "test", programVersion: "1", processId: 1, uptime: 2, role: .relay, logLevel: "info")
   }
 
   /// What comes back for `bytes`, with the sending side closed behind them or not.
@@ -161,7 +162,7 @@ import Wire
       .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000), .fetch(milliseconds: 100),
       .show(peer: "cam", milliseconds: 2000), .ping(peer: "10.0.0.7", milliseconds: 60_000),
       .explain(peer: "cam.mnedc", milliseconds: 5000),
-      .announce(AnnounceOrder()),
+      .announce(AnnounceOrder()), .logLevel(nil), .logLevel("debug"), .diagnostics,
       .invite(
         InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
     ] as [ControlCommand])

@@ -269,7 +269,10 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 
 
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
-OPERATION_REPORTS = ["ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport"]
+OPERATION_REPORTS = [
+    "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport", "StopReport",
+    "ArchiveReport",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,19 @@ import Testing
     #expect(try readRegularFile(path, limit: 7) == Array(1...7))
   }
 
+  @Test func `a new private file is for its owner alone, and never in the place of another`() throws {
+    let directory = TemporaryDirectory()
+    let path = directory.file("new")
+    let content = [UInt8](repeating: 7, count: 300_000)
+    try writeNewPrivateFile(path, content)
+    #expect(try FileAttributes(of: path).mode == 0o600)
+    #expect(try readFile(path, limit: 1 << 20) == content)
+    #expect(throws: Errno.fileExists) { try writeNewPrivateFile(path, [1]) }
+    #expect(symlink("elsewhere", directory.file("link")) == 0)
+    #expect(throws: Errno.fileExists) { try writeNewPrivateFile(directory.file("link"), [1]) }
+    #expect(try readFile(path, limit: 1 << 20) == content)
+  }
+
   @Test func `a path is made whole by where the process is`() throws {
     let whole = try absolutePath("some/file.yaml")
     #expect(whole.hasPrefix("/") && whole.hasSuffix("/some/file.yaml"))

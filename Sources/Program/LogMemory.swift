@@ -1,0 +1,44 @@
+internal import Logging
+
+/// The last lines of a daemon's log, for those who ask the daemon. Not for several threads.
+struct LogMemory {
+  struct Line {
+    /// As the log shows it.
+    var time: String
+    /// In seconds since 1970.
+    var unixTime: Int64
+    var level: Logger.Level
+    var text: String
+  }
+
+  /// Of every level that is logged.
+  private(set) var recent = Last<Line>(200)
+  /// Of the level warning and worse, so that news do not drive them out.
+  private(set) var problems = Last<Line>(5)
+
+  mutating func add(_ line: Line) {
+    recent.add(line)
+    if line.level >= .warning { problems.add(line) }
+  }
+}
+
+/// The last so many of what was added.
+struct Last<Element> {
+  private let capacity: Int
+  private var elements: [Element] = []
+  /// Where the oldest is, once there are as many as there may be.
+  private var oldest = 0
+
+  init(_ capacity: Int) {
+    self.capacity = capacity
+  }
+
+  mutating func add(_ element: Element) {
+    guard elements.count == capacity else { return elements.append(element) }
+    elements[oldest] = element
+    oldest = (oldest + 1) % capacity
+  }
+
+  /// The oldest first.
+  var inOrder: [Element] { Array(elements[oldest...] + elements[..<oldest]) }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Config
+import Control
+import Program
+
+struct LogLevel: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "log-level",
+    abstract: "Shows or sets what a daemon logs.",
+    discussion: """
+      It holds until the daemon is told otherwise, takes another log-level from its configuration (reload), or is started \
+      anew. For root, and for the daemon's user.
+      """)
+
+  @Argument(
+    help: "Log this and worse: trace, debug, info, notice, warning, error, critical (default: show the level).",
+    completion: .list(Settings.LogLevel.allCases.map(\.rawValue)),
+    transform: { try ValueKind<Settings.LogLevel>.logLevel.option($0) })
+  var level: Settings.LogLevel?
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let report: LogLevelReport = try control.ask(.logLevel(level?.rawValue))
+    try output.show(report) {
+      let isOther = report.level != report.configuredLevel
+      return report.level + (isOther ? ", and \(report.configuredLevel) once it is started anew" : "")
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import Logging
+import Testing
+
+@testable import Program
+
+@Suite struct LogMemoryTests {
+  @Test(arguments: [0, 2, 3, 4, 7])
+  func `the last ones stay, in order`(count: Int) {
+    var last = Last<Int>(3)
+    for number in 0..<count { last.add(number) }
+    #expect(last.inOrder == Array((0..<count).suffix(3)))
+  }
+
+  @Test func `news do not drive out what went wrong`() {
+    var memory = LogMemory()
+    func add(_ level: Logger.Level, _ text: String) {
+      memory.add(LogMemory.Line(time: "", unixTime: 0, level: level, text: text))
+    }
+    add(.error, "wrong")
+    for number in 0..<1000 { add(.info, "\(number)") }
+    #expect(memory.problems.inOrder.map(\.text) == ["wrong"])
+    #expect(memory.recent.inOrder.map(\.text) == (800..<1000).map { "\($0)" })
+  }
+}
