@@ -103,7 +103,9 @@ let package = Package(
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["Config", "Control", "Identity", "Program", "SystemIO", "TestSupport", "Wire", .logging]),
+      dependencies: [
+        "Config", "Control", "Identity", "Program", "SystemIO", "TestSupport", "Wire", .argumentParser, .logging,
+      ]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(

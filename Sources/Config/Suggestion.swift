@@ -1,5 +1,5 @@
 /// The candidate that `text` was most likely meant to be; `nil` if none is near.
-func suggestion(for text: String, among candidates: [String]) -> String? {
+public func suggestion(for text: String, among candidates: [String]) -> String? {
   var best: (candidate: String, distance: Int)?
   for candidate in candidates {
     // One slip in three characters.

@@ -40,7 +40,6 @@ extension PeersReport.Peer {
   }
 
   private static func text(_ rows: [(String, String?)]) -> String {
-    Columns.lines(rows.compactMap { name, value in value.map { [name.harmless, $0.harmless] } }, width: nil)
-      .joined(separator: "\n")
+    Columns().lines(rows.compactMap { name, value in value.map { [name.harmless, $0.harmless] } }).joined(separator: "\n")
   }
 }

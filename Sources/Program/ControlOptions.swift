@@ -42,7 +42,10 @@ public struct ControlOptions: ParsableArguments {
     var notRunning: [String] = []
     for path in try paths(for: command) {
       do {
-        return (try ControlClient.ask(command, at: path, timeout: timeout), path)
+        let report: Report = try WaitingNote.during(command.awaited) { () throws(ControlClient.Failure) in
+          try ControlClient.ask(command, at: path, timeout: timeout)
+        }
+        return (report, path)
       } catch {
         guard case .notRunning(let errno) = error else { throw Self.failure(error, path) }
         // A socket that may not be opened is there; a missing or dead one is not worth a word unless it was asked for.
@@ -67,7 +70,7 @@ public struct ControlOptions: ParsableArguments {
   /// What a program ends with when a daemon at `path` has not answered.
   public static func failure(_ failure: ControlClient.Failure, _ path: String) -> Failure {
     switch failure {
-    case .notRunning(let errno): Failure(.unavailable, "\(path): \(errno)")
+    case .notRunning(let errno): Failure(.unavailable, "no daemon answers at \(path): \(errno); start it, or name another --socket")
     case .timeout: Failure(.temporaryFailure, "the daemon at \(path) did not answer in time; try a longer --timeout")
     case .noAnswer:
       Failure(.unavailable, "the daemon at \(path) has ended, or given up, before it could answer; see its log")
@@ -78,7 +81,7 @@ public struct ControlOptions: ParsableArguments {
       case .denied: Failure(.noPermission, error.text)
       case .busy: Failure(.temporaryFailure, error.text)
       case .badConfiguration: Failure(.configuration, error.text)
-      case .badRequest: Failure(.unavailable, "\(error.text); is the daemon of another version?")
+      case .badRequest: Failure(.unavailable, "\(error.text); restart the daemon, if it is of another version")
       case .unsupported, .notFound, .failed: Failure(.unavailable, error.text)
       }
     }

@@ -45,7 +45,7 @@ struct Status: ParsableCommand {
           "\(session.link.lateDrops) late, \(session.link.overflowDrops) full",
         ])
       }
-      lines += ["", table.text]
+      lines += ["", table.shown]
     }
     return lines.joined(separator: "\n")
   }
