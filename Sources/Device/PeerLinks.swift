@@ -223,7 +223,9 @@ final class PeerLinks {
     let suite = CipherSuite(header.cipher)
     guard settings.ciphers.ciphers.contains(suite) else {
       counters.refused += 1
-      return warn("\(link.peer.deviceID) wants the cipher \(suite.rawValue), which this device does not have; see `cipher` in both configurations")
+      return warn(
+        "\(link.peer.deviceID) wants the cipher \(suite.rawValue), which this device does not have; see `cipher` in both "
+          + "configurations")
     }
     var handshake = Handshake(
       .ik, cipher: suite, role: .responder, prologue: header.prologue(from: PeerName(link.peer), to: own),

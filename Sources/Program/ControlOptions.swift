@@ -70,7 +70,8 @@ public struct ControlOptions: ParsableArguments {
   /// What a program ends with when a daemon at `path` has not answered.
   public static func failure(_ failure: ControlClient.Failure, _ path: String) -> Failure {
     switch failure {
-    case .notRunning(let errno): Failure(.unavailable, "no daemon answers at \(path): \(errno); start it, or name another --socket")
+    case .notRunning(let errno):
+      Failure(.unavailable, "no daemon answers at \(path): \(errno); start it, or name another --socket")
     case .timeout: Failure(.temporaryFailure, "the daemon at \(path) did not answer in time; try a longer --timeout")
     case .noAnswer:
       Failure(.unavailable, "the daemon at \(path) has ended, or given up, before it could answer; see its log")

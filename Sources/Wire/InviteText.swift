@@ -106,8 +106,9 @@ public enum InviteTextError: Error, Equatable, Sendable, CustomStringConvertible
 
   public var description: String {
     switch self {
-    case .noInvite(let kind?): "this is no invite: it begins with \(kind.prefix) in place of \(InviteText.prefix); take the line that `mnedc-ctl invite` prints at the relay"
-    case .noInvite(nil): "this is no invite, which begins with \(InviteText.prefix); take the line that `mnedc-ctl invite` prints at the relay"
+    case .noInvite(let kind?):
+      "this is no invite: it begins with \(kind.prefix) in place of \(InviteText.prefix); \(InviteText.advice)"
+    case .noInvite(nil): "this is no invite, which begins with \(InviteText.prefix); \(InviteText.advice)"
     case .damaged: "the invite is damaged; copy the whole line again"
     case .otherVersion(let version):
       "the invite is of version \(version), and this program reads version \(InviteText.version); update the older side"
@@ -118,4 +119,8 @@ public enum InviteTextError: Error, Equatable, Sendable, CustomStringConvertible
       "an invite is at most \(InviteText.maximumLength) characters long; copy the one line alone"
     }
   }
+}
+
+extension InviteText {
+  fileprivate static var advice: String { "take the line that `mnedc-ctl invite` prints at the relay" }
 }

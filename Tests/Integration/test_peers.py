@@ -88,7 +88,7 @@ def test_ping_measures_from_device_to_device(flat):
     silent.resume()
     assert done.returncode == 1 and "100 % lost" in done.stdout and "has not answered" in done.stderr
     done = lab["d1"].mnedc("mnedc-peers", "ping", "nobody", check=False)
-    assert done.returncode == 69 and "no peer has this ID" in done.stderr
+    assert done.returncode == 69 and "no peer has the ID" in done.stderr
 
 
 def test_show_tells_all_of_one_device(flat):
@@ -326,7 +326,7 @@ def test_a_peer_goes_by_its_host_name_also_where_the_relay_has_to_be_asked(flat)
     answer = d1.mnedc("mnedc-peers", "ping", "kitchen-hub.mnedc", "-n", 1).stdout
     assert f"answer from Kitchen.Hub ({d2.virtual_address()})" in answer
     missing = d1.mnedc("mnedc-peers", "show", "nobody", check=False)
-    assert missing.returncode == 69 and "no peer has this ID" in missing.stderr
+    assert missing.returncode == 69 and "no peer has the ID" in missing.stderr
 
 
 def test_what_a_terminal_would_obey_is_not_repeated_raw(flat):
