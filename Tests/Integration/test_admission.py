@@ -248,7 +248,7 @@ def test_a_line_that_is_no_invite_is_told_what_it_is(flat):
         (line[:-3], "is damaged; copy the whole line"),
         (line[:40] + ("A" if line[40] != "A" else "B") + line[41:], "is damaged"),
         (key, "no invite: it begins with mnedc-relay:"),
-        ("hello", "no invite: an invite begins with mnedc-invite:"),
+        ("hello", "no invite, which begins with mnedc-invite:"),
     ]:
         assert text[14:] not in fails(lab["d1"], text, says=says, status=64) or len(text) < 15
 
