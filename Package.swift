@@ -120,7 +120,9 @@ let package = Package(
       ]),
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["Config", "Control", "Identity", "Program", "SystemIO", "TestSupport", "Wire", .logging]),
+      dependencies: [
+        "Config", "Control", "Identity", "Program", "SystemIO", "TestSupport", "Wire", .argumentParser, .logging,
+      ]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(

@@ -8,6 +8,8 @@ public import Wire
 
 /// What happens to a device, for whoever runs it. Told on the device's own thread.
 public enum DeviceEvent: Sendable {
+  /// So far, at that time.
+  case reached(JoinStep, at: Instant)
   /// In, and the interface is up.
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
   /// The relay has changed the network while the device is in; its address is the same.
@@ -111,7 +113,7 @@ public final class Device: @unchecked Sendable {
       }
     } catch {
       onEvent(
-        .warning("changes of this host's network cannot be watched (\(error)), so that a lost way is noticed later"))
+        .warning("changes of this host's network cannot be watched (\(error)), so a lost way is noticed later"))
     }
   }
 
@@ -265,8 +267,14 @@ extension Device: UplinkDelegate {
     collision(of: HostNetwork.Prefix.pools(welcome.pool, welcome.pool6), from: host)
   }
 
+  func uplinkReached(_ step: JoinStep) {
+    onEvent(.reached(step, at: .now()))
+  }
+
   func uplinkJoined(_ welcome: Welcome) {
+    uplinkReached(.address(welcome.address, in: welcome.pool))
     guard let new = configure(welcome) else { return }
+    uplinkReached(.interface(tun.name))
     joins += 1
     if let way = uplink.way { placeFinder.look(from: way.local, to: way.peer, outer: welcome.outerAddress) }
     if let pump {
@@ -289,7 +297,7 @@ extension Device: UplinkDelegate {
     if let collision = uplinkObjection(to: welcome, from: host) {
       // What has been there goes on: better a network without its new part than none.
       return onEvent(
-        .warning("\(collision): this device stays in \(former.pool), as it was, until it has to connect anew"))
+        .warning("\(collision); this device stays in \(former.pool), as it was, until it has to connect anew"))
     }
     guard let new = configure(welcome) else { return }
     pump?.change(new)
@@ -306,7 +314,7 @@ extension Device: UplinkDelegate {
       fail(.configure(error))
       return nil
     }
-    if let missing, missing != missingIPv6 { onEvent(.warning("\(tun.name) has IPv4 alone: \(missing)")) }
+    if let missing, missing != missingIPv6 { onEvent(.warning("\(tun.name) has no IPv6 address: \(missing)")) }
     missingIPv6 = missing
     let new = Membership(
       deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress,
@@ -343,7 +351,7 @@ extension Device: UplinkDelegate {
       return fail(.configure(error))
     }
     self.membership = nil
-    onEvent(.warning("\(collision): \(tun.name) has no address until that is over"))
+    onEvent(.warning("\(collision); \(tun.name) has no address until that is over"))
   }
 
   func uplinkReceived(_ message: ControlMessage) {

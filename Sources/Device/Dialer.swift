@@ -1,8 +1,10 @@
 internal import SystemIO
 internal import SystemPackage
 
-/// Who waits for a dialer's end. Called once, on the loop.
+/// Who waits for a dialer's end, which is told once. Called on the loop.
 protocol DialerDelegate: AnyObject {
+  /// A name is looked up now, or an address dialed.
+  func dialerReached(_ step: JoinStep)
   /// `name` is the address with its port, `host` without; `server` the one of the config that it was found under.
   func dialed(_ descriptor: consuming Descriptor, name: String, host: String?, server: String)
   /// `failures` has what went wrong in order, such as `192.0.2.1:3334: connection refused`.
@@ -74,6 +76,7 @@ final class Dialer: EventHandler {
 
   private func resolve(_ host: String, _ port: UInt16) {
     progress = "looking up \(host)"
+    delegate?.dialerReached(.lookingUp(host))
     server = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     let reference = LoopBound(self)
     resolver.resolve(host, port: port, on: events) { answer in
@@ -88,6 +91,7 @@ final class Dialer: EventHandler {
 
   private func connect(to address: SocketAddress) {
     progress = "no answer from \(address) yet"
+    delegate?.dialerReached(.connecting(address))
     do {
       let socket = try TCPSocket(connectingTo: address)
       let registration = try events.register(socket.descriptor, for: .writable, handler: self)

@@ -188,7 +188,7 @@ final class PeerExchange {
     let message = PeerMessage.orchestration(new).encoded()
     if let problem = new.problem ?? (message.count > PeerMessage.maximumSize ? "it is too long" : nil) {
       return onWarning(
-        "what this device is to tell its peers of itself cannot be told (\(problem)): they keep what they have")
+        "what this device is to tell its peers of itself cannot be told (\(problem)); they keep what they have")
     }
     own = new
     ownMessage = message

@@ -160,7 +160,7 @@ final class PeerLinks {
       key: settings.key, remoteKey: link.peer.key)
     guard let message = try? handshake.write() else {
       counters.refused += 1
-      return warn("the relay vouches for a key of \(link.peer.deviceID) that is none")
+      return warn("the relay gives a key of \(link.peer.deviceID) that is none; nothing is sent to it")
     }
     let timer = events.schedule(after: wait) { [weak self, weak link] in
       guard let self, let link else { return }
@@ -223,7 +223,9 @@ final class PeerLinks {
     let suite = CipherSuite(header.cipher)
     guard settings.ciphers.ciphers.contains(suite) else {
       counters.refused += 1
-      return warn("\(link.peer.deviceID) wants a cipher that this device does not have: \(suite.rawValue)")
+      return warn(
+        "\(link.peer.deviceID) wants the cipher \(suite.rawValue), which this device does not have; see `cipher` in both "
+          + "configurations")
     }
     var handshake = Handshake(
       .ik, cipher: suite, role: .responder, prologue: header.prologue(from: PeerName(link.peer), to: own),

@@ -136,6 +136,10 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
+  func dialerReached(_ step: JoinStep) {
+    delegate.uplinkReached(step)
+  }
+
   func dialFailed(_ failures: [String]) {
     lose(.unreachable(failures))
   }
@@ -158,6 +162,7 @@ final class Uplink: EventHandler, DialerDelegate {
       phase = .greeting(connection, handshake)
       try connection.attach(self)
       connection.send(handshake: hello.bytes + message)
+      delegate.uplinkReached(.greeting)
     } catch {
       return lose(.broken("\(error)"))
     }
@@ -201,6 +206,7 @@ final class Uplink: EventHandler, DialerDelegate {
     let keys = handshake.split()
     connection.secure(sending: keys.send, receiving: keys.receive)
     phase = .joining(connection)
+    delegate.uplinkReached(.asking(key))
   }
 
   // MARK: What comes in
@@ -323,11 +329,13 @@ final class Uplink: EventHandler, DialerDelegate {
     switch message {
     case .welcome(let welcome):
       try check(welcome)
+      delegate.uplinkReached(.admitted)
       if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
       lastAddress = welcome.address
       draining = .no
       agree(on: welcome)
       phase = .joined(connection, since: .now())
+      roundTrip = nil
       backoff.endOutage()
       connection.payloadLimit = FrameHeader.maximumPayload
       delegate.uplinkJoined(welcome)
@@ -419,8 +427,11 @@ final class Uplink: EventHandler, DialerDelegate {
   }
 
   private func learn(from pong: UnsafeRawBufferPointer) {
+    let isFirst = roundTrip == nil
     roundTrip = PingFrame.roundTrip(pong)
-    if let roundTrip { echoes.end(with: roundTrip, at: .now()) }
+    guard let roundTrip else { return }
+    echoes.end(with: roundTrip, at: .now())
+    if isFirst, connection != nil { delegate.uplinkReached(.echo(roundTrip)) }
   }
 
   // MARK: The end

@@ -6,6 +6,8 @@ internal import Wire
 protocol UplinkDelegate: AnyObject {
   /// Why this host cannot take part in the network that the relay at the address `host` lets it into; `nil` if it can.
   func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision?
+  /// How far the way into the network has been gone.
+  func uplinkReached(_ step: JoinStep)
   /// The relay lets this device in.
   func uplinkJoined(_ welcome: Welcome)
   /// The relay has changed the terms of this device's lease, but not its address.

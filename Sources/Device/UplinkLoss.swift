@@ -20,7 +20,7 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     case .refused(let refusal): refusal.text
     case .distrusted(let problem): problem.description
     case .collision(let collision):
-      "\(collision): have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
+      "\(collision); have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
     case .broken(let why): why
     }
   }

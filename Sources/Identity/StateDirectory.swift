@@ -79,7 +79,7 @@ public final class StateDirectory: Sendable {
     }
     guard attributes.mode & 0o077 == 0 else {
       throw StateError(
-        .unsafe, "\(path) is open to other users (mode \(octal(attributes.mode))); close it: chmod 700 \(path)")
+        .unsafe, "\(path) is open to other users (mode \(octal(attributes.mode))); close it with chmod 700 \(path)")
     }
   }
 
@@ -168,7 +168,7 @@ public final class StateDirectory: Sendable {
     if let content = try body(try read(name, limit: limit, secrecy)) {
       guard content.count <= limit else {
         throw StateError(
-          .system(.fileTooLarge), "\(file(name)) has no room for more: remove what is of no use any more")
+          .system(.fileTooLarge), "\(file(name)) has no room for more; remove what is of no use any more")
       }
       try attempt("write \(file(name))") { () throws(Errno) in
         try directory.write(name, content, over: .replace, owner: givenTo)

@@ -40,7 +40,7 @@ extension PeersReport.Peer {
   }
 
   private static func text(_ rows: [(String, String?)]) -> String {
-    Columns.lines(rows.compactMap { name, value in value.map { [name.harmless, $0.harmless] } }, width: nil)
-      .joined(separator: "\n")
+    let known = rows.compactMap { name, value in value.map { [name.harmless, $0.harmless] } }
+    return Columns().lines(known).joined(separator: "\n")
   }
 }

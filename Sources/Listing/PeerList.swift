@@ -9,6 +9,7 @@ public struct PeerList: Sendable {
   public var limit: Int?
   public var isWide = false
   public var hasHeader = true
+  public var hasColour = false
 
   public init() {}
 
@@ -25,7 +26,8 @@ public struct PeerList: Sendable {
     return report
   }
 
-  /// A line a peer, this host first unless only some peers are wanted; no line longer than `width` columns.
+  /// A line a peer, this host first unless only some peers are wanted; no line longer than `width` columns: first long
+  /// device IDs are shortened, then the ends of lines are cut. Addresses stay whole.
   public func text(_ report: PeersReport, width: Int? = nil) -> String {
     var rows: [[String]] = []
     if filter.isEmpty, let own = report.`self` {
@@ -35,8 +37,16 @@ public struct PeerList: Sendable {
     let header = ["ADDRESS", "ID", "STATE", "PATH", "ROUND-TRIP", "PROOF", "PLATFORM", "SERVICES"]
     let wide = ["IPV6", "HOST", "TYPE", "LABELS", "LOAD", "FROM", "CONNECTED"]
     let names = isWide ? header + wide : header
-    let lines = Columns.lines((hasHeader ? [names] : []) + rows, width: isWide ? nil : width)
-    return lines.joined(separator: "\n")
+    let all = (hasHeader ? [names] : []) + rows
+    var columns = Columns(width: isWide ? nil : width)
+    columns.shortening = header.firstIndex(of: "ID")
+    if hasColour {
+      columns.colour = { [hasHeader, state = header.firstIndex(of: "STATE")] row, column in
+        if hasHeader, row == 0 { return .bold }
+        return column == state ? PeersReport.State(rawValue: all[row][column])?.colour : nil
+      }
+    }
+    return columns.lines(all).joined(separator: "\n")
   }
 
   /// What a person should know who reads the table; `nil` if there is nothing.
@@ -84,27 +94,13 @@ public struct PeerList: Sendable {
   }
 }
 
-/// Rows of cells as lines with columns below each other.
-enum Columns {
-  static func lines(_ rows: [[String]], width: Int?) -> [String] {
-    let count = rows.map(\.count).max() ?? 0
-    var widths = [Int](repeating: 0, count: count)
-    let measured = rows.map { row in row.map { (text: $0, columns: $0.columns) } }
-    for row in measured {
-      for (column, cell) in row.enumerated() { widths[column] = max(widths[column], cell.columns) }
-    }
-    return measured.map { row in
-      var line = ""
-      var gap = 0
-      for (column, cell) in row.enumerated() {
-        if !cell.text.isEmpty {
-          line += String(repeating: " ", count: gap)
-          line += cell.text
-          gap = 0
-        }
-        gap += widths[column] + 2 - cell.columns
-      }
-      return width.map { line.cut(to: $0) } ?? line
+extension PeersReport.State {
+  fileprivate var colour: Colour {
+    switch self {
+    case .online: .green
+    case .silent: .yellow
+    case .untrusted: .red
+    case .unknown: .dim
     }
   }
 }

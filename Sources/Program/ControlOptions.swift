@@ -60,7 +60,9 @@ public struct ControlOptions: ParsableArguments {
     _ command: ControlCommand, _: Report.Type = Report.self, at place: DaemonPlace
   ) throws -> Report {
     do {
-      return try ControlClient.ask(command, at: place.path, timeout: timeout)
+      return try WaitingNote.during(command.awaited) { () throws(ControlClient.Failure) in
+        try ControlClient.ask(command, at: place.path, timeout: timeout)
+      }
     } catch {
       guard case .notRunning(let errno) = error else { throw Self.failure(error, place.path) }
       if errno == .permissionDenied { throw Failure(.noPermission, "\(place.path): \(errno); run as root") }
@@ -136,7 +138,8 @@ public struct ControlOptions: ParsableArguments {
   /// What a program ends with when a daemon at `path` has not answered.
   public static func failure(_ failure: ControlClient.Failure, _ path: String) -> Failure {
     switch failure {
-    case .notRunning(let errno): Failure(.unavailable, "\(path): \(errno)")
+    case .notRunning(let errno):
+      Failure(.unavailable, "no daemon answers at \(path): \(errno); start it, or name another --socket")
     case .timeout: Failure(.temporaryFailure, "the daemon at \(path) did not answer in time; try a longer --timeout")
     case .noAnswer:
       Failure(.unavailable, "the daemon at \(path) has ended, or given up, before it could answer; see its log")
@@ -147,7 +150,7 @@ public struct ControlOptions: ParsableArguments {
       case .denied: Failure(.noPermission, error.text)
       case .busy: Failure(.temporaryFailure, error.text)
       case .badConfiguration: Failure(.configuration, error.text)
-      case .badRequest: Failure(.unavailable, "\(error.text); is the daemon of another version?")
+      case .badRequest: Failure(.unavailable, "\(error.text); restart the daemon, if it is of another version")
       case .unsupported, .notFound, .failed: Failure(.unavailable, error.text)
       }
     }

@@ -1,6 +1,5 @@
 public import ArgumentParser
 internal import SystemIO
-internal import Wire
 
 /// Runs a program: parses the command line, runs the command, and turns whatever goes wrong into one line on standard error
 /// and an exit status.
@@ -23,10 +22,8 @@ public func run<Command: ParsableCommand>(_ type: Command.Type) -> Never {
       }
       end(.success)
     }
-    // An argument, which the message may repeat, may be anything.
-    let what = Command.message(for: error).split(separator: "\n").joined(separator: " ")
-      .replacing(unless: \.isHarmless, with: "?")
-    fail(Command._commandName, Failure(.usage, "\(what); see \(Command._commandName) --help"))
+    let what = UsageMessage(Command.message(for: error), Command.self, CommandLine.arguments.dropFirst())
+    fail(Command._commandName, Failure(.usage, what.description))
   }
 }
 

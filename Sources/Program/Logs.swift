@@ -12,6 +12,7 @@ public final class LogOutput: Sendable {
   // Set once.
   private let program: String
   private let hasLines: WakeUp
+  private let hasColour = Terminal.takesColour(.error)
 
   // For any thread: the place of the least level that is logged among all levels.
   private let threshold: Atomic<Int>
@@ -35,11 +36,12 @@ public final class LogOutput: Sendable {
   }
 
   private struct Line {
-    var level: Logger.Level
+    /// `nil` for what is shown as it is.
+    var level: Logger.Level?
     var text: String
     var time: String
 
-    init(_ level: Logger.Level, _ text: String) {
+    init(_ level: Logger.Level?, _ text: String) {
       self.level = level
       self.text = text
       time = localTime()
@@ -79,6 +81,11 @@ public final class LogOutput: Sendable {
     Logger(label: program) { _ in LineLogHandler(output: self) }
   }
 
+  /// Writes a line for a person in front of standard error, as it is and among the log's lines; the system's log does not get it.
+  public func show(_ text: String) {
+    enqueue(Line(nil, text))
+  }
+
   /// Waits until all lines are written, but no more than a second.
   public func flush() {
     let deadline = Instant.now().advanced(by: .seconds(1))
@@ -88,14 +95,19 @@ public final class LogOutput: Sendable {
   }
 
   fileprivate func add(_ level: Logger.Level, _ text: String) {
+    enqueue(Line(level, LogLimit.oneLine(text)))
+  }
+
+  private func enqueue(_ line: Line) {
     let needsThread: Bool? = state.withLock { state in
-      guard state.lines.count < Self.maximumLines, state.limit.allows(level, at: .now()) else {
+      guard state.lines.count < Self.maximumLines, line.level.map({ state.limit.allows($0, at: .now()) }) ?? true else {
         state.leftOut += 1
         return nil
       }
-      let line = Line(level, LogLimit.oneLine(text))
       state.lines.append(line)
-      state.memory.add(LogMemory.Line(time: line.time, unixTime: UnixTime.now(), level: level, text: line.text))
+      if let level = line.level {
+        state.memory.add(LogMemory.Line(time: line.time, unixTime: UnixTime.now(), level: level, text: line.text))
+      }
       defer { state.hasThread = true }
       return !state.hasThread
     }
@@ -127,13 +139,18 @@ public final class LogOutput: Sendable {
   }
 
   private func write(_ line: Line, to target: Target) {
+    guard let level = line.level else {
+      if case .standardError = target { printError(line.text) }
+      return
+    }
     switch target {
     case .standardError(let withTime):
       let time = withTime ? "\(line.time) " : ""
-      let mark = line.level >= .warning ? "\(line.level): " : ""
+      var mark = level >= .warning ? "\(level): " : ""
+      if !mark.isEmpty, hasColour { mark = (level == .warning ? Colour.yellow : .red).paint(mark) }
       printError("\(time)\(program): \(mark)\(line.text)")
     case .systemLog:
-      logToSystem(program, priority: line.level.priority, line.text)
+      logToSystem(program, priority: level.priority, line.text)
     }
   }
 }

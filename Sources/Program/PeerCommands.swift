@@ -99,7 +99,7 @@ public final class PeerCommands {
       ? "mnedc-peers lists those that there are"
       : "in this large network only those that this host deals with are listed here; the relay lists all"
     let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
-    let what = isHost ? "\(name) is this host itself" : "no peer has this ID, name or address"
+    let what = isHost ? "\(name) is this host itself" : "no peer has the ID, name or address \(name.harmless)"
     answer(.failed(ControlError(.notFound, "\(what); \(rest)")))
   }
 

@@ -1,3 +1,5 @@
+internal import SystemIO
+
 /// Rows of text in columns as wide as they need to be.
 public struct Table: Sendable {
   private let header: [String]
@@ -7,20 +9,27 @@ public struct Table: Sendable {
     self.header = header
   }
 
-  /// Adds a row; cells behind the last column are left out, missing ones are empty.
+  /// Adds a row; cells behind the last column are left out, missing ones are empty. What would not be seen on a terminal, or
+  /// change how the rest is shown, becomes `?`.
   public mutating func add(_ cells: [String]) {
-    rows.append(cells)
+    rows.append(header.indices.map { $0 < cells.count ? cells[$0].harmless : "" })
   }
 
-  /// The table, without an end of line behind the last row.
-  public var text: String {
-    let all = [header] + rows.map { row in header.indices.map { $0 < row.count ? row[$0] : "" } }
-    let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-    return all.map { row in
-      let line = zip(row, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
-      let joined = line.joined(separator: "  ")
-      return String(joined.reversed().drop { $0 == " " }.reversed())
-    }.joined(separator: "\n")
+  /// The table, without an end of line behind the last row, whole and without colour.
+  public var text: String { text(in: Columns()) }
+
+  /// The table for standard output. Where that is a terminal too narrow for it, device IDs are shortened, if that is enough;
+  /// otherwise all stays whole, since an ID or a fingerprint is there to be copied.
+  public var shown: String {
+    var columns = Columns(width: Terminal.width())
+    columns.shortening = header.firstIndex(of: "ID")
+    columns.cutsLines = false
+    if Terminal.takesColour() { columns.colour = { row, _ in row == 0 ? .bold : nil } }
+    return text(in: columns)
+  }
+
+  private func text(in columns: Columns) -> String {
+    columns.lines([header] + rows).joined(separator: "\n")
   }
 
   /// A time in seconds for people: `12 s`, `3 min`, `5 h`, `2 d`.

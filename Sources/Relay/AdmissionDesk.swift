@@ -186,7 +186,7 @@ final class AdmissionDesk: Sendable {
       return .refused(
         Refusal(
           .inviteNeeded,
-          "this relay does not know the device yet and wants an invite: have its operator run `mnedc-ctl invite`, and "
+          "this relay does not know the device yet and wants an invite; have its operator run `mnedc-ctl invite`, and "
             + "run `mnedc-join` with the line that it prints"))
     }
     if let problem = try transaction.objection(toNew: applicant.deviceID) { throw .admission(problem) }
@@ -213,7 +213,7 @@ final class AdmissionDesk: Sendable {
     return state.withLock { state in
       if let since = state.denied[applicant.key] {
         if now.since(since) < Self.deniedFor {
-          return Refusal(.denied, "an operator of the relay has turned this device away")
+          return Self.turnedAway
         }
         state.denied[applicant.key] = nil
       }
@@ -226,6 +226,10 @@ final class AdmissionDesk: Sendable {
     let mayTry = state.withLock { $0.wrongTokens.mightAllow(host, at: .now()) }
     return mayTry
       ? nil : Refusal(.tooManyAttempts, "too many wrong invites have come from \(host); try again in a minute")
+  }
+
+  private static var turnedAway: Refusal {
+    Refusal(.denied, "an operator of the relay has turned this device away; ask why before you try again")
   }
 
   private func refusal(_ error: StoreError, to applicant: Applicant) -> Refusal {
@@ -247,7 +251,10 @@ final class AdmissionDesk: Sendable {
         "the relay knows this device's key as \(id); join as that (--device-id \(id)), or remove device.key from the "
           + "state directory and join with a new invite")
     case .admission(.revoked(let id)):
-      Refusal(.revoked, "the key of this device was revoked (as \(id)) by the relay's operator")
+      Refusal(
+        .revoked,
+        "the key of this device was revoked (as \(id)) by the relay's operator; to join again, remove device.key from the "
+          + "state directory and take a new invite")
     case .invite(let problem):
       refusal(problem, to: applicant)
     case .busy:
@@ -255,7 +262,7 @@ final class AdmissionDesk: Sendable {
         .busy, "too many devices want to join at once; try again in a while",
         retryAfter: Pacing.retryAfter(store.statistics.waiting))
     default:
-      Refusal(.other, "the relay's memory fails, so that nobody new can be let in: its log says why")
+      Refusal(.other, "the relay cannot write to its disk, so nobody new can be let in; its log says why")
     }
   }
 
@@ -313,7 +320,8 @@ final class AdmissionDesk: Sendable {
       then: { [self] result in
         switch result {
         case .success: reply(nil)
-        case .failure(.admission(.keyBound)): reply(Refusal(.keyBound, "this key belongs to a device already"))
+        case .failure(.admission(.keyBound)):
+          reply(Refusal(.keyBound, "the new key belongs to another device already; try again, which makes another"))
         case .failure(.busy), .failure(.closed), .failure(.diskFull), .failure(.failed):
           if case .failure(let error) = result, error.isOfFile { complain("no device can get a new key", error) }
           reply(Refusal(.busy, "the relay cannot note the new key now; try again in a while"))
@@ -404,7 +412,7 @@ final class AdmissionDesk: Sendable {
       state.denied[entry.applicant.key] = now
     }
     drop(entry.session, entry.applicant)
-    entry.session.settle(refusing: Refusal(.denied, "an operator of the relay has turned this device away"))
+    entry.session.settle(refusing: Self.turnedAway)
     return PendingDevice(entry.applicant, waiting: now.since(entry.since))
   }
 }

@@ -62,14 +62,14 @@ public enum AdmissionProblem: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .idTaken:
-      "another device has this device ID: choose another one, or revoke or forget that device at the relay"
+      "another device has this device ID; choose another one, or revoke or forget that device at the relay"
     case .labelTaken(let id):
-      "the device \(id) makes the same host name (\(HostLabel.label(of: id)).\(HostLabel.domain)): choose another device ID, or "
+      "the device \(id) makes the same host name (\(HostLabel.label(of: id)).\(HostLabel.domain)); choose another device ID, or "
         + "revoke or forget \(id) at the relay"
     case .keyBound(let id):
-      "the key belongs to the device \(id): use that device ID, make a new key, or forget that device at the relay"
+      "the key belongs to the device \(id); use that device ID, make a new key, or forget that device at the relay"
     case .revoked(let id):
-      "the key was revoked, with the device \(id): make a new key, or forget that device at the relay"
+      "the key was revoked, with the device \(id); make a new key, or forget that device at the relay"
     }
   }
 }

@@ -38,11 +38,11 @@ public enum InviteProblem: Error, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .unknown: "the relay does not know this invite: ask its operator for a new one"
-    case .revoked: "the invite was revoked: ask the relay's operator for a new one"
-    case .usedUp: "the invite is used up: ask the relay's operator for a new one"
-    case .expired: "the invite has expired: ask the relay's operator for a new one"
-    case .forAnotherDevice: "the invite is for another device ID: use that one, or ask the relay's operator for one"
+    case .unknown: "the relay does not know this invite; ask its operator for a new one"
+    case .revoked: "the invite was revoked; ask the relay's operator for a new one"
+    case .usedUp: "the invite is used up; ask the relay's operator for a new one"
+    case .expired: "the invite has expired; ask the relay's operator for a new one"
+    case .forAnotherDevice: "the invite is for another device ID; use that one, or ask the relay's operator for one"
     }
   }
 }

@@ -81,8 +81,3 @@ public func hostName() -> String? {
   guard gethostname(&name, name.count - 1) == 0 else { return nil }
   return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
 }
-
-/// Whether standard output is a terminal.
-public func isTerminal() -> Bool {
-  isatty(1) == 1
-}

@@ -20,16 +20,16 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .noTunDevice:
-      "there is no /dev/net/tun: load the driver with `modprobe tun`; a container must be given the device"
+      "there is no /dev/net/tun; load the driver with `modprobe tun`, or give the container the device"
         + " (--device /dev/net/tun)"
     case .noPermission(let step):
-      "\(step): not permitted: run as root or with CAP_NET_ADMIN; a container also needs leave to use /dev/net/tun"
+      "\(step): not permitted; run as root or with CAP_NET_ADMIN (a container needs the device /dev/net/tun, too)"
     case .nameTaken(let name):
-      "there is an interface \(name) already: end the program that has it, or choose another name (--interface)"
+      "there is an interface \(name) already; end the program that has it, or choose another name (--interface)"
     case .badName(let name):
       "an interface cannot be called '\(name)': a name has 1 to 15 bytes, without spaces, '/', ':' and '%'"
     case .mtuRefused(let mtu, let reason):
-      "an MTU of \(mtu) bytes is refused: \(reason): choose one from 68 to 65535"
+      "an MTU of \(mtu) bytes is refused: \(reason); choose one from 68 to 65535"
     case .addressRefused(let address, let reason):
       "the address \(address) is refused: \(reason)"
     case .failed(let step, let error, let detail):

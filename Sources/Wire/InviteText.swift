@@ -106,16 +106,21 @@ public enum InviteTextError: Error, Equatable, Sendable, CustomStringConvertible
 
   public var description: String {
     switch self {
-    case .noInvite(let kind?): "this is no invite: it begins with \(kind.prefix) in place of \(InviteText.prefix)"
-    case .noInvite(nil): "this is no invite: an invite begins with \(InviteText.prefix)"
-    case .damaged: "the invite is damaged: was it copied whole?"
+    case .noInvite(let kind?):
+      "this is no invite: it begins with \(kind.prefix) in place of \(InviteText.prefix); \(InviteText.advice)"
+    case .noInvite(nil): "this is no invite, which begins with \(InviteText.prefix); \(InviteText.advice)"
+    case .damaged: "the invite is damaged; copy the whole line again"
     case .otherVersion(let version):
       "the invite is of version \(version), and this program reads version \(InviteText.version); update the older side"
     case .malformed: "the invite is whole, but not laid out as one; ask for another"
     case .badServer:
       "an invite names 1 to \(InviteText.maximumServers) servers, each of 1 to 255 visible ASCII characters"
     case .tooLong:
-      "an invite is at most \(InviteText.maximumLength) characters long; was more copied than the one line?"
+      "an invite is at most \(InviteText.maximumLength) characters long; copy the one line alone"
     }
   }
+}
+
+extension InviteText {
+  fileprivate static var advice: String { "take the line that `mnedc-ctl invite` prints at the relay" }
 }

@@ -133,7 +133,7 @@ struct Announce: ParsableCommand {
         service.version ?? "-",
       ])
     }
-    lines += ["", table.text]
+    lines += ["", table.shown]
     return lines.joined(separator: "\n")
   }
 }

@@ -13,7 +13,7 @@ struct Devices: ParsableCommand {
 
   func run() throws {
     let report: DevicesReport = try control.ask(.devices)
-    try output.show(report) { Self.table(report).text }
+    try output.show(report) { Self.table(report).shown }
   }
 
   private static func table(_ report: DevicesReport) -> Table {

@@ -13,7 +13,7 @@ struct Invites: ParsableCommand {
 
   func run() throws {
     let report: InvitesReport = try control.ask(.invites)
-    try output.show(report) { Self.table(report).text }
+    try output.show(report) { Self.table(report).shown }
   }
 
   private static func table(_ report: InvitesReport) -> Table {

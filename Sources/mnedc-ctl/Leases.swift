@@ -13,7 +13,7 @@ struct Leases: ParsableCommand {
 
   func run() throws {
     let report: LeasesReport = try control.ask(.leases)
-    try output.show(report) { Self.table(report).text }
+    try output.show(report) { Self.table(report).shown }
   }
 
   private static func table(_ report: LeasesReport) -> Table {

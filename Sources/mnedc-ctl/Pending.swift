@@ -12,7 +12,7 @@ struct Pending: ParsableCommand {
 
   func run() throws {
     let report: PendingReport = try control.ask(.pending)
-    try output.show(report) { Self.table(report).text }
+    try output.show(report) { Self.table(report).shown }
   }
 
   private static func table(_ report: PendingReport) -> Table {

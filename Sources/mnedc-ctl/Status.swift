@@ -52,7 +52,7 @@ struct Status: ParsableCommand {
           "\(session.link.lateDrops) late, \(session.link.overflowDrops) full",
         ])
       }
-      lines += ["", table.text]
+      lines += ["", table.shown]
     }
     return lines.joined(separator: "\n")
   }

@@ -49,8 +49,15 @@ final class DeviceDaemon: @unchecked Sendable {
   private var attempts = 0
   /// The last lease.
   private var address: IPv4Address?
+  /// Until joined, and only for who watches.
+  private var progress: JoinProgress?
+  /// What is to be said of the first join, once its progress is all shown.
+  private var joinedLine: String?
   /// Who waits for the first join; `nil` in the foreground, and once joined.
   private var foreground: Foreground?
+
+  /// How long the first echo may hold up what is said of the join.
+  private static let echoPatience = Duration.seconds(2)
 
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
   /// every right but those to change the interface and to answer for names.
@@ -85,6 +92,7 @@ final class DeviceDaemon: @unchecked Sendable {
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
+    progress = JoinProgress(daemon, deviceID: deviceID)
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
     orchestration = try OwnOrchestration(
       in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
@@ -213,6 +221,9 @@ final class DeviceDaemon: @unchecked Sendable {
 
   private func handle(_ event: DeviceEvent) {
     switch event {
+    case .reached(let step, let time):
+      progress?.take(step, at: time)
+      if case .echo = step { endProgress() }
     case .joined(let address, let pool, let server): joined(address, pool, server)
     case .networkChanged(let pool, let pool6):
       news.networkMayHaveChanged()
@@ -220,7 +231,7 @@ final class DeviceDaemon: @unchecked Sendable {
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
     case .draining(let server):
-      daemon.logger.notice("the relay at \(server) is about to end: nothing is sent until there is one again")
+      daemon.logger.notice("the relay at \(server) is about to end; nothing is sent until there is one again")
     case .trusted(let key, let server):
       trusted(key, server)
     case .keyReplaced(let key):
@@ -275,23 +286,41 @@ final class DeviceDaemon: @unchecked Sendable {
     hasJoined = true
     isJoined = true
     isPending = false
+    joinedLine = line
+    if progress == nil { tellOfJoin() }
+    daemon.events.schedule(after: Self.echoPatience) { [self] in endProgress() }
+    daemon.becomeReady(line)
+  }
+
+  /// Who watches has seen all, or the first echo takes too long.
+  private func endProgress() {
+    progress = nil
+    tellOfJoin()
+  }
+
+  private func tellOfJoin() {
+    guard let line = joinedLine else { return }
+    joinedLine = nil
     if let foreground {
       daemon.output.useSystemLog()
       foreground.becomeReady(line)
       self.foreground = nil
     }
     daemon.logger.notice("\(line)")
-    daemon.becomeReady(line)
   }
 
   /// An operator has to let this device in, which may take longer than the time for the first join.
   private func pending(_ server: String) {
     isPending = true
-    daemon.logger.notice(
-      """
-      waiting until an operator of the relay at \(server) lets \(deviceID) (\(publicKey.fingerprint)) in; there: \
-      mnedc-ctl approve \(deviceID)
-      """)
+    if let progress {
+      progress.wait(forOperatorToAdmit: publicKey)
+    } else {
+      daemon.logger.notice(
+        """
+        waiting until an operator of the relay at \(server) lets \(deviceID) (\(publicKey.fingerprint)) in; there: \
+        mnedc-ctl approve \(deviceID)
+        """)
+    }
     daemon.tell("waiting for an operator of \(server) to let \(deviceID) in")
   }
 
@@ -312,6 +341,8 @@ final class DeviceDaemon: @unchecked Sendable {
       default: break
       }
     }
+    progress?.lose()
+    if hasJoined { endProgress() } else if foreground != nil { progress?.retry(after: loss.description) }
     // Who waits in the foreground is told once, if it comes to nothing.
     let level: Logger.Level = foreground == nil ? .warning : .debug
     daemon.logger.log(level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms")

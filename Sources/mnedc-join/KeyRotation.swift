@@ -31,7 +31,9 @@ final class KeyRotation: @unchecked Sendable {
   func begin(_ device: Device?, isJoined: Bool, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
     guard isJoined, let device else {
       return answer(
-        .failed(ControlError(.failed, "this device has not joined, and the relay has to hear of a new key")))
+        .failed(
+          ControlError(
+            .failed, "this device has not joined, and the relay has to hear of a new key; try again once it has")))
     }
     guard self.answer == nil else {
       return answer(.failed(ControlError(.busy, "the key is being replaced already")))

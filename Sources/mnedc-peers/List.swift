@@ -59,6 +59,7 @@ struct List: ParsableCommand {
     var list = PeerList()
     list.filter = filters.filter
     (list.order, list.limit, list.isWide, list.hasHeader) = (sort, limit, wide, !noHeader)
+    list.hasColour = Terminal.takesColour()
     return list
   }
 
@@ -76,7 +77,7 @@ struct List: ParsableCommand {
 
   /// What a person gets to see.
   func text(_ report: PeersReport, withRemarks: Bool) -> String {
-    let width = Terminal.size()?.columns
+    let width = Terminal.width()
     let text =
       tree
       ? PeerTree(list.peers(of: report), of: list.filter.isEmpty ? report.`self` : nil).text(width: width)

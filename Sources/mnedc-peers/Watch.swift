@@ -27,7 +27,7 @@ final class Watch: EventHandler {
   init(_ options: List, at path: String) throws {
     self.options = options
     self.path = path
-    isInPlace = !options.json && Terminal.size() != nil
+    isInPlace = !options.json && Terminal.size() != nil && Terminal.takesControl()
     filter = EventFilter(options.list)
     do {
       events = try EventLoop()

@@ -200,7 +200,7 @@ final class RelayDaemon {
   private static func makeListeners(_ settings: Settings.Relay) throws -> RelayListeners {
     let listen = try settings.listen.map { place in
       guard let address = SocketAddress(numeric: place.host, port: place.port) else {
-        throw Failure(.configuration, "cannot listen on \(place): give an address of this host, not a name")
+        throw Failure(.configuration, "cannot listen on \(place); give an address of this host, not a name")
       }
       return address
     }
@@ -212,7 +212,7 @@ final class RelayDaemon {
       case .addressInUse:
         Failure(
           .cannotCreate,
-          "\(what): another program does, or another --listen ([::] takes IPv4 too); stop it or choose another --listen"
+          "\(what): another program listens there, or another --listen of this one ([::] takes IPv4 too); stop it or choose another --listen"
         )
       case .permissionDenied:
         Failure(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
@@ -279,7 +279,7 @@ final class RelayDaemon {
     guard let collision = NetworkCollision(of: pools, with: networks) else { return }
     throw Failure(
       .configuration,
-      "\(collision): choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
+      "\(collision); choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
         + "join.allow-overlap")
   }
 
@@ -304,7 +304,7 @@ final class RelayDaemon {
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
         case .warning(let line):
           daemon.logger.warning("\(line)")
-        case .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
+        case .reached, .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
           break  // The relay knows its own host, and the host its relay.
         case .peers(let events):
           daemon.events.post { commands.value.noticeChanges(events) }

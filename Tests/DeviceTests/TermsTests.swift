@@ -153,7 +153,7 @@ import Wire
     #expect(wait { collisions(device) == 1 })
     #expect(
       losses(device).first?.description
-        == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77): have the relay use another "
+        == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77); have the relay use another "
         + "pool (relay.pool: auto), or allow it with --allow-overlap")
     #expect(device.interface.configurations.isEmpty && device.status()?.address == nil)
     _ = try relay.welcome(welcome())
@@ -219,7 +219,7 @@ import Wire
     _ = try relay.welcome(welcome())
     #expect(hasJoined(device, times: 2))
     #expect(
-      warnings(device) == ["memory has IPv4 alone: an MTU of 1000 bytes is too small for IPv6, which needs 1280"])
+      warnings(device) == ["memory has no IPv6 address: an MTU of 1000 bytes is too small for IPv6, which needs 1280"])
     #expect(device.status()?.address6 == nil)
   }
 }

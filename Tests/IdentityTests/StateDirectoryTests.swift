@@ -53,7 +53,7 @@ import Testing
     let error = refusal { () throws(StateError) in try StateDirectory(directory.path) }
     #expect(
       error?.description
-        == "\(directory.path) is open to other users (mode 0\(String(mode, radix: 8))); close it: chmod 700 "
+        == "\(directory.path) is open to other users (mode 0\(String(mode, radix: 8))); close it with chmod 700 "
         + directory.path)
     #expect(error?.kind == .unsafe)
     chmod(directory.path, 0o700)

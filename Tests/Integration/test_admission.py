@@ -135,9 +135,9 @@ def test_every_token_that_is_no_good_has_words_of_its_own(flat):
     assert "is good for nobody" in ctl(lab, "uninvite", revoked_id).stdout
     until(lambda: "expired" in {each["state"] for each in asked(lab, "invites")["invites"]}, "an invite expires")
 
-    fails(device, used, says="used up: ask the relay's operator for a new one")
-    fails(device, expired, says="has expired: ask")
-    fails(device, revoked, says="invite was revoked: ask")
+    fails(device, used, says="used up; ask the relay's operator for a new one")
+    fails(device, expired, says="has expired; ask")
+    fails(device, revoked, says="invite was revoked; ask")
     fails(device, other, says="for another device ID")
     fails(device, forged(used), says="does not know this invite")
     assert not config_path(device).exists()
@@ -245,10 +245,10 @@ def test_a_line_that_is_no_invite_is_told_what_it_is(flat):
     lab.start_relay(admission=None)
     line, key = invite(lab), asked(lab, "key")["key"]
     for text, says in [
-        (line[:-3], "is damaged: was it copied whole"),
+        (line[:-3], "is damaged; copy the whole line"),
         (line[:40] + ("A" if line[40] != "A" else "B") + line[41:], "is damaged"),
         (key, "no invite: it begins with mnedc-relay:"),
-        ("hello", "no invite: an invite begins with mnedc-invite:"),
+        ("hello", "no invite, which begins with mnedc-invite:"),
     ]:
         assert text[14:] not in fails(lab["d1"], text, says=says, status=64) or len(text) < 15
 
@@ -516,8 +516,8 @@ def test_a_full_disk_keeps_nobody_out_who_is_known(flat):
                 filler.write(b"x" * 4096)
         for _ in range(3):
             assert start(lab["d1"]).stop() == 0
-        fails(lab["d2"], says="the relay's memory fails.*its log says why")
-        assert "nobody new can be let in" in relay.log and "its disk is full: make room" in relay.log
+        fails(lab["d2"], says="the relay cannot write to its disk.*its log says why")
+        assert "nobody new can be let in" in relay.log and "its disk is full" in relay.log
         (state / "filler").unlink()
         start(lab["d2"])
         assert relay.stop() == 0

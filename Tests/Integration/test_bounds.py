@@ -152,7 +152,7 @@ def test_a_relay_with_a_full_disk_lets_known_devices_in_and_says_why_no_others(f
         lab.start_device(b)
         a.reaches(b.virtual_address())
         new = c.mnedc("mnedc-join", *SERVER, "--device-id", "d3", check=False)
-        assert new.returncode == 69 and "the relay's memory fails" in new.stderr, new.stderr
+        assert new.returncode == 69 and "the relay cannot write to its disk" in new.stderr, new.stderr
         assert not c.interfaces()
         for _ in range(5):
             c.mnedc("mnedc-join", *SERVER, "--device-id", "d3", check=False)
@@ -260,7 +260,7 @@ def test_a_relay_whose_disk_fails_lets_known_devices_in_and_is_well_with_a_mende
     lab.start_device(b)
     a.reaches(b.virtual_address())
     new = c.mnedc("mnedc-join", *SERVER, "--device-id", "d3", check=False)
-    assert new.returncode == 69 and "the relay's memory fails" in new.stderr, new.stderr
+    assert new.returncode == 69 and "the relay cannot write to its disk" in new.stderr, new.stderr
     assert lines(relay, "(?i)nobody new can be let in.*relay.db"), relay.log
     failed = lab.relay.mnedc("mnedc-ctl", "rotate-key", check=False)
     assert failed.returncode != 0 and re.search("(?i)read-only", failed.stderr), failed.stderr

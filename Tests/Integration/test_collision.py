@@ -60,7 +60,7 @@ def test_a_network_that_collides_is_refused_by_name_and_can_be_allowed(flat, set
     before = node.run("ip", "route").stdout
     done = join(node)
     assert done.returncode == 78, done.stderr
-    assert f" overlaps with {other}: " in done.stderr and "--allow-overlap" in done.stderr
+    assert f" overlaps with {other}; " in done.stderr and "--allow-overlap" in done.stderr
     assert "relay.pool: auto" in done.stderr
     assert [line for line in done.stderr.splitlines() if "overlaps" in line] == [done.stderr.splitlines()[-1]]
     if not setup.startswith("-6"):
@@ -129,7 +129,7 @@ def test_a_relay_whose_own_host_collides_does_not_start(flat):
     lab.relay.run("ip", "address", "add", "10.0.3.4/16", "dev", "eth0")
     done = lab.relay.mnedc("mnedcd", check=False)
     assert done.returncode == 78, done.stderr
-    assert f"the network {POOL} overlaps with 10.0.0.0/16 on eth0 (address 10.0.3.4): " in done.stderr
+    assert f"the network {POOL} overlaps with 10.0.0.0/16 on eth0 (address 10.0.3.4); " in done.stderr
     assert "--no-device" in done.stderr and lab.relay.interfaces() == []
     lab.start_relay("--no-device").stop()
     config = lab.directory / "allow.yaml"

@@ -9,6 +9,8 @@ public final class TestDevice: Sendable {
   public let device: Device
   public let interface: MemoryPacketDevice
   public let events = Mailbox<DeviceEvent>()
+  /// How far it has come on its way in.
+  public let steps = Mailbox<JoinStep>()
 
   /// Begins to join the relay at `address`, whose key it does not know.
   public convenience init(
@@ -34,7 +36,9 @@ public final class TestDevice: Sendable {
     )
     settings.allowOverlap = allowOverlap
     change(&settings)
-    device = try Device(settings, interface) { [events] in events.put($0) }
+    device = try Device(settings, interface) { [events, steps] event in
+      if case .reached(let step, _) = event { steps.put(step) } else { events.put(event) }
+    }
     device.start()
   }
 

@@ -4,27 +4,29 @@ internal import Wire
 
 extension String {
   /// With `?` for everything that is not seen, or changes how the rest is shown.
-  var harmless: String {
+  public var harmless: String {
     if utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return self }
     return replacing(unless: \.isVisible, with: "?")
   }
 
   /// How many columns it takes on a terminal.
-  var columns: Int {
+  public var columns: Int {
     if utf8.allSatisfy({ $0 < 0x80 }) { return utf8.count }
     return unicodeScalars.reduce(0) { $0 + $1.columns }
   }
 
-  /// What of it has room in so many columns.
-  func cut(to width: Int) -> String {
+  /// What of it has room in so many columns: `…` stands in the last one if that is not all. No character is parted, nor
+  /// from what stands on it.
+  public func cut(to width: Int) -> String {
     guard columns > width else { return self }
-    var (used, kept) = (0, String.UnicodeScalarView())
-    for scalar in unicodeScalars {
-      used += scalar.columns
-      if used > width { break }
-      kept.append(scalar)
+    guard width > 0 else { return "" }
+    var (used, kept) = (0, "")
+    for character in self {
+      used += String(character).columns
+      if used > width - 1 { break }
+      kept.append(character)
     }
-    return String(kept)
+    return kept + "…"
   }
 }
 

@@ -1,0 +1,49 @@
+import ArgumentParser
+import Testing
+
+@testable import Program
+
+private struct Tool: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "tool", subcommands: [Status.self, Lease.self])
+
+  struct Status: ParsableCommand {
+    @Option(transform: { _ in throw ValidationError("a limit is a whole number") }) var limit: Int?
+    @Flag var json = false
+  }
+
+  struct Lease: ParsableCommand {
+    static let configuration = CommandConfiguration(subcommands: [Free.self])
+  }
+
+  struct Free: ParsableCommand {
+    @Argument var address: String
+  }
+}
+
+@Suite struct UsageMessageTests {
+  private func message(_ line: String) -> String? {
+    let arguments = line.split(separator: " ").map(String.init)
+    do {
+      _ = try Tool.parseAsRoot(arguments)
+      return nil
+    } catch {
+      return UsageMessage(Tool.message(for: error), Tool.self, arguments).description
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("staus", "there is no command 'staus'; did you mean status?"),
+      ("dance", "there is no command 'dance'; see tool --help"),
+      ("lease fre 10.0.0.2", "there is no command 'fre'; did you mean free?"),
+      ("status extra", "unexpected argument 'extra'; see tool status --help"),
+      ("status --jsn", "unknown option '--jsn'; did you mean '--json'?"),
+      ("status --limit", "missing value for '--limit <limit>'; see tool status --help"),
+      ("status --limit x", "--limit <limit>: 'x' is not right; a limit is a whole number; see tool status --help"),
+      ("lease free", "missing expected argument '<address>'; see tool lease free --help"),
+      ("lease free a\u{7}b c", "unexpected argument 'c'; see tool lease free --help"),
+    ])
+  func `a wrong command line is told in the words of the other messages`(line: String, expected: String) {
+    #expect(message(line) == expected)
+  }
+}
