@@ -41,11 +41,12 @@ struct Netcheck: ParsableCommand {
 
   /// A file with mistakes is one more thing to tell.
   private func read() -> (Settings, CheckReport) {
+    let file = configuration.file()
     do {
-      guard let content = try configuration.read() else {
-        return (Settings(), CheckReport("configuration", .ok, "there is no \(configuration.path); the defaults hold"))
+      guard let content = try file.read() else {
+        return (Settings(), CheckReport("configuration", .ok, "there is no \(file.path); the defaults hold"))
       }
-      return (try configuration.parse(content), CheckReport("configuration", .ok, "\(configuration.path) is right"))
+      return (try file.parse(content), CheckReport("configuration", .ok, "\(file.path) is right"))
     } catch {
       let lines = (error as? Failure)?.message ?? "\(error)"
       let line = lines.split(separator: "\n").first.map(String.init) ?? lines
@@ -53,7 +54,7 @@ struct Netcheck: ParsableCommand {
         Settings(),
         CheckReport(
           "configuration", .fail, line,
-          advice: "mnedc-join --config \(configuration.path) --check lists all its mistakes")
+          advice: "mnedc-join --config \(file.path) --check lists all its mistakes")
       )
     }
   }

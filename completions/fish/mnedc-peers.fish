@@ -23,11 +23,11 @@ function __mnedc-peers_parse_tokens -S
         __mnedc-peers_parse_subcommand 0 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'list'
-            __mnedc-peers_parse_subcommand 0 'service=+' 'platform=+' 'label=+' 'state=+' 'sort=' 'limit=' 'wide' 'no-header' 'tree' 'fetch' 'watch' 'json' 'c/config=' 'socket=' 'timeout=' 'version' 'h/help'
+            __mnedc-peers_parse_subcommand 0 'service=+' 'platform=+' 'label=+' 'state=+' 'sort=' 'limit=' 'wide' 'no-header' 'tree' 'fetch' 'watch' 'json' 'c/config=' 'socket=' 'of=' 'timeout=' 'version' 'h/help'
         case 'show'
-            __mnedc-peers_parse_subcommand 1 'json' 'c/config=' 'socket=' 'timeout=' 'version' 'h/help'
+            __mnedc-peers_parse_subcommand 1 'json' 'c/config=' 'socket=' 'of=' 'timeout=' 'version' 'h/help'
         case 'ping'
-            __mnedc-peers_parse_subcommand 1 'n/count=' 'i/interval=' 'json' 'c/config=' 'socket=' 'timeout=' 'version' 'h/help'
+            __mnedc-peers_parse_subcommand 1 'n/count=' 'i/interval=' 'json' 'c/config=' 'socket=' 'of=' 'timeout=' 'version' 'h/help'
         case 'help'
             __mnedc-peers_parse_subcommand -r 1 'version'
         end
@@ -103,12 +103,14 @@ complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_o
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" json' -l 'json' -d 'Print JSON; with --watch an object a line.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" of' -l 'of' -d 'Talk to the relay, the device, or the device of this --name (default: the only daemon that runs here).' -rfka 'relay device'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers list" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" json' -l 'json' -d 'Print JSON.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" of' -l 'of' -d 'Talk to the relay, the device, or the device of this --name (default: the only daemon that runs here).' -rfka 'relay device'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers show" h help' -s 'h' -l 'help' -d 'Show help information.'
@@ -117,6 +119,7 @@ complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_o
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" json' -l 'json' -d 'Print JSON, an object a ping.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
+complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" of' -l 'of' -d 'Talk to the relay, the device, or the device of this --name (default: the only daemon that runs here).' -rfka 'relay device'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-peers' -n '__mnedc-peers_should_offer_completions_for_flags_or_options "mnedc-peers ping" h help' -s 'h' -l 'help' -d 'Show help information.'
