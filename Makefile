@@ -20,7 +20,8 @@ DEBUG := --configuration debug --explicit-target-dependency-import-check error
 DAEMONS := mnedcd mnedc-join
 TOOLS := mnedc-peers mnedc-ctl
 PROGRAMS := $(DAEMONS) $(TOOLS)
-SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh examples/place-task.sh examples/on-peer.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh
+SCRIPTS := .ci/run examples/nat-lab.sh examples/demo.sh examples/place-task.sh examples/on-peer.sh examples/steps.sh \
+  examples/shop/run.sh examples/mqtt-camera/run.sh examples/mqtt-camera/sensor.sh Tests/requirements.sh Tests/no-foundation.sh Tests/Fuzz/run.sh
 
 bin = $(DESTDIR)$(PREFIX)/bin
 sbin = $(DESTDIR)$(PREFIX)/sbin
@@ -55,7 +56,7 @@ check: ## everything that must hold before a commit: format, build, unit and int
 
 lint: ## format, scripts and man pages
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
-	shellcheck $(SCRIPTS)
+	shellcheck --external-sources $(SCRIPTS)
 	@set -e; for page in $(wildcard man/*.[1-8]); do echo "mandoc -T lint -W warning $$page"; \
 	  mandoc -T lint -W warning "$$page"; done
 
