@@ -53,7 +53,7 @@ check: ## everything that must hold before a commit: format, build, unit and int
 
 lint: ## format, scripts and man pages
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
-	shellcheck $(SCRIPTS)
+	shellcheck --external-sources $(SCRIPTS)
 	@set -e; for page in $(wildcard man/*.[1-8]); do echo "mandoc -T lint -W warning $$page"; \
 	  mandoc -T lint -W warning "$$page"; done
 

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 packages=()
 # What the tests import beyond Debian's packages (Debian's python3-noise is something else), and what runs them beside each other,
 # under whichever pytest there is.
-from_pypi=(noiseprotocol==0.3.1)
+from_pypi=(noiseprotocol==0.3.1 ansible-core==2.19.14 jsonschema==4.26.0)
 for_pytest=(pytest-xdist==3.8.0 execnet==2.1.1)
 
 need() {
@@ -26,17 +26,38 @@ PATH=$PATH:/usr/sbin:/sbin
 # As in the Makefile.
 tests_python() { python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3; }
 
-have_from_pypi() { PYTHONPATH=.build/python "$(tests_python)" -c 'import noise.connection, xdist'; }
+have_from_pypi() {
+  PYTHONPATH=.build/python "$(tests_python)" -c 'import ansible.release, jsonschema, noise.connection, xdist'
+}
 
-# Unpacked only: to install it would change how this host resolves names.
-have_resolved() { [[ -x /lib/systemd/systemd-resolved || -x .build/debian/lib/systemd/systemd-resolved ]]; }
+# Unpacked only: to install them would start services, or change how this host resolves names. A package, and a file of it.
+unpacked=(
+  systemd-resolved lib/systemd/systemd-resolved
+  mosquitto usr/sbin/mosquitto
+  mosquitto-clients usr/bin/mosquitto_pub
+  libmosquitto1 usr/lib/*/libmosquitto.so.1
+  libdlt2 usr/lib/*/libdlt.so.2
+  libcjson1 usr/lib/*/libcjson.so.1
+  # For their JSON schemas.
+  cloud-init usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json
+  docker-compose usr/lib/python3/dist-packages/compose/config/compose_spec.json
+)
 
-unpack_resolved() {
-  echo "Unpacking systemd-resolved for '$1', for one test" >&2
+unpack() {
+  local place
+  for ((place = 0; place < ${#unpacked[@]}; place += 2)); do
+    # Where it is installed, that one is taken.
+    compgen -G "/${unpacked[place + 1]}" >/dev/null || compgen -G ".build/debian/${unpacked[place + 1]}" >/dev/null ||
+      unpack_one "${unpacked[place]}" "$1"
+  done
+}
+
+unpack_one() {
+  echo "Unpacking $1 for '$2'" >&2
   mkdir -p .build/debian
-  # Without it, the test says that it is left out.
-  (cd .build/debian && apt-get download systemd-resolved && dpkg -x systemd-resolved_*.deb .) >&2 ||
-    echo "requirements: systemd-resolved cannot be had; its test is left out" >&2
+  # Without it, its test says that it is left out.
+  (cd .build/debian && rm -f "$1"_*.deb && apt-get download "$1" && dpkg -x "$1"_*.deb .) >&2 ||
+    echo "requirements: $1 cannot be had; its test is left out" >&2
 }
 
 have_pytest() { python3 -c 'import pytest' || /usr/bin/python3 -c 'import pytest'; }
@@ -94,6 +115,7 @@ case ${1:-} in
     need socat command -v socat
     need bind9-dnsutils command -v dig
     need dbus-daemon command -v dbus-daemon
+    need jq command -v jq
     need mandoc command -v mandoc
     need shellcheck command -v shellcheck
     need systemd command -v systemd-analyze
@@ -135,4 +157,4 @@ install_from_pypi() {
 
 ((${#packages[@]} == 0)) || install_packages "$1"
 [[ $1 != check ]] || have_from_pypi 2>/dev/null || install_from_pypi "$1"
-[[ $1 != check ]] || have_resolved || unpack_resolved "$1"
+[[ $1 != check ]] || unpack "$1"

@@ -10,6 +10,11 @@ prefix=${NAT_LAB_PREFIX:-mnedc-}
 state=/run/mnedc-lab
 here=$(cd "$(dirname "$0")" && pwd)
 nodes=(main relay top r1 mid r2 r3 deep)
+# What `add` has added to this lab, a line each: NAME ROUTER ADDRESS.
+added=$state/${prefix}added
+if [[ -f $added ]]; then
+  while read -r node _; do nodes+=("$node"); done <"$added"
+fi
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
   bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' plain=$'\e[0m'
@@ -42,6 +47,7 @@ $(picture)
 A router lets its own side out and drops what comes from above, as the one at home does.
 
   up                  make it
+  add NAME ROUTER     one more host under main, r1, r2 or r3
   down                end what runs in it and remove it; works on what is left of a half-made one
   status              what is up, and what runs where (also: list)
   shell NAME          a shell on NAME
@@ -54,7 +60,7 @@ A router lets its own side out and drops what comes from above, as the one at ho
   help                this text
 
 On a node, /etc/mnedc, /run/mnedc and the state directories are the node's own, and .build/release (or \$BUILD) comes first in PATH,
-so this is a whole network:
+and the names of its peers resolve (NAME.mnedc) once it has joined. So this is a whole network:
 
   nat-lab.sh up
   nat-lab.sh exec relay mnedcd &
@@ -62,6 +68,7 @@ so this is a whole network:
   nat-lab.sh exec mid  mnedc-join --device-id mid --background "\$invite"
   nat-lab.sh exec deep mnedc-join --device-id deep --background "\$invite"
   nat-lab.sh exec deep mnedc-peers
+  nat-lab.sh exec deep ping -c 3 mid.mnedc
   nat-lab.sh down
 
 NAT_LAB_PREFIX (now '$prefix') starts the namespaces' names; with another one, several labs live side by side.
@@ -94,13 +101,16 @@ above() {
     mid) echo r1 lan0 ;;
     r3) echo r2 lan0 ;;
     deep) echo r3 lan0 ;;
-    *) fail "there is no link above $1" 64 ;;
+    *)
+      read -r _ router _ < <(grep "^$1 " "$added" 2>/dev/null) || fail "there is no link above $1" 64
+      if [[ $router == main ]]; then echo "main to-$1"; else echo "$router lan-$1"; fi
+      ;;
   esac
 }
 
 # The interface at the lower end of the link above NAME.
 uplink() {
-  case $1 in r?) echo wan0 ;; *) echo eth0 ;; esac
+  case $1 in r1 | r2 | r3) echo wan0 ;; *) echo eth0 ;; esac
 }
 
 address() {
@@ -113,6 +123,7 @@ address() {
     r2) echo 192.168.50.71 ;;
     r3) echo 192.168.70.81 ;;
     deep) echo 192.168.80.20 ;;
+    *) awk -v node="$1" '$1 == node { print $3 }' "$added" ;;
   esac
 }
 
@@ -161,11 +172,12 @@ table ip lab {
     ct state established,related accept
     ct status dnat accept
     ct state untracked accept
-    iifname "lan0" oifname "wan0" accept
+    iifname "lan*" oifname "wan0" accept
+    iifname "lan*" oifname "lan*" accept
   }
   chain input {
     type filter hook input priority filter; policy drop;
-    iifname { "lo", "lan0" } accept
+    iifname { "lo", "lan*" } accept
     ct state established,related accept
   }
   chain published {
@@ -179,6 +191,13 @@ table ip lab {
 END
 }
 
+host() {
+  ip netns add "$prefix$1"
+  ip -n "$prefix$1" link set lo up
+  # Pings from unprivileged users too, as on a usual host.
+  on "$1" sh -c 'echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range' 2>/dev/null || true
+}
+
 up() {
   check_tools up
   local node
@@ -188,12 +207,7 @@ up() {
   trap 'echo "nat-lab: could not make the lab, removing it" >&2; remove' EXIT
   trap 'exit 130' INT TERM HUP
 
-  for node in "${nodes[@]}"; do
-    ip netns add "$prefix$node"
-    ip -n "$prefix$node" link set lo up
-    # Pings from unprivileged users too, as on a usual host.
-    on "$node" sh -c 'echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range' 2>/dev/null || true
-  done
+  for node in "${nodes[@]}"; do host "$node"; done
   ip -n "${prefix}main" link add lan0 type bridge forward_delay 0 mcast_snooping 0
   ip -n "${prefix}main" link set lan0 up
   # A switch does not filter.
@@ -217,6 +231,40 @@ up() {
   ip -n "${prefix}deep" route add default via 192.168.80.1
   for node in r1 r2 r3; do nat "$node"; done
   trap - EXIT INT TERM HUP
+}
+
+# A host beside those that `up` makes: on main's switch, or at a port of its own of another router, which answers for it.
+add() {
+  local name=$1 router=$2 gateway number address upper_node upper_end
+  [[ $name =~ ^[a-z][a-z0-9-]{0,9}[a-z0-9]$ ]] || fail "a name is 2 to 11 lower-case letters, digits and hyphens, not '$name'" 64
+  ! is_node "$name" || fail "there is a node '$name' already" 64
+  case $router in
+    main) gateway=192.168.50.1 ;;
+    r1) gateway=192.168.60.1 ;;
+    r2) gateway=192.168.70.1 ;;
+    r3) gateway=192.168.80.1 ;;
+    *) fail "'$router' is no router; there are: main r1 r2 r3" 64 ;;
+  esac
+  need_node "$router"
+  number=$((100 + ${#nodes[@]}))
+  ((number < 200)) || fail "no room for more in this lab" 69
+  address=${gateway%.1}.$number
+  mkdir -p "$state"
+  echo "$name $router $address" >>"$added"
+  nodes+=("$name")
+  host "$name"
+  if [[ $router == main ]]; then
+    cable "$name" "$address/24"
+  else
+    cable "$name" "$address/32"
+    read -r upper_node upper_end < <(above "$name")
+    ip -n "$prefix$upper_node" address add "$gateway/32" dev "$upper_end"
+    ip -n "$prefix$upper_node" route add "$address/32" dev "$upper_end"
+    on "$upper_node" sh -c 'echo 1 >/proc/sys/net/ipv4/conf/lan0/proxy_arp'
+    ip -n "$prefix$name" route add "$gateway/32" dev eth0
+  fi
+  ip -n "$prefix$name" route add default via "$gateway"
+  echo "$name is $address"
 }
 
 # --- Down ---------------------------------------------------------------------------------------------------------
@@ -256,6 +304,7 @@ remove() {
     if exists "$node"; then ip netns delete "$prefix$node" 2>/dev/null || rm -f "/run/netns/$prefix$node"; fi
     rm -rf "${state:?}/$prefix$node"
   done
+  rm -f "$added"
   # The last lab takes away the empty places that labs have made on this host to put their own over.
   if [[ -f $state/places && -z $(find "$state" -mindepth 1 -maxdepth 1 -type d) ]]; then
     while read -r place; do rmdir "$place" 2>/dev/null || true; done <"$state/places"
@@ -277,12 +326,12 @@ status() {
   echo
   for node in "${nodes[@]}"; do
     if ! exists "$node"; then
-      printf '  %-6s missing\n' "$node"
+      printf '  %-11s missing\n' "$node"
       continue
     fi
-    printf '  %s%-6s%s %-15s' "$bold" "$node" "$plain" "$(address "$node")"
+    printf '  %s%-11s%s %-15s' "$bold" "$node" "$plain" "$(address "$node")"
     virtual=$(ip -n "$prefix$node" -4 -brief address show 2>/dev/null |
-      awk '$1 !~ /^(lo|eth0|wan0|lan0|to-)/ { sub("/.*", "", $3); printf " %s %s", $1, $3 }')
+      awk '$1 !~ /^(lo|eth0|wan0|lan|to-)/ { sub("/.*", "", $3); printf " %s %s", $1, $3 }')
     printf '%s%s%s' "$green" "$virtual" "$plain"
     for pid in $(ip netns pids "$prefix$node" 2>/dev/null); do
       [[ $pid == "$$" ]] || printf ' %s%s[%s]%s' "$dim" "$(cat "/proc/$pid/comm" 2>/dev/null || echo gone)" "$pid" "$plain"
@@ -293,20 +342,22 @@ status() {
 
 # Runs a command on a node in this process: its own /run/mnedc, state directories, host name and programs.
 run_on() {
-  local node=$1 build place
+  local node=$1 build place virtual resolv=$state/$prefix$1/resolv.conf
   shift
   build=${BUILD:-$here/../.build/release}
   [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
   mkdir -p "$state/$prefix$node/run" "$state/$prefix$node/etc"
   (umask 077 && mkdir -p "$state/$prefix$node/mnedcd" "$state/$prefix$node/mnedc-join")
   for place in /run/mnedc /etc/mnedc /var/lib/mnedcd /var/lib/mnedc-join; do
-    [[ -d $place ]] || { mkdir -m 755 "$place" && echo "$place" >>"$state/places"; }
+    [[ -d $place ]] || { mkdir -m 755 "$place" 2>/dev/null && echo "$place" >>"$state/places"; }
   done
-  # There is no name server in the lab; without one in resolv.conf, nobody waits for it.
+  # There is no name server in the lab, and nobody is to wait for one, but a device answers for its peers' names.
+  virtual=$(ip -n "$prefix$node" -4 -brief address show dev mnedc0 2>/dev/null | awk '{ sub("/.*", "", $3); print $3 }') || true
+  echo "${virtual:+nameserver $virtual}" >"$resolv"
   # shellcheck disable=SC2016 # for the inner shell
   exec ip netns exec "$prefix$node" unshare --uts sh -c '
     hostname "$1"
-    mount --bind /dev/null /etc/resolv.conf 2>/dev/null
+    mount --bind "$2/resolv.conf" /etc/resolv.conf 2>/dev/null
     mount --bind "$2/mnedcd" /var/lib/mnedcd && mount --bind "$2/mnedc-join" /var/lib/mnedc-join &&
     mount --bind "$2/etc" /etc/mnedc && mount --bind "$2/run" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
 }
@@ -424,6 +475,11 @@ case $command in
     need_node "${1:-}"
     (($# > 1)) || fail "which command? nat-lab.sh exec $1 CMD…" 64
     run_on "$@"
+    ;;
+  add)
+    check_tools add
+    (($# == 2)) || fail "add needs a name and a router; see 'nat-lab.sh help'" 64
+    add "$@"
     ;;
   limit | loss | publish)
     check_tools "$command"
