@@ -39,19 +39,20 @@ let package = Package(
     .target(name: "Names", dependencies: ["Wire"]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", "Wire", .systemPackage]),
+    .target(name: "Metrics", dependencies: ["Control"]),
 
     .target(
       name: "Program",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Link", "Names", "Noise", "SystemIO", "Tun", "Wire",
+        "Config", "Control", "Device", "Identity", "Link", "Metrics", "Names", "Noise", "SystemIO", "Tun", "Wire",
         .argumentParser, .logging, .systemPackage,
       ]),
     .target(name: "Listing", dependencies: ["Control", "Program", "Wire"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Noise", "Program", "Relay", "Store", "SystemIO", "Tun", "Wire",
-        .argumentParser, .logging, .systemPackage,
+        "Config", "Control", "Device", "Identity", "Link", "Noise", "Program", "Relay", "Store", "SystemIO", "Tun",
+        "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
@@ -63,7 +64,7 @@ let package = Package(
       name: "mnedc-peers",
       dependencies: ["Config", "Control", "Listing", "Program", "SystemIO", .argumentParser, .systemPackage]),
     .executableTarget(
-      name: "mnedc-ctl", dependencies: ["Config", "Control", "Program", "SystemIO", "Wire", .argumentParser]),
+      name: "mnedc-ctl", dependencies: ["Config", "Control", "Metrics", "Program", "SystemIO", "Wire", .argumentParser]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
@@ -100,6 +101,7 @@ let package = Package(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
+    .testTarget(name: "MetricsTests", dependencies: ["Control", "Metrics"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
     .testTarget(
       name: "ProgramTests",

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 packages=()
 # What the tests import beyond Debian's packages. Debian's python3-noise is something else.
-from_pypi=(noiseprotocol==0.3.1)
+from_pypi=(noiseprotocol==0.3.1 prometheus-client==0.21.1)
 
 need() {
   local package=$1
@@ -24,7 +24,7 @@ PATH=$PATH:/usr/sbin:/sbin
 # As in the Makefile.
 tests_python() { python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3; }
 
-have_from_pypi() { PYTHONPATH=.build/python "$(tests_python)" -c 'import noise.connection'; }
+have_from_pypi() { PYTHONPATH=.build/python "$(tests_python)" -c 'import noise.connection, prometheus_client'; }
 
 # Unpacked only: to install it would change how this host resolves names.
 have_resolved() { [[ -x /lib/systemd/systemd-resolved || -x .build/debian/lib/systemd/systemd-resolved ]]; }
@@ -35,6 +35,17 @@ unpack_resolved() {
   # Without it, the test says that it is left out.
   (cd .build/debian && apt-get download systemd-resolved && dpkg -x systemd-resolved_*.deb .) >&2 ||
     echo "requirements: systemd-resolved cannot be had; its test is left out" >&2
+}
+
+# Unpacked only: to install it would start it as a service.
+have_promtool() { command -v promtool >/dev/null || [[ -x .build/debian/usr/bin/promtool ]]; }
+
+unpack_prometheus() {
+  echo "Unpacking prometheus for '$1', for its promtool" >&2
+  mkdir -p .build/debian
+  # Without it, the tests say that they are left out.
+  (cd .build/debian && apt-get download prometheus && dpkg -x prometheus_*.deb .) >&2 ||
+    echo "requirements: prometheus cannot be had; the tests with promtool are left out" >&2
 }
 
 have_pytest() { python3 -c 'import pytest' || /usr/bin/python3 -c 'import pytest'; }
@@ -119,3 +130,4 @@ install_from_pypi() {
 ((${#packages[@]} == 0)) || install_packages "$1"
 [[ $1 != check ]] || have_from_pypi 2>/dev/null || install_from_pypi "$1"
 [[ $1 != check ]] || have_resolved || unpack_resolved "$1"
+[[ $1 != check ]] || have_promtool || unpack_prometheus "$1"

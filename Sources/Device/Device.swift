@@ -56,6 +56,7 @@ public final class Device: @unchecked Sendable {
   private var pump: PacketPump?
   private var membership: Membership?
   private var joins = 0
+  private var losses: [String: Int] = [:]
   private var lastLoss: String?
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
@@ -219,13 +220,13 @@ public final class Device: @unchecked Sendable {
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, progress: uplink.progress, server: uplink.server,
-      roundTrip: uplink.roundTrip, joins: joins, lastLoss: lastLoss,
+      roundTrip: uplink.roundTrip, joins: joins, losses: losses, lastLoss: lastLoss,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
       counters: counters, received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
-      place: placeFinder.place)
+      totals: uplink.totals, place: placeFinder.place)
   }
 }
 
@@ -411,6 +412,7 @@ extension Device: UplinkDelegate {
     stopReading()
     pump?.uplink = nil
     exchange.pause()
+    losses[reason.cause, default: 0] += 1
     lastLoss = reason.description
     yieldToHost()
     onEvent(.lost(reason, retry: retry))

@@ -24,6 +24,8 @@ public struct DeviceStatus: Sendable {
   public var roundTrip: Duration?
   /// How often it has joined since it started.
   public var joins: Int
+  /// How often a connection to the relay, or an attempt to make one, came to its end, by `UplinkLoss.cause`.
+  public var losses: [String: Int] = [:]
   /// Why the uplink was lost the last time.
   public var lastLoss: String?
   /// What this device tells its peers of itself.
@@ -37,6 +39,8 @@ public struct DeviceStatus: Sendable {
   public var received: FrameConnection.Traffic
   public var sent: FrameConnection.Traffic
   public var queue: SendQueueStatistics
+  /// What all connections have carried since the start.
+  public var totals = LinkTotals()
   /// Where this device sits; `nil` before that is known.
   public var place: Orchestration.Place?
 }

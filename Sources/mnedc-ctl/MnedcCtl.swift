@@ -7,8 +7,8 @@ struct MnedcCtl: ParsableCommand {
     abstract: "Talks to the daemons that run on this host.",
     version: suiteVersion,
     subcommands: [
-      Status.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self,
-      Deny.self,
+      Status.self, ShowMetrics.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self,
+      Approve.self, Deny.self,
       Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Reload.self, Drain.self,
       Stop.self,
     ])

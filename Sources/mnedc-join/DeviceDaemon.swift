@@ -34,6 +34,9 @@ final class DeviceDaemon: @unchecked Sendable {
   }
   private lazy var hook = PeerHook(
     settings.join.onPeer, interface: settings.join.interface, on: daemon.events, logger: daemon.logger)
+  private lazy var metrics = MetricsServer(daemon) { [unowned self] in collectMetrics($0) }
+  /// Up to how many peers each has metrics of its own.
+  private var peerLimit: Int
   private var publicKey: PublicKey
   /// Where the invitation is to be written, if it is.
   private var place: InvitationPlace?
@@ -57,6 +60,7 @@ final class DeviceDaemon: @unchecked Sendable {
   ) throws {
     self.settings = settings
     self.invitation = invitation
+    peerLimit = settings.metrics.peerLimit
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
     if isInBackground {
       foreground = try Foreground(on: daemon.events) { [daemon] in
@@ -99,13 +103,15 @@ final class DeviceDaemon: @unchecked Sendable {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
     try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
+    var inForce = settings
+    inForce.metrics.listen = metrics.serve(at: settings.metrics.listen)
     do {
       try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
     place = try invitation?.place()
-    daemon.reload(by: Reloading(.device, inForce: settings, read: reread) { [unowned self] in apply(&$0) })
+    daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
   }
 
   private static func servers(_ settings: Settings) -> [(host: String, port: UInt16)] {
@@ -117,6 +123,8 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.output.level = Logger.Level(settings.logLevel)
     hook.command = settings.join.onPeer
     names.retry()
+    settings.metrics.listen = metrics.serve(at: settings.metrics.listen)
+    peerLimit = settings.metrics.peerLimit
     device?.apply(
       DeviceChanges(
         servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join),
@@ -134,6 +142,7 @@ final class DeviceDaemon: @unchecked Sendable {
         report.device = DeviceReport(status)
         answer(.report(report))
       }
+    case .metrics: collectMetrics { answer(.report($0)) }
     case .peers: peers.peers(answer)
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
     case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
@@ -162,6 +171,16 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
+  /// Gives what is counted to `reply`, on the main thread.
+  private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
+    let (base, limit) = (daemon.metricsReport(), peerLimit)
+    withStatus { status in
+      var report = base
+      report.add(MetricsReport(status, peerLimit: limit))
+      reply(report)
+    }
+  }
+
   /// Gives the device's state to `reply`, on the main thread.
   private func withStatus(_ reply: @escaping (DeviceStatus) -> Void) {
     let reply = LoopBound(reply)
@@ -174,6 +193,7 @@ final class DeviceDaemon: @unchecked Sendable {
     device?.start()
     limitFirstJoin()
     try daemon.run {
+      metrics.stop()
       hook.stop()
       names.stop()
       device?.stop()
