@@ -39,11 +39,12 @@ let package = Package(
     .target(name: "Names", dependencies: ["Wire"]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", "Wire", .systemPackage]),
+    .target(name: "Metrics", dependencies: ["Control"]),
 
     .target(
       name: "Program",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Link", "Names", "Noise", "SystemIO", "Tun", "Wire",
+        "Config", "Control", "Device", "Identity", "Link", "Metrics", "Names", "Noise", "SystemIO", "Tun", "Wire",
         .argumentParser, .logging, .systemPackage,
       ]),
     .target(name: "Listing", dependencies: ["Control", "Program", "Wire"]),
@@ -56,7 +57,8 @@ let package = Package(
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "Program", "Relay", "Store", "SystemIO", "Tun",
+        "Config", "Control", "Device", "Diagnosis", "Identity", "Link", "Noise", "Program", "Relay", "Store", "SystemIO",
+        "Tun",
         "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
@@ -71,7 +73,8 @@ let package = Package(
     .executableTarget(
       name: "mnedc-ctl",
       dependencies: [
-        "BugReport", "Config", "Control", "Diagnosis", "Program", "SystemIO", "Wire", .argumentParser, .systemPackage,
+        "BugReport", "Config", "Control", "Diagnosis", "Metrics", "Program", "SystemIO", "Wire", .argumentParser,
+        .systemPackage,
       ]),
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
@@ -110,6 +113,7 @@ let package = Package(
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
+    .testTarget(name: "MetricsTests", dependencies: ["Control", "Metrics"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
     .testTarget(
       name: "DiagnosisTests",

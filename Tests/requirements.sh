@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 packages=()
 # What the tests import beyond Debian's packages (Debian's python3-noise is something else), and what runs them beside each other,
 # under whichever pytest there is.
-from_pypi=(noiseprotocol==0.3.1 ansible-core==2.19.14 jsonschema==4.26.0)
+from_pypi=(noiseprotocol==0.3.1 ansible-core==2.19.14 jsonschema==4.26.0 prometheus-client==0.21.1)
 for_pytest=(pytest-xdist==3.8.0 execnet==2.1.1)
 
 need() {
@@ -27,7 +27,8 @@ PATH=$PATH:/usr/sbin:/sbin
 tests_python() { python3 -c 'import pytest' 2>/dev/null && echo python3 || echo /usr/bin/python3; }
 
 have_from_pypi() {
-  PYTHONPATH=.build/python "$(tests_python)" -c 'import ansible.release, jsonschema, noise.connection, xdist'
+  PYTHONPATH=.build/python "$(tests_python)" -c \
+    'import ansible.release, jsonschema, noise.connection, prometheus_client, xdist'
 }
 
 # Unpacked only: to install them would start services, or change how this host resolves names. A package, and a file of it.
@@ -38,6 +39,8 @@ unpacked=(
   libmosquitto1 usr/lib/*/libmosquitto.so.1
   libdlt2 usr/lib/*/libdlt.so.2
   libcjson1 usr/lib/*/libcjson.so.1
+  # For its promtool.
+  prometheus usr/bin/promtool
   # For their JSON schemas.
   cloud-init usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json
   docker-compose usr/lib/python3/dist-packages/compose/config/compose_spec.json

@@ -71,6 +71,9 @@ enum Schema {
     optional("device-id", \.settings.deviceID, .deviceID, .both(.restart)),
     one("log-level", \.settings.logLevel, .logLevel, .both(.live)),
 
+    list("metrics.listen", \.settings.metrics.listen, .metricsListen, .both(.live)),
+    one("metrics.peer-limit", \.settings.metrics.peerLimit, .metricsPeerLimit, .both(.live)),
+
     one("join.interface", \.settings.join.interface, .interface, .device(.restart)),
     one("join.mtu", \.settings.join.mtu, .mtu, .device(.restart)),
     optional("join.address", \.settings.join.address, .virtualAddress, .device(.restart)),

@@ -12,10 +12,21 @@ public struct Settings: Equatable, Sendable {
   /// `device-id`: `nil` for the one derived from the machine's identity.
   public var deviceID: String?
   public var logLevel = LogLevel.info
+  public var metrics = Metrics()
   public var join = Join()
   public var relay = Relay()
 
   public init() {}
+
+  /// The section `metrics`.
+  public struct Metrics: Equatable, Sendable {
+    /// Numeric addresses at which the metrics are given out by HTTP; empty: none. Port 0 leaves the choice to the kernel.
+    public var listen: [ServerAddress] = []
+    /// Up to how many peers each has series of its own.
+    public var peerLimit = 100
+
+    public init() {}
+  }
 
   /// The section `join`: this device.
   public struct Join: Equatable, Sendable {

@@ -37,7 +37,7 @@ extension ValueKind where Value == ServerAddress {
 
 extension ValueKind where Value == UInt16 {
   public static var port: ValueKind { wholeNumber("a port", in: 1...65535) }
-  fileprivate static var listenPort: ValueKind { wholeNumber("a port", in: 0...65535) }
+  static var listenPort: ValueKind { wholeNumber("a port", in: 0...65535) }
 }
 
 extension ValueKind where Value == String {

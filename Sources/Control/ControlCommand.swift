@@ -5,6 +5,8 @@
 /// What a daemon can be asked for.
 public enum ControlCommand: Sendable, Equatable {
   case status
+  /// What it counts and measures, for programs that collect such.
+  case metrics
   case peers
   /// As `peers`, after those were asked whose information is not known here, for so many milliseconds at most.
   case fetch(milliseconds: Int)
@@ -49,7 +51,7 @@ public enum ControlCommand: Sendable, Equatable {
   case diagnostics
 
   public enum Name: String, CaseIterable, Sendable {
-    case status, peers, fetch, show, ping, explain, subscribe, stop, key
+    case status, metrics, peers, fetch, show, ping, explain, subscribe, stop, key
     case rotateKey = "rotate-key"
     case invite, invites, uninvite
     case pending, approve, deny
@@ -64,7 +66,7 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether any user of the host may ask. The rest is for root and for the user that the daemon runs as.
     public var isForEverybody: Bool {
       switch self {
-      case .status, .peers, .fetch, .show, .ping, .explain, .subscribe, .key: true
+      case .status, .metrics, .peers, .fetch, .show, .ping, .explain, .subscribe, .key: true
       default: false
       }
     }
@@ -72,8 +74,8 @@ public enum ControlCommand: Sendable, Equatable {
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {
-      case .status, .peers, .fetch, .show, .ping, .explain, .subscribe, .stop, .key, .rotateKey, .reload, .announce, .logLevel,
-        .diagnostics:
+      case .status, .metrics, .peers, .fetch, .show, .ping, .explain, .subscribe, .stop, .key, .rotateKey, .reload,
+        .announce, .logLevel, .diagnostics:
         false
       default: true
       }
@@ -83,6 +85,7 @@ public enum ControlCommand: Sendable, Equatable {
   public var name: Name {
     switch self {
     case .status: .status
+    case .metrics: .metrics
     case .peers: .peers
     case .fetch: .fetch
     case .show: .show
@@ -160,7 +163,9 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload, .diagnostics: break
+    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload,
+      .diagnostics:
+      break
     case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     case .show(let peer, let milliseconds), .ping(let peer, let milliseconds), .explain(let peer, let milliseconds):
       try container.encode(peer, forKey: "peer")
@@ -187,6 +192,7 @@ extension ControlCommand {
   init(_ name: Name, _ members: inout RequestMembers) throws(ControlError) {
     switch name {
     case .status: self = .status
+    case .metrics: self = .metrics
     case .peers: self = .peers
     case .fetch: self = .fetch(milliseconds: try Self.askTime(&members))
     case .show: self = .show(peer: try members.text("peer"), milliseconds: try Self.askTime(&members))

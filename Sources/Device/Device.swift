@@ -58,6 +58,7 @@ public final class Device: @unchecked Sendable {
   private var pump: PacketPump?
   private var membership: Membership?
   private var joins = 0
+  private var losses: [String: Int] = [:]
   private var lastLoss: String?
   private var lostAt: Instant?
   private var isReading = false
@@ -240,14 +241,14 @@ public final class Device: @unchecked Sendable {
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, relayVersion: uplink.relayVersion, progress: uplink.progress,
-      server: uplink.server,
-      roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince, lastLoss: lastLoss, lostAt: lostAt,
+      server: uplink.server, roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince, losses: losses,
+      lastLoss: lastLoss, lostAt: lostAt,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
       counters: counters, received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
-      place: placeFinder.place)
+      totals: uplink.totals, place: placeFinder.place)
   }
 }
 
@@ -439,6 +440,7 @@ extension Device: UplinkDelegate {
     stopReading()
     pump?.uplink = nil
     exchange.pause()
+    losses[reason.cause, default: 0] += 1
     lastLoss = reason.description
     lostAt = .now()
     yieldToHost()

@@ -28,6 +28,8 @@ public struct DeviceStatus: Sendable {
   public var joins: Int
   /// Since when it is in, if it is.
   public var joinedSince: Instant?
+  /// How often a connection to the relay, or an attempt to make one, came to its end, by `UplinkLoss.cause`.
+  public var losses: [String: Int] = [:]
   /// Why the uplink was lost the last time, and when.
   public var lastLoss: String?
   public var lostAt: Instant?
@@ -42,6 +44,8 @@ public struct DeviceStatus: Sendable {
   public var received: FrameConnection.Traffic
   public var sent: FrameConnection.Traffic
   public var queue: SendQueueStatistics
+  /// What all connections have carried since the start.
+  public var totals = LinkTotals()
   /// Where this device sits; `nil` before that is known.
   public var place: Orchestration.Place?
 }

@@ -37,12 +37,7 @@ extension Uplink {
     otherKey = key
     key = other
     isKeyNew.toggle()
-    switch phase {
-    case .joined(let connection, _), .joining(let connection), .pending(let connection),
-      .greeting(let connection, _):
-      connection.close()
-    case .idle, .dialing, .ended: break
-    }
+    endConnection()
     generation += 1
     delegate.uplinkPauses()
     connect()

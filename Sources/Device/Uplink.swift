@@ -42,6 +42,8 @@ final class Uplink: EventHandler, DialerDelegate {
   /// How far this device is with sending no more data, while the relay wants that.
   private var draining = Draining.no
   private var backoff = Backoff()
+  /// What the connections that have ended had carried.
+  private var carriedBefore = LinkTotals()
   var generation = 0
   private var lastAddress: IPv4Address?
   private(set) var roundTrip: Duration?
@@ -101,6 +103,13 @@ final class Uplink: EventHandler, DialerDelegate {
   /// Since when this device is in, if it is.
   var joinedSince: Instant? {
     if case .joined(_, let since) = phase { since } else { nil }
+  }
+
+  /// What all connections have carried while this device was in.
+  var totals: LinkTotals {
+    var totals = carriedBefore
+    if let connection { totals.add(connection) }
+    return totals
   }
 
   /// What it is about.
@@ -466,7 +475,8 @@ final class Uplink: EventHandler, DialerDelegate {
     connect()
   }
 
-  private func endConnection() {
+  func endConnection() {
+    if let connection { carriedBefore.add(connection) }
     switch phase {
     case .idle, .ended: break
     case .dialing(let dialer): dialer.cancel()

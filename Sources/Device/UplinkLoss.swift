@@ -14,6 +14,20 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   /// The connection broke.
   case broken(String)
 
+  /// Each in a word, for counting.
+  public static let causes = ["broken", "collision", "distrusted", "refused", "unreachable"]
+
+  /// One of `causes`.
+  public var cause: String {
+    switch self {
+    case .unreachable: "unreachable"
+    case .refused: "refused"
+    case .distrusted: "distrusted"
+    case .collision: "collision"
+    case .broken: "broken"
+    }
+  }
+
   public var description: String {
     switch self {
     case .unreachable(let failures): failures.joined(separator: "; ")

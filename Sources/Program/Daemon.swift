@@ -16,6 +16,7 @@ public final class Daemon: @unchecked Sendable {
   public let output: LogOutput
   public let logger: Logger
   private let started = Instant.now()
+  private lazy var startTime = StartTime(started)
 
   // Owned by the main thread.
   /// What the configuration says of the log.
@@ -234,6 +235,14 @@ public final class Daemon: @unchecked Sendable {
       program: program, programVersion: suiteVersion, processId: currentProcess(),
       uptime: Instant.now().since(started).roundedSeconds, role: role, logLevel: "\(output.level)")
     report.lastErrors = output.problems.map { LogLineReport($0) }
+    return report
+  }
+
+  /// Metrics with what every daemon knows of itself. On the main thread.
+  public func metricsReport() -> MetricsReport {
+    var report = MetricsReport()
+    report.info("mnedc_build", "The program and its version.", ["program": program, "version": suiteVersion])
+    report.add(MetricsReport(.now(), started: startTime.now()))
     return report
   }
 

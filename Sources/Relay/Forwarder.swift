@@ -14,6 +14,8 @@ final class Forwarder {
 
   /// Frames for addresses that nobody has.
   private(set) var unreachable = 0
+  /// Frames for the others, with their headers.
+  private(set) var forwarded = FrameConnection.Traffic()
 
   init(_ directory: Directory) {
     self.directory = directory
@@ -28,6 +30,8 @@ final class Forwarder {
     guard let session = snapshot.session(at: destination) else {
       return report(destination, to: source)
     }
+    forwarded.frames += 1
+    forwarded.bytes += frame.count
     if session === target, run.append(frame) { return }
     flush()
     target = session

@@ -110,6 +110,7 @@ public final class Relay: @unchecked Sendable {
       capacity: capacity)
     empty.isDraining = isDraining
     empty.sendMemory = bounds.sendMemory.used
+    empty.sendMemoryLimit = bounds.sendMemory.limit
     let gathered = Gathering(empty, parts: loops.count)
     for loop in loops {
       loop.status { part in

@@ -27,6 +27,8 @@ final class RelayLoop: @unchecked Sendable {
   /// behind one address, and all of it comes back at once.
   private var greetings = SourceLimits(perSecond: 500, burst: 4000)
   private(set) var counters = RelayCounters()
+  /// What the sessions that have ended had carried.
+  private var ended = LinkTotals()
   private var looks = LookSchedule<Session>()
   /// When it was noticed the last time that nobody could look after the sessions for long.
   private var lastAbsence = Instant(nanoseconds: 0)
@@ -105,6 +107,25 @@ final class RelayLoop: @unchecked Sendable {
   /// Whether one more handshake may be begun from there.
   func mayGreet(_ origin: Origin) -> Bool {
     origin.isRelayHost || greetings.allow(origin.host, at: .now())
+  }
+
+  /// Counts a session that has begun.
+  func joined() {
+    counters.joins += 1
+  }
+
+  /// Counts a session that ends, and keeps what its connection has carried.
+  func left(_ connection: FrameConnection) {
+    counters.leaves += 1
+    ended.add(connection)
+  }
+
+  /// What the sessions of devices have carried. All at one time: a session that ended meanwhile would be missing, and what is
+  /// said to only ever rise would fall.
+  var totals: LinkTotals {
+    sessions.values.reduce(into: ended) { totals, session in
+      if session.hasJoined { totals.add(session.connection) }
+    }
   }
 
   /// Counts a device that was not let in.

@@ -20,19 +20,30 @@ public struct RelayStatus: Sendable {
   public var unreachable = 0
   /// What all send queues take, in bytes.
   public var sendMemory = 0
+  /// What they may take together.
+  public var sendMemoryLimit = 0
   public var counters = RelayCounters()
+  /// What the sessions of devices have carried since the start, those that have ended among them.
+  public var totals = LinkTotals()
+  /// Data frames that were handed on to the devices they are for, those that then did not fit a queue among them.
+  public var forwarded = FrameConnection.Traffic()
   public var sessions: [SessionStatus] = []
 
   mutating func add(_ loop: RelayLoop.Status) {
     joining += loop.joining
     unreachable += loop.unreachable
     counters.add(loop.counters)
+    totals.add(loop.totals)
+    forwarded.add(loop.forwarded)
     sessions += loop.sessions
   }
 }
 
-/// What was turned away.
+/// Who came and went, and what was turned away.
 public struct RelayCounters: Sendable, Equatable {
+  /// Sessions of devices that have begun, and those of them that have ended.
+  public var joins = 0
+  public var leaves = 0
   /// Devices that were not let in, by the refusal's code.
   public var refused: [String: Int] = [:]
   /// Connections closed because of a frame that did not open.
@@ -41,6 +52,8 @@ public struct RelayCounters: Sendable, Equatable {
   public var malformed = 0
 
   mutating func add(_ other: RelayCounters) {
+    joins += other.joins
+    leaves += other.leaves
     refused.merge(other.refused, uniquingKeysWith: +)
     notAuthentic += other.notAuthentic
     malformed += other.malformed
@@ -69,13 +82,17 @@ extension RelayLoop {
     var joining: Int
     var unreachable: Int
     var counters: RelayCounters
+    var totals: LinkTotals
+    var forwarded: FrameConnection.Traffic
     var sessions: [SessionStatus]
   }
 
   /// Gives the loop's state to `reply`, on its thread, bit by bit, so that nobody's frames wait for all of it. From any thread.
   func status(_ reply: @escaping @Sendable (Status) -> Void) {
     events.post { [self] in
-      let part = Status(joining: 0, unreachable: forwarder.unreachable, counters: counters, sessions: [])
+      let part = Status(
+        joining: 0, unreachable: forwarder.unreachable, counters: counters, totals: totals,
+        forwarded: forwarder.forwarded, sessions: [])
       gather(part, from: Array(sessions.values)[...], reply)
     }
   }

@@ -27,6 +27,7 @@ final class Session: EventHandler, @unchecked Sendable {
   }
   /// The address of a session that has joined, for the data path: to look at `state` is to copy all that it holds.
   private var leased: IPv4Address?
+  var hasJoined: Bool { leased != nil }
   let since = Instant.now()
   /// For the loop's schedule: the session's place in it, and when it was looked after the last time.
   var lookPlace: Int?
@@ -264,6 +265,7 @@ final class Session: EventHandler, @unchecked Sendable {
         connection.send(control: ControlMessage.relayKey(KeyNotice(key: newest)).frame())
       }
       loop.welcome(self)
+      loop.joined()
       loop.desk.noteSeen(applicant)
       loop.limitedComing { $0.info("\(applicant.deviceID) joined as \(address) from \(origin.name)") }
       loop.announce()
@@ -389,6 +391,7 @@ final class Session: EventHandler, @unchecked Sendable {
     state = .ended
     switch former {
     case .joined(let applicant, _):
+      loop.left(connection)
       loop.registry.remove(self, applicant.deviceID)
       loop.desk.noteSeen(applicant)
       loop.announce()

@@ -166,6 +166,11 @@ extension Descriptor {
   public borrowing func shutDown() {
     _ = Glibc.shutdown(raw, CInt(SHUT_RDWR))
   }
+
+  /// Tells the other end that nothing more comes; what it sends can be read still.
+  public borrowing func shutDownSending() {
+    _ = Glibc.shutdown(raw, CInt(SHUT_WR))
+  }
 }
 
 private func openSocket(family: CInt) throws(Errno) -> Descriptor {

@@ -7,10 +7,9 @@ struct MnedcCtl: ParsableCommand {
     abstract: "Talks to the daemons that run on this host.",
     version: suiteVersion,
     subcommands: [
-      Status.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self,
-      Deny.self,
-      Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Explain.self, Netcheck.self,
-      Reload.self, LogLevel.self, Drain.self, Stop.self, Report.self,
+      Status.self, ShowMetrics.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self,
+      Approve.self, Deny.self, Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Explain.self,
+      Netcheck.self, Reload.self, LogLevel.self, Drain.self, Stop.self, Report.self,
     ])
 
   func run() throws {

@@ -38,6 +38,9 @@ final class DeviceDaemon: @unchecked Sendable {
   }
   private lazy var hook = PeerHook(
     settings.join.onPeer, interface: settings.join.interface, on: daemon.events, logger: daemon.logger)
+  private lazy var metrics = MetricsServer(daemon) { [unowned self] in collectMetrics($0) }
+  /// Up to how many peers each has metrics of its own.
+  private var peerLimit: Int
   private var publicKey: PublicKey
   /// Where the invitation is to be written, if it is.
   private var place: InvitationPlace?
@@ -70,6 +73,7 @@ final class DeviceDaemon: @unchecked Sendable {
     self.settings = settings
     self.network = network
     self.invitation = invitation
+    peerLimit = settings.metrics.peerLimit
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
     if isInBackground {
       foreground = try Foreground(on: daemon.events) { [daemon] in
@@ -113,13 +117,15 @@ final class DeviceDaemon: @unchecked Sendable {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
     try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
+    var inForce = settings
+    inForce.metrics.listen = metrics.serve(at: settings.metrics.listen)
     do {
       try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
     place = try invitation?.place()
-    daemon.reload(by: Reloading(.device, inForce: settings, read: reread) { [unowned self] in apply(&$0) })
+    daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
   }
 
   private static func servers(_ settings: Settings) -> [(host: String, port: UInt16)] {
@@ -131,6 +137,8 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.configure(settings.logLevel)
     hook.command = settings.join.onPeer
     names.retry()
+    settings.metrics.listen = metrics.serve(at: settings.metrics.listen)
+    peerLimit = settings.metrics.peerLimit
     device?.apply(
       DeviceChanges(
         servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join),
@@ -148,6 +156,7 @@ final class DeviceDaemon: @unchecked Sendable {
         report.device = DeviceReport(status)
         answer(.report(report))
       }
+    case .metrics: collectMetrics { answer(.report($0)) }
     case .peers: peers.peers(answer)
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
     case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
@@ -178,6 +187,16 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
+  /// Gives what is counted to `reply`, on the main thread.
+  private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
+    let (base, limit) = (daemon.metricsReport(), peerLimit)
+    withStatus { status in
+      var report = base
+      report.add(MetricsReport(status, peerLimit: limit))
+      reply(report)
+    }
+  }
+
   /// Gives the device's state to `reply`, on the main thread.
   private func withStatus(_ reply: @escaping (DeviceStatus) -> Void) {
     let reply = LoopBound(reply)
@@ -192,6 +211,7 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.tell("joining through \(settings.servers.map(\.description).joined(separator: " or "))")
     daemon.prove { [device] done in device?.prove { done(nil) } }
     try daemon.run {
+      metrics.stop()
       hook.stop()
       names.stop()
       device?.stop()

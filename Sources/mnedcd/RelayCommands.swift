@@ -25,6 +25,8 @@ final class RelayCommands {
 
   /// What is in force now.
   var settings: Settings.Relay
+  /// Up to how many devices each has metrics of its own.
+  var peerLimit = Settings.Metrics().peerLimit
 
   // Set before the main thread's loop runs.
   private var relay: Relay?
@@ -63,6 +65,7 @@ final class RelayCommands {
     switch command {
     case .status:
       RelayReports.status(daemon, relay, device) { answer(.report($0)) }
+    case .metrics: metrics { answer(.report($0)) }
     case .peers: peers.peers(answer)
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
     case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
@@ -112,6 +115,25 @@ final class RelayCommands {
       announce(order, answer)
     case .stop, .reload, .logLevel, .diagnostics:
       preconditionFailure("the daemon sees to that itself")
+    }
+  }
+
+  /// Gives what is counted to `reply`, on the main thread.
+  func metrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
+    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
+    let (base, limit) = (daemon.metricsReport(), peerLimit)
+    relay.status(on: daemon.events) { [daemon, device] status in
+      var report = base
+      report.add(MetricsReport(status, pending: relay.pending.count, peerLimit: limit))
+      guard let device else { return reply(report) }
+      let part = report
+      device.status { status in
+        daemon.events.post {
+          var report = part
+          report.add(MetricsReport(status, peerLimit: limit))
+          reply(report)
+        }
+      }
     }
   }
 

@@ -25,6 +25,7 @@ final class RelayDaemon {
   /// Of the device.
   private let orchestration: OwnOrchestration?
   private let names: NameService
+  private let metrics: MetricsServer
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
@@ -45,6 +46,10 @@ final class RelayDaemon {
     self.commands = commands
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
+    commands.peerLimit = all.metrics.peerLimit
+    metrics = MetricsServer(daemon) { [unowned commands] in commands.metrics($0) }
+    var inForce = all
+    inForce.metrics.listen = metrics.serve(at: all.metrics.listen)
     names = NameService(all.join, interface: settings.interface, daemon)
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
@@ -76,7 +81,7 @@ final class RelayDaemon {
       commands.hook = PeerHook(
         all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)
     }
-    daemon.reload(by: Reloading(.relay, inForce: all, read: reread) { [unowned self] in apply(&$0) })
+    daemon.reload(by: Reloading(.relay, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
   }
 
   /// Takes over what may change while the relay runs, and leaves the rest.
@@ -92,6 +97,8 @@ final class RelayDaemon {
       DeviceChanges(
         queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join),
         orchestration: orchestration?.reload(all.join.orchestration), peerInformation: all.join.peerInformation))
+    all.metrics.listen = metrics.serve(at: all.metrics.listen)
+    commands.peerLimit = all.metrics.peerLimit
     commands.settings = all.relay
     commands.hook?.command = all.join.onPeer
   }
@@ -137,6 +144,7 @@ final class RelayDaemon {
       }
     }
     try daemon.run {
+      metrics.stop()
       commands.hook?.stop()
       names.stop()
       device?.stop()

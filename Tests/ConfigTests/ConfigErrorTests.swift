@@ -3,7 +3,7 @@ import Testing
 import Wire
 
 @Suite struct ConfigErrorTests {
-  static let top = "the keys here are server, server-key, server-ip, port, device-id, log-level, join, relay"
+  static let top = "the keys here are server, server-key, server-ip, port, device-id, log-level, metrics, join, relay"
   static let join =
     "the keys here are interface, mtu, address, allow-overlap, timeout, offload, socket, state, cipher, "
     + "congestion-control, peer-keys, names, hosts-file, on-peer, peer-information, orchestration"

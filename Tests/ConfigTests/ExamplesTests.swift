@@ -22,7 +22,7 @@ import Wire
       "server: relay.example", "server: [", "server-key: ", "device-id: ", "server-ip: ", "address: ",
       "peer-keys: ", "on-peer: ", "host-name: ", "platform: ", "execution-type: ", "services: ", "labels: ",
       "addresses: ",
-      "public-address: ",
+      "public-address: ", "listen: 9834",
     ] {
       #expect(text.contains("# \(key)"))
       _ = try load(

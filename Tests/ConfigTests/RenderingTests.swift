@@ -7,6 +7,8 @@ import Wire
     #expect(
       Settings().render() == """
         log-level: info
+        metrics:
+          peer-limit: 100
         join:
           interface: mnedc0
           mtu: 1400

@@ -15,6 +15,9 @@ import Wire
       server-key: [\(ValueTests.relay)]
       device-id: kitchen-hub
       log-level: debug
+      metrics:
+        listen: [9834, "[::1]:9834", 0.0.0.0:80]
+        peer-limit: 0
       join:
         interface: up0
         mtu: 9000
@@ -66,6 +69,11 @@ import Wire
     expected.serverKeys = [ValueTests.key]
     expected.deviceID = "kitchen-hub"
     expected.logLevel = .debug
+    expected.metrics.listen = [
+      ServerAddress(host: "127.0.0.1", port: 9834), ServerAddress(host: "::1", port: 9834),
+      ServerAddress(host: "0.0.0.0", port: 80),
+    ]
+    expected.metrics.peerLimit = 0
     expected.join.interface = "up0"
     expected.join.mtu = 9000
     expected.join.address = IPv4Address("10.0.0.7")
@@ -144,7 +152,8 @@ import Wire
   @Test func `every key is known by its path`() {
     #expect(
       Settings.keys == [
-        "server", "server-key", "server-ip", "port", "device-id", "log-level", "join.interface", "join.mtu",
+        "server", "server-key", "server-ip", "port", "device-id", "log-level", "metrics.listen",
+        "metrics.peer-limit", "join.interface", "join.mtu",
         "join.address", "join.allow-overlap",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.congestion-control",
         "join.peer-keys", "join.names", "join.hosts-file", "join.on-peer",

@@ -105,6 +105,26 @@ import Wire
       ])
   }
 
+  @Test func `metrics are given at a port of this host alone, or at an address`() throws {
+    try expect(
+      .metricsListen,
+      ["9834": "127.0.0.1:9834", "0": "127.0.0.1:0", "192.0.2.1:80": "192.0.2.1:80", "[::]:9834": "[::]:9834"])
+    let rule = #"expected a port, or a numeric address with a port, such as 9834, 192.0.2.1:9834 or "[::1]:9834""#
+    refuse(
+      .metricsListen,
+      [
+        "localhost:9834": "\"localhost:9834\" is not a listen address; \(rule)",
+        ":9834": "\":9834\" is not a listen address; \(rule)",
+        "::1": "\"::1\" needs brackets and a port: \"[::1]:9834\"",
+        "[::1]": "\"[::1]\" needs a port: \"[::1]:9834\"",
+        "127.0.0.1": "\"127.0.0.1\" needs a port: \"127.0.0.1:9834\"",
+        "65536":
+          "\"65536\" has a bad port: \"65536\" is out of range; expected a whole number from 0 to 65535",
+        "127.0.0.1:x":
+          "\"127.0.0.1:x\" has a bad port: \"x\" is not a port; expected a whole number from 0 to 65535",
+      ])
+  }
+
   @Test func `a pool is a network of hosts`() throws {
     try expect(
       .pool,

@@ -255,7 +255,7 @@ import Wire
     (#"{"version":1,"command":"subscribe","peer":"x"}"#, "a request for subscribe has no member peer"),
     (#"{"version":1,"command":"approve","name":7}"#, "name is a text of 1 to 255 bytes"),
     (#"{"version":2,"command":"status"}"#, "this daemon answers requests of version 1"),
-    (#"{"version":1,"command":"fly"}"#, "there is no such command; there are status, peers"),
+    (#"{"version":1,"command":"fly"}"#, "there is no such command; there are status, metrics, peers"),
     (#"["status"]"#, "a request is a JSON object with a version and a command"),
   ])
   func `a request that is wrong is told how`(line: String, words: String) throws {
@@ -265,6 +265,6 @@ import Wire
 
   @Test func `everybody may ask how it goes, and nobody else may change it`() {
     let open = ControlCommand.Name.allCases.filter(\.isForEverybody)
-    #expect(open == [.status, .peers, .fetch, .show, .ping, .explain, .subscribe, .key])
+    #expect(open == [.status, .metrics, .peers, .fetch, .show, .ping, .explain, .subscribe, .key])
   }
 }

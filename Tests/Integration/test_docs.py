@@ -199,7 +199,7 @@ def test_the_man_pages_list_exit_statuses_that_there_are():
 
 def manual_keys():
     text = (REPOSITORY / "man" / "mnedc.yaml.5").read_text()
-    subsections = ["Everybody", "The section join", "The section relay"]
+    subsections = ["Everybody", "The section metrics", "The section join", "The section relay"]
     entries = {head: body for title in subsections for head, body in items(section(text, title), "Cm").items()}
     return {head.split()[0]: body for head, body in entries.items()}
 
@@ -271,7 +271,7 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
 OPERATION_REPORTS = [
     "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport", "StopReport",
-    "ArchiveReport",
+    "ArchiveReport", "MetricsReport",
 ]  # fmt: skip
 
 

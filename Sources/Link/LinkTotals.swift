@@ -1,0 +1,33 @@
+/// What several connections have carried, one after the other or side by side: numbers that only ever rise.
+public struct LinkTotals: Sendable, Equatable {
+  public var received = FrameConnection.Traffic()
+  public var sent = FrameConnection.Traffic()
+  /// Data frames dropped because they waited too long, and because the queue was full.
+  public var lateDrops = 0
+  public var overflowDrops = 0
+
+  public init() {}
+
+  /// Adds what a connection has carried so far. On the thread of its loop.
+  public mutating func add(_ connection: FrameConnection) {
+    let (sent, queue) = connection.sendStatistics
+    received.add(connection.received)
+    self.sent.add(sent)
+    lateDrops += queue.lateDrops
+    overflowDrops += queue.overflowDrops
+  }
+
+  public mutating func add(_ other: LinkTotals) {
+    received.add(other.received)
+    sent.add(other.sent)
+    lateDrops += other.lateDrops
+    overflowDrops += other.overflowDrops
+  }
+}
+
+extension FrameConnection.Traffic {
+  public mutating func add(_ other: FrameConnection.Traffic) {
+    frames += other.frames
+    bytes += other.bytes
+  }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Control
+import Metrics
+import Program
+
+struct ShowMetrics: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "metrics",
+    abstract: "Prints what a daemon counts and measures.",
+    discussion: "For programs that collect such: OpenMetrics, or the text of Prometheus.")
+
+  @OptionGroup var control: ControlOptions
+  @OptionGroup var output: OutputOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Print openmetrics or prometheus (default: \(MetricsFormat.openMetrics.rawValue)).", valueName: "format"),
+    completion: .list(MetricsFormat.allCases.map(\.rawValue)),
+    transform: { text in
+      guard let format = MetricsFormat(rawValue: text) else {
+        throw ValidationError("'\(text)' is no format; expected openmetrics or prometheus")
+      }
+      return format
+    })
+  var format = MetricsFormat.openMetrics
+
+  func run() throws {
+    let report: MetricsReport = try control.ask(.metrics)
+    try output.show(report) { format.text(report) }
+  }
+}
