@@ -24,6 +24,8 @@ function __mnedc-ctl_parse_tokens -S
         switch $unparsed_tokens[1]
         case 'status'
             __mnedc-ctl_parse_subcommand 0 'c/config=' 'socket=' 'of=' 'timeout=' 'json' 'version' 'h/help'
+        case 'metrics'
+            __mnedc-ctl_parse_subcommand 0 'c/config=' 'socket=' 'of=' 'timeout=' 'json' 'format=' 'version' 'h/help'
         case 'key'
             __mnedc-ctl_parse_subcommand 0 'c/config=' 'socket=' 'of=' 'timeout=' 'json' 'version' 'h/help'
         case 'rotate-key'
@@ -130,6 +132,7 @@ complete -c 'mnedc-ctl' -f
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'status' -d 'Shows how a daemon does.'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'metrics' -d 'Prints what a daemon counts and measures.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'key' -d 'Shows the public key of a daemon and its fingerprint.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'rotate-key' -d 'Puts a new key in the place of a daemon\'s own.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'invite' -d 'Makes an invite: the one line that mnedc-join takes on a new device.'
@@ -159,6 +162,14 @@ complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_op
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl status" json' -l 'json' -d 'Print JSON.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl status" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl status" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" of' -l 'of' -d 'Talk to the relay, the device, or the device of this --name (default: the only daemon that runs here).' -rfka 'relay device'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" timeout' -l 'timeout' -d 'Wait this long for the answer (default: 5s).' -rfka ''
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" json' -l 'json' -d 'Print JSON.'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" format' -l 'format' -d 'Print openmetrics or prometheus (default: openmetrics).' -rfka 'openmetrics prometheus'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" version' -l 'version' -d 'Show the version.'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl metrics" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl key" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl key" socket' -l 'socket' -d 'Talk to the daemon at this socket (default: the one that runs here).' -rF
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl key" of' -l 'of' -d 'Talk to the relay, the device, or the device of this --name (default: the only daemon that runs here).' -rfka 'relay device'
