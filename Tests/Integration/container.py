@@ -6,6 +6,7 @@ the user, capabilities and mounts that they say.
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 from lab import Failure, until
 
@@ -101,23 +102,28 @@ class Container:
             else:
                 # A named volume begins as a copy of what the image has there.
                 volume = self.directory / source
-                lines += [f"[ -d {volume} ] || cp -a root{target} {volume}", f"mount --bind {volume} root{target}"]
+                lines += [f"{{ [ -d {volume} ] || cp -a root{target} {volume}; }}", f"mount --bind {volume} root{target}"]
+        for place in self.service.get("devices", []):
+            path = place.split(":")[0]
+            # As udev makes it; a host without udev may keep it for root.
+            own = self.directory / Path(path).name
+            lines += [f"{{ [ -e {own} ] || cp -a {path} {own}; }}", f"chmod 666 {own}", f"mount --bind {own} root{path}"]
         for place in self.service["tmpfs"]:
             target, _, options = place.partition(":")
             lines += [f"mount -t tmpfs -o {options} tmpfs root{target}"]
         if self.service["read_only"]:
-            lines += ["mount -o remount,ro,bind root || mount -o remount,ro root"]
+            lines += ["mount -o remount,ro,bind root"]
         for each in self.service.get("sysctls", {}).items():
             lines += ["echo {1} >/proc/sys/{0}".format(each[0].replace(".", "/"), each[1])]
         return " && ".join(lines)
 
-    def command(self, *command):
+    def command(self, *command, unshare=()):
         inside = shlex.join(["exec", "chroot", "root", *self.rights, *command])
-        return ["unshare", "--mount", "--uts", "sh", "-c", f"{self.mounts()} && {inside}"]
+        return ["unshare", "--mount", "--uts", *unshare, "sh", "-c", f"{self.mounts()} && {inside}"]
 
     def run(self, *command):
-        """`docker compose run --rm`."""
-        return self.node.run(*self.command(*command), timeout=60)
+        """`docker compose run --rm`: what the command leaves running ends with it."""
+        return self.node.run(*self.command(*command, unshare=["--pid", "--fork"]), timeout=60)
 
     def up(self):
         """`docker compose up`, until it is healthy."""

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lab import NAT_LAB, RELAY, iperf3
+from lab import NAT_LAB, RELAY, Node, iperf3
 
 pytestmark = pytest.mark.network_only
 
@@ -60,6 +60,29 @@ def test_down_removes_a_half_made_lab_and_what_runs_in_it(nat):
     "arguments", [["fly"], ["exec", "nobody", "true"], ["exec", "mid"], ["limit", "mid"], ["loss", "mid", "101"]]
 )
 def test_misuse_of_the_lab_script_is_one_line(nat, arguments):
+    environment = os.environ | {"NAT_LAB_PREFIX": nat.prefix}
+    done = subprocess.run([NAT_LAB, *arguments], env=environment, capture_output=True, text=True)
+    assert done.returncode == 64
+    assert done.stderr.startswith("nat-lab: ") and done.stderr.count("\n") == 1
+
+
+def test_a_host_can_be_added_under_each_router(nat):
+    """It reaches the relay and its neighbours in the LAN, nobody reaches it from above, and `down` takes it away."""
+    for name, router in (("office", "main"), ("till-1", "r1"), ("till-2", "r3")):
+        address = nat.nat_lab("add", name, router).split()[-1]
+        nat.nodes[name] = Node(nat, name, address)
+    assert all(nat[name].ping(RELAY)[0] == 1 for name in ("office", "till-1", "till-2"))
+    assert nat["till-1"].ping(nat["mid"].address)[0] == 1 and nat["mid"].ping(nat["till-1"].address)[0] == 1
+    assert nat["till-2"].ping(nat["deep"].address)[0] == 1 and nat["office"].ping(nat["top"].address)[0] == 1
+    nat["office"].run("ip", "route", "add", "192.168.60.0/24", "via", nat["r1"].address)
+    assert nat["office"].ping(nat["till-1"].address, wait=0.5)[0] == 0, "r1 lets packets in from above"
+    assert "till-2" in nat.nat_lab("status")
+    nat.nat_lab("down")
+    assert nat.prefix not in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("arguments", [["add", "x"], ["add", "mid", "r1"], ["add", "a-name-too-long", "r1"], ["add", "till", "r9"]])
+def test_misuse_of_add_is_one_line(nat, arguments):
     environment = os.environ | {"NAT_LAB_PREFIX": nat.prefix}
     done = subprocess.run([NAT_LAB, *arguments], env=environment, capture_output=True, text=True)
     assert done.returncode == 64
