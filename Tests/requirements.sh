@@ -79,6 +79,9 @@ case ${1:-} in
     need bind9-dnsutils command -v dig
     need dbus-daemon command -v dbus-daemon
     need mandoc command -v mandoc
+    need jq command -v jq
+    need zsh command -v zsh
+    need fish command -v fish
     need shellcheck command -v shellcheck
     need python3-pytest have_pytest
     have_from_pypi 2>/dev/null || need python3-pip "$(tests_python)" -m pip --version
