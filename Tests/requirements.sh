@@ -120,6 +120,9 @@ case ${1:-} in
     need dbus-daemon command -v dbus-daemon
     need jq command -v jq
     need mandoc command -v mandoc
+    need jq command -v jq
+    need zsh command -v zsh
+    need fish command -v fish
     need shellcheck command -v shellcheck
     need systemd command -v systemd-analyze
     need python3-pytest have_pytest

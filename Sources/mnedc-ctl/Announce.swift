@@ -12,7 +12,9 @@ struct Announce: ParsableCommand {
       of one call are one change; without any, what is told now is shown. For root, and for the daemon's user.
       """)
 
-  @Option(help: .repeatable("Say that this service is up (no default)", "name"), transform: service)
+  @Option(
+    help: .repeatable("Say that this service is up (no default)", "name"), completion: .ownServices,
+    transform: service)
   var up: [String] = []
 
   @Option(help: ArgumentHelp("With one --up: the service's port (no default).", valueName: "number"), transform: port)
@@ -29,20 +31,26 @@ struct Announce: ParsableCommand {
     transform: { try ValueKind<String>.serviceVersion.option($0) })
   var serviceVersion: String?
 
-  @Option(help: .repeatable("Say that this service works badly (no default)", "name"), transform: service)
+  @Option(
+    help: .repeatable("Say that this service works badly (no default)", "name"), completion: .ownServices,
+    transform: service)
   var degraded: [String] = []
 
-  @Option(help: .repeatable("Say that this service is down (no default)", "name"), transform: service)
+  @Option(
+    help: .repeatable("Say that this service is down (no default)", "name"), completion: .ownServices,
+    transform: service)
   var down: [String] = []
 
-  @Option(help: .repeatable("Say of this service what the configuration says (no default)", "name"), transform: service)
+  @Option(
+    help: .repeatable("Say of this service what the configuration says (no default)", "name"), completion: .ownServices,
+    transform: service)
   var withdraw: [String] = []
 
   @Option(help: .repeatable("Give the device this label (no default)", "key=value"), transform: Label.init)
   var label: [Label] = []
 
   @Option(
-    help: .repeatable("Say of this label what the configuration says (no default)", "key"),
+    help: .repeatable("Say of this label what the configuration says (no default)", "key"), completion: .ownLabels,
     transform: { try ValueKind<String>.labelName.option($0) })
   var noLabel: [String] = []
 

@@ -7,7 +7,7 @@ struct Forget: ParsableCommand {
     abstract: "Ends a device's session and forgets the device, or a revoked one.",
     discussion: "It is to the relay as any other again, and may be let in anew. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID.")
+  @Argument(help: "The device's ID.", completion: .knownDevices)
   var device: String
 
   @OptionGroup var control: ControlOptions

@@ -10,7 +10,7 @@ struct PinLease: ParsableCommand {
     abstract: "Lets a device keep its address for good, or gives it another for good.",
     discussion: "For another address it connects anew if it is in. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID.")
+  @Argument(help: "The device's ID.", completion: .devices)
   var device: String
 
   @Argument(

@@ -7,7 +7,7 @@ struct Revoke: ParsableCommand {
     abstract: "Ends a device's session and refuses its key for good.",
     discussion: "Its device ID is free for another device then. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID.")
+  @Argument(help: "The device's ID.", completion: .devices)
   var device: String
 
   @OptionGroup var control: ControlOptions

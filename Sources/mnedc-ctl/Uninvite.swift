@@ -7,7 +7,7 @@ struct Uninvite: ParsableCommand {
     abstract: "Makes an invite useless.",
     discussion: "Devices that it has let in stay. For root, and for the relay's user.")
 
-  @Argument(help: "The invite's ID, as mnedc-ctl invites lists it.")
+  @Argument(help: "The invite's ID, as mnedc-ctl invites lists it.", completion: .invites)
   var id: String
 
   @OptionGroup var control: ControlOptions

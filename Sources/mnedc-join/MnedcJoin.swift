@@ -54,6 +54,7 @@ struct MnedcJoin: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp("Name the TUN interface so (default: \(defaults.interface)).", valueName: "name"),
+    completion: .newInterface,
     transform: { try ValueKind<String>.interface.option($0) })
   var interface: String?
 

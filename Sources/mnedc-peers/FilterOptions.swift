@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import Listing
+import Program
 
 /// Which peers are listed.
 struct FilterOptions: ParsableArguments {
@@ -8,6 +9,7 @@ struct FilterOptions: ParsableArguments {
     help: ArgumentHelp(
       "Those where this service is up, in this version if one is given; repeatable (default: whatever they offer).",
       valueName: "name[:version]"),
+    completion: .services,
     transform: {
       guard let query = ServiceQuery($0) else { throw ValidationError("a service is a name, or name:version") }
       return query
@@ -17,13 +19,15 @@ struct FilterOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Those with this platform, such as linux/arm64 or linux; repeatable for one of several (default: any of them).",
-      valueName: "platform"))
+      valueName: "platform"),
+    completion: .platforms)
   var platform: [String] = []
 
   @Option(
     help: ArgumentHelp(
       "Those with this label, whatever its value if none is given; repeatable (default: any or none).",
       valueName: "name[=value]"),
+    completion: .labels,
     transform: {
       guard let query = LabelQuery($0) else { throw ValidationError("a label is a name, or name=value") }
       return query

@@ -10,7 +10,7 @@ struct Ping: ParsableCommand {
     abstract: "Measures the round trip to a device, sealed from end to end.",
     discussion: "Ends with status 1 if nothing was answered. Any user may.")
 
-  @Argument(help: "Its device ID, that as a host name, or its address.")
+  @Argument(help: "Its device ID, that as a host name, or its address.", completion: .peers)
   var peer: String
 
   @Option(

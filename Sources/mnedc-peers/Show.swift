@@ -9,7 +9,7 @@ struct Show: ParsableCommand {
     abstract: "Shows all that is known of one device.",
     discussion: "Asks it first if what it offers is not known here, for as long as --timeout. Any user may.")
 
-  @Argument(help: "Its device ID, that as a host name, or its address.")
+  @Argument(help: "Its device ID, that as a host name, or its address.", completion: .peers)
   var peer: String
 
   @Flag(help: "Print JSON.")

@@ -42,6 +42,7 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp("Name this host's TUN interface so (default: \(defaults.interface)).", valueName: "name"),
+    completion: .newInterface,
     transform: { try ValueKind<String>.interface.option($0) })
   var interface: String?
 
