@@ -8,7 +8,7 @@ struct CompletionWord {
   /// Nobody reads a longer list, and a shell takes long to show it.
   static let maximumCount = 500
   /// For one daemon to answer: whoever has pressed the key waits for it.
-  static let patience = Duration.milliseconds(500)
+  static let patience = Duration.seconds(1)
 
   init(_ prefix: String) {
     text = Self.unquoted(prefix)

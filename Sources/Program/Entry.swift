@@ -28,6 +28,8 @@ public func run<Command: ParsableCommand>(_ type: Command.Type) -> Never {
 }
 
 func fail(_ program: String, _ failure: Failure) -> Never {
+  // A shell that completes a line has no place for it.
+  if CommandLine.arguments.dropFirst().first == "---completion" { end(failure.status) }
   let lines = failure.message.split(separator: "\n").map { "\(program): \($0)" }.joined(separator: "\n")
   printError(lines)
   end(failure.status)

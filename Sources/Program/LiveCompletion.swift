@@ -88,8 +88,10 @@ extension CompletionKind {
   private static func live(
     _ names: @escaping @Sendable (_ daemon: ControlOptions, _ word: String) throws -> [String]
   ) -> CompletionKind {
-    .custom { line, _, prefix in
-      let word = CompletionWord(prefix)
+    .custom { line, index, prefix in
+      // Before version 4, fish does not always tell where the cursor is.
+      let isUntold = prefix.isEmpty && CompletionShell.requesting == .fish && line.indices.contains(index)
+      let word = CompletionWord(isUntold ? line[index] : prefix)
       guard var daemon = try? ControlOptions.parse(CompletionWord.daemonOptions(of: line)) else { return [] }
       daemon.timeout = CompletionWord.patience
       let fitting = word.fitting((try? names(daemon, word.text)) ?? [])
