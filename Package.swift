@@ -57,7 +57,8 @@ let package = Package(
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Diagnosis", "Identity", "Link", "Noise", "Program", "Relay", "Store", "SystemIO",
+        "Config", "Control", "Device", "Diagnosis", "Identity", "Link", "Noise", "Program", "Relay", "Store",
+        "SystemIO",
         "Tun",
         "Wire", .argumentParser, .logging, .systemPackage,
       ]),

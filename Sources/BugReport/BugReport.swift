@@ -36,7 +36,9 @@ public struct BugReport: Sendable {
   /// The archive, all in a directory of that name; with a README that says what is in it.
   public func archive(directory: String, time: Int64) -> TarArchive {
     var archive = TarArchive(time: time)
-    for (name, text) in [(name: "README", text: readme)] + files { archive.add("\(directory)/\(name)", Array(text.utf8)) }
+    for (name, text) in [(name: "README", text: readme)] + files {
+      archive.add("\(directory)/\(name)", Array(text.utf8))
+    }
     return archive
   }
 

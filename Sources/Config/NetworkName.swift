@@ -9,7 +9,7 @@ public struct NetworkName: Equatable, Sendable, CustomStringConvertible {
   public let description: String
 
   /// `nil` unless it is 1 to 9 lower-case letters, digits and hyphens that begin and end with a letter or digit, and not taken.
-  init?(_ text: String) {
+  public init?(_ text: String) {
     let isPlain = { (byte: UInt8) in
       (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     }

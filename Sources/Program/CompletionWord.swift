@@ -37,7 +37,7 @@ struct CompletionWord {
   }
 
   /// The options of `ControlOptions`, but for `--timeout`.
-  private static let daemonOptionNames: Set<String> = ["--socket", "--config", "-c"]
+  private static let daemonOptionNames: Set<String> = ["--socket", "--of", "--config", "-c"]
 
   private static func split(_ word: String) -> (name: String, value: String?) {
     guard word.hasPrefix("--"), let equals = word.firstIndex(of: "=") else { return (word, nil) }

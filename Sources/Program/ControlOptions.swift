@@ -16,7 +16,7 @@ public struct ControlOptions: ParsableArguments {
     help: ArgumentHelp(
       "Talk to the relay, the device, or the device of this --name (default: the only daemon that runs here).",
       valueName: "daemon"),
-    completion: .list(["relay", "device"]),
+    completion: .daemons,
     transform: { try DaemonName.option($0) })
   public var of: DaemonName?
 

@@ -76,6 +76,15 @@ extension CompletionKind {
     .live { daemon, _ in try daemon.ask(.peers, PeersReport.self).`self`?.labels?.keys.map { $0 } ?? [] }
   }
 
+  /// The daemons that run here, for `--of`; what there may be where none does.
+  public static var daemons: CompletionKind {
+    .custom { line, _, prefix in
+      guard let options = try? ControlOptions.parse(CompletionWord.daemonOptions(of: line)) else { return [] }
+      let running = ((try? options.running()) ?? []).compactMap { $0.name?.description }
+      return CompletionWord(prefix).fitting(running.isEmpty ? ["relay", "device"] : running)
+    }
+  }
+
   /// A name that no network interface of this host has.
   public static var newInterface: CompletionKind {
     .custom { _, _, _ in

@@ -8,7 +8,7 @@ struct Explain: ParsableCommand {
     abstract: "Walks the path to a peer, and names the step that fails.",
     discussion: "Any user may ask.")
 
-  @Argument(help: "The peer's ID, name or virtual address.")
+  @Argument(help: "The peer's ID, name or virtual address.", completion: .peers)
   var peer: String
 
   @OptionGroup var control: ControlOptions

@@ -8,7 +8,8 @@ struct MnedcCtl: ParsableCommand {
     version: suiteVersion,
     subcommands: [
       Status.self, ShowMetrics.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self,
-      Approve.self, Deny.self, Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self, Explain.self,
+      Approve.self, Deny.self, Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self,
+      Explain.self,
       Netcheck.self, Reload.self, LogLevel.self, Drain.self, Stop.self, Report.self,
     ])
 

@@ -25,7 +25,8 @@ import Wire
   }
 
   @Test(arguments: [
-    "", "a\n\nb\n", "/usr/lib/x86_64-linux-gnu/a/b/c/d/e/f/g/h/i/j", "fd12:3456:789a:bcde:f012:3456:789a:bcde/96 on eth0",
+    "", "a\n\nb\n", "/usr/lib/x86_64-linux-gnu/a/b/c/d/e/f/g/h/i/j",
+    "fd12:3456:789a:bcde:f012:3456:789a:bcde/96 on eth0",
     "kitchen-hub.example at 10.0.0.2 (schön)", #"{"device_id": "cam-1"}"#,
   ])
   func `what is no key stays as it is`(text: String) {

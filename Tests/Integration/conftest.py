@@ -1,5 +1,6 @@
 """Fixtures of the integration tests: labs, and what their programs said beside a failure."""
 
+import os
 import sys
 
 import pytest
@@ -11,6 +12,8 @@ sys.path.append(str(labs.REPOSITORY / ".build" / "python"))
 
 
 def pytest_configure(config):
+    # pytest-xdist sets it, and the programs honour it.
+    os.environ.pop("COLUMNS", None)
     config.addinivalue_line("markers", "network_only: needs a lab but none of the programs")
     config.addinivalue_line("markers", "no_lab: needs neither a lab nor the installed programs")
     config.why_not = labs.why_not()

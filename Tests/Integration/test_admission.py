@@ -595,10 +595,12 @@ def test_what_only_a_relay_does_is_not_asked_of_a_device(flat):
     config.write_text(f"join: {{socket: {lab['d1'].socket_path}}}\nrelay: {{socket: {lab.relay.socket_path}}}\n")
 
     def ask(*command):
-        return lab.relay.run(lab.program("mnedc-ctl"), *command, "--json", "--config", config).stdout
+        return lab.relay.run(lab.program("mnedc-ctl"), *command, "--json", "--config", config, check=False)
 
-    assert json.loads(ask("devices"))["devices"]
-    assert json.loads(ask("key"))["device_id"] == "d1"
+    assert json.loads(ask("devices").stdout)["devices"]
+    unclear = ask("key")
+    assert unclear.returncode == 64 and "say which one is meant" in unclear.stderr
+    assert json.loads(ask("key", "--of", "device").stdout)["device_id"] == "d1"
 
 
 def test_only_the_operator_may_admit(flat):

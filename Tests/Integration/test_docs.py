@@ -436,10 +436,11 @@ def test_pages_refer_to_pages_that_there_are(path):
 
 def test_every_page_has_its_sections():
     """Those of a program, and those of the rest."""
-    common = ["NAME", "DESCRIPTION", "EXAMPLES", "SEE ALSO"]
+    common = ["NAME", "DESCRIPTION", "SEE ALSO"]
     for path in PAGES:
         titles = re.findall(r"^\.Sh (.+)$", path.read_text(), re.MULTILINE)
-        wanted = common + (["SYNOPSIS", "FILES", "EXIT STATUS"] if path.stem in PROGRAMS else [])
+        wanted = common + ["QUICK START" if path.stem == "mnedc" else "EXAMPLES"]
+        wanted += ["SYNOPSIS", "FILES", "EXIT STATUS"] if path.stem in PROGRAMS else []
         assert set(wanted) <= set(titles), path.name
 
 

@@ -176,7 +176,7 @@ def test_the_container_has_what_it_needs_and_no_more():
     assert app["network_mode"] == "service:device"
     assert relay["ports"] == [f"{PORT}:{PORT}"]
     build, image = stages(EXAMPLES / "container" / "Dockerfile")
-    needed = re.findall(r"need (\S+-dev|pkg-config)", (REPOSITORY / "Tests" / "requirements.sh").read_text())
+    needed = re.findall(r"need (lib\S+-dev|pkg-config)", (REPOSITORY / "Tests" / "requirements.sh").read_text())
     installs = next(step.text for step in build if "apt-get install" in step.text)
     assert needed and set(needed) <= set(installs.split())
     (volumes,) = [step.text for step in image if step.name == "VOLUME"]

@@ -166,9 +166,25 @@ class Stage:
         names = {"relay": "relay", "kitchen-hub": "d1", "workshop": "d2", "shop": "d3"}
         self.hosts = {name: Host(self, lab[node], name) for name, node in names.items()}
         self._stub_ssh()
+        self._stub_systemctl()
 
     def __getitem__(self, name):
         return self.hosts[name]
+
+    def _stub_systemctl(self):
+        """`systemctl enable --now UNIT` runs the unit's daemon in the background, without a service manager."""
+        units = " ".join(sorted(path.name.partition(".")[0] for path in (REPOSITORY / "Sources/Packaging/systemd").iterdir()))
+        stub = self.stubs / "systemctl"
+        stub.write_text(
+            f'#!/bin/sh -e\n[ "$1 $2" = "enable --now" ]\nname="${{3#*@}}"\n'
+            f'case " {units} " in *" ${{3%"${{name#"$3"}}"}} "*) ;; *) exit 5;; esac\n'
+            'case $3 in\n'
+            'mnedcd) setsid mnedcd >/dev/null 2>&1 & ;;\n'
+            'mnedc-join) mnedc-join --background ;;\n'
+            'mnedc-join@*) mnedc-join --name "$name" --background ;;\n'
+            'esac\n'
+        )
+        stub.chmod(0o755)
 
     def _stub_ssh(self):
         """`ssh root@HOST COMMAND` runs the command there, without SSH."""
@@ -244,6 +260,28 @@ def stopped(host):
     return lambda stage: stage[host].end_all()
 
 
+def new(host):
+    """The host has never joined."""
+
+    def make(stage):
+        stage[host].end_all()
+        shutil.rmtree(stage[host].root / "lib/mnedc-join", ignore_errors=True)
+        (stage[host].root / "etc/mnedc/mnedc.yaml").unlink(missing_ok=True)
+
+    return make
+
+
+def in_configuration(host):
+    """The block belongs into the configuration of a daemon that runs."""
+
+    def take_over(stage, text):
+        with (stage[host].root / "etc/mnedc/mnedc.yaml").open("a") as file:
+            file.write(text + "\n")
+        stage[host].ask("mnedc-ctl reload")
+
+    return take_over
+
+
 def joined(host, interface="mnedc0"):
     return lambda stage, program: stage[host].has_joined(interface)
 
@@ -276,8 +314,24 @@ def second_relay(stage):
     stage.relay("shop", "relay: {pool: 10.9.0.0/24}\n")
 
 
-def both_networks(stage, program):
-    return stage["kitchen-hub"].has_joined() and stage["kitchen-hub"].has_joined("other0")
+def runs_then_ends(host):
+    """A relay runs there; it is ended, for the examples that follow."""
+
+    def end(stage):
+        until(lambda: stage[host].run("mnedc-ctl status")[0] == 0, "the relay answers", 20)
+        stage[host].end_all()
+
+    return end
+
+
+def both_networks(stage):
+    host = stage["kitchen-hub"]
+    until(lambda: host.has_joined() and host.has_joined("mnedc-shop"), "the device is in both networks", 20)
+
+
+def has_left_the_second(stage):
+    host = stage["kitchen-hub"]
+    until(lambda: not host.has_joined("mnedc-shop") and host.has_joined(), "the device is in its first network alone", 20)
 
 
 def some_configuration(stage):
@@ -292,7 +346,7 @@ def lines(count):
     return lambda stage, program: program.output.count("\n") >= count
 
 
-#: {page: {command: what becomes of it}}.
+#: {page: {command or block: what becomes of it}}.
 RULES = {
     "mnedc.7": {
         "mnedcd": On("relay", until=answers("relay"), goes_on=True),
@@ -306,33 +360,48 @@ RULES = {
         "mnedc-join --background": On("kitchen-hub", after=has_joined("kitchen-hub")),
     },
     "mnedc-ctl.8": {
-        "mnedc-ctl status --socket /run/mnedc/mnedcd.sock": On("relay"),
+        "mnedc-ctl explain camera-1": On("kitchen-hub", before=camera_was_in),
+        "mnedc-ctl netcheck relay.example": On("workshop"),
+        "mnedc-ctl status --of relay": On("relay"),
+        "mnedc-ctl metrics --format prometheus": On("relay"),
         "mnedc-ctl status --json | jq .relay.online": On("relay"),
         "mnedc-ctl invite --uses 5 --expires 1h": On("relay"),
         "mnedc-ctl invite --device-id kitchen-hub": On("relay"),
-        "mnedc-ctl invite | ssh root@shop 'xargs mnedc-join --background'": On("relay", after=has_joined("shop")),
+        "mnedc-ctl invite | ssh root@shop 'xargs mnedc-join --background'": On(
+            "relay", before=new("shop"), after=has_joined("shop")
+        ),
         "mnedc-ctl pending --json | jq -r '.devices[].fingerprint' |\n      xargs -rn 1 mnedc-ctl approve": On(
             "relay", before=device_waits, after=has_joined("shop")
         ),
-        "mnedc-ctl lease pin kitchen-hub": On("relay", before=camera_was_in),
+        "mnedc-ctl lease pin kitchen-hub": On("relay"),
         "mnedc-ctl lease pin camera-1 10.0.0.201": On("relay"),
         "mnedc-ctl drain && mnedcd": On("relay", until=answers("relay"), goes_on=True),
         "mnedc-ctl announce --up detector --port 8080 --protocol http": On("kitchen-hub"),
         "mnedc-ctl announce --down camera --label zone=hall": On("kitchen-hub"),
         "mnedc-ctl announce --load $(awk '{print $1 / '$(nproc)'}' /proc/loadavg)": On("kitchen-hub"),
+        "mnedc-ctl log-level debug": On("kitchen-hub"),
+        "mnedc-ctl report report.tar": On("kitchen-hub"),
+        "tar -xOf report.tar | less": On("kitchen-hub"),
         "mnedc-ctl stop": On("kitchen-hub", after=is_down("kitchen-hub")),
     },
+    "mnedc-metrics.7": {
+        "mnedc-ctl metrics": On("kitchen-hub"),
+        "metrics:\n  listen: 9834": in_configuration("kitchen-hub"),
+        "curl http://127.0.0.1:9834/metrics": On("kitchen-hub"),
+    },
     "mnedc-join.8": {
-        f"mnedc-join --device-id kitchen-hub --background {INVITE}": On("kitchen-hub"),
+        f"mnedc-join {INVITE}": On("kitchen-hub", until=joined("kitchen-hub")),
+        "systemctl enable --now mnedc-join": On("kitchen-hub", after=has_joined("kitchen-hub")),
+        f"mnedc-join --device-id kitchen-hub --background {INVITE}": On("kitchen-hub", before=new("kitchen-hub")),
         "mnedc-join --background": On("kitchen-hub", before=stopped("kitchen-hub")),
         f"mnedc-join --check {INVITE}": On("workshop"),
         "mnedc-join --server relay.example --device-id kitchen-hub": On(
             "kitchen-hub", before=stopped("kitchen-hub"), until=joined("kitchen-hub")
         ),
         "if mnedc-join --server 192.168.50.10:3334 --background; then\n        mnedc-peers\nfi": On("kitchen-hub"),
-        "mnedc-join --config /etc/mnedc/other.yaml --interface other0 \\\n"
-        "      --socket /run/mnedc/other.sock --state /var/lib/mnedc-other \\\n"
-        f"      {INVITE}": On("kitchen-hub", before=second_relay, until=both_networks, invites="shop"),
+        f"mnedc-join --name shop --background {INVITE}": On("kitchen-hub", before=second_relay, after=both_networks, invites="shop"),
+        "mnedc-ctl stop --of shop": On("kitchen-hub", after=has_left_the_second),
+        "systemctl enable --now mnedc-join@shop": On("kitchen-hub", after=both_networks),
     },
     "mnedc-peers.1": {
         "mnedc-peers": On("kitchen-hub"),
@@ -343,6 +412,7 @@ RULES = {
         "mnedc-peers --service camera --watch --json": On("kitchen-hub", until=lines(1)),
     },
     "mnedcd.8": {
+        "systemctl enable --now mnedcd": On("relay", after=runs_then_ends("relay")),
         "mnedcd": On("relay", until=answers("relay")),
         "mnedcd --listen 192.168.50.10:3334 --pool 10.44.0.0/16": On("relay", until=answers("relay")),
         "mnedcd --no-device --socket ~/mnedcd.sock --state ~/mnedcd": On("relay", until=answers("relay", "--socket ~/mnedcd.sock")),
@@ -377,9 +447,11 @@ def test_the_commands_of_a_page_work_as_printed(page):
 
 def show(stage, command, rule):
     """Runs a command as its rule says."""
+    text = command.text
+    if not isinstance(rule, On):
+        return rule(stage, text)
     host = stage[rule.host]
     rule.before(stage)
-    text = command.text
     if INVITE in text:
         text = text.replace(INVITE, stage.invite(rule.invites))
     if rule.until:

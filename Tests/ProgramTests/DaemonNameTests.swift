@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test func `only sockets of named networks are found by their names`() {
-    #expect(DaemonName(socketName: "mnedc-join@shop.sock") == .network("shop"))
+    #expect(DaemonName(socketName: "mnedc-join@shop.sock") == NetworkName("shop").map(DaemonName.network))
     for other in ["mnedc-join.sock", "mnedcd.sock", "mnedc-join@.sock", "mnedc-join@relay.sock", "mnedc-join@a", "x"] {
       #expect(DaemonName(socketName: other) == nil)
     }
@@ -27,7 +27,7 @@ import Testing
 
   @Test func `what to type is the command as it was typed, with each daemon that may be meant`() {
     let places = [
-      DaemonPlace(name: .relay, path: "/run/r.sock"), DaemonPlace(name: .network("shop"), path: "/run/s.sock"),
+      DaemonPlace(name: .relay, path: "/run/r.sock"), DaemonPlace(name: DaemonName("shop"), path: "/run/s.sock"),
     ]
     let failure = ControlOptions.ambiguous(places, ["mnedc-ctl", "announce", "--label", "a=it's b"])
     #expect(failure.status == .usage)
