@@ -6,7 +6,7 @@ import Wire
 
 struct Announce: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Tells this device's peers what it offers and how it does.",
+    abstract: "Tells this device's peers what it offers.",
     discussion: """
       On top of what the configuration says, and until it is taken back; but for the load it outlives restarts. All options \
       of one call are one change; without any, what is told now is shown. For root, and for the daemon's user.

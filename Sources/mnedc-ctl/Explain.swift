@@ -5,7 +5,7 @@ import SystemIO
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Walks the path to a peer, and names the step that fails.",
+    abstract: "Walks the path to a peer and names what fails.",
     discussion: "Any user may ask.")
 
   @Argument(help: "The peer's ID, name or virtual address.", completion: .peers)

@@ -4,7 +4,7 @@ import Program
 
 struct Forget: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Ends a device's session and forgets the device, or a revoked one.",
+    abstract: "Ends a device's session and forgets the device.",
     discussion: "It is to the relay as any other again, and may be let in anew. For root, and for the relay's user.")
 
   @Argument(help: "The device's ID.", completion: .knownDevices)

@@ -5,7 +5,7 @@ import Program
 
 struct Invite: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Makes an invite: the one line that mnedc-join takes on a new device.",
+    abstract: "Makes an invite, the line that lets a device join.",
     discussion:
       "The line is a secret for whoever may join, and is shown this once only. For root, and for the relay's user."
   )

@@ -6,11 +6,22 @@ struct MnedcCtl: ParsableCommand {
     commandName: "mnedc-ctl",
     abstract: "Talks to the daemons that run on this host.",
     version: suiteVersion,
-    subcommands: [
-      Status.self, ShowMetrics.self, Key.self, RotateKey.self, Invite.self, Invites.self, Uninvite.self, Pending.self,
-      Approve.self, Deny.self, Devices.self, Revoke.self, Forget.self, Leases.self, Lease.self, Announce.self,
-      Explain.self,
-      Netcheck.self, Reload.self, LogLevel.self, Drain.self, Stop.self, Report.self,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Diagnosis",
+        subcommands: [Status.self, Explain.self, Netcheck.self, ShowMetrics.self, Report.self]),
+      CommandGroup(
+        name: "Daemon",
+        subcommands: [
+          Reload.self, LogLevel.self, Announce.self, Key.self, RotateKey.self, Drain.self, Stop.self,
+        ]),
+      CommandGroup(
+        name: "Admission",
+        subcommands: [
+          Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self, Deny.self, Devices.self, Revoke.self,
+          Forget.self,
+        ]),
+      CommandGroup(name: "Address", subcommands: [Leases.self, Lease.self]),
     ])
 
   func run() throws {

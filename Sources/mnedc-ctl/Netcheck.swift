@@ -7,7 +7,7 @@ import Wire
 
 struct Netcheck: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Finds out whether this host could join, without joining.",
+    abstract: "Finds out whether this host could join.",
     discussion: """
       Needs no daemon, and leaves nothing at the relay. Any user may run it; as root it sees more.
       """)

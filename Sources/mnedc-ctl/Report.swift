@@ -8,7 +8,7 @@ import SystemPackage
 
 struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Writes an archive for a bug report, without keys and invites.",
+    abstract: "Writes an archive for a bug report, without secrets.",
     discussion: """
       Of all daemons that run here: status, peers, configuration and the end of the log; and of this host. For any user; \
       configuration and log for root and the daemon's user. Look through it before you send it.
