@@ -24,20 +24,24 @@ struct CompletionWord {
   /// The options of a line that say which daemon is meant, as they were typed: each shell hands its words on with their
   /// quotes, and bash cuts them at "=" too.
   static func daemonOptions(of line: [String]) -> [String] {
+    options(configurationNames.union(["--socket", "--of"]), of: line)
+  }
+
+  static let configurationNames: Set<String> = ["--config", "-c"]
+
+  /// Those of these names that the line has, with their values.
+  static func options(_ names: Set<String>, of line: [String]) -> [String] {
     var options: [String] = []
     var words = line.dropFirst()[...]
     while let word = words.popFirst() {
       if word == "--" { break }
       let (name, value) = split(word)
-      guard daemonOptionNames.contains(name) else { continue }
+      guard names.contains(name) else { continue }
       if words.first == "=" { words.removeFirst() }
       if let value = value ?? words.popFirst() { options += [name, expanded(unquoted(value))] }
     }
     return options
   }
-
-  /// The options of `ControlOptions`, but for `--timeout`.
-  private static let daemonOptionNames: Set<String> = ["--socket", "--of", "--config", "-c"]
 
   private static func split(_ word: String) -> (name: String, value: String?) {
     guard word.hasPrefix("--"), let equals = word.firstIndex(of: "=") else { return (word, nil) }

@@ -79,7 +79,9 @@ extension CompletionKind {
   /// The daemons that run here, for `--of`; what there may be where none does.
   public static var daemons: CompletionKind {
     .custom { line, _, prefix in
-      guard let options = try? ControlOptions.parse(CompletionWord.daemonOptions(of: line)) else { return [] }
+      // The daemon is still to be named, so that nothing but the file tells where to look.
+      let file = CompletionWord.options(CompletionWord.configurationNames, of: line)
+      guard let options = try? ControlOptions.parse(file) else { return [] }
       let running = ((try? options.running()) ?? []).compactMap { $0.name?.description }
       return CompletionWord(prefix).fitting(running.isEmpty ? ["relay", "device"] : running)
     }

@@ -168,6 +168,7 @@ CASES = [
     ("relay", "mnedc-ctl lease free", {"kitchen-hub"}, {"relay"}),
     ("relay", "mnedc-ctl lease free 10.0", {"10.0.0.2"}, {"kitchen-hub"}),
     ("d1", "mnedc-peers show", {"relay"}, {"hall-cam"}),
+    ("d1", "mnedc-ctl explain", {"relay"}, {"hall-cam"}),
     ("relay", "mnedc-peers ping kitch", {"kitchen-hub"}, {"relay"}),
     ("relay", "mnedc-peers ping 10.0.0", {"10.0.0.2"}, {"kitchen-hub"}),
     ("relay", "mnedc-peers list --service", {"detector"}, {"kitchen-hub"}),
@@ -188,11 +189,16 @@ def test_names_of_the_running_network_are_offered(network, completing, shell):
         words = [*words[:1], *subcommands(words[1:]), "--socket", network[host].socket_path, *after(words[1:]), typed]
         names = {"INVITE": network.invite, "USED": network.used_invite}
         wanted, unwanted = ({names.get(each, each) for each in those} for those in (wanted, unwanted))
-        # On a busy machine, a daemon may take longer for an answer than a shell waits.
-        deadline = time.monotonic() + 20
-        while not wanted <= (offered := completing(shell, *words)) and time.monotonic() < deadline:
-            pass
-        assert wanted <= offered and not unwanted & offered, f"{shell}: {' '.join(words)}: {offered}"
+        offered = expect(completing, wanted, shell, *words)
+        assert not unwanted & offered, f"{shell}: {' '.join(words)}: {offered}"
+
+
+def expect(completing, wanted, shell, *words):
+    """What is offered once that is; on a busy machine, a daemon may take longer for an answer than a shell waits."""
+    deadline = time.monotonic() + 20
+    while not wanted <= (offered := completing(shell, *words)):
+        assert time.monotonic() < deadline, f"{shell}: {' '.join(words)}: {offered}"
+    return offered
 
 
 def subcommands(words):
@@ -206,9 +212,19 @@ def after(words):
 @pytest.mark.parametrize("shell", SHELLS)
 def test_what_needs_no_daemon_is_offered_too(completing, shell):
     """Commands, levels of the log, and an interface's name that is free."""
-    assert {"status", "revoke", "lease"} <= completing(shell, "mnedc-ctl", "")
-    assert {"debug", "warning"} <= completing(shell, "mnedcd", "--log-level", "")
-    assert any(re.fullmatch(r"mnedc\d+", each) for each in completing(shell, "mnedc-join", "--interface", ""))
+    expect(completing, {"status", "revoke", "lease"}, shell, "mnedc-ctl", "")
+    expect(completing, {"debug", "warning"}, shell, "mnedcd", "--log-level", "")
+    free = next(name for name in (f"mnedc{i}" for i in range(100)) if not os.path.exists(f"/sys/class/net/{name}"))
+    expect(completing, {free}, shell, "mnedc-join", "--interface", "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_daemons_that_run_are_offered(network, completing, shell):
+    """For --of, where they are by the configuration."""
+    path = written(network, "both", f"join: {{socket: {network['d1'].socket_path}}}\nrelay: {{socket: {network.relay.socket_path}}}\n")
+    expect(completing, {"relay", "device"}, shell, "mnedc-ctl", "status", "--config", str(path), "--of", "")
+    path = written(network, "one", f"join: {{socket: {network['d1'].socket_path}}}\nrelay: {{socket: /nowhere}}\n")
+    assert "relay" not in expect(completing, {"device"}, shell, "mnedc-ctl", "status", "--config", str(path), "--of", "")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
