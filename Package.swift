@@ -96,6 +96,12 @@ let package = Package(
       dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .executableTarget(
+      name: "allocations",
+      dependencies: [
+        "CTestSupport", "Device", "Link", "Noise", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+      ],
+      path: "Tests/Allocations"),
+    .executableTarget(
       name: "join-storm", dependencies: ["SystemIO", "TestSupport"], path: "Tests/JoinStorm"),
     .executableTarget(
       name: "join-churn", dependencies: ["SystemIO", "TestSupport", "Wire"], path: "Tests/JoinChurn"),

@@ -1,7 +1,7 @@
-internal import Wire
+package import Wire
 
 /// What a device is called in its network, and what packets that makes its own.
-struct Membership: Equatable {
+package struct Membership: Equatable {
   var deviceID: String
   var address: IPv4Address
   var pool: IPv4Prefix
@@ -10,6 +10,18 @@ struct Membership: Equatable {
   var pool6: IPv6Prefix?
   /// This device's among them, if this host has IPv6.
   var address6: IPv6Address?
+
+  package init(
+    deviceID: String, address: IPv4Address, pool: IPv4Prefix, relayAddress: IPv4Address, pool6: IPv6Prefix? = nil,
+    address6: IPv6Address? = nil
+  ) {
+    self.deviceID = deviceID
+    self.address = address
+    self.pool = pool
+    self.relayAddress = relayAddress
+    self.pool6 = pool6
+    self.address6 = address6
+  }
 
   /// Where a packet of this host is to go.
   enum Target: Equatable {

@@ -7,15 +7,15 @@
 // or, while there is no session with the peer, to the peer's link, where it waits for one. And into it: `deliver`, opened in
 // the receive buffer where it lies, from there to the TUN.
 
-internal import Link
+package import Link
 internal import Noise
-internal import SystemIO
-internal import SystemPackage
-internal import Tun
-internal import Wire
+package import SystemIO
+package import SystemPackage
+package import Tun
+package import Wire
 
-/// The device's data path, both ways. Owned by the device's thread.
-final class PacketPump {
+/// The device's data path, both ways. Owned by the device's thread. What is `package` is for Tests/Allocations.
+package final class PacketPump {
   // Set once.
   private let tun: any PacketDevice
   private let buffer = RawBuffer(count: bufferSize)
@@ -26,7 +26,7 @@ final class PacketPump {
   private let onWarning: (String) -> Void
 
   /// The connection to the relay, while there is one.
-  var uplink: FrameConnection?
+  package var uplink: FrameConnection?
   private(set) var membership: Membership
   private(set) var peers = PeerTable()
   /// Who has to do with the messages between devices; without it they are ignored.
@@ -70,7 +70,7 @@ final class PacketPump {
   /// What stands before a frame's first packet.
   private static let prefix = FrameHeader.size + SealedHeader.size + PacketRecord.prefixSize
 
-  init(
+  package init(
     _ tun: any PacketDevice, _ membership: Membership, _ settings: PeerSettings, on events: EventLoop,
     onWarning: @escaping (String) -> Void
   ) {
@@ -136,7 +136,7 @@ final class PacketPump {
   }
 
   /// The relay says who has come and gone.
-  func update(_ update: PeerUpdate, onEvent: (PeerEvent) -> Void = { _ in }) -> PeerTable.Outcome {
+  package func update(_ update: PeerUpdate, onEvent: (PeerEvent) -> Void = { _ in }) -> PeerTable.Outcome {
     lastDestination = nil
     let outcome = peers.apply(update, in: membership.pool, except: membership.address, onEvent: onEvent)
     for address in update.dismissed ?? [] { links.drop(address) }
@@ -156,7 +156,7 @@ final class PacketPump {
   // MARK: Out
 
   /// Reads what the TUN has, up to a batch, and sends it.
-  func pump() throws(Errno) {
+  package func pump() throws(Errno) {
     defer { flush() }
     readAt = .now()
     uplinkLimit = uplink?.shortRun ?? .max
@@ -376,7 +376,7 @@ final class PacketPump {
 
   /// Opens a data frame's payload and writes its packets to the TUN; what is not from `source` or not for this device is
   /// dropped.
-  func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
+  package func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
     // A peer that connects anew may be faster than the relay's word of it: TCP would miss what it sends first for long.
     guard let peer = peers.peers[source] ?? links.links[source]?.peer else {
       packetCounters.misaddressed += 1
@@ -423,7 +423,7 @@ final class PacketPump {
   }
 
   /// Takes a peer-handshake frame's payload.
-  func deliver(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address) {
+  package func deliver(handshake payload: UnsafeRawBufferPointer, from source: IPv4Address) {
     let peer = peers.peers[source]
     links.receive(handshake: payload, from: source, peer)
     if peer == nil { wonder(who: source) }

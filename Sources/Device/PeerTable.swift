@@ -10,7 +10,7 @@ public enum PeerEvent: Sendable, Equatable {
 }
 
 /// Who else is in the network, as the relay told. Owned by the device's thread.
-struct PeerTable {
+package struct PeerTable {
   private(set) var peers: [IPv4Address: Peer] = [:]
   /// Whether the network is so large that the relay tells only of those that this device asks for.
   private(set) var isPartial = false
@@ -29,7 +29,7 @@ struct PeerTable {
   }
 
   /// Whether the update fits what is known.
-  enum Outcome { case applied, outdated, missedSome }
+  package enum Outcome { case applied, outdated, missedSome }
 
   /// The connection to the relay is new: what was known before may be outdated.
   mutating func expectSnapshot() {
