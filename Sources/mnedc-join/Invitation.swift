@@ -48,8 +48,9 @@ struct Invitation {
       wanted.serverKeys = around.serverKeys.isEmpty ? [invite.relayKey] : around.serverKeys
       additions.append(Self.lines("server-key", wanted.serverKeys.map(KeyText.relay.text)))
     }
-    // The relay knows the key by this ID from now on, and refuses it under another.
-    if wanted.deviceID == nil, let id = around.deviceID {
+    // The relay knows the key by this ID from now on, and refuses it under another. A file that is a relay's too does not say it,
+    // as that host has another ID in its own network; the state directory remembers it.
+    if wanted.deviceID == nil, let id = around.deviceID, around.file.relay == around.defaults.relay {
       wanted.deviceID = id
       additions.append(Self.lines("device-id", [id]))
     }

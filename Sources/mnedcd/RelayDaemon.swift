@@ -65,7 +65,8 @@ final class RelayDaemon {
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
-    let identity = try tun.map { [state] _ in try DeviceIdentity(in: state, configured: all.deviceID) }
+    let identity =
+      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon.logger)
     if let tun, let identity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
       let orchestration = try OwnOrchestration(
@@ -289,6 +290,28 @@ final class RelayDaemon {
       .configuration,
       "\(collision); choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
         + "join.allow-overlap")
+  }
+
+  /// The host as a device. It stays who it is in its own network: a file that is also that of mnedc-join may say who it is in
+  /// another one.
+  private static func hostIdentity(
+    in state: StateDirectory, configured: String?, _ store: Store, _ logger: Logger
+  ) throws -> DeviceIdentity {
+    let identity = try DeviceIdentity(in: state, configured: configured)
+    let key = identity.key.publicKey.bytes
+    let known: DeviceRecord?
+    do {
+      known = try store.performAndWait { transaction throws(StoreError) in try transaction.device(key: key)?.device }
+    } catch {
+      throw Failure(error)
+    }
+    guard let known, known.status == .active, known.id != identity.deviceID else { return identity }
+    logger.warning(
+      """
+      this host stays \(known.id) in its own network, though the configuration says device-id \(identity.deviceID); \
+      for that to hold, run mnedc-ctl forget \(known.id) and start mnedcd anew
+      """)
+    return try DeviceIdentity(in: state, configured: known.id)
   }
 
   private static func makeDevice(

@@ -119,6 +119,37 @@ def test_an_invite_is_all_that_a_device_needs_and_it_needs_it_once(flat):
     assert config_path(device).read_text().count("server") == 2
 
 
+def test_an_invite_of_another_network_leaves_the_relays_host_who_it_is(flat):
+    """One file for both daemons of a host: neither what the invite writes nor a hand keeps the host out of its own network."""
+    lab = flat(1)
+    host, other = lab.relay, lab["d1"]
+    config = config_path(host)
+    config.write_text("relay: {pool: 10.77.0.0/24, interface: mnedc7}\n")
+    relay = host.start_mnedc("mnedcd", "--config", config)
+    until(host.status, "the relay answers")
+    name = host.status()["device"]["device_id"]
+    elsewhere = other.start_mnedc("mnedcd", "--pool", "10.0.0.0/24")
+    until(other.status, "the other relay answers")
+    line = json.loads(other.mnedc("mnedc-ctl", "invite", "--server", other.address, "--json").stdout)["invite"]
+    place = lab.directory / "joined"
+    options = ["--socket", place.with_suffix(".sock"), "--state", place.with_suffix(".state"), "--config", config]
+    device = host.start(lab.program("mnedc-join"), *options, "--device-id", "top", line, name="the device on the relay's host")
+    until(lambda: "server-key" in config.read_text(), "the invite is taken")
+    assert "device-id" not in config.read_text() and device.is_running
+    assert device.stop() == 0
+    again = host.start(lab.program("mnedc-join"), *options, name="the device on the relay's host")
+    until(lambda: host.virtual_address("mnedc0"), "it is in again, as who it was")
+    assert again.stop() == 0
+    for also in ("", "device-id: somebody\n"):
+        assert relay.stop() == 0
+        config.write_text(config.read_text() + also)
+        relay = host.start_mnedc("mnedcd", "--config", config)
+        until(lambda: host.virtual_address("mnedc7"), "the relay's host is in its own network")
+        assert host.status()["device"]["device_id"] == name
+    assert f"this host stays {name} in its own network, though the configuration says device-id somebody" in relay.log
+    assert elsewhere.stop() == 0
+
+
 def test_every_token_that_is_no_good_has_words_of_its_own(flat):
     """And leaves no configuration behind, so that the next invite finds all as it was."""
     lab = flat(2)
