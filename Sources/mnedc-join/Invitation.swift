@@ -1,4 +1,5 @@
 import Config
+import Identity
 import Noise
 import Program
 import SystemIO
@@ -27,6 +28,17 @@ struct Invitation {
     var servers: [ServerAddress]
     var serverKeys: [[UInt8]]
     var deviceID: String?
+    /// The device's state directory, which may be missing yet.
+    var state: String
+
+    /// The keys that the file pins, and those that have come in their place.
+    var pinned: [[UInt8]] {
+      guard !file.serverKeys.isEmpty, (try? FileAttributes(of: state)) != nil else { return file.serverKeys }
+      return file.serverKeys
+        + file.serverKeys.compactMap { key in
+          (try? StateDirectory(state)).flatMap { try? RelaySuccessors(in: $0).newest(of: key) }
+        }
+    }
   }
 
   /// Adds what the invite says to `settings`. Throws if it and what is there already are about different relays.
@@ -76,7 +88,7 @@ struct Invitation {
     let advice =
       "to leave that network for the invite's, move \(around.path) away and run this again; to be in both, give the second one "
       + "a name of its own (--name)"
-    guard file.serverKeys.isEmpty || file.serverKeys.contains(invite.relayKey) else {
+    guard file.serverKeys.isEmpty || around.pinned.contains(invite.relayKey) else {
       let pins = file.serverKeys.map(fingerprint).joined(separator: ", ")
       throw Failure(
         .configuration,

@@ -97,7 +97,7 @@ struct MnedcJoin: ParsableCommand {
         invite,
         Invitation.Surroundings(
           path: configuration.path, content: content, file: file, defaults: configuration.defaults, servers: server,
-          serverKeys: serverKey, deviceID: deviceID),
+          serverKeys: serverKey, deviceID: deviceID, state: settings.join.state),
         &settings)
     }
     try checkServers(settings)

@@ -107,7 +107,13 @@ def test_a_relay_gets_a_new_key_and_its_devices_know_it_by_themselves(flat):
     there.stop(), relay.stop()
     lab.start_relay()
     assert asked(lab, "key")["key"] == new
-    start(pinned)
+    program = start(pinned)
+    pinned.reaches(here.virtual_address())
+
+    # An invite of now has the new key, which the device knows to be that of the relay that its file names.
+    program.stop()
+    ctl(lab, "forget", "d2")
+    start(pinned, invite(lab))
     pinned.reaches(here.virtual_address())
 
 
