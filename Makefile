@@ -63,7 +63,7 @@ unit: ## the unit tests
 
 # Optimised, as it is installed, or the compiler's own allocations would count.
 allocations: ## that the data path allocates nothing per packet
-	$(SWIFT) build $(RELEASE)
+	@$(MAKE) --no-print-directory build
 	.build/release/allocations
 
 # With the debug programs, which the unit tests have built already: they also check who owns what. Mostly the tests wait for one

@@ -82,7 +82,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "CTestSupport", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
+        "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
         .systemPackage,
       ],
       path: "Tests/TestSupport"),
@@ -93,7 +93,7 @@ let package = Package(
     .testTarget(name: "NamesTests", dependencies: ["Names", "TestSupport", "Wire"]),
     .testTarget(
       name: "LinkTests",
-      dependencies: ["CTestSupport", "Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
+      dependencies: ["Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .executableTarget(
       name: "allocations",
@@ -139,13 +139,13 @@ let package = Package(
     .testTarget(
       name: "DeviceTests",
       dependencies: [
-        "CTestSupport", "Device", "Link", "Noise", "Relay", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
+        "Device", "Link", "Noise", "Relay", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage,
       ]),
     .testTarget(
-      name: "NoiseTests", dependencies: ["CTestSupport", "Noise", "Wire"], resources: [.copy("vectors.json")]),
+      name: "NoiseTests", dependencies: ["Noise", "Wire"], resources: [.copy("vectors.json")]),
     .executableTarget(name: "noise-peer", dependencies: ["Noise", "Wire"], path: "Tests/NoisePeer"),
     .testTarget(
-      name: "TunTests", dependencies: ["CLinux", "CTestSupport", "SystemIO", "Tun", "Wire", .systemPackage]),
+      name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
   ]
 )
 

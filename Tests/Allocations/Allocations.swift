@@ -31,8 +31,9 @@ struct Check {
 }
 
 /// What a check does has not come about.
-struct Broken: Error {
+struct Broken: Error, CustomStringConvertible {
   let what: String
+  var description: String { what }
 
   static func unless(_ condition: Bool, _ what: @autoclosure () -> String) throws {
     guard condition else { throw Broken(what: what()) }
@@ -52,9 +53,15 @@ enum Allocations {
     let checks = try linkChecks() + noiseChecks() + tunChecks() + deviceChecks()
     var failures = 0
     for check in checks {
-      let count = try check.allocations()
-      try writeOut("\(count == 0 ? "ok" : "\(count) allocations"): \(check.sentence)")
-      if count != 0 { failures += 1 }
+      let result: String
+      do {
+        let count = try check.allocations()
+        result = count == 0 ? "ok" : "\(count) allocations"
+      } catch {
+        result = "broken, \(error)"
+      }
+      try writeOut("\(result): \(check.sentence)")
+      if result != "ok" { failures += 1 }
     }
     endProcess(failures == 0 ? 0 : 1)
   }
