@@ -120,6 +120,8 @@ public enum ControlCommand: Sendable, Equatable {
   /// For what peers are asked.
   public static let askRange = 100...60_000
   public static let defaultAsk = 2000
+  /// Bytes that a name in a request may have.
+  public static let textLength = 1...RequestMembers.maximumText
 
   /// How long a daemon may be about it, beside the time that any answer may take.
   var patience: Duration {

@@ -53,7 +53,7 @@ struct RequestMembers {
   private var left: Set<String>
 
   /// Longer texts are none of ours.
-  private static let maximumText = 255
+  static let maximumText = 255
 
   /// `nil` unless it is a JSON object.
   init?(_ line: some Collection<UInt8>) {

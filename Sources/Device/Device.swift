@@ -60,6 +60,7 @@ public final class Device: @unchecked Sendable {
   private var joins = 0
   private var losses: [String: Int] = [:]
   private var lastLoss: String?
+  private var wasTurnedAway = false
   private var lostAt: Instant?
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
@@ -242,7 +243,7 @@ public final class Device: @unchecked Sendable {
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, relayVersion: uplink.relayVersion, progress: uplink.progress,
       server: uplink.server, roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince, losses: losses,
-      lastLoss: lastLoss, lostAt: lostAt,
+      lastLoss: lastLoss, wasTurnedAway: wasTurnedAway, lostAt: lostAt,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
@@ -442,6 +443,7 @@ extension Device: UplinkDelegate {
     exchange.pause()
     losses[reason.cause, default: 0] += 1
     lastLoss = reason.description
+    wasTurnedAway = reason.isTurnedAway
     lostAt = .now()
     yieldToHost()
     onEvent(.lost(reason, retry: retry))

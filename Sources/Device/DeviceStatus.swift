@@ -32,6 +32,8 @@ public struct DeviceStatus: Sendable {
   public var losses: [String: Int] = [:]
   /// Why the uplink was lost the last time, and when.
   public var lastLoss: String?
+  /// Whether that was an answer, of the relay or of this host, which trying again does not change.
+  public var wasTurnedAway = false
   public var lostAt: Instant?
   /// What this device tells its peers of itself.
   public var orchestration: Orchestration

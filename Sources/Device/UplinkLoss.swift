@@ -28,6 +28,15 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether the way to the relay works, and it is who answers, or who it is, that ends the attempt.
+  var isTurnedAway: Bool {
+    switch self {
+    case .refused(let refusal): !refusal.code.isPassing
+    case .distrusted, .collision: true
+    case .unreachable, .broken: false
+    }
+  }
+
   public var description: String {
     switch self {
     case .unreachable(let failures): failures.joined(separator: "; ")

@@ -112,7 +112,8 @@ public final class Explanation {
       name: name, peer: found, interface: interface(of: status, peer),
       uplink: PathFacts.Uplink(
         isLocal: isLocal, joined: status.joinedSince.map { now.since($0).roundedSeconds }, server: status.server,
-        progress: status.progress, lastLoss: status.lastLoss, lost: status.lostAt.map { now.since($0).roundedSeconds }))
+        progress: status.progress, lastLoss: status.lastLoss, lost: status.lostAt.map { now.since($0).roundedSeconds },
+        wasTurnedAway: status.wasTurnedAway))
     facts.relay.version = status.relayVersion
     facts.relay.link = LinkReport(received: status.received, sent: status.sent, queue: status.queue)
     let known = status.peers.first { $0.peer.address.description == peer?.address }

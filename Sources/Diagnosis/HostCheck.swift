@@ -23,7 +23,9 @@ enum HostCheck {
           "tun", .warn, "/dev/net/tun is there, and not for this user",
           advice: "mnedc-join opens it as root; so does netcheck")
       }
-      return CheckReport("tun", .fail, "\(error)")
+      // What to do stands behind the first semicolon.
+      let parts = "\(error)".split(separator: ";", maxSplits: 1).map { $0.drop { $0 == " " } }
+      return CheckReport("tun", .fail, String(parts[0]), advice: parts.dropFirst().first.map { String($0) })
     }
     if (try? InterfaceState.look(at: interface)) ?? nil != nil {
       return CheckReport(
@@ -40,7 +42,7 @@ enum HostCheck {
     if currentUser() == 0 {
       return CheckReport(
         "capability", .fail, "root lacks CAP_NET_ADMIN here, which making an interface needs",
-        advice: "give it to the container (--cap-add NET_ADMIN), or to the unit (AmbientCapabilities=)")
+        advice: "give it to the container (--cap-add NET_ADMIN), or leave it to the unit (CapabilityBoundingSet=)")
     }
     return CheckReport(
       "capability", .warn, "this user lacks CAP_NET_ADMIN, which making an interface needs",

@@ -23,7 +23,8 @@ public struct Netcheck: Sendable {
     _ settings: Settings, servers: [ServerAddress], keys: [[UInt8]], configuration: CheckReport, within limit: Duration
   ) {
     var checks = [configuration] + HostCheck.checks(settings)
-    if servers.isEmpty {
+    // Servers that a wrong file may name are not missed.
+    if servers.isEmpty, configuration.result != .fail {
       checks.append(
         CheckReport(
           "server", .fail, "no server is named",

@@ -103,10 +103,14 @@ public struct PathFacts: Sendable {
     public var lastLoss: String?
     /// How long ago, in seconds.
     public var lost: Double?
+    /// Whether the loss was an answer, which says itself what to do.
+    public var wasTurnedAway: Bool
 
     public init(
-      isLocal: Bool, joined: Double?, server: String?, progress: String, lastLoss: String? = nil, lost: Double? = nil
+      isLocal: Bool, joined: Double?, server: String?, progress: String, lastLoss: String? = nil, lost: Double? = nil,
+      wasTurnedAway: Bool = false
     ) {
+      self.wasTurnedAway = wasTurnedAway
       self.isLocal = isLocal
       self.joined = joined
       self.server = server

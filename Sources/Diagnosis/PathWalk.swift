@@ -101,12 +101,18 @@ public enum PathWalk {
     guard let joined = uplink.joined else {
       return CheckReport(
         "uplink", .fail, "no connection to the relay, \(uplink.progress)\(loss.map { "; \($0)" } ?? "")",
-        advice: uplink.isLocal
-          ? "see the log of mnedcd" : "run mnedc-ctl netcheck, which says what stands in the way to the relay")
+        advice: advice(uplink))
     }
     if uplink.isLocal { return CheckReport("uplink", .ok, "this is the relay's own host") }
     let since = "connected to \(uplink.server ?? "the relay") for \(Table.time(joined))"
     return CheckReport("uplink", .ok, since + (loss.map { "; \($0)" } ?? ""))
+  }
+
+  private static func advice(_ uplink: PathFacts.Uplink) -> String {
+    if uplink.isLocal { return "see the log of mnedcd" }
+    return uplink.wasTurnedAway
+      ? "the way to the relay works: do what this answer says"
+      : "run mnedc-ctl netcheck, which says what stands in the way to the relay"
   }
 
   private static func relay(_ facts: PathFacts) -> CheckReport {
@@ -114,7 +120,7 @@ public enum PathWalk {
     let version = facts.relay.version.map { ", runs version \($0)" } ?? ""
     guard let time = facts.relay.roundTripMs else {
       return CheckReport(
-        "relay", .fail, "the relay does not answer an echo in time\(version)",
+        "relay", .fail, "the relay does not answer an echo in time",
         advice:
           "either it is very busy or the connection is dead, which this host finds out within seconds: ask again then")
     }
@@ -171,6 +177,9 @@ public enum PathWalk {
     guard facts.uplink.joined != nil else {
       return CheckReport("peer", .skipped, "who has \(name), the relay would know")
     }
+    if let address = IPv4Address(name), let pool = facts.interface.pool, !pool.contains(address) {
+      return step("\(name) is no address of this network, \(pool)", "mnedc-peers lists the addresses that there are")
+    }
     switch absence.memory {
     case .revoked:
       return step(
@@ -197,7 +206,7 @@ public enum PathWalk {
   private static func text(_ place: PlaceReport) -> String {
     let outer = place.outer.map { ", seen by the relay as \($0)" } ?? ""
     switch place.hops.count {
-    case 0: return "behind no private router that tells\(outer)"
+    case 0: return "behind no router with a private address, as far as can be told\(outer)"
     case 1: return "behind one router with a private address\(outer)"
     default: return "behind \(place.hops.count) routers with private addresses\(outer)"
     }

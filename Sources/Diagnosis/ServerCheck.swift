@@ -115,6 +115,10 @@ struct ServerCheck {
     case .failed(.connectionRefused):
       why = "connection refused"
       advice = "nobody listens there: start mnedcd, and check its port (3334 unless relay.listen says otherwise)"
+    case .failed(.noRouteToHost):
+      why = "no route to host"
+      advice =
+        "nobody answers at that address, or a router knows no way to it: check the address, and that the relay's host is up"
     case .failed(let error):
       why = "\(error)"
       advice = "this host has no way there: ip route get \(address.host) shows what it would do"
@@ -158,12 +162,13 @@ struct ServerCheck {
     report.fingerprint = fingerprint
     let ask = "ask its operator (mnedc-ctl key, on the relay's host)"
     switch expectation.judge(proof.key, of: server.description) {
-    case .pinned: note("key", .ok, "\(fingerprint), as it is pinned")
+    case .pinned: note("key", .ok, "\(fingerprint), as it should be")
     case .notPinned(let keys):
       let pins = keys.map(\.fingerprint).joined(separator: ", ")
       note(
-        "key", .fail, "\(fingerprint), but \(pins) is pinned",
-        "either this is not the relay that it should be, or its key was replaced: \(ask), and correct server-key")
+        "key", .fail, "\(fingerprint), but it should be \(pins)",
+        "either this is not the relay that it should be, or its key was replaced: \(ask), and correct server-key or ask for another invite"
+      )
     case .known: note("key", .ok, "\(fingerprint), as it was before")
     case .changed(let former):
       note(

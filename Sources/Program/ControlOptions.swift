@@ -42,6 +42,13 @@ public struct ControlOptions: ParsableArguments {
     if of != nil, socket != nil { throw ValidationError("--of and --socket both say which daemon is meant; give one") }
   }
 
+  /// Whether `name` can be asked for as a peer; for a command's `validate`.
+  public static func check(peer name: String) throws {
+    guard ControlCommand.textLength.contains(name.utf8.count) else {
+      throw ValidationError("name a peer by its ID, its name or its virtual address")
+    }
+  }
+
   /// The answer of the daemon that is meant.
   public func ask<Report: Codable>(_ command: ControlCommand, _: Report.Type = Report.self) throws -> Report {
     try askAndLocate(command).report

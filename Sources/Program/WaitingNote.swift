@@ -2,12 +2,13 @@ internal import Control
 internal import SystemIO
 
 /// Says on a terminal what a tool waits for, once that takes over a second.
-enum WaitingNote {
+public enum WaitingNote {
   private static let patience = Duration.seconds(1)
 
   /// Does `work`, and says meanwhile that `what` is waited for. The note is on standard error and gone in the end, unless the terminal
   /// obeys no control sequences: then it is one line, which stays.
-  static func during<Answer, Problem: Error>(_ what: String, _ work: () throws(Problem) -> Answer) throws(Problem)
+  public static func during<Answer, Problem: Error>(_ what: String, _ work: () throws(Problem) -> Answer)
+    throws(Problem)
     -> Answer
   {
     guard Terminal.isOne(.error), let mark = Mark() else { return try work() }

@@ -14,6 +14,10 @@ struct Explain: ParsableCommand {
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions
 
+  func validate() throws {
+    try ControlOptions.check(peer: peer)
+  }
+
   func run() throws {
     let time = Int(control.timeout.nanoseconds / 1_000_000)
     let limit = min(max(time, ControlCommand.askRange.lowerBound), ControlCommand.askRange.upperBound)
@@ -27,7 +31,9 @@ struct Explain: ParsableCommand {
 
   private static func text(_ report: ExplainReport) -> String {
     let address = report.address.map { " (\($0))" } ?? ""
-    let end = report.failedStep.map { "fails at \($0)" } ?? "works"
-    return CheckText.lines(report.steps) + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) \(end)"
+    let steps = CheckText.lines(report.steps)
+    // That it fails is the error.
+    return report.failedStep == nil
+      ? steps + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) works" : steps
   }
 }

@@ -34,7 +34,9 @@ struct Netcheck: ParsableCommand {
     let (settings, check) = read()
     var (named, keys) = (settings.servers, settings.serverKeys)
     if !servers.isEmpty { (named, keys) = try arguments(keys) }
-    let found = Diagnosis.Netcheck(settings, servers: named, keys: keys, configuration: check, within: timeout)
+    let found = WaitingNote.during(named.map(\.description).joined(separator: ", ")) {
+      Diagnosis.Netcheck(settings, servers: named, keys: keys, configuration: check, within: timeout)
+    }
     try output.show(found.report) { Self.text(found.report) }
     if found.status != .success { throw Failure(found.status, "joining would not work; what fails is marked above") }
   }
@@ -48,14 +50,15 @@ struct Netcheck: ParsableCommand {
       }
       return (try file.parse(content), CheckReport("configuration", .ok, "\(file.path) is right"))
     } catch {
-      let lines = (error as? Failure)?.message ?? "\(error)"
-      let line = lines.split(separator: "\n").first.map(String.init) ?? lines
-      return (
-        Settings(),
-        CheckReport(
-          "configuration", .fail, line,
-          advice: "mnedc-join --config \(file.path) --check lists all its mistakes")
-      )
+      let failure = error as? Failure
+      let lines = (failure?.message ?? "\(error)").split(separator: "\n").map(String.init)
+      if failure?.status == .noInput {
+        let finding = "cannot read \(file.path), so that its server and its keys are not known here"
+        return (Settings(), CheckReport("configuration", .warn, finding, advice: "run this as root, or name a server"))
+      }
+      let rest = lines.count > 1 ? " (and \(lines.count - 1) more)" : ""
+      let advice = "mnedc-join --config \(file.path) --check lists all its mistakes"
+      return (Settings(), CheckReport("configuration", .fail, lines[0] + rest, advice: advice))
     }
   }
 
@@ -69,7 +72,7 @@ struct Netcheck: ParsableCommand {
           keys.append(invite.relayKey)
           for server in invite.servers { found.append(try ServerAddress(parsing: server)) }
         } catch {
-          throw Failure(.usage, "the invite cannot be read: \(error); copy the whole line")
+          throw Failure(.usage, "the invite cannot be read: \(error)")
         }
       } else {
         found.append(try ValueKind<ServerAddress>.server.option(argument))
@@ -82,7 +85,8 @@ struct Netcheck: ParsableCommand {
     var parts = ["this host\n" + CheckText.lines(report.checks, indent: "  ")]
     parts += report.servers.map { "\($0.server)\n" + CheckText.lines($0.checks, indent: "  ") }
     parts.append("not measured\n" + report.notMeasured.map { "  \($0)" }.joined(separator: "\n"))
-    parts.append(report.works ? "joining should work" : "joining would not work")
+    // That it would not is the error.
+    if report.works { parts.append("joining should work") }
     return parts.joined(separator: "\n\n")
   }
 }

@@ -35,6 +35,10 @@ struct Ping: ParsableCommand {
 
   @OptionGroup var control: ControlOptions
 
+  func validate() throws {
+    try ControlOptions.check(peer: peer)
+  }
+
   func run() throws {
     try Pinging(self).run()
   }

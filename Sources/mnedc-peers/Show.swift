@@ -17,6 +17,10 @@ struct Show: ParsableCommand {
 
   @OptionGroup var control: ControlOptions
 
+  func validate() throws {
+    try ControlOptions.check(peer: peer)
+  }
+
   func run() throws {
     let time = Int(control.timeout.nanoseconds / 1_000_000)
     let report: PeersReport = try control.waitingLonger(by: control.timeout).ask(.show(peer: peer, milliseconds: time))

@@ -86,6 +86,8 @@ def test_what_stands_in_the_way_is_named(flat):
 
     assert "refused" in fails("connect", SERVER)
     assert "looked up" in fails("name", "relay.invalid")
+    # Nobody has it, on the switch that both are on.
+    assert "in time" in fails("connect", "192.168.50.250") or "no route" in fails("connect", "192.168.50.250")
     lab.relay.serve(str(lab.directory), RELAY, 8000)
     fails("relay", f"{RELAY}:8000")
     relay = lab.start_relay()
@@ -114,6 +116,10 @@ def test_a_host_that_cannot_make_an_interface_or_has_the_pool_is_told(flat):
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     report = netcheck(d1, SERVER, config=config, prefix=user, status=0)
     assert report["by"]["capability"]["result"] == "warn"
+    config.chmod(0o600)
+    report = netcheck(d1, SERVER, config=config, prefix=user, status=0)
+    assert report["by"]["configuration"]["result"] == "warn" and "as root" in report["by"]["configuration"]["advice"]
+    config.chmod(0o644)
     d1.run("ip", "link", "add", "lan0", "type", "bridge")
     d1.run("ip", "address", "add", "10.0.0.77/16", "dev", "lan0")
     d1.run("ip", "link", "set", "lan0", "up")
@@ -122,6 +128,7 @@ def test_a_host_that_cannot_make_an_interface_or_has_the_pool_is_told(flat):
     config.write_text("srver: x\n")
     report = netcheck(d1, SERVER, config=config, status=78)
     assert report["by"]["configuration"]["result"] == "fail" and "open.yaml:1" in report["by"]["configuration"]["finding"]
+    assert "server" not in netcheck(d1, config=config, status=78)["by"], "a wrong file may name one"
 
 
 def test_levels_of_nat_are_counted_as_far_as_routers_tell(nat):
