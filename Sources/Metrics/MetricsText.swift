@@ -37,7 +37,7 @@ public enum MetricsFormat: String, CaseIterable, Sendable {
         let labels = sample.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\"\(Self.escaped($0.value))\"" }
         text += "{\(labels.joined(separator: ","))}"
       }
-      text += " \(Self.number(sample.value))\n"
+      text += " \(family.unit == "seconds" ? Self.seconds(sample.value) : Self.number(sample.value))\n"
     }
   }
 
@@ -57,6 +57,20 @@ public enum MetricsFormat: String, CaseIterable, Sendable {
       }
     }
     return result
+  }
+
+  /// Times are whole nanoseconds, and written as such, without an exponent or what a fraction of two leaves of them. Those
+  /// that a `Double` cannot tell from their neighbours, of 104 days and more, are written as other numbers are.
+  private static func seconds(_ value: Double) -> String {
+    let nanoseconds = (value * 1e9).rounded()
+    guard nanoseconds.magnitude < 0x1p53 else { return number(value) }
+    let (whole, rest) = Int64(nanoseconds.magnitude).quotientAndRemainder(dividingBy: 1_000_000_000)
+    let text = (nanoseconds < 0 ? "-" : "") + "\(whole)"
+    guard rest != 0 else { return text }
+    // The leading digit keeps the zeros behind it.
+    var fraction = "\(1_000_000_000 + rest)".dropFirst()
+    while fraction.last == "0" { fraction.removeLast() }
+    return "\(text).\(fraction)"
   }
 
   /// Whole numbers without a fraction, the rest as short as it can be.

@@ -66,12 +66,19 @@ put() {
   echo "$DESTDIR$3"
 }
 
-# replaced FILE WORD TEXT: the name of a copy of FILE in which WORD is TEXT.
+# replaced FILE WORD TEXT: makes $temporary, a copy of FILE in which WORD is TEXT.
 replaced() {
   local text
   text=$(<"$1")
   temporary=$(mktemp)
   printf '%s\n' "${text//"$2"/"$3"}" >"$temporary"
+}
+
+# put_with_paths MODE SOURCE TARGET [DOC]: puts a file in which the documents are where they are here; DOC says how it writes that.
+put_with_paths() {
+  replaced "$2" /usr/local/share/doc/mnedc "${4:-$doc}"
+  put "$1" "$temporary" "$3"
+  rm -f "$temporary"
 }
 
 programs() {
@@ -82,8 +89,13 @@ programs() {
 }
 
 pages() {
-  local page
-  for page in man/*.[1-8]; do put 644 "$page" "$PREFIX/share/man/man${page##*.}/${page##*/}"; done
+  local page written
+  # To mdoc, a backslash and a space have a meaning.
+  written=${doc//\\/\\e}
+  written=${written// /\\ }
+  for page in man/*.[1-8]; do
+    put_with_paths 644 "$page" "$PREFIX/share/man/man${page##*.}/${page##*/}" "$written"
+  done
 }
 
 completions() {
@@ -114,15 +126,13 @@ examples() {
   local file mode
   while IFS= read -r file; do
     [[ -x $file ]] && mode=755 || mode=644
-    put "$mode" "$file" "$doc/$file"
+    put_with_paths "$mode" "$file" "$doc/$file"
   done < <(find examples -type f ! -name demo.sh ! -name '*.pyc' | LC_ALL=C sort)
 }
 
 # An example beside the place of the configuration, which is the administrator's.
 configuration() {
-  replaced examples/mnedc.yaml /usr/local/share/doc/mnedc "$doc"
-  put 644 "$temporary" "$SYSCONFDIR/mnedc/mnedc.yaml.example"
-  rm -f "$temporary"
+  put_with_paths 644 examples/mnedc.yaml "$SYSCONFDIR/mnedc/mnedc.yaml.example"
 }
 
 uninstall() {

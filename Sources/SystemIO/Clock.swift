@@ -41,11 +41,8 @@ extension Duration {
     return isTooLarge || overflow ? (seconds < 0 ? .min : .max) : sum
   }
 
-  /// Seconds, for rates and for people.
-  public var seconds: Double {
-    let (seconds, attoseconds) = components
-    return Double(seconds) + Double(attoseconds) * 1e-18
-  }
+  /// Seconds, for rates and for people: the number next to the whole nanoseconds.
+  public var seconds: Double { Double(nanoseconds) / 1e9 }
 }
 
 /// The time of day, in seconds since 1970; it jumps when somebody sets the clock.

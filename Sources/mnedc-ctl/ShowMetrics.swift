@@ -22,10 +22,14 @@ struct ShowMetrics: ParsableCommand {
       }
       return format
     })
-  var format = MetricsFormat.openMetrics
+  var format: MetricsFormat?
+
+  func validate() throws {
+    if output.json, format != nil { throw ValidationError("--json goes without --format") }
+  }
 
   func run() throws {
     let report: MetricsReport = try control.ask(.metrics)
-    try output.show(report) { format.text(report) }
+    try output.show(report) { (format ?? .openMetrics).text(report) }
   }
 }

@@ -151,6 +151,35 @@ def test_the_synopsis_has_every_argument(program):
         assert re.search(rf"^\.(Op )?Ar {name}$", synopsis, re.MULTILINE), name
 
 
+@pytest.mark.parametrize("program", ["mnedc-ctl", "mnedc-peers"])
+def test_the_synopsis_of_a_command_has_its_options(program):
+    """Each by one of its names, and no others."""
+
+    def taken(command, path=()):
+        inner = [each for each in command.get("subcommands", []) if each["commandName"] != "help"]
+        for each in inner:
+            yield from taken(each, (*path, each["commandName"]))
+        if path and not inner:
+            yield " ".join(path), {
+                frozenset(name["name"] for name in argument["names"])
+                for argument in command["arguments"]
+                if argument["kind"] != "positional"
+            }
+
+    own = {frozenset(["help", "h"]), frozenset(["version"])}
+    real = {name: found - own for name, found in taken(json.loads(run(program, "--experimental-dump-help").stdout)["command"])}
+    lines = re.split(r"^\.Nm\n", section(page(program), "SYNOPSIS"), flags=re.MULTILINE)
+    written = {
+        found[1]: set(re.findall(r"(?:Fl |\| -)-?([a-z][a-z-]*)", text))
+        for text in lines
+        if (found := re.match(r"\.(?:Op )?Cm ([a-z -]+)\n", text))
+    }
+    assert set(written) - {"help"} == set(real)
+    for name, found in real.items():
+        missing = [sorted(names) for names in found if not names & written[name]]
+        assert not missing and written[name] <= set().union(*found), name
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_shows_the_default_of_every_option_with_a_value(program):
     """Or says that there is none."""
@@ -422,6 +451,21 @@ def test_mandoc_has_nothing_to_say_about_a_page(path):
         pytest.skip("mandoc is not installed")
     done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf8"])
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_terminal_of_80_columns_has_room_for_a_page(path, encoding):
+    """For every line of it; and what .Dl shows, which would go on in the next one, has room in its line."""
+    if not shutil.which("mandoc"):
+        pytest.skip("mandoc is not installed")
+    command = ["mandoc", "-T", encoding, "-O", "width=78", path]
+    shown = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout
+    # A letter is struck twice where it is bold, or over a line.
+    lines = re.sub(".\b", "", shown).splitlines()
+    assert not [line for line in lines if len(line) > 78]
+    for line in re.findall(r"^\.Dl (.*)$", path.read_text(), re.MULTILINE):
+        assert line.replace("\\&", "") in map(str.strip, lines)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

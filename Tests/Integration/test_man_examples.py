@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import stat
@@ -73,6 +74,7 @@ def in_block(text, is_example):
 
 def shape(text):
     """Without what differs from one run to the next: times, the numbers of machines, processors, the width of columns."""
+    text = re.sub(r"-[0-9a-f]{5}… ", "-MACHINE… ", text)
     text = re.sub(r"\b[0-9.]+ (ms|s|min|h)\b", r"N \1", text)
     text = re.sub(r"-[0-9a-f]{8}\b", "-MACHINE", re.sub(r"linux/\w+", "linux/CPU", text))
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
@@ -351,8 +353,8 @@ RULES = {
     "mnedc.7": {
         "mnedcd": On("relay", until=answers("relay"), goes_on=True),
         "mnedc-ctl invite --uses 2": On("relay"),
-        f"mnedc-join --device-id kitchen-hub --background {INVITE}": On("kitchen-hub"),
-        f"mnedc-join --device-id workshop --background {INVITE}": On("workshop"),
+        f"mnedc-join -d kitchen-hub --background {INVITE}": On("kitchen-hub"),
+        f"mnedc-join -d workshop --background {INVITE}": On("workshop"),
         "mnedc-peers": On("kitchen-hub"),
         "ping -c 1 10.0.0.3": On("kitchen-hub"),
         "mnedc-ctl status": On("kitchen-hub"),
@@ -378,7 +380,7 @@ RULES = {
         "mnedc-ctl drain && mnedcd": On("relay", until=answers("relay"), goes_on=True),
         "mnedc-ctl announce --up detector --port 8080 --protocol http": On("kitchen-hub"),
         "mnedc-ctl announce --down camera --label zone=hall": On("kitchen-hub"),
-        "mnedc-ctl announce --load $(awk '{print $1 / '$(nproc)'}' /proc/loadavg)": On("kitchen-hub"),
+        "mnedc-ctl announce --load \\\n      $(awk '{print $1 / '$(nproc)'}' /proc/loadavg)": On("kitchen-hub"),
         "mnedc-ctl log-level debug": On("kitchen-hub"),
         "mnedc-ctl report report.tar": On("kitchen-hub"),
         "tar -xOf report.tar | less": On("kitchen-hub"),
@@ -392,7 +394,7 @@ RULES = {
     "mnedc-join.8": {
         f"mnedc-join {INVITE}": On("kitchen-hub", until=joined("kitchen-hub")),
         "systemctl enable --now mnedc-join": On("kitchen-hub", after=has_joined("kitchen-hub")),
-        f"mnedc-join --device-id kitchen-hub --background {INVITE}": On("kitchen-hub", before=new("kitchen-hub")),
+        f"mnedc-join -d kitchen-hub --background {INVITE}": On("kitchen-hub", before=new("kitchen-hub")),
         "mnedc-join --background": On("kitchen-hub", before=stopped("kitchen-hub")),
         f"mnedc-join --check {INVITE}": On("workshop"),
         "mnedc-join --server relay.example --device-id kitchen-hub": On(
@@ -405,7 +407,7 @@ RULES = {
     },
     "mnedc-peers.1": {
         "mnedc-peers": On("kitchen-hub"),
-        "mnedc-peers --service detector --platform linux/arm64 --state online --sort load --limit 1 --no-header": On(
+        "mnedc-peers --service detector --platform linux/arm64 \\\n      --state online --sort load --limit 1 --no-header": On(
             "kitchen-hub"
         ),
         "mnedc-peers show workshop --json | jq -r '.peers[].address'": On("kitchen-hub"),
@@ -433,7 +435,7 @@ def test_the_commands_of_a_page_work_as_printed(page):
     assert texts, f"{page} has no example"
     assert not set(texts) - set(rules), "no rule says where these are run and what they do; add them to RULES"
     assert not set(rules) - set(texts), "the page does not show these any more; take them out of RULES"
-    if missing := [tool for tool in ("bash", "jq", "nsenter", "setpriv", "unshare") if not shutil.which(tool)]:
+    if missing := [tool for tool in ("bash", "jq", "nsenter", "script", "setpriv", "unshare") if not shutil.which(tool)]:
         pytest.skip("not installed: " + ", ".join(missing))
     with Lab.flat(3) as lab:
         stage = Stage(lab)
@@ -454,6 +456,10 @@ def show(stage, command, rule):
     rule.before(stage)
     if INVITE in text:
         text = text.replace(INVITE, stage.invite(rule.invites))
+    # What a page shows as a terminal cuts it is printed by one of that width.
+    if any(line.endswith("…") for line in command.output.splitlines()):
+        width = max(map(len, command.output.splitlines()))
+        text = f"NO_COLOR=1 COLUMNS={width} script -qec {shlex.quote(text)} /dev/null"
     if rule.until:
         run_until(stage, host, command, text, rule)
     else:

@@ -105,6 +105,23 @@ def test_both_texts_are_right_by_the_tools_of_prometheus(watched, host):
     assert report["version"] == 1 and {each["name"] for each in report["families"]} == families.keys()
 
 
+def test_seconds_are_whole_nanoseconds_without_dust(watched):
+    """In both texts and in JSON."""
+    shown = [asked(watched.relay, *options) for options in ([], ["--format", "prometheus"])]
+    seconds = [text for each in shown for text in re.findall(r"^\w+_seconds(?:_total)?(?:{.*})? (\S+)$", each, re.MULTILINE)]
+    assert seconds and all(re.fullmatch(r"\d+(\.\d{1,9})?", text) for text in seconds), seconds
+    for family in json.loads(asked(watched.relay, "--json"))["families"]:
+        if family.get("unit") == "seconds":
+            assert all(sample["value"] == round(sample["value"], 9) for sample in family["samples"]), family
+
+
+def test_json_has_no_format(watched):
+    """A usage error, whichever format it is."""
+    for format in ("openmetrics", "prometheus"):
+        done = watched.relay.mnedc("mnedc-ctl", "metrics", "--json", "--format", format, check=False)
+        assert done.returncode == 64 and "--json goes without --format" in done.stderr
+
+
 def test_the_values_are_those_of_the_status(watched):
     """Devices, joins, sessions with their device IDs."""
     relay, device = values(asked(watched.relay)), values(asked(watched["d1"]))

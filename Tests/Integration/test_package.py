@@ -4,6 +4,7 @@ The package is made of the programs in $RELEASE, else of those that `make build`
 there. The bare Debian is downloaded once, to .build/debian; `rm` it for a newer one.
 """
 
+import gzip
 import json
 import os
 import re
@@ -99,6 +100,39 @@ def test_uninstall_removes_exactly_what_install_made(tmp_path, stand_ins):
     assert (target / "etc/mnedc/mnedc.yaml").read_text() == "log-level: debug\n"
 
 
+def naming_places_of_others(directory):
+    """The files below a directory that name /usr/local, and what they name."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        # The programs look for commands there, and in an image it is the place for what is no package.
+        if path.is_symlink() or not path.is_file() or path.parent.name in ("bin", "sbin") or path.name == "Dockerfile":
+            continue
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if named := re.findall(rb"/usr/local/\S*", content):
+            found[str(path.relative_to(directory))] = named
+    return found
+
+
+@pytest.mark.no_lab
+def test_what_is_installed_names_the_documents_where_they_are(tmp_path, stand_ins):
+    """Man pages, examples and the example configuration; so mdoc shows it, even with a space and a backslash in it."""
+    make("install", "PREFIX=/usr", f"DESTDIR={tmp_path / 'usual'}", f"BUILD={stand_ins}", "STRIP=:")
+    top = tmp_path / "usual"
+    assert not naming_places_of_others(top)
+    named = set()
+    for path in (each for each in top.rglob("*") if each.is_file()):
+        named |= set(re.findall(rb"/usr/share/doc/mnedc/[\w./-]*\w", path.read_bytes())) if path.name != "installed" else set()
+    assert {b"/usr/share/doc/mnedc/examples/monitoring", b"/usr/share/doc/mnedc/examples/on-peer.sh"} <= named
+    for each in named:
+        assert (top / each.decode()[1:]).exists(), each
+    if not shutil.which("mandoc"):
+        pytest.skip("mandoc is not installed")
+    make("install", "PREFIX=/opt/my \\apps", f"DESTDIR={tmp_path / 'odd'}", f"BUILD={stand_ins}", "STRIP=:")
+    page = tmp_path / "odd/opt/my \\apps/share/man/man7/mnedc-metrics.7"
+    shown = subprocess.run(["mandoc", "-T", "ascii", page], capture_output=True, text=True, check=True).stdout
+    assert "/opt/my \\apps/share/doc/mnedc/examples/monitoring" in re.sub(".\b", "", shown)
+
+
 @pytest.mark.no_lab
 def test_installed_units_name_the_programs_where_they_are(tmp_path, stand_ins):
     """systemd finds nothing wrong with them, even below a directory with a space and a percent sign."""
@@ -150,6 +184,15 @@ def test_the_version_stands_in_one_place(package):
     for page in (REPOSITORY / "man").glob("*.[1-8]"):
         stated = re.findall(r"^\.Os (?:MNEDC )?(\d\S*)$|\bMNEDC (\d+\.\d+\.\d+)", page.read_text(), re.MULTILINE)
         assert {each for pair in stated for each in pair if each} <= {version}, page.name
+
+
+@pytest.mark.no_lab
+def test_the_package_names_no_place_of_other_programs(package, tmp_path):
+    """Nothing of a package is below /usr/local; and it has no other programs than those of the suite."""
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path], check=True)
+    assert not naming_places_of_others(tmp_path)
+    programs = {path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"}
+    assert {path.name for path in programs} == set(PROGRAMS)
 
 
 @pytest.mark.no_lab

@@ -76,6 +76,19 @@ import Testing
     #expect(MetricsFormat.prometheus.text(report).hasSuffix("\nx \(text)\n"))
   }
 
+  @Test(arguments: [
+    (0.000_194_019_000_000_000_03, "0.000194019"), (0.1 + 0.2, "0.3"), (1e-9, "0.000000001"), (2.5e-7, "0.00000025"),
+    (12.5, "12.5"), (100, "100"), (0, "0"), (-0.0, "0"), (-1.25, "-1.25"), (9_007_199.254_740_991, "9007199.254740991"),
+    (1_795_499_658, "1795499658"), (.nan, "NaN"), (.infinity, "+Inf"),
+  ])
+  func `seconds are whole nanoseconds, as decimal text`(value: Double, text: String) {
+    for format in MetricsFormat.allCases {
+      var report = MetricsReport()
+      report.gauge("x_seconds", unit: "seconds", "X.", value)
+      #expect(format.text(report).contains("\nx_seconds \(text)\n"))
+    }
+  }
+
   @Test func `families of the same name become one`() {
     var report = MetricsReport()
     report.gauge("x", "X.", [.init(1, ["q": "a"])])

@@ -24,6 +24,7 @@ import Testing
   @Test func `seconds keep the fraction`() {
     #expect(Duration.milliseconds(1250).seconds == 1.25)
     #expect(Duration.milliseconds(-250).seconds == -0.25)
+    #expect(Duration.nanoseconds(194_019).seconds == 0.000_194_019)
   }
 
   @Test func `the clock goes forward`() {
