@@ -213,7 +213,9 @@ private final class ControlClientSession: EventHandler {
       let name = command.name
       guard name.isForEverybody || peer.user == 0 || peer.user == currentUser() else {
         throw ControlError(
-          .denied, "\(name.rawValue) is for root and the daemon's own user (\(currentUser())); you are \(peer.user)")
+          .denied,
+          "\(name.rawValue) is for root and the daemon's own user (\(currentUser())), and you are \(peer.user); run as root"
+        )
       }
       if command == .subscribe { return try beginStream(handler) }
       end(after: Self.answerTimeout + command.patience)

@@ -13,12 +13,17 @@ struct LogMemory {
 
   /// Of every level that is logged.
   private(set) var recent = Last<Line>(200)
-  /// Of the level warning and worse, so that news do not drive them out.
-  private(set) var problems = Last<Line>(5)
+  /// Of the level warning and worse, so that news do not drive them out, oldest first. What is said again is there once, with its last
+  /// time, so that it does not drive out what came before.
+  private(set) var problems: [Line] = []
+  private static let maximumProblems = 5
 
   mutating func add(_ line: Line) {
     recent.add(line)
-    if line.level >= .warning { problems.add(line) }
+    guard line.level >= .warning else { return }
+    problems.removeAll { $0.text == line.text }
+    if problems.count == Self.maximumProblems { problems.removeFirst() }
+    problems.append(line)
   }
 }
 

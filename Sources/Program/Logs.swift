@@ -74,7 +74,7 @@ public final class LogOutput: Sendable {
   var recent: [LogMemory.Line] { state.withLock { $0.memory.recent.inOrder } }
 
   /// The last lines of the level warning and worse, oldest first.
-  var problems: [LogMemory.Line] { state.withLock { $0.memory.problems.inOrder } }
+  var problems: [LogMemory.Line] { state.withLock { $0.memory.problems } }
 
   /// A logger that writes here.
   public func logger() -> Logger {

@@ -48,6 +48,17 @@ public struct Table: Sendable {
   }
 
   /// Bytes for people: `812 B`, `3.1 MiB`.
+  /// `1 session`, `2 sessions`.
+  public static func count(_ number: Int, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
+  }
+
+  /// How much of each kind there was, `none` where there was nothing: `3 late, 1 full`.
+  public static func kinds(_ counts: [(count: Int, kind: String)]) -> String {
+    let some = counts.filter { $0.count != 0 }.map { "\($0.count) \($0.kind)" }
+    return some.isEmpty ? "none" : some.joined(separator: ", ")
+  }
+
   public static func bytes(_ number: Int) -> String {
     var value = Double(number)
     for unit in ["B", "KiB", "MiB", "GiB"] {

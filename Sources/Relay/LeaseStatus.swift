@@ -64,7 +64,7 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
     case .poolFull(let pool):
       "no address of the pool \(pool) is free; free one (`mnedc-ctl lease free`), or give the relay a larger pool"
     case .inUse(let id, let address):
-      "\(id) is in with \(address), which can be freed once it has left; `mnedc-ctl revoke` ends its session for good"
+      "\(id) is in with \(address), which can be freed once it has left; end mnedc-join there first"
     }
   }
 }

@@ -30,7 +30,7 @@ struct Drain: ParsableCommand {
     let report: DrainReport = try control.waitingLonger(by: within).ask(command)
     try output.show(report) {
       let cut = report.cutOff == 0 ? "" : "; \(report.cutOff) of them were cut off with something still under way"
-      return "drained \(report.sessions) sessions in \(report.duration) s\(cut); the relay ends"
+      return "drained \(Table.count(report.sessions, "session")) in \(report.duration) s\(cut); the relay ends"
     }
   }
 }

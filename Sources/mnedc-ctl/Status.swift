@@ -38,8 +38,9 @@ struct Status: ParsableCommand {
       "admission  \(relay.admission), \(relay.pending) pending",
       "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",
       "traffic    \(traffic(relay.sessions.map(\.link)))",
-      "no target  \(relay.unreachableFrames) frames",
-      "refused    \(refused(relay)); closed: \(relay.notAuthentic) not authentic, \(relay.malformed) malformed",
+      "no target  \(Table.count(relay.unreachableFrames, "frame"))",
+      "refused    \(Table.kinds(relay.refused.map { ($0.count, $0.code) })); "
+        + "closed: \(Table.kinds([(relay.notAuthentic, "not authentic"), (relay.malformed, "malformed")]))",
     ]
     if relay.draining { lines.append("draining   it ends when all is delivered") }
     if !relay.sessions.isEmpty {
@@ -49,7 +50,7 @@ struct Status: ParsableCommand {
           session.address, session.deviceId, session.outerAddress, Table.time(session.silent),
           Table.bytes(session.link.receivedBytes), Table.bytes(session.link.sentBytes),
           Table.bytes(session.link.queueBytes), Table.milliseconds(session.link.queueDelayMs),
-          "\(session.link.lateDrops) late, \(session.link.overflowDrops) full",
+          Table.drops([session.link]),
         ])
       }
       lines += ["", table.shown]
@@ -61,11 +62,7 @@ struct Status: ParsableCommand {
   private static func traffic(_ links: [LinkReport]) -> String {
     func sum(_ part: (LinkReport) -> Int) -> Int { links.reduce(0) { $0 + part($1) } }
     return "\(Table.bytes(sum(\.receivedBytes))) received, \(Table.bytes(sum(\.sentBytes))) sent; "
-      + "\(Table.bytes(sum(\.queueBytes))) wait; dropped: \(sum(\.lateDrops)) late, \(sum(\.overflowDrops)) full"
-  }
-
-  private static func refused(_ relay: RelayReport) -> String {
-    relay.refused.isEmpty ? "none" : relay.refused.map { "\($0.count) \($0.code)" }.joined(separator: ", ")
+      + "\(Table.bytes(sum(\.queueBytes))) wait; dropped: \(Table.drops(links))"
   }
 
   private static func text(_ device: DeviceReport) -> String {
@@ -77,18 +74,32 @@ struct Status: ParsableCommand {
       "server     \(device.server ?? "none yet")\(device.relayAddress.map { " (\($0))" } ?? "")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
       "place      \(device.place?.text ?? "not known")",
       "peers      \(device.peers)",
-      "packets    \(packets.sent) sent, \(packets.received) received; dropped: \(packets.malformed) malformed, "
-        + "\(packets.unroutable) for nobody, \(packets.misaddressed) misaddressed, \(packets.limited) beyond the limit, "
-        + "\(packets.overdue) overdue",
-      "sealed     \(links.sessions) sessions of \(links.initiations) handshakes begun and \(links.answers) answered; "
-        + "dropped: \(links.forged) forged, \(links.replayed) replayed, \(links.unknownSession) of no session, "
-        + "\(links.limited) beyond the limit, \(links.refused) refused",
+      "packets    \(packets.sent) sent, \(packets.received) received; dropped: "
+        + Table.kinds([
+          (packets.malformed, "malformed"), (packets.unroutable, "for nobody"), (packets.misaddressed, "misaddressed"),
+          (packets.limited, "beyond the limit"), (packets.overdue, "overdue"),
+        ]),
+      "sealed     \(Table.count(links.sessions, "session")); handshakes: \(links.initiations) begun, \(links.answers) answered; "
+        + "dropped: "
+        + Table.kinds([
+          (links.forged, "forged"), (links.replayed, "replayed"), (links.unknownSession, "of no session"),
+          (links.limited, "beyond the limit"), (links.refused, "refused"),
+        ]),
       "uplink     \(Table.bytes(device.link.sentBytes)) sent, \(Table.bytes(device.link.receivedBytes)) received; "
         + "\(Table.bytes(device.link.queueBytes)) wait, delay \(Table.milliseconds(device.link.queueDelayMs)); "
-        + "dropped: \(device.link.lateDrops) late, \(device.link.overflowDrops) full",
+        + "dropped: \(Table.drops([device.link]))",
       "joins      \(device.joins)",
     ]
     if let error = device.lastError { lines.append("last loss  \(error)") }
     return lines.joined(separator: "\n")
+  }
+}
+
+extension Table {
+  /// Why frames were dropped that waited for these links.
+  fileprivate static func drops(_ links: [LinkReport]) -> String {
+    kinds([
+      (links.reduce(0) { $0 + $1.lateDrops }, "late"), (links.reduce(0) { $0 + $1.overflowDrops }, "full"),
+    ])
   }
 }

@@ -177,7 +177,8 @@ final class RelayCommands {
     let isNew = relay.drain(within: limit) { [daemon] outcome in
       let seconds = outcome.duration.roundedSeconds
       answer(.report(DrainReport(sessions: outcome.sessions, cutOff: outcome.cutOff, duration: seconds)))
-      daemon.stop("drained in \(seconds) s: \(outcome.sessions) sessions, \(outcome.cutOff) of them cut off")
+      daemon.stop(
+        "drained in \(seconds) s: \(Table.count(outcome.sessions, "session")), \(outcome.cutOff) of them cut off")
     }
     guard isNew else { return }
     daemon.logger.notice("draining: nobody new is let in, and what is under way has \(time) to arrive")

@@ -157,7 +157,7 @@ MISTAKES = {
         r"--socket"),
     "no leave to stop it": (
         "relay as somebody", lambda scene: ["mnedc-ctl", "stop", "--socket", scene.relay.socket_path], 77,
-        r"stop is for root and the daemon's own user \(\d+\); you are 4321"),
+        r"stop is for root and the daemon's own user \(\d+\), and you are 4321; run as root"),
     "the wrong daemon": (
         "d1", lambda scene: ["mnedc-ctl", "invite", "--socket", scene.d1.socket_path], 69,
         r"this is mnedc-join, and invite is for the relay; ask mnedcd, on the host where it runs \(--socket \S+\)"),

@@ -18,7 +18,20 @@ import Testing
     }
     add(.error, "wrong")
     for number in 0..<1000 { add(.info, "\(number)") }
-    #expect(memory.problems.inOrder.map(\.text) == ["wrong"])
+    #expect(memory.problems.map(\.text) == ["wrong"])
     #expect(memory.recent.inOrder.map(\.text) == (800..<1000).map { "\($0)" })
+  }
+
+  @Test func `what goes wrong again and again does not drive out what went wrong before`() {
+    var memory = LogMemory()
+    for (time, text) in ["first", "again", "again", "again", "again", "again", "b", "c", "again"].enumerated() {
+      memory.add(LogMemory.Line(time: "", unixTime: Int64(time), level: .warning, text: text))
+    }
+    #expect(memory.problems.map(\.text) == ["first", "b", "c", "again"])
+    #expect(memory.problems.last?.unixTime == 8)
+    for number in 0..<10 {
+      memory.add(LogMemory.Line(time: "", unixTime: 9, level: .error, text: "\(number)"))
+    }
+    #expect(memory.problems.map(\.text) == ["5", "6", "7", "8", "9"])
   }
 }
