@@ -74,7 +74,8 @@ replaced() {
   printf '%s\n' "${text//"$2"/"$3"}" >"$temporary"
 }
 
-# put_with_paths MODE SOURCE TARGET [DOC]: puts a file in which the documents are where they are here; DOC says how it writes that.
+# put_with_paths MODE SOURCE TARGET [DOC]: puts a copy of a file that names the documents where they are installed; DOC is how
+# the file writes that.
 put_with_paths() {
   replaced "$2" /usr/local/share/doc/mnedc "${4:-$doc}"
   put "$1" "$temporary" "$3"
