@@ -208,15 +208,17 @@ public struct PacketReport: Codable, Sendable, Equatable {
   public var sent: Int
   public var received: Int
   /// Dropped, by cause: no valid packet, for nobody, from or for somebody else, too many broadcasts, too many that waited
-  /// for a session with their peer.
+  /// for a session with their peer, too much that stood on the way to it.
   public var malformed: Int
   public var unroutable: Int
   public var misaddressed: Int
   public var limited: Int
   public var overdue: Int
+  public var early: Int
 
   public init(
-    sent: Int, received: Int, malformed: Int, unroutable: Int, misaddressed: Int, limited: Int, overdue: Int
+    sent: Int, received: Int, malformed: Int, unroutable: Int, misaddressed: Int, limited: Int, overdue: Int,
+    early: Int
   ) {
     self.sent = sent
     self.received = received
@@ -225,6 +227,7 @@ public struct PacketReport: Codable, Sendable, Equatable {
     self.misaddressed = misaddressed
     self.limited = limited
     self.overdue = overdue
+    self.early = early
   }
 }
 

@@ -272,8 +272,13 @@ package final class PacketPump {
     if link.next == nil { links.begin(link) }
   }
 
-  /// Makes the record at `place` a part of the frames.
+  /// Makes the record at `place` a part of the frames, unless it is to make its sender send less.
   private func append(_ count: Int, _ flow: UInt16, on link: PeerLink, _ session: PeerSession) {
+    let packet = UnsafeRawBufferPointer(rebasing: buffer.bytes[place + OffloadHeader.size..<place + count])
+    guard link.standing.admits(packet.bytes, at: readAt) else {
+      packetCounters.early += 1
+      return
+    }
     packetCounters.sent += 1
     link.frameLimit.note(count, at: readAt)
     let length = PacketRecord.prefixSize + count
@@ -382,7 +387,7 @@ package final class PacketPump {
       packetCounters.misaddressed += 1
       return wonder(who: source)
     }
-    guard let content = links.open(payload, from: peer) else { return }
+    guard let (content, link) = links.open(payload, from: peer) else { return }
     defer { putJoined() }
     var offset = 0
     while offset < content.count {
@@ -400,6 +405,7 @@ package final class PacketPump {
         packetCounters.misaddressed += 1
         continue
       }
+      if link.standing.isWaiting { link.standing.receive(packet.bytes, peek, at: .now()) }
       put(UnsafeRawBufferPointer(rebasing: content[range]), isLast: offset == content.count)
     }
   }
@@ -487,6 +493,8 @@ public struct DeviceCounters: Sendable, Equatable {
   public var limited = 0
   /// Dropped: too many waited for a session with their peer.
   public var overdue = 0
+  /// Dropped: super-packets, because too much stood on the way to their peer.
+  public var early = 0
   /// What the sessions with peers have seen.
   public var links = PeerLinkCounters()
   /// What has been said with them.

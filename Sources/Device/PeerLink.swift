@@ -21,6 +21,8 @@ final class PeerLink {
   var pending = PendingPackets()
   /// How long frames of packets for the peer may be.
   var frameLimit = FrameLimit()
+  /// What stands on the way there.
+  var standing = StandingQueue()
   /// Since when there has been nothing in it.
   var emptySince: Instant?
   /// Since when the relay does not list the peer, if it does not: nothing goes either way until it does again.

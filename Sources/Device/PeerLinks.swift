@@ -286,9 +286,11 @@ final class PeerLinks {
 
   // MARK: Sealed frames
 
-  /// Opens a data frame's payload in place: the packet records in it; `nil` if there is nothing for the TUN in it: a message,
-  /// which goes to the delegate, or what is to be dropped, which is counted.
-  func open(_ payload: UnsafeMutableRawBufferPointer, from peer: Peer) -> UnsafeRawBufferPointer? {
+  /// Opens a data frame's payload in place: the packet records in it, and the link that they came by; `nil` if there is nothing
+  /// for the TUN in it: a message, which goes to the delegate, or what is to be dropped, which is counted.
+  func open(
+    _ payload: UnsafeMutableRawBufferPointer, from peer: Peer
+  ) -> (packets: UnsafeRawBufferPointer, link: PeerLink)? {
     guard let header = SealedHeader(parsing: UnsafeRawBufferPointer(payload).bytes) else {
       counters.forged += 1
       return nil
@@ -304,7 +306,7 @@ final class PeerLinks {
         counters.sessions += 1
         delegate.linkIsReady(link, isInitiator: false)
       }
-      if header.kind == .packets { return content }
+      if header.kind == .packets { return (content, link) }
       delegate.linkHasReceived(content, on: link)
       return nil
     case .replayed:

@@ -53,7 +53,7 @@ extension MetricsReport {
         by: "cause",
         [
           "malformed": counters.malformed, "unroutable": counters.unroutable, "misaddressed": counters.misaddressed,
-          "limited": counters.limited, "overdue": counters.overdue,
+          "limited": counters.limited, "overdue": counters.overdue, "early": counters.early,
         ]))
   }
 

@@ -30,7 +30,7 @@ extension PacketReport {
     self.init(
       sent: counters.sent, received: counters.received, malformed: counters.malformed,
       unroutable: counters.unroutable, misaddressed: counters.misaddressed, limited: counters.limited,
-      overdue: counters.overdue)
+      overdue: counters.overdue, early: counters.early)
   }
 }
 

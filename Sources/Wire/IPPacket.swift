@@ -59,8 +59,7 @@ extension IPv4Peek {
     transport = packet.byte(9)
     source = IPv4Address(bits: packet.word32(12))
     destination = IPv4Address(bits: packet.word32(16))
-    let isFragment = packet.word16(6) & 0x3FFF != 0
-    let ports = isFragment ? 0 : packet.ports(transport, at: headerLength, end: totalLength)
+    let ports = packet.isIPv4Fragment ? 0 : packet.ports(transport, at: headerLength, end: totalLength)
     flow = foldFlow(UInt64(source.bits) << 32 | UInt64(destination.bits), UInt64(ports) << 8 | UInt64(transport))
   }
 }
@@ -87,19 +86,22 @@ extension IPv6Peek {
 }
 
 extension RawSpan {
-  fileprivate func byte(_ offset: Int) -> UInt8 { unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
+  func byte(_ offset: Int) -> UInt8 { unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
 
-  fileprivate func word16(_ offset: Int) -> UInt16 {
+  func word16(_ offset: Int) -> UInt16 {
     UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
   }
 
-  fileprivate func word32(_ offset: Int) -> UInt32 {
+  func word32(_ offset: Int) -> UInt32 {
     UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
   }
 
   fileprivate func word64(_ offset: Int) -> UInt64 {
     UInt64(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
+
+  /// Whether an IPv4 packet is a part of another, without a transport's header perhaps.
+  var isIPv4Fragment: Bool { word16(6) & 0x3FFF != 0 }
 
   /// Both ports of a TCP or UDP header, if it is there, in a packet that ends at `end`.
   fileprivate func ports(_ transport: UInt8, at offset: Int, end: Int) -> UInt32 {

@@ -77,7 +77,7 @@ struct Status: ParsableCommand {
       "packets    \(packets.sent) sent, \(packets.received) received; dropped: "
         + Table.kinds([
           (packets.malformed, "malformed"), (packets.unroutable, "for nobody"), (packets.misaddressed, "misaddressed"),
-          (packets.limited, "beyond the limit"), (packets.overdue, "overdue"),
+          (packets.limited, "beyond the limit"), (packets.overdue, "overdue"), (packets.early, "early"),
         ]),
       "sealed     \(Table.count(links.sessions, "session")); handshakes: \(links.initiations) begun, \(links.answers) answered; "
         + "dropped: "

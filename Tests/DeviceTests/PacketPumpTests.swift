@@ -83,6 +83,36 @@ import Wire
     #expect(parts == 8)
   }
 
+  @Test func `while too much stands on the way to a peer, a large packet of TCP is dropped, and counted`() throws {
+    let pair = try PumpPair()
+    try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
+    try pair.settle()
+    #expect(pair.received(1) != nil)
+    let link = try #require(pair.pumps[0].links.links[pair.addresses[1]])
+    // A peer that gets so much gets whole packets.
+    let now = Instant.now()
+    link.frameLimit.note(0, at: Instant(nanoseconds: now.nanoseconds - 40_000_000))
+    link.frameLimit.note(50_000_000, at: Instant(nanoseconds: now.nanoseconds - 10_000_000))
+    link.standing = StandingQueueTests.full(at: now)
+    let packet = segment(from: pair.addresses[0], to: pair.addresses[1], payload: 20_000)
+    try pair.send(packet, from: 0)
+    try pair.settle()
+    let hasArrived = pair.received(1) != nil
+    #expect(!hasArrived)
+    #expect(pair.pumps[0].counters.early == 1)
+    // Once, and what comes back is heard.
+    try pair.send(packet, from: 0)
+    #expect(link.standing.isWaiting)
+    try pair.settle()
+    let isWhole = pair.received(1) == packet
+    #expect(isWhole)
+    try pair.send(
+      segment(from: pair.addresses[1], to: pair.addresses[0], acknowledgment: 20_000, ports: (443, 5001)), from: 1)
+    try pair.settle()
+    #expect(!link.standing.isWaiting)
+    #expect(pair.pumps[0].counters.early == 1)
+  }
+
   @Test func `datagrams that come together are written as one to an interface that takes it`() throws {
     let pair = try PumpPair(takesJoinedDatagrams: true)
     try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)

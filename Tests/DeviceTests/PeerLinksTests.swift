@@ -71,7 +71,7 @@ import Wire
 
     func open(_ payload: [UInt8], from source: Peer) -> [UInt8]? {
       var payload = payload
-      return payload.withUnsafeMutableBytes { bytes in links.open(bytes, from: source).map { Array($0) } }
+      return payload.withUnsafeMutableBytes { bytes in links.open(bytes, from: source).map { Array($0.packets) } }
     }
   }
 

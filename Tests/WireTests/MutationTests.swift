@@ -12,6 +12,7 @@ import Wire
       frameBytes(.data, [0, 0, 0, 3, 1, 2, 3, 0, 0, 0, 1, 9], address: IPv4Address(bits: 0x0A00_0002), flow: 7),
       frameBytes(.ping, [1, 2, 3, 4, 5, 6, 7, 8]),
       IPPacketTests.V4().bytes, IPPacketTests.V4(fragment: 0x2000, options: 8).bytes,
+      segment(from: IPv4Address(bits: 0x0A00_0002), to: IPv4Address(bits: 0x0A00_0003), options: 12, payload: 10),
       [0x60, 0, 0, 0, 0, 4, 17, 64] + [UInt8](repeating: 0xFD, count: 32) + [1, 2, 3, 4],
     ]
 
@@ -93,7 +94,8 @@ import Wire
   }
 
   private static func look(_ packet: UnsafeRawBufferPointer) {
-    guard case .ipv4(let peek)? = IPPeek(packet.bytes) else { return }
-    #expect(peek.headerLength >= 20 && peek.headerLength <= packet.count)
+    guard let peek = IPPeek(packet.bytes) else { return }
+    if case .ipv4(let peek) = peek { #expect(peek.headerLength >= 20 && peek.headerLength <= packet.count) }
+    if let segment = TCPPeek(packet.bytes, peek) { #expect((0...packet.count - 40).contains(segment.payloadLength)) }
   }
 }
