@@ -21,8 +21,10 @@ final class Load: @unchecked Sendable {
   private var wanted = 0
   private var relay: SocketAddress?
   private var answers: Shooter?
-  /// Asks anew for each few answers, while so many questions are to be under way.
+  /// Sends anew for each few frames that want no answer, while so many are to be under way.
   private var refill: Shooter?
+  /// What it sends.
+  private var refillKind = Shooter.Kind.question
   private var answersToReplace = 0
   private var failure: String?
 
@@ -81,7 +83,7 @@ final class Load: @unchecked Sendable {
       answersToReplace += 1
       guard answersToReplace == Shooter.maximumPeers else { return }
       answersToReplace = 0
-      refill?.ask(Shooter.maximumPeers)
+      refill?.send(refillKind, to: Shooter.maximumPeers)
     }
   }
 
@@ -141,20 +143,22 @@ final class Load: @unchecked Sendable {
     while next < end {
       let now = Instant.now()
       if now < next { sleep(for: next.since(now)) }
-      shooter.ask(1)
+      shooter.send(.question, to: 1)
       // Times between events that know nothing of each other.
       next = next.advanced(by: .seconds(-mean * log(Double.random(in: .leastNonzeroMagnitude..<1, using: &random))))
     }
     return shooter.sent
   }
 
-  /// Keeps `window` frames under way, the questions in runs from one client to several. Returns how many questions there were.
-  func fill(_ window: Int, for time: Duration, size: Int) -> Int {
+  /// Keeps `window` frames under way, in runs from one client to several: questions and their answers, or frames that want none.
+  /// Returns how many there were, answers not counted.
+  func fill(_ window: Int, with kind: Shooter.Kind, for time: Duration, size: Int) -> Int {
     let clients = clients
     ask { load in
       load.refill = Shooter(clients, size: size)
+      load.refillKind = kind
       load.answersToReplace = 0
-      for _ in 0..<window / Shooter.maximumPeers { load.refill?.ask(Shooter.maximumPeers) }
+      for _ in 0..<window / Shooter.maximumPeers { load.refill?.send(kind, to: Shooter.maximumPeers) }
     }
     sleep(for: time)
     return ask { load in
@@ -180,7 +184,13 @@ final class Shooter {
   private var random = FixedRandom(seed: 42)
   private(set) var sent = 0
 
-  /// What a payload says of itself: the time in nanoseconds, and 1 for a question or 0 for an answer.
+  /// Whether a frame is to be answered.
+  enum Kind: UInt64 {
+    case answer = 0
+    case question = 1
+  }
+
+  /// What a payload says of itself: the time in nanoseconds, and its kind.
   static let payloadSize = 16
   /// How many peers a client may ask in one call.
   static let maximumPeers = 8
@@ -188,7 +198,7 @@ final class Shooter {
   static func time(of payload: UnsafeRawBufferPointer) -> UInt64 { payload.loadUnaligned(as: UInt64.self) }
 
   static func isQuestion(_ payload: UnsafeRawBufferPointer) -> Bool {
-    payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self) == 1
+    payload.loadUnaligned(fromByteOffset: 8, as: UInt64.self) == Kind.question.rawValue
   }
 
   init(_ clients: [LoadClient], size: Int) {
@@ -198,22 +208,22 @@ final class Shooter {
     frames.bytes.initializeMemory(as: UInt8.self, repeating: 0)
   }
 
-  /// Sends questions from one client, whichever, to so many others in one call.
-  func ask(_ count: Int) {
+  /// Sends frames from one client, whichever, to so many others in one call.
+  func send(_ kind: Kind, to count: Int) {
     let from = Int.random(in: 0..<clients.count, using: &random)
     for index in 0..<count {
       let to = (from + Int.random(in: 1..<clients.count, using: &random)) % clients.count
-      write(at: index, from: clients[from], to: clients[to].address, kind: 1)
+      write(at: index, from: clients[from], to: clients[to].address, kind)
     }
     send(count, from: clients[from])
   }
 
   func answer(to address: IPv4Address, from client: LoadClient) {
-    write(at: 0, from: client, to: address, kind: 0)
+    write(at: 0, from: client, to: address, .answer)
     send(1, from: client)
   }
 
-  private func write(at index: Int, from client: LoadClient, to address: IPv4Address, kind: UInt64) {
+  private func write(at index: Int, from client: LoadClient, to address: IPv4Address, _ kind: Kind) {
     let start = index * frameSize
     let frame = UnsafeMutableRawBufferPointer(rebasing: frames.bytes[start..<start + frameSize])
     let header = FrameHeader(
@@ -221,7 +231,7 @@ final class Shooter {
       flow: UInt16(truncatingIfNeeded: client.address.bits &* 31 &+ address.bits))
     header.write(to: frame)
     frame.storeBytes(of: Instant.now().nanoseconds, toByteOffset: FrameHeader.size, as: UInt64.self)
-    frame.storeBytes(of: kind, toByteOffset: FrameHeader.size + 8, as: UInt64.self)
+    frame.storeBytes(of: kind.rawValue, toByteOffset: FrameHeader.size + 8, as: UInt64.self)
   }
 
   private func send(_ count: Int, from client: LoadClient) {

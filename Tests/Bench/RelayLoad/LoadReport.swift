@@ -4,10 +4,12 @@ struct LoadReport: Encodable {
   var payloadBytes: Int
   var joiningSeconds: Double
   var relay: Memory
-  /// At a rate at which nothing should have to wait.
-  var paced: Traffic
-  /// As much as goes through.
-  var full: Traffic
+  /// In each round, at a rate at which nothing should have to wait.
+  var paced: [Traffic]
+  /// As much as goes through of questions and answers.
+  var full: [Traffic]
+  /// The same of frames that nobody answers: what the relay has to do is several times what this program has to.
+  var scattered: [Traffic]
 
   /// The relay's memory that no file stands behind, in bytes, buffers of the kernel not counted.
   struct Memory: Encodable {

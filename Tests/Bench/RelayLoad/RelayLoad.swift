@@ -27,8 +27,11 @@ struct RelayLoad: ParsableCommand {
   @Option(help: "Frames a second, at which nothing should have to wait, to measure latency at.")
   var rate = 10_000
 
-  @Option(help: "Frames under way at any time, to measure throughput at.")
+  @Option(help: "Questions and answers under way at any time, to measure throughput at.")
   var window = 256
+
+  @Option(help: "The same of frames that nobody answers: enough to keep all threads of the relay busy.")
+  var scatteredWindow = 4096
 
   @Option(help: "Bytes of payload a frame.")
   var size = 1400
@@ -36,8 +39,11 @@ struct RelayLoad: ParsableCommand {
   @Option(help: "How long each measurement takes, in seconds.")
   var seconds = 3
 
+  @Option(help: "How often traffic is measured.")
+  var rounds = 3
+
   func validate() throws {
-    guard devices >= 2, rate > 0, window >= Shooter.maximumPeers, seconds > 0,
+    guard devices >= 2, rate > 0, min(window, scatteredWindow) >= Shooter.maximumPeers, seconds > 0, rounds > 0,
       (Shooter.payloadSize...FrameType.data.maximumPayload).contains(size)
     else { throw ValidationError("a number is out of its range") }
   }
@@ -65,12 +71,18 @@ struct RelayLoad: ParsableCommand {
     let idle = try relay.anonymousMemory()
     let idleUse = try Measurement.take(relay, own) { sleep(for: .seconds(seconds)) }
 
-    // Most sessions have spoken once it counts; with many devices, some of them are still asked for a sign of life.
+    // Most sessions have spoken once it counts.
     load.begin(size)
     _ = load.pace(rate, for: .seconds(seconds), size: size)
     try load.settle()
-    let paced = try measure(load, relay, own) { load.pace(rate, for: .seconds(seconds), size: size) }
-    let full = try measure(load, relay, own) { load.fill(window, for: .seconds(seconds), size: size) }
+    var (paced, full, scattered): ([LoadReport.Traffic], [LoadReport.Traffic], [LoadReport.Traffic]) = ([], [], [])
+    for _ in 0..<rounds {
+      paced.append(try measure(load, relay, own) { load.pace(rate, for: .seconds(seconds), size: size) })
+      full.append(
+        try measure(load, relay, own) { load.fill(window, with: .question, for: .seconds(seconds), size: size) })
+      scattered.append(
+        try measure(load, relay, own) { load.fill(scatteredWindow, with: .answer, for: .seconds(seconds), size: size) })
+    }
     // Throws if a session has ended meanwhile.
     try load.waitUntil { $0.isComplete }
 
@@ -80,8 +92,8 @@ struct RelayLoad: ParsableCommand {
     try writeOut(
       JSON.pretty(
         LoadReport(
-          devices: devices, payloadBytes: size, joiningSeconds: joining.seconds, relay: memory, paced: paced, full: full
-        )))
+          devices: devices, payloadBytes: size, joiningSeconds: joining.seconds, relay: memory, paced: paced,
+          full: full, scattered: scattered)))
   }
 
   /// Lets `shoot` send frames, waits for those under way, and says how it went.
