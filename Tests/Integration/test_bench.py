@@ -20,17 +20,22 @@ OTHERS = [kind for kind in CONTESTANTS if kind is not NullCipher]
 PEERS = [kind.name for kind in CONTESTANTS if kind.is_peer]
 FOUND = {
     "plain": {"tcp": 14e9, "ping_mean": 0.1},
-    "socat": {"tcp": 8e9},
-    "mnedc": {"tcp": 6e9, "ping_mean": 0.35, "resident_mid": 11e6, "slow_used": 0.93, "slow_p99": 50.0},
+    "socat": {"tcp": 8e9, "cpu": 0.5},
+    "mnedc": {
+        "tcp": 6e9, "ping_mean": 0.35, "resident_mid": 11e6, "slow_used": 0.93, "slow_p99": 50.0, "cpu": 1.3,
+        "cpu_relay": 0.4, "cpu_mid": 0.45, "cpu_deep": 0.45,
+    },
     "openvpn": {"tcp": 0.2e9, "ping_mean": 0.5},
     "openvpn-9000": {"tcp": 1e9},
-}
+}  # fmt: skip
 
 
 @pytest.mark.no_lab
 def test_targets_are_ratios_in_one_run_and_those_without_figures_are_left_out():
     checks = {check[0]: check for check in report.targets(FOUND, PEERS)}
-    assert len(checks) == 7
+    assert len(checks) == 9
+    assert not report.met(checks["CPU s a GiB, relay and both devices"])
+    assert checks["CPU a GiB of the dearest of the three / plain TCP relay"][1] == pytest.approx(0.9)
     relay = checks["one TCP stream / plain TCP relay"]
     assert report.verdict(relay) == "one TCP stream / plain TCP relay: 0.75, target at least 1.0: missed"
     assert checks["one TCP stream / best peer in any tuning"][1] == 6 and not report.met(relay)
@@ -45,7 +50,7 @@ def test_the_chart_is_an_svg_with_a_bar_for_each_figure_and_the_tables_have_a_ro
     titles = {kind.name: kind.title for kind in CONTESTANTS}
     root = xml.etree.ElementTree.fromstring(report.chart(FOUND, titles, "a & b <c>"))
     bars = [each for each in root.iter("{http://www.w3.org/2000/svg}rect") if each.get("width") != "100%"]
-    assert len(bars) == 5 + 3 + 1 + 1
+    assert len(bars) == 5 + 3 + 1 + 1 + 2
     assert max(float(bar.get("width")) for bar in bars) <= 200
     text = report.tables(FOUND, titles)
     assert all(titles[name] in text for name in FOUND) and "tinc" not in text
