@@ -9,8 +9,8 @@ final class Acceptor: EventHandler {
   /// `nil` once stopped.
   private var listening: RelayListeners.Socket?
   private let loops: [RelayLoop]
+  private let choice: LoopChoice
   private var registration: Registration?
-  private var next = 0
   private var lines = RateLimit(perSecond: 1.0 / 60, burst: 1)
 
   /// How long to wait when the system has no descriptor or memory left for another connection, and when there are as many as
@@ -20,10 +20,11 @@ final class Acceptor: EventHandler {
   /// How many are taken before the sessions of this loop have their turn.
   private static let batch = 64
 
-  init(_ listening: RelayListeners.Socket, loops: [RelayLoop]) {
+  init(_ listening: RelayListeners.Socket, loops: [RelayLoop], _ choice: LoopChoice) {
     address = listening.listener.address
     self.listening = listening
     self.loops = loops
+    self.choice = choice
   }
 
   private var home: RelayLoop { loops[0] }
@@ -78,8 +79,7 @@ final class Acceptor: EventHandler {
     } catch {
       return  // It is gone already.
     }
-    loops[next % loops.count].adopt(descriptor, from: origin)
-    next += 1
+    loops[choice.place(among: loops.map(\.load))].adopt(descriptor, from: origin)
   }
 
   private func pause(for time: Duration) {

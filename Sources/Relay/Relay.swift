@@ -58,7 +58,7 @@ public final class Relay: @unchecked Sendable {
     }
     self.bounds = bounds
     self.loops = loops
-    acceptors = listeners.sockets.map { Acceptor($0, loops: loops) }
+    acceptors = listeners.sockets.map { Acceptor($0, loops: loops, LoopChoice(few: settings.sharedLoop)) }
     addresses = acceptors.map(\.address)
     for acceptor in acceptors { try acceptor.start() }
   }

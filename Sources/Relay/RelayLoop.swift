@@ -1,5 +1,6 @@
 internal import Link
 internal import Logging
+internal import Synchronization
 internal import SystemIO
 internal import SystemPackage
 internal import Wire
@@ -15,6 +16,9 @@ final class RelayLoop: @unchecked Sendable {
   let logger: Logger
   private let live: LiveSettings
   private let onChange: @Sendable () -> Void
+
+  // For any thread.
+  private let connections = Atomic<Int>(0)
 
   // Owned by the loop's thread.
   let memory = ReceiveMemory()
@@ -56,6 +60,9 @@ final class RelayLoop: @unchecked Sendable {
     forwarder = Forwarder(registry.directory)
   }
 
+  /// How many connections it has. From any thread.
+  var load: Int { connections.load(ordering: .relaxed) }
+
   /// Takes a new connection over. From any thread.
   func adopt(_ descriptor: consuming Descriptor, from origin: Origin) {
     let settings = live.now
@@ -63,6 +70,7 @@ final class RelayLoop: @unchecked Sendable {
       descriptor, loop: events, queueLimit: settings.queueLimit, memory: bounds.sendMemory,
       choosesCongestionControl: settings.choosesCongestionControl)
     let session = Session(connection, origin: origin, loop: self)
+    connections.add(1, ordering: .relaxed)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
       session.lookPlace = looks.add(session)
@@ -79,8 +87,9 @@ final class RelayLoop: @unchecked Sendable {
   }
 
   func forget(_ session: Session) {
-    if sessions.removeValue(forKey: ObjectIdentifier(session)) != nil, let place = session.lookPlace {
-      looks.remove(at: place)
+    if sessions.removeValue(forKey: ObjectIdentifier(session)) != nil {
+      connections.subtract(1, ordering: .relaxed)
+      if let place = session.lookPlace { looks.remove(at: place) }
       session.lookPlace = nil
     }
     strangers.remove(session, from: session.origin.host)

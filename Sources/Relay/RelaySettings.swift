@@ -24,6 +24,8 @@ public struct RelaySettings: Sendable {
   public var version: String?
   /// How many threads share the sessions.
   public var threads: Int
+  /// Up to so many connections are left to the first of them.
+  public var sharedLoop = 0
   /// In a network of more devices than this, everybody is told only of those that it asks for.
   public var peerList: Int
   /// How many connections of one thread may be about to join at once.

@@ -257,16 +257,17 @@ final class RelayDaemon {
     _ settings: Settings.Relay, _ keys: RelayKeys, _ store: Store, _ network: RelayNetwork,
     _ listeners: RelayListeners, _ logger: Logger
   ) throws -> Relay {
-    let threads =
+    let (threads, sharedLoop) =
       switch settings.threads {
-      case .auto: min(4, usableCores())
-      case .count(let count): count
+      case .auto: (min(4, usableCores()), 8)
+      case .count(let count): (count, 0)
       }
     var relaySettings = RelaySettings(
       keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
       leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
       queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
       connections: RelaySettings.connections(descriptors: descriptorLimit()))
+    relaySettings.sharedLoop = sharedLoop
     relaySettings.choosesCongestionControl = settings.congestionControl == .auto
     relaySettings.version = suiteVersion
     do {
