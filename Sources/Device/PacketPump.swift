@@ -58,6 +58,8 @@ package final class PacketPump {
   private struct OpenFrame {
     var header: FrameHeader
     let session: PeerSession
+    /// Where its last packet is in `buffer`, behind the record's prefix.
+    var last = 0..<0
   }
 
   private static let bufferSize = 256 << 10
@@ -279,7 +281,6 @@ package final class PacketPump {
       packetCounters.early += 1
       return
     }
-    packetCounters.sent += 1
     link.frameLimit.note(count, at: readAt)
     let length = PacketRecord.prefixSize + count
     let start = place - PacketRecord.prefixSize
@@ -288,15 +289,32 @@ package final class PacketPump {
     if let frame = open, frame.session === session, frame.header.flow == flow, count <= Self.smallPacket,
       frame.header.length + length <= min(Self.sharedFrame, frameLimit(link))
     {
+      if replaceLast(of: frame, with: UnsafeRawBufferPointer(rebasing: record[PacketRecord.prefixSize...])) { return }
       let tail = end + frame.header.frameSize
       UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[tail...]).copyMemory(from: UnsafeRawBufferPointer(record))
       open?.header.length += length
+      open?.last = tail + PacketRecord.prefixSize..<tail + length
     } else {
       close()
       let header = FrameHeader(
         type: .data, length: SealedHeader.size + length, address: link.peer.address, flow: flow)
-      open = OpenFrame(header: header, session: session)
+      open = OpenFrame(header: header, session: session, last: place..<place + count)
     }
+    packetCounters.sent += 1
+  }
+
+  /// Puts a TCP acknowledgment in the place of the one before it, if that says nothing that this does not.
+  private func replaceLast(of frame: OpenFrame, with record: UnsafeRawBufferPointer) -> Bool {
+    guard record.count == frame.last.count, record.count <= OffloadHeader.size + PureACK.maximumSize else {
+      return false
+    }
+    let last = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[frame.last])
+    guard let former = PureACK(UnsafeRawBufferPointer(rebasing: last[OffloadHeader.size...]).bytes),
+      let latter = PureACK(UnsafeRawBufferPointer(rebasing: record[OffloadHeader.size...]).bytes),
+      latter.supersedes(former)
+    else { return false }
+    last.copyMemory(from: record)
+    return true
   }
 
   /// Sends a copy to every peer, as often as is decent.

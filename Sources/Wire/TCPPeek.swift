@@ -1,4 +1,4 @@
-/// What is read of a TCP header to see when data is acknowledged: RFC 9293 section 3.1.
+/// What is read of a TCP header to see what is acknowledged: RFC 9293 section 3.1.
 public struct TCPPeek: Sendable, Equatable {
   public let sourcePort: UInt16
   public let destinationPort: UInt16
@@ -6,11 +6,15 @@ public struct TCPPeek: Sendable, Equatable {
   public let sequence: UInt32
   /// The sequence number that the sender expects next; means nothing without `acknowledges`.
   public let acknowledgment: UInt32
-  public let acknowledges: Bool
+  /// From CWR down to FIN.
+  public let flags: UInt8
+  /// In bytes.
+  public let optionsLength: Int
   /// Bytes behind the header; of a super-packet, those of all its segments.
   public let payloadLength: Int
 
   public static let minimumHeader = 20
+  public static let ack: UInt8 = 0x10
 
   /// `nil`: `packet`, whose network header is `peek`, is no whole TCP segment, or one behind IPv6 extension headers.
   public init?(_ packet: RawSpan, _ peek: IPPeek) {
@@ -30,9 +34,12 @@ public struct TCPPeek: Sendable, Equatable {
     destinationPort = packet.word16(start + 2)
     sequence = packet.word32(start + 4)
     acknowledgment = packet.word32(start + 8)
-    acknowledges = packet.byte(start + 13) & 0x10 != 0
+    flags = packet.byte(start + 13)
+    optionsLength = header - Self.minimumHeader
     payloadLength = end - start - header
   }
+
+  public var acknowledges: Bool { flags & Self.ack != 0 }
 
   /// The sequence number behind the payload.
   public var end: UInt32 { sequence &+ UInt32(truncatingIfNeeded: payloadLength) }

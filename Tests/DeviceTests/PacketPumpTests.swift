@@ -113,6 +113,27 @@ import Wire
     #expect(pair.pumps[0].counters.early == 1)
   }
 
+  @Test func `of acknowledgments that are read together the last goes, and what says something else`() throws {
+    let pair = try PumpPair()
+    try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
+    try pair.settle()
+    #expect(pair.received(1) != nil)
+    let before = pair.pumps[0].counters.sent
+    func ack(_ number: UInt32, options: [UInt8] = timestamps()) -> [UInt8] {
+      segment(from: pair.addresses[0], to: pair.addresses[1], acknowledgment: number, options: options)
+    }
+    // The second 40 reports a loss, and so does the one with the option SACK.
+    let sack = timestamps() + [1, 1, 5, 10, 0, 0, 0, 50, 0, 0, 0, 60]
+    let packets = [ack(10), ack(20), ack(40), ack(40), ack(40, options: sack), ack(70), ack(90)]
+    for packet in packets { pair.interfaces[0].inject([UInt8](repeating: 0, count: OffloadHeader.size) + packet) }
+    try pair.pumps[0].pump()
+    try pair.settle()
+    var arrived: [[UInt8]] = []
+    while let packet = pair.received(1) { arrived.append(packet) }
+    #expect(arrived == [packets[2], packets[3], packets[4], packets[6]])
+    #expect(pair.pumps[0].counters.sent - before == 4)
+  }
+
   @Test func `datagrams that come together are written as one to an interface that takes it`() throws {
     let pair = try PumpPair(takesJoinedDatagrams: true)
     try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)

@@ -86,6 +86,12 @@ private func readRecords(_ payload: UnsafeRawBufferPointer) {
 }
 
 private func readPacket(_ packet: UnsafeRawBufferPointer) {
-  guard case .ipv4(let peek)? = IPPeek(packet.bytes) else { return }
-  precondition(peek.headerLength >= IPv4Peek.minimumHeader && peek.headerLength <= packet.count)
+  guard let peek = IPPeek(packet.bytes) else { return }
+  if case .ipv4(let header) = peek {
+    precondition(header.headerLength >= IPv4Peek.minimumHeader && header.headerLength <= packet.count)
+  }
+  if let segment = TCPPeek(packet.bytes, peek) {
+    precondition((0...packet.count - IPv4Peek.minimumHeader - TCPPeek.minimumHeader).contains(segment.payloadLength))
+  }
+  if let acknowledgment = PureACK(packet.bytes) { precondition(!acknowledgment.supersedes(acknowledgment)) }
 }

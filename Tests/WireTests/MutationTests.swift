@@ -5,6 +5,8 @@ import Wire
 /// Good bytes with random damage: nothing that comes from the network may trap. The same damage in every run.
 @Suite struct MutationTests {
   private static let rounds = 20_000
+  private static let here = IPv4Address(bits: 0x0A00_0002)
+  private static let there = IPv4Address(bits: 0x0A00_0003)
 
   private static let seeds: [[UInt8]] =
     ControlMessageTests.examples.map { $0.message.frame() }
@@ -12,7 +14,8 @@ import Wire
       frameBytes(.data, [0, 0, 0, 3, 1, 2, 3, 0, 0, 0, 1, 9], address: IPv4Address(bits: 0x0A00_0002), flow: 7),
       frameBytes(.ping, [1, 2, 3, 4, 5, 6, 7, 8]),
       IPPacketTests.V4().bytes, IPPacketTests.V4(fragment: 0x2000, options: 8).bytes,
-      segment(from: IPv4Address(bits: 0x0A00_0002), to: IPv4Address(bits: 0x0A00_0003), options: 12, payload: 10),
+      segment(from: here, to: there, options: timestamps(), payload: 10),
+      segment(from: here, to: there, options: timestamps()),
       [0x60, 0, 0, 0, 0, 4, 17, 64] + [UInt8](repeating: 0xFD, count: 32) + [1, 2, 3, 4],
     ]
 
@@ -97,5 +100,6 @@ import Wire
     guard let peek = IPPeek(packet.bytes) else { return }
     if case .ipv4(let peek) = peek { #expect(peek.headerLength >= 20 && peek.headerLength <= packet.count) }
     if let segment = TCPPeek(packet.bytes, peek) { #expect((0...packet.count - 40).contains(segment.payloadLength)) }
+    if PureACK(packet.bytes) != nil { #expect(packet.count >= 40) }
   }
 }

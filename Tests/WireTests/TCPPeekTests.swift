@@ -15,7 +15,7 @@ import Wire
   @Test func `a segment is read over either version of IP, with options or not`() throws {
     for packet in [
       segment(from: Self.here, to: Self.there, sequence: 7, acknowledgment: 9, payload: 1000),
-      segment(from: Self.here, to: Self.there, sequence: 7, acknowledgment: 9, options: 12, payload: 1000),
+      segment(from: Self.here, to: Self.there, sequence: 7, acknowledgment: 9, options: timestamps(), payload: 1000),
       segment(from: Self.here6, to: Self.there6, sequence: 7, acknowledgment: 9, payload: 1000),
     ] {
       let peek = try #require(Self.peek(packet))
@@ -28,7 +28,7 @@ import Wire
   }
 
   @Test func `what is no whole segment is none`() {
-    let packet = segment(from: Self.here, to: Self.there, options: 8)
+    let packet = segment(from: Self.here, to: Self.there, options: [UInt8](repeating: 1, count: 8))
     for end in 0..<packet.count { #expect(Self.peek(packet[..<end]) == nil) }
     var other = packet
     other[9] = 17
