@@ -365,7 +365,8 @@ final class DeviceDaemon: @unchecked Sendable {
     if hasJoined { endProgress() } else if foreground != nil { progress?.retry(after: loss.description) }
     // Who waits in the foreground is told once, if it comes to nothing.
     let level: Logger.Level = foreground == nil ? .warning : .debug
-    daemon.logger.log(level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms")
+    daemon.logger.log(
+      level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms", metadata: [LogOutput.subject: "\(loss)"])
     daemon.tell("\(loss)")
   }
 }
