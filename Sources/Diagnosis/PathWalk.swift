@@ -95,8 +95,16 @@ public enum PathWalk {
 
   private static func uplink(_ facts: PathFacts) -> CheckReport {
     let uplink = facts.uplink
+    if let applicant = uplink.applicant {
+      return CheckReport(
+        "uplink", .fail, uplink.progress,
+        advice:
+          "have the relay's operator run mnedc-ctl approve \(applicant.deviceID), once mnedc-ctl pending shows there that "
+          + "its key is \(applicant.fingerprint)")
+    }
     let loss = uplink.lastLoss.map { loss in
-      "lost last\(uplink.lost.map { " \(Table.time($0)) ago" } ?? ""): \(loss)"
+      let what = !uplink.lastLossWasAttempt ? "lost last" : "\(uplink.joined == nil ? "the last" : "an") attempt failed"
+      return "\(what)\(uplink.lost.map { " \(Table.time($0)) ago" } ?? ""): \(loss)"
     }
     guard let joined = uplink.joined else {
       return CheckReport(

@@ -110,6 +110,32 @@ import Wire
     #expect(result(report, "peer") == .skipped && result(report, "packets") == .skipped)
   }
 
+  @Test func `who waits for an operator is told what that operator has to do`() throws {
+    var facts = Self.facts()
+    facts.uplink.joined = nil
+    facts.uplink.progress = "waiting for an operator"
+    facts.uplink.lastLoss = "connection refused"
+    facts.uplink.applicant = PathFacts.Applicant(deviceID: "d1", fingerprint: "SHA256:abc")
+    let step = try #require(PathWalk.report(facts).steps.first { $0.name == "uplink" })
+    #expect(step.result == .fail && step.finding == "waiting for an operator")
+    #expect(step.advice?.contains("mnedc-ctl approve d1") == true && step.advice?.contains("SHA256:abc") == true)
+  }
+
+  @Test func `a connection that was lost is told from an attempt that failed`() throws {
+    var facts = Self.facts()
+    facts.uplink.lastLoss = "connection refused"
+    facts.uplink.lost = 3
+    for (wasAttempt, joined, words) in [
+      (false, nil, "; lost last 3 s ago: "), (false, 2, "; lost last 3 s ago: "),
+      (true, nil, "; the last attempt failed 3 s ago: "), (true, 2, "; an attempt failed 3 s ago: "),
+    ] as [(Bool, Double?, String)] {
+      facts.uplink.lastLossWasAttempt = wasAttempt
+      facts.uplink.joined = joined
+      let step = try #require(PathWalk.report(facts).steps.first { $0.name == "uplink" })
+      #expect(step.finding.hasSuffix(words + "connection refused"))
+    }
+  }
+
   @Test func `who was perhaps meant is named`() {
     var facts = Self.facts()
     facts.peer = .absent(PathFacts.Absence(near: "kitchen-hub"))

@@ -390,6 +390,9 @@ def test_a_device_waits_until_an_operator_approves_it_and_is_in_at_once(flat):
         assert fingerprint in ctl(lab, "pending").stdout
         assert lab.relay.status()["relay"]["pending"] == 1
         assert "operator" in device.status()["device"]["progress"]
+        walk = json.loads(device.mnedc("mnedc-ctl", "explain", "d9", "--json", check=False).stdout)
+        advice = next(step["advice"] for step in walk["steps"] if step["name"] == walk["failed_step"] == "uplink")
+        assert f"mnedc-ctl approve {device.name}" in advice and fingerprint in advice
         time.sleep(1.2)
         began = time.monotonic()
         said = ctl(lab, "approve", device.name if number == 0 else fingerprint).stdout
