@@ -37,6 +37,12 @@ extension Relay {
       { transaction throws(StoreError) in try transaction.revokeInvite(id: id, at: UnixTime.now()) }, then: reply)
   }
 
+  /// Makes all invites useless that there are; `reply` gets how many of them were good for something still.
+  public func revokeInvites(_ reply: @escaping @Sendable (Result<Int, StoreError>) -> Void) {
+    settings.store.perform(
+      { transaction throws(StoreError) in try transaction.revokeInvites(at: UnixTime.now()) }, then: reply)
+  }
+
   // MARK: Devices
 
   /// All that were ever admitted.

@@ -171,7 +171,15 @@ final class DeviceDaemon: @unchecked Sendable {
           KeyReport(
             role: .device, deviceId: deviceID, key: KeyText.device.text(publicKey.bytes),
             fingerprint: publicKey.fingerprint)))
-    case .rotateKey:
+    case .rotateKey(let forgetOld):
+      guard !forgetOld else {
+        return answer(
+          .failed(
+            ControlError(
+              .unsupported,
+              "this is a device, and --forget-old is for a relay: nobody takes a device's old key once it has a new one; leave it out"
+            )))
+      }
       rotation.begin(device, isJoined: isJoined, answer)
     case .announce(let order):
       answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
