@@ -21,6 +21,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private let deviceID: String
   private let daemon: Daemon
   private let state: StateDirectory
+  private let trust: KnownRelayTrust
   private let rotation: KeyRotation
   private let invitation: Invitation?
   private let orchestration: OwnOrchestration
@@ -98,11 +99,13 @@ final class DeviceDaemon: @unchecked Sendable {
     publicKey = key.publicKey
     progress = JoinProgress(daemon, deviceID: deviceID)
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
+    trust = KnownRelayTrust(
+      pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, in: state)
     orchestration = try OwnOrchestration(
       in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
-      trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
+      trust: trust, token: invitation?.token,
       route: .servers(Self.servers(settings)), address: settings.join.address,
       mtu: settings.join.mtu, orchestration: orchestration.current)
     deviceSettings.peerInformation = settings.join.peerInformation
@@ -294,7 +297,10 @@ final class DeviceDaemon: @unchecked Sendable {
     if hasJoined, !isJoined { daemon.publish(PeerEventReport(.uplinkBack, time: Int(UnixTime.now()))) }
     if !hasJoined {
       do throws(Failure) {
-        if let invitation, let place { try invitation.write(to: place) }
+        if let invitation, let place {
+          try invitation.write(to: place)
+          trust.noteConfigured()
+        }
       } catch {
         return daemon.fail(error)
       }
