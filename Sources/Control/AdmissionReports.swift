@@ -127,6 +127,8 @@ public struct DevicesReport: Codable, Sendable, Equatable {
   public enum Admitter: String, Codable, Sendable {
     case open
     case approved
+    /// It is the relay's own host.
+    case host
     case invite
   }
 

@@ -204,7 +204,8 @@ final class AdmissionDesk: Sendable {
     } else if let token = applicant.token, mode != .open {
       try transaction.admit(key: key, id: applicant.deviceID, redeeming: token.hash, at: now)
     } else {
-      try transaction.admit(key: key, id: applicant.deviceID, by: .open, at: now)
+      let admitter: DeviceRecord.Admitter = applicant.origin.isRelayHost ? .host : .open
+      try transaction.admit(key: key, id: applicant.deviceID, by: admitter, at: now)
     }
   }
 

@@ -269,14 +269,17 @@ final class RelayCommands {
   }
 
   private func devices(_ relay: Relay, _ answer: @escaping Answer) {
-    relay.status(on: daemon.events) { status in
+    relay.status(on: daemon.events) { [hostID] status in
       let online = Dictionary(status.sessions.map { ($0.key, $0.address) }) { first, _ in first }
       relay.devices { result in
         answer(
           ControlAnswer(result) { records in
             DevicesReport(
               records.map { record in
-                DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
+                var device = DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
+                // Former versions have noted it as any other of an open relay.
+                if device.deviceId == hostID, device.status == .active { device.admittedBy = .host }
+                return device
               })
           })
       }

@@ -48,7 +48,7 @@ def test_a_host_that_could_join_is_told_so_and_leaves_nothing_at_the_relay(flat)
     assert len(after["sessions"]) == len(before["sessions"]) and relay.log == log
     for command, key in (("devices", "devices"), ("pending", "devices")):
         listed = json.loads(lab.relay.mnedc("mnedc-ctl", command, "--json").stdout)[key]
-        assert [each["admitted_by"] for each in listed] == (["open"] if command == "devices" else []), "the host itself"
+        assert [each["admitted_by"] for each in listed] == (["host"] if command == "devices" else []), "the host itself"
     text = lab["d1"].run(lab.program("mnedc-ctl"), "netcheck", SERVER).stdout
     assert "joining should work" in text and SERVER in text and "not measured" in text
 
