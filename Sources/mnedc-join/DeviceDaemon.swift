@@ -81,6 +81,7 @@ final class DeviceDaemon: @unchecked Sendable {
         daemon.stop("nobody waits for this device to join any more")
       }
     }
+    try Daemon.checkIsFirst(at: settings.join.socket)
     names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
     let tun: LinuxTun
     do {
