@@ -56,6 +56,8 @@ public struct PathFacts: Sendable {
     case seen(Double)
     /// It waits for an operator.
     case pending
+    /// An operator has turned it away: its key is refused for so many seconds more.
+    case denied(Double)
     case stranger
   }
 

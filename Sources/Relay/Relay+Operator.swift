@@ -91,6 +91,9 @@ extension Relay {
     try desk.deny(name)
   }
 
+  /// Those that were turned away, as long as they are.
+  public var denied: [DeniedDevice] { desk.denied }
+
   // MARK: The relay's own key
 
   /// From now on the relay has this key. Devices that are in are told under the former one; others are when they come and

@@ -66,6 +66,7 @@ import Wire
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .revoked)) }),
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .seen(7))) }),
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .pending)) }),
+    ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .denied(3000))) }),
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .stranger)) }),
     (
       "peer",

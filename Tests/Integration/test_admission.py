@@ -414,6 +414,9 @@ def test_a_device_that_is_turned_away_is_told_so_and_stays_out(flat):
     until(lambda: asked(lab, "pending")["devices"], "it is pending")
     assert "is turned away" in ctl(lab, "deny", "d1").stdout
     assert program.wait() == 69 and "turned this device away" in program.log
+    walk = json.loads(ctl(lab, "explain", "d1", "--json", check=False).stdout)
+    peer = next(step for step in walk["steps"] if step["name"] == walk["failed_step"] == "peer")
+    assert re.search("was turned away .*refuses its key for 59 min more", peer["finding"]) and "approve" in peer["advice"]
     fails(device, says="turned this device away")
     fails(device, invite(lab), says="turned this device away")
     for command in ("approve", "deny"):
