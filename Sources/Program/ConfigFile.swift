@@ -52,7 +52,7 @@ public struct ConfigFile: Sendable {
         switch error {
         case .invalidArgument: "it is no regular file, so it was good for the start only"
         case .permissionDenied:
-          "\(error); let user \(currentUser()), whom this daemon runs as, read it, or start the daemon anew"
+          "\(error); let the user \(User.name(of: currentUser())), whom this daemon runs as, read it, or start the daemon anew"
         default: "\(error)"
         }
       throw Failure(.noInput, "cannot read the configuration \(path): \(why)")

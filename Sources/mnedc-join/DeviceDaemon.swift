@@ -99,9 +99,9 @@ final class DeviceDaemon: @unchecked Sendable {
     deviceID = identity.deviceID
     publicKey = key.publicKey
     progress = JoinProgress(daemon, deviceID: deviceID)
-    rotation = KeyRotation(daemon, state, deviceID: deviceID)
     trust = KnownRelayTrust(
       pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, in: state)
+    rotation = KeyRotation(daemon, state, deviceID: deviceID)
     orchestration = try OwnOrchestration(
       in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
     var deviceSettings = DeviceSettings(
@@ -194,8 +194,8 @@ final class DeviceDaemon: @unchecked Sendable {
         .failed(
           ControlError(
             .unsupported,
-            "this is mnedc-join, and \(command.name.rawValue) is for the relay; ask mnedcd, on the host where it runs "
-              + "(--socket \(settings.relay.socket))")))
+            "\(command.name.typed) is for a relay, and this is a device; run it on the relay's host, and there with --of relay if "
+              + "mnedc-join runs beside mnedcd")))
     }
   }
 
