@@ -89,6 +89,12 @@ def test_the_tools_find_the_daemon_and_ask_back_where_several_run(flat):
 
     for wrong in (["--of", "relay", "--socket", "/x"], ["--of", "Shop"], ["--of", "../x"]):
         assert host.ctl("status", *wrong, check=False).returncode == 64
+    # A name that is mistyped is told from those that run; a report is of the daemon that was asked for, or of none.
+    for command in (["status"], ["report", host.directory / "typo.tar"]):
+        typo = host.ctl(*command, "--of", "shp", check=False)
+        assert typo.returncode == 69 and "start mnedc-join --name shp" in typo.stderr
+        assert typo.stderr.endswith("; what runs here is --of device, --of relay, --of shop\n"), typo.stderr
+    assert not (host.directory / "typo.tar").exists()
     stopped = json.loads(host.ctl("stop", "--of", "shop", "--json").stdout)
     assert stopped == {"version": 1, "socket": "/run/mnedc/mnedc-join@shop.sock"} and shop.wait() == 0
     # A socket that a killed daemon has left is not one that runs.
@@ -228,8 +234,12 @@ def test_a_report_is_written_whoever_asks_and_whatever_runs(flat):
     """What is missing is said: by a user who is not root, and where no daemon runs, perhaps for a mistake in its configuration."""
     lab = flat(0)
     lab.directory.joinpath("mnedc.yaml").write_text("relay: {lisen: 1}\n")
-    said, _, files = report(lab.relay, "--config", lab.directory / "mnedc.yaml")
-    assert "listen" in files["configuration.txt"].decode() and len(said["missing"]) == 3
+    place = lab.directory / "nothing-runs.tar"
+    said = json.loads(Host(lab.relay).ctl("report", place, "--json", "--config", lab.directory / "mnedc.yaml").stdout)
+    assert said["missing"] == ["daemons: none runs here"]
+    with tarfile.open(place) as archive:
+        (name,) = [each for each in archive.getnames() if each.endswith("/configuration.txt")]
+        assert b"listen" in archive.extractfile(name).read()
     lab.start_relay()
     done = lab.relay.run(
         *as_somebody(lab), lab.program("mnedc-ctl"), "report", "mine.tar", "--json", "--socket", lab.relay.socket_path,
