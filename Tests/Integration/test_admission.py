@@ -163,7 +163,7 @@ def test_every_token_that_is_no_good_has_words_of_its_own(flat):
         each["id"] for each in asked(lab, "invites")["invites"]
         if each["state"] == "usable" and "device_id" not in each and each["expires_at"] > time.time() + 10
     ]  # fmt: skip
-    assert "is good for nobody" in ctl(lab, "uninvite", revoked_id).stdout
+    assert "lets nobody in any more" in ctl(lab, "uninvite", revoked_id).stdout
     until(lambda: "expired" in {each["state"] for each in asked(lab, "invites")["invites"]}, "an invite expires")
 
     fails(device, used, says="used up; ask the relay's operator for a new one")
@@ -341,7 +341,7 @@ def test_a_configuration_that_could_not_be_written_stops_the_join_before_it_begi
     (lab.directory / "folder").mkdir()
     for path, status, says in [
         ("none/there/x.yaml", 73, "cannot write.*name another file"),
-        ("folder", 66, "cannot read the configuration .*folder: Is a directory"),
+        ("folder", 66, "cannot read the configuration .*folder: Is a directory; name a file in it with --config"),
     ]:
         done = device.mnedc("mnedc-join", line, "--config", lab.directory / path, check=False)
         assert done.returncode == status and re.search(says, done.stderr), done

@@ -117,7 +117,7 @@ def test_the_log_level_holds_until_it_is_told_otherwise(flat):
     relay = lab.start_relay("--config", config)
     assert level() == ("notice", "notice")
     assert level("debug") == ("debug", "notice") and "the log level is debug from now on, was notice" in relay.log
-    assert "debug, and notice once it is started anew" in lab.relay.mnedc("mnedc-ctl", "log-level").stdout
+    assert "debug until the next start, then notice" in lab.relay.mnedc("mnedc-ctl", "log-level").stdout
     config.write_text("log-level: notice\nrelay: {keepalive: 3s}\n")
     lab.relay.mnedc("mnedc-ctl", "reload")
     assert level() == ("debug", "notice")
