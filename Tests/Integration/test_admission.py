@@ -1,6 +1,7 @@
 """Who gets in, by what, and what everybody is told who does not."""
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -516,6 +517,22 @@ def test_a_revoked_device_is_out_at_once_and_for_good(flat):
     for command in ("revoke", "forget"):
         done = ctl(lab, command, "nobody", check=False)
         assert done.returncode == 69 and "knows no device nobody; see `mnedc-ctl devices`" in done.stderr
+
+
+def test_the_relays_own_host_is_listed_as_such(flat):
+    """Also where a former version has noted that it came as anybody comes to an open relay."""
+    sqlite3 = pytest.importorskip("sqlite3")
+    lab = flat(0)
+    for former in (False, True):
+        relay = lab.start_relay(admission="invite")
+        (host,) = devices(lab).values()
+        assert host["admitted_by"] == "host" and "this host" in ctl(lab, "devices").stdout
+        assert relay.stop() == 0
+        if not former:
+            with contextlib.closing(sqlite3.connect(lab.directory / "relay.state" / "relay.db")) as database, database:
+                noted = database.execute("SELECT admitted_by FROM devices").fetchall()
+                assert noted == [("host",)]
+                database.execute("UPDATE devices SET admitted_by = 'open'")
 
 
 def test_when_a_device_was_there_is_remembered(flat):
