@@ -15,8 +15,11 @@ public struct KeyReport: Codable, Sendable, Equatable {
   public var key: String
   /// What people compare.
   public var fingerprint: String
+  /// Of a relay that has forgotten its old key: how many invites named that one, and are revoked now.
+  public var revokedInvites: Int?
 
-  public init(role: Role, deviceId: String? = nil, key: String, fingerprint: String) {
+  public init(role: Role, deviceId: String? = nil, key: String, fingerprint: String, revokedInvites: Int? = nil) {
+    self.revokedInvites = revokedInvites
     self.role = role
     self.deviceId = deviceId
     self.key = key
@@ -124,6 +127,8 @@ public struct DevicesReport: Codable, Sendable, Equatable {
   public enum Admitter: String, Codable, Sendable {
     case open
     case approved
+    /// It is the relay's own host.
+    case host
     case invite
   }
 

@@ -71,6 +71,17 @@ public enum ControlCommand: Sendable, Equatable {
       }
     }
 
+    /// What is asked for by it, as people type it.
+    public var typed: String {
+      switch self {
+      case .pinLease: "mnedc-ctl lease pin"
+      case .freeLease: "mnedc-ctl lease free"
+      case .peers, .fetch, .show, .ping, .subscribe: "mnedc-peers"
+      case .diagnostics: "a daemon's log"
+      default: "mnedc-ctl \(rawValue)"
+      }
+    }
+
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {

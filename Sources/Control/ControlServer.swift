@@ -212,10 +212,10 @@ private final class ControlClientSession: EventHandler {
       let command = try ControlRequest(parsing: line).command
       let name = command.name
       guard name.isForEverybody || peer.user == 0 || peer.user == currentUser() else {
+        let owner = currentUser()
+        let others = owner == 0 ? "" : " and the daemon's own user (\(User.name(of: owner)))"
         throw ControlError(
-          .denied,
-          "\(name.rawValue) is for root and the daemon's own user (\(currentUser())), and you are \(peer.user); run as root"
-        )
+          .denied, "\(name.typed) is for root\(others), and you are \(User.name(of: peer.user)); run as root")
       }
       if command == .subscribe { return try beginStream(handler) }
       end(after: Self.answerTimeout + command.patience)

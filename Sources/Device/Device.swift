@@ -58,8 +58,11 @@ public final class Device: @unchecked Sendable {
   private var pump: PacketPump?
   private var membership: Membership?
   private var joins = 0
+  /// How often it had joined when the uplink was lost last.
+  private var joinsBeforeLoss = 0
   private var losses: [String: Int] = [:]
   private var lastLoss: String?
+  private var lastLossWasAttempt = false
   private var wasTurnedAway = false
   private var lostAt: Instant?
   private var isReading = false
@@ -242,8 +245,9 @@ public final class Device: @unchecked Sendable {
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, relayVersion: uplink.relayVersion, progress: uplink.progress,
-      server: uplink.server, roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince, losses: losses,
-      lastLoss: lastLoss, wasTurnedAway: wasTurnedAway, lostAt: lostAt,
+      server: uplink.server, roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince,
+      pendingKey: uplink.pendingKey, losses: losses, lastLoss: lastLoss, lastLossWasAttempt: lastLossWasAttempt,
+      wasTurnedAway: wasTurnedAway, lostAt: lostAt,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
@@ -443,6 +447,8 @@ extension Device: UplinkDelegate {
     exchange.pause()
     losses[reason.cause, default: 0] += 1
     lastLoss = reason.description
+    lastLossWasAttempt = joins == joinsBeforeLoss
+    joinsBeforeLoss = joins
     wasTurnedAway = reason.isTurnedAway
     lostAt = .now()
     yieldToHost()

@@ -28,10 +28,14 @@ public struct DeviceStatus: Sendable {
   public var joins: Int
   /// Since when it is in, if it is.
   public var joinedSince: Instant?
+  /// The key that an operator of the relay has to approve, while this device waits for that.
+  public var pendingKey: PublicKey?
   /// How often a connection to the relay, or an attempt to make one, came to its end, by `UplinkLoss.cause`.
   public var losses: [String: Int] = [:]
-  /// Why the uplink was lost the last time, and when.
+  /// Why the uplink was lost the last time, or the last attempt to have one failed, and when.
   public var lastLoss: String?
+  /// Whether it was such an attempt.
+  public var lastLossWasAttempt = false
   /// Whether that was an answer, of the relay or of this host, which trying again does not change.
   public var wasTurnedAway = false
   public var lostAt: Instant?

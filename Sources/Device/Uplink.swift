@@ -100,6 +100,11 @@ final class Uplink: EventHandler, DialerDelegate {
     if case .joined(let connection, _) = phase { connection } else { nil }
   }
 
+  /// The key that an operator of the relay has to approve, while this device waits for that.
+  var pendingKey: PublicKey? {
+    if case .pending = phase { key.publicKey } else { nil }
+  }
+
   /// Since when this device is in, if it is.
   var joinedSince: Instant? {
     if case .joined(_, let since) = phase { since } else { nil }

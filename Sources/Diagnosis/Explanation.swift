@@ -114,6 +114,10 @@ public final class Explanation {
         isLocal: isLocal, joined: status.joinedSince.map { now.since($0).roundedSeconds }, server: status.server,
         progress: status.progress, lastLoss: status.lastLoss, lost: status.lostAt.map { now.since($0).roundedSeconds },
         wasTurnedAway: status.wasTurnedAway))
+    facts.uplink.lastLossWasAttempt = status.lastLossWasAttempt
+    facts.uplink.applicant = status.pendingKey.map { key in
+      PathFacts.Applicant(deviceID: status.deviceID, fingerprint: key.fingerprint)
+    }
     facts.relay.version = status.relayVersion
     facts.relay.link = LinkReport(received: status.received, sent: status.sent, queue: status.queue)
     let known = status.peers.first { $0.peer.address.description == peer?.address }

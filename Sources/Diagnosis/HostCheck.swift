@@ -21,7 +21,7 @@ enum HostCheck {
       if case .noPermission = error, currentUser() != 0 {
         return CheckReport(
           "tun", .warn, "/dev/net/tun is there, and not for this user",
-          advice: "mnedc-join opens it as root; so does netcheck")
+          advice: "run mnedc-join as root; netcheck as root tells whether that is enough")
       }
       // What to do stands behind the first semicolon.
       let parts = "\(error)".split(separator: ";", maxSplits: 1).map { $0.drop { $0 == " " } }

@@ -56,6 +56,8 @@ public struct PathFacts: Sendable {
     case seen(Double)
     /// It waits for an operator.
     case pending
+    /// An operator has turned it away: its key is refused for so many seconds more.
+    case denied(Double)
     case stranger
   }
 
@@ -101,8 +103,12 @@ public struct PathFacts: Sendable {
     /// What it is about.
     public var progress: String
     public var lastLoss: String?
+    /// Whether that was an attempt to connect, and not the end of a connection.
+    public var lastLossWasAttempt = false
     /// How long ago, in seconds.
     public var lost: Double?
+    /// What an operator of the relay has to approve, while this device waits for that.
+    public var applicant: Applicant?
     /// Whether the loss was an answer, which says itself what to do.
     public var wasTurnedAway: Bool
 
@@ -117,6 +123,17 @@ public struct PathFacts: Sendable {
       self.progress = progress
       self.lastLoss = lastLoss
       self.lost = lost
+    }
+  }
+
+  /// This device, as an operator of the relay finds it among those that wait.
+  public struct Applicant: Sendable, Equatable {
+    public var deviceID: String
+    public var fingerprint: String
+
+    public init(deviceID: String, fingerprint: String) {
+      self.deviceID = deviceID
+      self.fingerprint = fingerprint
     }
   }
 

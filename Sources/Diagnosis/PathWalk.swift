@@ -95,8 +95,16 @@ public enum PathWalk {
 
   private static func uplink(_ facts: PathFacts) -> CheckReport {
     let uplink = facts.uplink
+    if let applicant = uplink.applicant {
+      return CheckReport(
+        "uplink", .fail, uplink.progress,
+        advice:
+          "have the relay's operator run mnedc-ctl approve \(applicant.deviceID), once mnedc-ctl pending shows there that "
+          + "its key is \(applicant.fingerprint)")
+    }
     let loss = uplink.lastLoss.map { loss in
-      "lost last\(uplink.lost.map { " \(Table.time($0)) ago" } ?? ""): \(loss)"
+      let what = !uplink.lastLossWasAttempt ? "lost last" : "\(uplink.joined == nil ? "the last" : "an") attempt failed"
+      return "\(what)\(uplink.lost.map { " \(Table.time($0)) ago" } ?? ""): \(loss)"
     }
     guard let joined = uplink.joined else {
       return CheckReport(
@@ -186,12 +194,17 @@ public enum PathWalk {
         "\(name) was revoked: the relay refuses its key", "mnedc-ctl forget \(name) lets it begin anew, with an invite")
     case .pending:
       return step("\(name) waits to be let in", "mnedc-ctl approve \(name), if it is the right one (mnedc-ctl pending)")
+    case .denied(let time):
+      return step(
+        "\(name) was turned away (mnedc-ctl deny): the relay refuses its key for \(Table.time(time)) more",
+        "if it should be in after all, approve it when it asks again: once that time is over, or mnedcd was started anew"
+      )
     case .seen(let time):
       return step(
         "\(name) is known, but not in; it was seen \(Table.time(time)) ago",
         "on that device, see whether it has power and network, whether mnedc-join runs, and what mnedc-ctl status says")
     case .stranger, nil:
-      let near = absence.near.map { "; \($0) is near" } ?? ""
+      let near = absence.near.map { "; did you mean \($0)?" } ?? ""
       let rest =
         absence.memory == nil
         ? "it may be switched off or revoked, which mnedc-ctl explain on the relay's host tells"

@@ -25,7 +25,7 @@ struct RelayExpectation {
         for key in keys { newest.append(PublicKey(try successors.newest(of: key.bytes)) ?? key) }
         keys = newest
       } catch {
-        problem = error.description
+        problem = error.finding
       }
     }
     self.pinned = keys

@@ -223,9 +223,10 @@ struct ServerCheck {
     switch (report.routers.count, hops.count) {
     case (0, _): finding = "\(from); no router on the way has told of itself, so there may be none"
     case (_, 0): finding = "\(from); the first router has a public address (\(report.routers[0]))"
+    case (_, 1): finding = "\(from), behind one router with a private address (\(hops[0])): a NAT, most likely"
     default:
-      let count = hops.count == 1 ? "one router" : "\(hops.count) routers"
-      finding = "\(from), behind \(count) with private addresses (\(hops.joined(separator: ", "))): NATs, most likely"
+      finding =
+        "\(from), behind \(hops.count) routers with private addresses (\(hops.joined(separator: ", "))): NATs, most likely"
     }
     note("nat", .ok, finding)
   }

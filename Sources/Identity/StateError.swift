@@ -16,6 +16,11 @@ public struct StateError: Error, Equatable, Sendable, CustomStringConvertible {
   public let kind: Kind
   public let description: String
 
+  /// What is wrong, without what to do about it, for a program that has no `--state`.
+  public var finding: String {
+    description.firstRange(of: "; ").map { String(description[..<$0.lowerBound]) } ?? description
+  }
+
   init(_ kind: Kind, _ description: String) {
     self.kind = kind
     self.description = description

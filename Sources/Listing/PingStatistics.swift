@@ -31,7 +31,8 @@ public struct PingStatistics: Sendable {
 extension PingReport {
   /// For people, in a line.
   public var line: String {
-    let way = server.map { "by the \(path) \($0)" } ?? "by the \(path)"
+    // A relay's own host is told no address of it, but "this host".
+    let way = "by the \(path)" + (server.map { $0 == "this host" ? " on this host" : " \($0)" } ?? "")
     guard let roundTripMs else { return "no answer from \(deviceId) (\(address)) \(way)".harmless }
     return "answer from \(deviceId) (\(address)): \(Table.milliseconds(roundTripMs)) \(way)".harmless
   }

@@ -50,9 +50,10 @@ public struct ConfigFile: Sendable {
       if mayBeNew || !isNamed, error == .noSuchFileOrDirectory { return defaults }
       let why =
         switch error {
+        case .isDirectory: "\(error); put the file in its place again, or start the daemon anew with another --config"
         case .invalidArgument: "it is no regular file, so it was good for the start only"
         case .permissionDenied:
-          "\(error); let user \(currentUser()), whom this daemon runs as, read it, or start the daemon anew"
+          "\(error); let the user \(User.name(of: currentUser())), whom this daemon runs as, read it, or start the daemon anew"
         default: "\(error)"
         }
       throw Failure(.noInput, "cannot read the configuration \(path): \(why)")
@@ -73,6 +74,7 @@ public struct ConfigFile: Sendable {
     switch error {
     case .noSuchFileOrDirectory: "; name another with --config"
     case .permissionDenied: "; run as root or as the user that the file is for"
+    case .isDirectory: "; name a file in it with --config"
     default: ""
     }
   }

@@ -73,31 +73,41 @@ public struct ControlOptions: ParsableArguments {
     } catch {
       guard case .notRunning(let errno) = error else { throw Self.failure(error, place.path) }
       if errno == .permissionDenied { throw Failure(.noPermission, "\(place.path): \(errno); run as root") }
-      throw Self.notRunning(["\(place.path): \(errno)"], start: place.name?.program ?? Self.either(command))
+      throw notRunning(place, errno, start: place.name?.program ?? Self.either(command))
     }
   }
 
-  /// All daemons that run here, or the one that `--of` or `--socket` names, whether it runs or not.
+  /// All daemons that run here, or the one that `--of` or `--socket` names, which has to.
   public func running() throws -> [DaemonPlace] {
-    let places = try places()
-    return isNamed ? places : places.filter { $0.presence == .answers }
+    // What runs can be told in spite of a mistake in the file.
+    let places = places((try? configuration.load()) ?? Settings())
+    guard isNamed else { return places.filter { $0.presence == .answers } }
+    for place in places {
+      guard case .missing(let errno) = place.presence else { continue }
+      throw notRunning(place, errno, start: place.name?.program ?? "mnedcd or mnedc-join")
+    }
+    return places
   }
 
   // MARK: Which one
 
   private var isNamed: Bool { of != nil || socket != nil }
 
-  private func places() throws -> [DaemonPlace] {
+  /// A mistake in the usual file must not keep anybody from asking a daemon that runs.
+  private func settings() throws -> Settings {
+    configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
+  }
+
+  private func places(_ settings: @autoclosure () throws -> Settings) rethrows -> [DaemonPlace] {
     if let socket { return [DaemonPlace(name: nil, path: socket)] }
-    // A mistake in the usual file must not keep anybody from asking a daemon that runs.
-    let settings = configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
+    let settings = try settings()
     if let of { return [DaemonPlace(name: of, path: of.socket(settings))] }
     return DaemonPlace.all(settings)
   }
 
   /// The daemon that is meant: the one that is named, or the only one that runs. What only a relay has is for the relay.
   private func place(for command: ControlCommand) throws -> DaemonPlace {
-    let places = try places()
+    let places = try places(settings())
     if isNamed { return places[0] }
     var running: [DaemonPlace] = []
     var missing: [String] = []
@@ -123,9 +133,18 @@ public struct ControlOptions: ParsableArguments {
     command.name.isForRelay ? "mnedcd" : "mnedcd or mnedc-join"
   }
 
-  private static func notRunning(_ places: [String], start program: String) -> Failure {
-    Failure(
-      .unavailable, "no daemon answers (\(places.joined(separator: "; "))); start \(program), or name its --socket")
+  /// Where `--of` names a daemon that does not run, those are named that do: the name may be mistyped.
+  private func notRunning(_ place: DaemonPlace, _ errno: Errno, start program: String) -> Failure {
+    let named = of.flatMap { _ in try? settings() }.map { DaemonPlace.all($0) } ?? []
+    let running = named.filter { $0.presence == .answers }.compactMap { $0.name?.description }
+    return Self.notRunning(["\(place.path): \(errno)"], start: program, running: running)
+  }
+
+  private static func notRunning(_ places: [String], start program: String, running: [String] = []) -> Failure {
+    let others = running.isEmpty ? "" : "; what runs here is --of \(running.joined(separator: ", --of "))"
+    return Failure(
+      .unavailable,
+      "no daemon answers (\(places.joined(separator: "; "))); start \(program), or name its --socket\(others)")
   }
 
   /// Says what to type, which may be taken as it is shown: what stands behind `#` is a comment to any shell.

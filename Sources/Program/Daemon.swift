@@ -59,6 +59,13 @@ public final class Daemon: @unchecked Sendable {
     control?.stop()
   }
 
+  /// Throws if a daemon answers at `path` already; takes nothing, so `listen` has the last word. For before anything that only one of
+  /// two can have: who starts a daemon twice is told that, and not what comes of it.
+  public static func checkIsFirst(at path: String) throws(Failure) {
+    guard let socket = try? Descriptor.connected(toUnix: path), let peer = try? socket.peerCredentials() else { return }
+    throw failure(.inUse(by: peer), path)
+  }
+
   /// Answers at the local socket from now on. `handler` does not get to see what every daemon does alike; `heir` is the user that
   /// this process will become.
   public func listen(at path: String, for heir: User? = nil, _ handler: @escaping ControlServer.Handler) throws(Failure)

@@ -9,19 +9,23 @@ struct LogMemory {
     var unixTime: Int64
     var level: Logger.Level
     var text: String
+    /// What of the text makes it another line, where not all of it does; see `LogOutput.subject`.
+    var subject: String?
+
+    fileprivate func isAgain(_ former: Line) -> Bool { (subject ?? text) == (former.subject ?? former.text) }
   }
 
   /// Of every level that is logged.
   private(set) var recent = Last<Line>(200)
-  /// Of the level warning and worse, so that news do not drive them out, oldest first. What is said again is there once, with its last
-  /// time, so that it does not drive out what came before.
+  /// Of the level warning and worse, so that news do not drive them out, oldest first. What is said again is there once, as it
+  /// was said last, so that it does not drive out what came before.
   private(set) var problems: [Line] = []
   private static let maximumProblems = 5
 
   mutating func add(_ line: Line) {
     recent.add(line)
     guard line.level >= .warning else { return }
-    problems.removeAll { $0.text == line.text }
+    problems.removeAll { line.isAgain($0) }
     if problems.count == Self.maximumProblems { problems.removeFirst() }
     problems.append(line)
   }

@@ -39,16 +39,22 @@ public final class LogOutput: Sendable {
     /// `nil` for what is shown as it is.
     var level: Logger.Level?
     var text: String
+    var subject: String?
     var time: String
 
-    init(_ level: Logger.Level?, _ text: String) {
+    init(_ level: Logger.Level?, _ text: String, subject: String? = nil) {
       self.level = level
       self.text = text
+      self.subject = subject
       time = localTime()
     }
   }
 
   private static let maximumLines = 1000
+
+  /// The metadata of a line whose text differs from one time to the next, as by a delay: what stays the same. It is not shown. The
+  /// engines, which do not know this module, give it by that name.
+  public static let subject = "subject"
 
   /// Begins with standard error. The journal has the time already, so it is not given there.
   public init(program: String, level: Logger.Level) throws(Errno) {
@@ -94,8 +100,8 @@ public final class LogOutput: Sendable {
     }
   }
 
-  fileprivate func add(_ level: Logger.Level, _ text: String) {
-    enqueue(Line(level, LogLimit.oneLine(text)))
+  fileprivate func add(_ level: Logger.Level, _ text: String, subject: String?) {
+    enqueue(Line(level, LogLimit.oneLine(text), subject: subject))
   }
 
   private func enqueue(_ line: Line) {
@@ -106,7 +112,9 @@ public final class LogOutput: Sendable {
       }
       state.lines.append(line)
       if let level = line.level {
-        state.memory.add(LogMemory.Line(time: line.time, unixTime: UnixTime.now(), level: level, text: line.text))
+        state.memory.add(
+          LogMemory.Line(
+            time: line.time, unixTime: UnixTime.now(), level: level, text: line.text, subject: line.subject))
       }
       defer { state.hasThread = true }
       return !state.hasThread
@@ -171,7 +179,7 @@ private struct LineLogHandler: LogHandler {
   }
 
   func log(event: LogEvent) {
-    output.add(event.level, event.message.description)
+    output.add(event.level, event.message.description, subject: event.metadata?[LogOutput.subject]?.description)
   }
 }
 

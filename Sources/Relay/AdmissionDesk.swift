@@ -28,7 +28,7 @@ final class AdmissionDesk: Sendable {
     /// Devices that wait for an operator, by key.
     var pending: [PublicKey: Pending] = [:]
     /// Whom an operator has turned away lately.
-    var denied: [PublicKey: Instant] = [:]
+    var denied: [PublicKey: Denial] = [:]
     var wrongTokens = SourceLimits(perSecond: 0.1, burst: 10)
     /// When devices were seen, as far as the store does not know yet.
     var seen: [PublicKey: Int64] = [:]
@@ -41,6 +41,11 @@ final class AdmissionDesk: Sendable {
   private struct Pending {
     let applicant: Applicant
     let session: Session
+    let since: Instant
+  }
+
+  private struct Denial {
+    let deviceID: String
     let since: Instant
   }
 
@@ -204,15 +209,16 @@ final class AdmissionDesk: Sendable {
     } else if let token = applicant.token, mode != .open {
       try transaction.admit(key: key, id: applicant.deviceID, redeeming: token.hash, at: now)
     } else {
-      try transaction.admit(key: key, id: applicant.deviceID, by: .open, at: now)
+      let admitter: DeviceRecord.Admitter = applicant.origin.isRelayHost ? .host : .open
+      try transaction.admit(key: key, id: applicant.deviceID, by: admitter, at: now)
     }
   }
 
   private func objection(to applicant: Applicant) -> Refusal? {
     let now = Instant.now()
     return state.withLock { state in
-      if let since = state.denied[applicant.key] {
-        if now.since(since) < Self.deniedFor {
+      if let denial = state.denied[applicant.key] {
+        if now.since(denial.since) < Self.deniedFor {
           return Self.turnedAway
         }
         state.denied[applicant.key] = nil
@@ -405,16 +411,36 @@ final class AdmissionDesk: Sendable {
     let entry = try one(name)
     let now = Instant.now()
     state.withLock { state in
-      state.denied = state.denied.filter { now.since($0.value) < Self.deniedFor }
-      if state.denied.count >= Self.maximumDenied, let oldest = state.denied.min(by: { $0.value < $1.value })?.key {
+      state.denied = state.denied.filter { now.since($0.value.since) < Self.deniedFor }
+      if state.denied.count >= Self.maximumDenied,
+        let oldest = state.denied.min(by: { $0.value.since < $1.value.since })?.key
+      {
         state.denied[oldest] = nil
       }
-      state.denied[entry.applicant.key] = now
+      state.denied[entry.applicant.key] = Denial(deviceID: entry.applicant.deviceID, since: now)
     }
     drop(entry.session, entry.applicant)
     entry.session.settle(refusing: Self.turnedAway)
     return PendingDevice(entry.applicant, waiting: now.since(entry.since))
   }
+
+  /// Whose keys are refused now because an operator has turned them away.
+  var denied: [DeniedDevice] {
+    let now = Instant.now()
+    return state.withLock { state in
+      state.denied.values.compactMap { denial in
+        let rest = Self.deniedFor - now.since(denial.since)
+        return rest > .zero ? DeniedDevice(deviceID: denial.deviceID, refusedFor: rest) : nil
+      }
+    }
+  }
+}
+
+/// A device that an operator has turned away.
+public struct DeniedDevice: Sendable {
+  public var deviceID: String
+  /// How long its key is still refused.
+  public var refusedFor: Duration
 }
 
 /// A device that waits for an operator.

@@ -61,7 +61,7 @@ struct LeaseOffice: Sendable {
           Refusal(.addressTaken, "the relay's operator has pinned \(deviceID) to \(lease.address); ask for that"))
       }
       if let problem = try objection(to: insisted, for: deviceID, pool, transaction) {
-        return .refused(Refusal(.addressTaken, "\(problem); ask for another address or for none"))
+        return .refused(Refusal(.addressTaken, "\(problem.text); ask for another address or for none"))
       }
       // The address of a session that may live must not become another device's.
       if let lease, registry.isContested(by: applicant, over: dead) { return .has(lease.address) }
@@ -73,19 +73,27 @@ struct LeaseOffice: Sendable {
     return .needs(nil)
   }
 
+  /// Why a device cannot have an address.
+  struct Objection {
+    let text: String
+    /// Whether that is another device's lease, which an operator can free.
+    var isLease = false
+  }
+
   /// Why a device cannot have an address that is not its own.
   func objection(
     to address: IPv4Address, for deviceID: String, _ pool: LeasePool, _ transaction: borrowing Transaction
-  ) throws(StoreError) -> String? {
+  ) throws(StoreError) -> Objection? {
     guard pool.isLeasable(address) else {
-      return "\(address) cannot be leased: the pool is \(pool.prefix), \(pool.relayAddress) is the relay's own, and "
-        + "addresses that end in .0 or .255 are not leased"
+      return Objection(
+        text: "\(address) cannot be leased: the pool is \(pool.prefix), \(pool.relayAddress) is the relay's own, and "
+          + "addresses that end in .0 or .255 are not leased")
     }
     if let owner = pool.owner(of: address), owner != deviceID {
-      return "\(address) is fixed for \(owner) by the relay's configuration"
+      return Objection(text: "\(address) is fixed for \(owner) by the relay's configuration")
     }
     if let lease = try transaction.lease(at: address), lease.deviceID != deviceID {
-      return "\(address) is leased to \(lease.deviceID)"
+      return Objection(text: "\(address) is leased to \(lease.deviceID)", isLease: true)
     }
     return nil
   }

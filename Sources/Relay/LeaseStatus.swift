@@ -46,8 +46,8 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
   case revoked(String)
   /// The configuration says which address the device has.
   case fixed(String, IPv4Address)
-  /// Why the device cannot have the address.
-  case notForDevice(String)
+  /// Why the device cannot have the address, and whether freeing that changes it.
+  case notForDevice(String, canFree: Bool)
   case poolFull(IPv4Prefix)
   /// The device is in with it.
   case inUse(String, IPv4Address)
@@ -60,7 +60,8 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
     case .revoked(let id): "\(id) is revoked, and has no address any more"
     case .fixed(let id, let address):
       "the relay's configuration gives \(address) to \(id); change relay.addresses and start the relay again"
-    case .notForDevice(let problem): "\(problem); choose another address, or free it first (`mnedc-ctl lease free`)"
+    case .notForDevice(let problem, let canFree):
+      "\(problem); choose another address" + (canFree ? ", or free it first (`mnedc-ctl lease free`)" : "")
     case .poolFull(let pool):
       "no address of the pool \(pool) is free; free one (`mnedc-ctl lease free`), or give the relay a larger pool"
     case .inUse(let id, let address):

@@ -94,7 +94,7 @@ extension LeaseOffice {
     let isThere = present.map { address ?? $0.address == $0.address } ?? false
     if !isThere {
       if let address, let problem = try objection(to: address, for: deviceID, pool, transaction) {
-        return .failure(.notForDevice(problem))
+        return .failure(.notForDevice(problem.text, canFree: problem.isLease))
       }
       guard try grant(address, to: device.key, deviceID, transaction, at: now).address != nil else {
         return .failure(.poolFull(pool.prefix))

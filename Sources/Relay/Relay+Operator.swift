@@ -37,6 +37,12 @@ extension Relay {
       { transaction throws(StoreError) in try transaction.revokeInvite(id: id, at: UnixTime.now()) }, then: reply)
   }
 
+  /// Makes all invites useless that there are; `reply` gets how many of them were good for something still.
+  public func revokeInvites(_ reply: @escaping @Sendable (Result<Int, StoreError>) -> Void) {
+    settings.store.perform(
+      { transaction throws(StoreError) in try transaction.revokeInvites(at: UnixTime.now()) }, then: reply)
+  }
+
   // MARK: Devices
 
   /// All that were ever admitted.
@@ -84,6 +90,9 @@ extension Relay {
   public func deny(_ name: String) throws(OperatorError) -> PendingDevice {
     try desk.deny(name)
   }
+
+  /// Those that were turned away, as long as they are.
+  public var denied: [DeniedDevice] { desk.denied }
 
   // MARK: The relay's own key
 

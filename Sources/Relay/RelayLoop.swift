@@ -205,7 +205,7 @@ final class RelayLoop: @unchecked Sendable {
       """
       so much waits for devices that do not take it that data is dropped: \(memory.used >> 10) of \(memory.limit >> 10) KiB \
       are in use; if there is memory to spare, raise relay.memory
-      """)
+      """, metadata: ["subject": "memory"])
   }
 
   /// Ends every session with a last word, then the loop. From any thread.

@@ -14,6 +14,8 @@ public struct DeviceRecord: Equatable, Sendable {
     case open
     /// An operator approved it.
     case approved
+    /// It is the relay's own host.
+    case host
     /// It had the invite of this ID.
     case invite(String)
   }
@@ -78,12 +80,14 @@ extension DeviceRecord.Admitter {
   // No invite's ID has the letter o, so these are never one.
   private static let openText = "open"
   private static let approvedText = "approved"
+  private static let hostText = "host"
 
   init(text: String) {
     self =
       switch text {
       case Self.openText: .open
       case Self.approvedText: .approved
+      case Self.hostText: .host
       default: .invite(text)
       }
   }
@@ -92,6 +96,7 @@ extension DeviceRecord.Admitter {
     switch self {
     case .open: Self.openText
     case .approved: Self.approvedText
+    case .host: Self.hostText
     case .invite(let id): id
     }
   }

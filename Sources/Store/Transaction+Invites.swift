@@ -41,6 +41,13 @@ extension Transaction {
     return invite
   }
 
+  /// Makes all invites useless that are good for something still; returns how many that were.
+  public func revokeInvites(at now: Int64) throws(StoreError) -> Int {
+    let usable = try invites().filter { $0.state(at: now) == .usable }
+    for invite in usable { try revokeInvite(id: invite.id, at: now) }
+    return usable.count
+  }
+
   /// Takes one use of the invite of this hash, for the device ID `id`; returns it as it is then.
   ///
   /// Throws `invite`.

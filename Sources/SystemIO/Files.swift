@@ -7,11 +7,13 @@ public func readFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
   try Descriptor(owning: try checked { open(path, O_RDONLY | O_CLOEXEC) }).readToEnd(limit: limit)
 }
 
-/// As `readFile`, but never waits: what is no regular file, such as a FIFO that nobody writes to, is `Errno.invalidArgument`.
+/// As `readFile`, but never waits: what is no regular file, such as a FIFO that nobody writes to, is `Errno.invalidArgument`;
+/// a directory is `Errno.isDirectory`.
 public func readRegularFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
   let file = Descriptor(owning: try checked { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) })
   var status = stat()
   try checked { fstat(file.raw, &status) }
+  guard status.st_mode & S_IFMT != S_IFDIR else { throw .isDirectory }
   guard status.st_mode & S_IFMT == S_IFREG else { throw .invalidArgument }
   return try file.readToEnd(limit: limit)
 }

@@ -2,31 +2,6 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// A user of this system, with its primary group.
-public struct User: Equatable, Sendable {
-  public let name: String
-  public let id: UInt32
-  public let group: UInt32
-
-  /// The user of that name (getpwnam_r(3)); `nil` if there is none.
-  public init?(named name: String) throws(Errno) {
-    var entry = passwd()
-    var found: UnsafeMutablePointer<passwd>?
-    var room = [CChar](repeating: 0, count: 1024)
-    var result = getpwnam_r(name, &entry, &room, room.count, &found)
-    while result == ERANGE || result == EINTR {
-      if result == ERANGE { room = [CChar](repeating: 0, count: room.count * 2) }
-      result = getpwnam_r(name, &entry, &room, room.count, &found)
-    }
-    // The manual lists these as other ways to say that there is none.
-    if [0, ENOENT, ESRCH].contains(result), found == nil { return nil }
-    guard found != nil else { throw Errno(rawValue: result) }
-    self.name = name
-    id = entry.pw_uid
-    group = entry.pw_gid
-  }
-}
-
 /// A right that root has by itself (capabilities(7)).
 public enum Capability: Int, Sendable {
   /// Interfaces, addresses and routes.

@@ -36,6 +36,7 @@ extension DevicesReport.Admitter {
     switch self {
     case .open: "open admission"
     case .approved: "an operator"
+    case .host: "this host"
     case .invite: "an invite"
     }
   }

@@ -25,7 +25,7 @@ struct LogLevel: ParsableCommand {
     let report: LogLevelReport = try control.ask(.logLevel(level?.rawValue))
     try output.show(report) {
       let isOther = report.level != report.configuredLevel
-      return report.level + (isOther ? ", and \(report.configuredLevel) once it is started anew" : "")
+      return report.level + (isOther ? " until the next start, then \(report.configuredLevel)" : "")
     }
   }
 }

@@ -19,6 +19,15 @@ struct RotateKey: ParsableCommand {
 
   func run() throws {
     let report: KeyReport = try control.ask(.rotateKey(forgetOld: forgetOld))
-    try output.show(report) { "the new key is \(report.key)\nfingerprint    \(report.fingerprint)" }
+    try output.show(report) { Self.text(report) }
+  }
+
+  private static func text(_ report: KeyReport) -> String {
+    var lines = ["the new key is \(report.key)", "fingerprint    \(report.fingerprint)"]
+    if let count = report.revokedInvites, count > 0 {
+      let them = count == 1 ? "is revoked, as it names" : "are revoked, as they name"
+      lines.append("\(Table.count(count, "invite")) \(them) the old key; mnedc-ctl invite makes new ones")
+    }
+    return lines.joined(separator: "\n")
   }
 }

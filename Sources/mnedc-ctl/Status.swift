@@ -38,7 +38,7 @@ struct Status: ParsableCommand {
       "admission  \(relay.admission), \(relay.pending) pending",
       "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",
       "traffic    \(traffic(relay.sessions.map(\.link)))",
-      "no target  \(Table.count(relay.unreachableFrames, "frame"))",
+      "unreached  \(Table.count(relay.unreachableFrames, "frame")) for addresses that nobody has",
       "refused    \(Table.kinds(relay.refused.map { ($0.count, $0.code) })); "
         + "closed: \(Table.kinds([(relay.notAuthentic, "not authentic"), (relay.malformed, "malformed")]))",
     ]
@@ -70,7 +70,7 @@ struct Status: ParsableCommand {
     let state = device.state == .joined ? "joined" : "\(device.state.rawValue) (\(device.progress))"
     var lines = [
       "device     \(device.deviceId), \(state)",
-      "address    \(device.address ?? "none yet")\(device.address6.map { ", \($0)" } ?? "") (\(device.interface)) in \(device.network ?? "no network yet")",
+      "address    \(device.address ?? "none yet")\(device.address6.map { ", \($0)" } ?? "") (\(device.interface))\(device.network.map { " in \($0)" } ?? "")",
       "server     \(device.server ?? "none yet")\(device.relayAddress.map { " (\($0))" } ?? "")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
       "place      \(device.place?.text ?? "not known")",
       "peers      \(device.peers)",

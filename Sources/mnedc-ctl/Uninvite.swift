@@ -15,6 +15,6 @@ struct Uninvite: ParsableCommand {
 
   func run() throws {
     let report: InvitesReport = try control.ask(.uninvite(id: id))
-    try output.show(report) { "the invite \(id) is good for nobody any more" }
+    try output.show(report) { "the invite \(id) lets nobody in any more" }
   }
 }

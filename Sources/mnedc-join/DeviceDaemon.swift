@@ -21,6 +21,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private let deviceID: String
   private let daemon: Daemon
   private let state: StateDirectory
+  private let trust: KnownRelayTrust
   private let rotation: KeyRotation
   private let invitation: Invitation?
   private let orchestration: OwnOrchestration
@@ -80,6 +81,7 @@ final class DeviceDaemon: @unchecked Sendable {
         daemon.stop("nobody waits for this device to join any more")
       }
     }
+    try Daemon.checkIsFirst(at: settings.join.socket)
     names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
     let tun: LinuxTun
     do {
@@ -97,12 +99,14 @@ final class DeviceDaemon: @unchecked Sendable {
     deviceID = identity.deviceID
     publicKey = key.publicKey
     progress = JoinProgress(daemon, deviceID: deviceID)
+    trust = KnownRelayTrust(
+      pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, in: state)
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
     orchestration = try OwnOrchestration(
       in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
-      trust: KnownRelayTrust(pinned: settings.serverKeys, in: state), token: invitation?.token,
+      trust: trust, token: invitation?.token,
       route: .servers(Self.servers(settings)), address: settings.join.address,
       mtu: settings.join.mtu, orchestration: orchestration.current)
     deviceSettings.peerInformation = settings.join.peerInformation
@@ -171,7 +175,15 @@ final class DeviceDaemon: @unchecked Sendable {
           KeyReport(
             role: .device, deviceId: deviceID, key: KeyText.device.text(publicKey.bytes),
             fingerprint: publicKey.fingerprint)))
-    case .rotateKey:
+    case .rotateKey(let forgetOld):
+      guard !forgetOld else {
+        return answer(
+          .failed(
+            ControlError(
+              .unsupported,
+              "this is a device, and --forget-old is for a relay: nobody takes a device's old key once it has a new one; leave it out"
+            )))
+      }
       rotation.begin(device, isJoined: isJoined, answer)
     case .announce(let order):
       answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
@@ -182,8 +194,8 @@ final class DeviceDaemon: @unchecked Sendable {
         .failed(
           ControlError(
             .unsupported,
-            "this is mnedc-join, and \(command.name.rawValue) is for the relay; ask mnedcd, on the host where it runs "
-              + "(--socket \(settings.relay.socket))")))
+            "\(command.name.typed) is for a relay, and this is a device; run it on the relay's host, and there with --of relay if "
+              + "mnedc-join runs beside mnedcd")))
     }
   }
 
@@ -286,7 +298,10 @@ final class DeviceDaemon: @unchecked Sendable {
     if hasJoined, !isJoined { daemon.publish(PeerEventReport(.uplinkBack, time: Int(UnixTime.now()))) }
     if !hasJoined {
       do throws(Failure) {
-        if let invitation, let place { try invitation.write(to: place) }
+        if let invitation, let place {
+          try invitation.write(to: place)
+          trust.noteConfigured()
+        }
       } catch {
         return daemon.fail(error)
       }
@@ -365,7 +380,8 @@ final class DeviceDaemon: @unchecked Sendable {
     if hasJoined { endProgress() } else if foreground != nil { progress?.retry(after: loss.description) }
     // Who waits in the foreground is told once, if it comes to nothing.
     let level: Logger.Level = foreground == nil ? .warning : .debug
-    daemon.logger.log(level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms")
+    daemon.logger.log(
+      level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms", metadata: [LogOutput.subject: "\(loss)"])
     daemon.tell("\(loss)")
   }
 }

@@ -10,6 +10,8 @@ import Wire
 /// once only. Nothing is written before the relay has let this device in: a join that fails leaves no trace.
 struct Invitation {
   let token: Token
+  /// Whether nothing but the invite says which key the relay has.
+  let bringsKey: Bool
   private let path: String
   /// What the file held when it was read; `nil` if there was none.
   private let former: [UInt8]?
@@ -45,6 +47,7 @@ struct Invitation {
   init(_ invite: InviteText, _ around: Surroundings, _ settings: inout Settings) throws {
     guard let token = Token(invite.token) else { preconditionFailure("an invite's token has the right size") }
     self.token = token
+    bringsKey = around.file.serverKeys.isEmpty && around.serverKeys.isEmpty
     path = around.path
     former = around.content
     let servers = try Self.servers(invite)

@@ -13,12 +13,19 @@ final class KnownRelayTrust: RelayTrust {
   private let expected = Atomic(0)
   private let known: KnownRelays
   private let successors: RelaySuccessors
+  /// Whether an invite pins it, which the configuration does not say yet.
+  private let isInvited: Atomic<Bool>
 
-  init(pinned: [[UInt8]], in directory: StateDirectory) {
+  /// `isInvited`: the invite has brought the key.
+  init(pinned: [[UInt8]], isInvited: Bool, in directory: StateDirectory) {
+    self.isInvited = Atomic(isInvited)
     self.pinned = pinned.compactMap { PublicKey($0) }
     known = KnownRelays(in: directory)
     successors = RelaySuccessors(in: directory)
   }
+
+  /// The configuration names the relay now, as the invite did. From any thread.
+  func noteConfigured() { isInvited.store(false, ordering: .relaxed) }
 
   func expectedKey(of server: String) -> PublicKey? {
     if !pinned.isEmpty {
@@ -43,9 +50,13 @@ final class KnownRelayTrust: RelayTrust {
     for pin in pinned where try key == newest(of: pin) { return false }
     expected.add(1, ordering: .relaxed)
     let pins = pinned.map(\.fingerprint).joined(separator: ", ")
+    let (who, mend) =
+      isInvited.load(ordering: .relaxed)
+      ? ("the invite names", "for another invite (mnedc-ctl invite)")
+      : ("server-key pins", "(mnedc-ctl key), and correct server-key in the configuration")
     throw RelayDistrust(
-      "\(server) has the key \(key.fingerprint), but server-key pins \(pins): either this is not the relay that it should be, or "
-        + "its key was replaced; ask its operator (mnedc-ctl key), and correct server-key in the configuration")
+      "\(server) has the key \(key.fingerprint), but \(who) \(pins): either this is not the relay that it should be, or its key "
+        + "was replaced; ask its operator \(mend)")
   }
 
   private func meet(_ key: PublicKey, _ server: String) throws -> Bool {

@@ -44,6 +44,7 @@ extension DevicesReport.Device {
       switch record.admittedBy {
       case .open: (.open, nil)
       case .approved: (.approved, nil)
+      case .host: (.host, nil)
       case .invite(let id): (.invite, id)
       }
     self.init(

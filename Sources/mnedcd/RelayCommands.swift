@@ -191,8 +191,9 @@ final class RelayCommands {
 
   private static let timeToEnd = Duration.seconds(30)
 
-  /// The new key is on the disk before anybody is told of it.
-  private func rotateKey(_ relay: Relay, forgetOld: Bool, _ answer: Answer) {
+  /// The new key is on the disk before anybody is told of it. Invites carry the key of their time: where the relay cannot prove
+  /// itself with that one any more, they are of no use, and whoever has stolen it could take them off who tries.
+  private func rotateKey(_ relay: Relay, forgetOld: Bool, _ answer: @escaping Answer) {
     do {
       let file = KeyFile.relay(in: state)
       let former = FormerKeys(in: state)
@@ -202,11 +203,25 @@ final class RelayCommands {
       if forgetOld { try former.removeAll() }
       guard let key = PrivateKey(next) else { preconditionFailure("any 32 bytes are a key") }
       relay.replaceKey(with: key, forgettingOld: forgetOld)
-      daemon.logger.notice("the relay has the key \(key.publicKey.fingerprint) from now on")
-      answer(
-        .report(
-          KeyReport(
-            role: .relay, key: KeyText.relay.text(key.publicKey.bytes), fingerprint: key.publicKey.fingerprint)))
+      let fingerprint = key.publicKey.fingerprint
+      daemon.logger.notice("the relay has the key \(fingerprint) from now on")
+      let report = KeyReport(role: .relay, key: KeyText.relay.text(key.publicKey.bytes), fingerprint: fingerprint)
+      guard forgetOld else { return answer(.report(report)) }
+      relay.revokeInvites { result in
+        switch result {
+        case .success(let count):
+          var report = report
+          report.revokedInvites = count
+          answer(.report(report))
+        case .failure(let error):
+          answer(
+            .failed(
+              ControlError(
+                .failed,
+                "the relay has the key \(fingerprint) from now on, but its invites, which name the old one, cannot be revoked: "
+                  + "\(error); revoke them (mnedc-ctl invites, mnedc-ctl uninvite)")))
+        }
+      }
     } catch {
       answer(.failed(ControlError(.failed, "the relay keeps its key: \(error)")))
     }
@@ -254,14 +269,17 @@ final class RelayCommands {
   }
 
   private func devices(_ relay: Relay, _ answer: @escaping Answer) {
-    relay.status(on: daemon.events) { status in
+    relay.status(on: daemon.events) { [hostID] status in
       let online = Dictionary(status.sessions.map { ($0.key, $0.address) }) { first, _ in first }
       relay.devices { result in
         answer(
           ControlAnswer(result) { records in
             DevicesReport(
               records.map { record in
-                DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
+                var device = DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
+                // Former versions have noted it as any other of an open relay.
+                if device.deviceId == hostID, device.status == .active { device.admittedBy = .host }
+                return device
               })
           })
       }

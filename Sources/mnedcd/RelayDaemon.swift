@@ -35,6 +35,7 @@ final class RelayDaemon {
     raiseDescriptorLimit()
     let user = try Self.user(settings.user)
     daemon = try Daemon("mnedcd", level: all.logLevel)
+    try Daemon.checkIsFirst(at: settings.socket)
     let tun = settings.device ? try Self.makeTun(settings) : nil
     do {
       state = try StateDirectory(settings.state, for: user)

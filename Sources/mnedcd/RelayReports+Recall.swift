@@ -15,6 +15,7 @@ extension RelayReports {
     let label = HostLabel.label(of: name)
     @Sendable func isMeant(_ id: String) -> Bool { id == name || HostLabel.label(of: id) == label }
     let isPending = relay.pending.contains { isMeant($0.deviceID) }
+    let denied = relay.denied.filter { isMeant($0.deviceID) }.map(\.refusedFor).max()
     relay.status(on: daemon.events) { [daemon] status in
       let now = Instant.now()
       let session = status.sessions.first { $0.deviceID == name }.map { SessionReport($0, at: now) }
@@ -28,6 +29,8 @@ extension RelayReports {
             .seen(Double(max(0, time - active.lastSeen)))
           } else if isPending {
             .pending
+          } else if let denied {
+            .denied(denied.roundedSeconds)
           } else {
             meant.isEmpty ? .stranger : .revoked
           }

@@ -66,6 +66,7 @@ import Wire
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .revoked)) }),
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .seen(7))) }),
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .pending)) }),
+    ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .denied(3000))) }),
     ("peer", { $0.peer = .absent(PathFacts.Absence(memory: .stranger)) }),
     (
       "peer",
@@ -108,6 +109,32 @@ import Wire
     #expect(report.failedStep == "uplink")
     #expect(result(report, "interface") == .skipped && result(report, "address") == .skipped)
     #expect(result(report, "peer") == .skipped && result(report, "packets") == .skipped)
+  }
+
+  @Test func `who waits for an operator is told what that operator has to do`() throws {
+    var facts = Self.facts()
+    facts.uplink.joined = nil
+    facts.uplink.progress = "waiting for an operator"
+    facts.uplink.lastLoss = "connection refused"
+    facts.uplink.applicant = PathFacts.Applicant(deviceID: "d1", fingerprint: "SHA256:abc")
+    let step = try #require(PathWalk.report(facts).steps.first { $0.name == "uplink" })
+    #expect(step.result == .fail && step.finding == "waiting for an operator")
+    #expect(step.advice?.contains("mnedc-ctl approve d1") == true && step.advice?.contains("SHA256:abc") == true)
+  }
+
+  @Test func `a connection that was lost is told from an attempt that failed`() throws {
+    var facts = Self.facts()
+    facts.uplink.lastLoss = "connection refused"
+    facts.uplink.lost = 3
+    for (wasAttempt, joined, words) in [
+      (false, nil, "; lost last 3 s ago: "), (false, 2, "; lost last 3 s ago: "),
+      (true, nil, "; the last attempt failed 3 s ago: "), (true, 2, "; an attempt failed 3 s ago: "),
+    ] as [(Bool, Double?, String)] {
+      facts.uplink.lastLossWasAttempt = wasAttempt
+      facts.uplink.joined = joined
+      let step = try #require(PathWalk.report(facts).steps.first { $0.name == "uplink" })
+      #expect(step.finding.hasSuffix(words + "connection refused"))
+    }
   }
 
   @Test func `who was perhaps meant is named`() {

@@ -1,6 +1,7 @@
 """Who gets in, by what, and what everybody is told who does not."""
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -163,7 +164,7 @@ def test_every_token_that_is_no_good_has_words_of_its_own(flat):
         each["id"] for each in asked(lab, "invites")["invites"]
         if each["state"] == "usable" and "device_id" not in each and each["expires_at"] > time.time() + 10
     ]  # fmt: skip
-    assert "is good for nobody" in ctl(lab, "uninvite", revoked_id).stdout
+    assert "lets nobody in any more" in ctl(lab, "uninvite", revoked_id).stdout
     until(lambda: "expired" in {each["state"] for each in asked(lab, "invites")["invites"]}, "an invite expires")
 
     fails(device, used, says="used up; ask the relay's operator for a new one")
@@ -341,7 +342,7 @@ def test_a_configuration_that_could_not_be_written_stops_the_join_before_it_begi
     (lab.directory / "folder").mkdir()
     for path, status, says in [
         ("none/there/x.yaml", 73, "cannot write.*name another file"),
-        ("folder", 66, "cannot read the configuration .*folder: Is a directory"),
+        ("folder", 66, "cannot read the configuration .*folder: Is a directory; name a file in it with --config"),
     ]:
         done = device.mnedc("mnedc-join", line, "--config", lab.directory / path, check=False)
         assert done.returncode == status and re.search(says, done.stderr), done
@@ -390,6 +391,9 @@ def test_a_device_waits_until_an_operator_approves_it_and_is_in_at_once(flat):
         assert fingerprint in ctl(lab, "pending").stdout
         assert lab.relay.status()["relay"]["pending"] == 1
         assert "operator" in device.status()["device"]["progress"]
+        walk = json.loads(device.mnedc("mnedc-ctl", "explain", "d9", "--json", check=False).stdout)
+        advice = next(step["advice"] for step in walk["steps"] if step["name"] == walk["failed_step"] == "uplink")
+        assert f"mnedc-ctl approve {device.name}" in advice and fingerprint in advice
         time.sleep(1.2)
         began = time.monotonic()
         said = ctl(lab, "approve", device.name if number == 0 else fingerprint).stdout
@@ -411,6 +415,9 @@ def test_a_device_that_is_turned_away_is_told_so_and_stays_out(flat):
     until(lambda: asked(lab, "pending")["devices"], "it is pending")
     assert "is turned away" in ctl(lab, "deny", "d1").stdout
     assert program.wait() == 69 and "turned this device away" in program.log
+    walk = json.loads(ctl(lab, "explain", "d1", "--json", check=False).stdout)
+    peer = next(step for step in walk["steps"] if step["name"] == walk["failed_step"] == "peer")
+    assert re.search("was turned away .*refuses its key for 59 min more", peer["finding"]) and "approve" in peer["advice"]
     fails(device, says="turned this device away")
     fails(device, invite(lab), says="turned this device away")
     for command in ("approve", "deny"):
@@ -510,6 +517,22 @@ def test_a_revoked_device_is_out_at_once_and_for_good(flat):
     for command in ("revoke", "forget"):
         done = ctl(lab, command, "nobody", check=False)
         assert done.returncode == 69 and "knows no device nobody; see `mnedc-ctl devices`" in done.stderr
+
+
+def test_the_relays_own_host_is_listed_as_such(flat):
+    """Also where a former version has noted that it came as anybody comes to an open relay."""
+    sqlite3 = pytest.importorskip("sqlite3")
+    lab = flat(0)
+    for former in (False, True):
+        relay = lab.start_relay(admission="invite")
+        (host,) = devices(lab).values()
+        assert host["admitted_by"] == "host" and "this host" in ctl(lab, "devices").stdout
+        assert relay.stop() == 0
+        if not former:
+            with contextlib.closing(sqlite3.connect(lab.directory / "relay.state" / "relay.db")) as database, database:
+                noted = database.execute("SELECT admitted_by FROM devices").fetchall()
+                assert noted == [("host",)]
+                database.execute("UPDATE devices SET admitted_by = 'open'")
 
 
 def test_when_a_device_was_there_is_remembered(flat):
@@ -618,10 +641,12 @@ def test_what_only_a_relay_does_is_not_asked_of_a_device(flat):
     """It says whom to ask; and where both run, the relay is asked."""
     lab = flat(1)
     lab.start_all()
-    for command in (["invite"], ["invites"], ["devices"], ["pending"], ["revoke", "x"], ["approve", "x"]):
-        done = lab["d1"].mnedc("mnedc-ctl", *command, check=False)
+    for typed in ("invite", "invites", "devices", "pending", "revoke x", "approve x", "lease pin x", "lease free x"):
+        done = lab["d1"].mnedc("mnedc-ctl", *typed.split(), check=False)
         assert done.returncode == 69, done
-        assert f"this is mnedc-join, and {command[0]} is for the relay; ask mnedcd" in done.stderr
+        command = typed.removesuffix(" x")
+        assert f"mnedc-ctl {command} is for a relay, and this is a device; run it on the relay's host" in done.stderr
+        assert "--of relay" in done.stderr
     config = lab.directory / "both.yaml"
     config.write_text(f"join: {{socket: {lab['d1'].socket_path}}}\nrelay: {{socket: {lab.relay.socket_path}}}\n")
 
@@ -639,8 +664,9 @@ def test_only_the_operator_may_admit(flat):
     lab = flat(0)
     lab.start_relay()
     somebody = [*as_somebody(lab), lab.program("mnedc-ctl")]
+    says = r"is for root and the daemon's own user \((nobody|mnedc)\), and you are 4321; run as root"
     for command in ("invite", "invites", "devices", "pending", "deny x", "forget x", "uninvite x"):
         done = lab.relay.run(*somebody, *command.split(), "--socket", lab.relay.socket_path, check=False)
-        assert done.returncode == 77 and "is for root and the daemon's own user" in done.stderr, done
+        assert done.returncode == 77 and re.search(says, done.stderr), done
     done = lab.relay.run(*somebody, "key", "--socket", lab.relay.socket_path)
     assert re.fullmatch(r"relay\nkey +mnedc-relay:[\w-]{43}\nfingerprint +SHA256:[\w-]{43}\n", done.stdout)

@@ -264,7 +264,7 @@ def test_only_root_and_the_daemons_user_may_announce(device):
             *as_somebody(node.lab), node.lab.program("mnedc-ctl"), "announce", *options, "--socket", node.socket_path,
             check=False,
         )  # fmt: skip
-        assert done.returncode == 77 and "announce is for root and the daemon's own user" in done.stderr
+        assert done.returncode == 77 and "mnedc-ctl announce is for root, and you are" in done.stderr
     assert announce(node)["labels"] == {"zone": "hall"}
 
 

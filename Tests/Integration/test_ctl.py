@@ -89,6 +89,12 @@ def test_the_tools_find_the_daemon_and_ask_back_where_several_run(flat):
 
     for wrong in (["--of", "relay", "--socket", "/x"], ["--of", "Shop"], ["--of", "../x"]):
         assert host.ctl("status", *wrong, check=False).returncode == 64
+    # A name that is mistyped is told from those that run; a report is of the daemon that was asked for, or of none.
+    for command in (["status"], ["report", host.directory / "typo.tar"]):
+        typo = host.ctl(*command, "--of", "shp", check=False)
+        assert typo.returncode == 69 and "start mnedc-join --name shp" in typo.stderr
+        assert typo.stderr.endswith("; what runs here is --of device, --of relay, --of shop\n"), typo.stderr
+    assert not (host.directory / "typo.tar").exists()
     stopped = json.loads(host.ctl("stop", "--of", "shop", "--json").stdout)
     assert stopped == {"version": 1, "socket": "/run/mnedc/mnedc-join@shop.sock"} and shop.wait() == 0
     # A socket that a killed daemon has left is not one that runs.
@@ -111,7 +117,7 @@ def test_the_log_level_holds_until_it_is_told_otherwise(flat):
     relay = lab.start_relay("--config", config)
     assert level() == ("notice", "notice")
     assert level("debug") == ("debug", "notice") and "the log level is debug from now on, was notice" in relay.log
-    assert "debug, and notice once it is started anew" in lab.relay.mnedc("mnedc-ctl", "log-level").stdout
+    assert "debug until the next start, then notice" in lab.relay.mnedc("mnedc-ctl", "log-level").stdout
     config.write_text("log-level: notice\nrelay: {keepalive: 3s}\n")
     lab.relay.mnedc("mnedc-ctl", "reload")
     assert level() == ("debug", "notice")
@@ -126,7 +132,7 @@ def test_the_log_level_holds_until_it_is_told_otherwise(flat):
 
 
 def test_status_tells_the_last_errors(flat):
-    """The newest last, and no more than five."""
+    """The newest last; attempts that fail for one reason are there once, as often as they are made."""
     lab = flat(1)
     running = lab.start_all()
     assert lab["d1"].status()["last_errors"] == [] and lab["d1"].status()["role"] == "device"
@@ -137,7 +143,10 @@ def test_status_tells_the_last_errors(flat):
     # It tries again and again.
     until(lambda: running["d1"].log.count("trying again") > 6, "there are more", timeout=60)
     errors = lab["d1"].status()["last_errors"]
-    assert len(errors) == 5 and errors == sorted(errors, key=lambda each: each["time"])
+    assert errors == sorted(errors, key=lambda each: each["time"])
+    reasons = [each["text"].split("; trying again")[0] for each in errors]
+    assert len(set(reasons)) == len(reasons) <= 5, errors
+    assert errors[-1]["text"].startswith(reasons[-1]) and "refused" in reasons[-1]
 
 
 # --- Reports ---
@@ -225,8 +234,12 @@ def test_a_report_is_written_whoever_asks_and_whatever_runs(flat):
     """What is missing is said: by a user who is not root, and where no daemon runs, perhaps for a mistake in its configuration."""
     lab = flat(0)
     lab.directory.joinpath("mnedc.yaml").write_text("relay: {lisen: 1}\n")
-    said, _, files = report(lab.relay, "--config", lab.directory / "mnedc.yaml")
-    assert "listen" in files["configuration.txt"].decode() and len(said["missing"]) == 3
+    place = lab.directory / "nothing-runs.tar"
+    said = json.loads(Host(lab.relay).ctl("report", place, "--json", "--config", lab.directory / "mnedc.yaml").stdout)
+    assert said["missing"] == ["daemons: none runs here"]
+    with tarfile.open(place) as archive:
+        (name,) = [each for each in archive.getnames() if each.endswith("/configuration.txt")]
+        assert b"listen" in archive.extractfile(name).read()
     lab.start_relay()
     done = lab.relay.run(
         *as_somebody(lab), lab.program("mnedc-ctl"), "report", "mine.tar", "--json", "--socket", lab.relay.socket_path,

@@ -63,7 +63,7 @@ def test_who_is_not_there_is_told_from_who_never_was(flat):
     lab = flat(3)
     running = lab.start_all()
     d1, relay = lab["d1"], lab.relay
-    fails_at(d1, "d22", "peer", "d2 is near")
+    fails_at(d1, "d22", "peer", "did you mean d2?")
     fails_at(d1, "d1", "peer", "this host itself")
     fails_at(relay, "never-was", "peer", "never let in")
     running["d2"].stop()

@@ -157,10 +157,11 @@ MISTAKES = {
         r"--socket"),
     "no leave to stop it": (
         "relay as somebody", lambda scene: ["mnedc-ctl", "stop", "--socket", scene.relay.socket_path], 77,
-        r"stop is for root and the daemon's own user \(\d+\), and you are 4321; run as root"),
+        r"mnedc-ctl stop is for root and the daemon's own user \((nobody|mnedc)\), and you are 4321; run as root"),
     "the wrong daemon": (
         "d1", lambda scene: ["mnedc-ctl", "invite", "--socket", scene.d1.socket_path], 69,
-        r"this is mnedc-join, and invite is for the relay; ask mnedcd, on the host where it runs \(--socket \S+\)"),
+        r"mnedc-ctl invite is for a relay, and this is a device; run it on the relay's host, and there with --of relay if mnedc-join "
+        r"runs beside mnedcd"),
     "an unknown peer": (
         "d1", lambda scene: ["mnedc-peers", "show", "nobody", "--socket", scene.d1.socket_path], 69,
         r"no peer has the ID, name or address nobody; mnedc-peers lists those that there are"),

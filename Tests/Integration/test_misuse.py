@@ -144,6 +144,22 @@ def test_a_taken_interface_name_is_named_and_the_interface_left_alone(flat, prog
     assert INTERFACE in node.run("ip", "-o", "link", "show").stdout
 
 
+@pytest.mark.parametrize("program, options", [("mnedcd", ()), ("mnedc-join", JOIN)])
+def test_a_daemon_that_is_started_twice_is_told_that_it_runs_already(flat, program, options):
+    """Not what it would miss then; and the first goes on."""
+    lab = flat(1)
+    first = lab.start_relay()
+    node = lab.relay
+    if program == "mnedc-join":
+        first, node = lab.start_device("d1"), lab["d1"]
+    done = refuses(node, program, *options, says=r"process \d+ answers at \S+ already; stop it", keeps_socket=True)
+    assert done.returncode == 73 and os.path.exists(node.socket_path)
+    assert first.is_running and node.status()["program"] == program
+    # What a killed one has left is in nobody's way.
+    first.kill()
+    (lab.start_relay if program == "mnedcd" else lambda: lab.start_device("d1"))()
+
+
 def test_two_devices_on_one_host_need_two_interface_names(flat):
     """The second says that the first has the name, and the first goes on."""
     lab = flat(1)
@@ -162,7 +178,8 @@ def test_without_privileges_the_missing_right_is_named(flat, program, options):
     lab.start_relay()
     node = lab.relay if program == "mnedcd" else lab["d1"]
     if program == "mnedcd":
-        options = ("--listen", "0.0.0.0:4444", "--socket", str(lab.directory / "other.sock"))
+        # /dev/net/tun may be open to everybody, and the first has the usual name.
+        options = ("--listen", "0.0.0.0:4444", "--socket", str(lab.directory / "other.sock"), "--interface", "other0")
     refuses(node, program, *options, says="CAP_NET_ADMIN|root", before=as_somebody(lab), keeps_socket=True)
 
 

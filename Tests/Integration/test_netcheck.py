@@ -1,10 +1,12 @@
 """mnedc-ctl netcheck: what it finds before a device joins, and that it leaves nothing at the relay."""
 
 import json
+import re
 import subprocess
 import sys
 
 from lab import PORT, RELAY, programs, until
+from test_misuse import as_somebody
 
 SERVER = f"{RELAY}:{PORT}"
 
@@ -48,7 +50,7 @@ def test_a_host_that_could_join_is_told_so_and_leaves_nothing_at_the_relay(flat)
     assert len(after["sessions"]) == len(before["sessions"]) and relay.log == log
     for command, key in (("devices", "devices"), ("pending", "devices")):
         listed = json.loads(lab.relay.mnedc("mnedc-ctl", command, "--json").stdout)[key]
-        assert [each["admitted_by"] for each in listed] == (["open"] if command == "devices" else []), "the host itself"
+        assert [each["admitted_by"] for each in listed] == (["host"] if command == "devices" else []), "the host itself"
     text = lab["d1"].run(lab.program("mnedc-ctl"), "netcheck", SERVER).stdout
     assert "joining should work" in text and SERVER in text and "not measured" in text
 
@@ -71,6 +73,13 @@ def test_the_relays_key_is_held_against_what_is_pinned_invited_or_known(flat):
     assert report["by"]["tun"]["result"] == "warn" and "already" in report["by"]["tun"]["finding"]
     assert report["by"]["pool"]["result"] == "ok", "its own interface is in nobody's way"
     assert device.is_running
+    # Who may not look into the state directory is told to be root, not of options that netcheck does not have.
+    config = lab.directory / "unpinned.yaml"
+    config.write_text(f"server: {SERVER}\njoin: {{state: {d1.state_path}}}\n")
+    config.chmod(0o644)
+    text = d1.run(*as_somebody(lab), lab.program("mnedc-ctl"), "netcheck", "--config", config, check=False).stdout
+    assert re.search(r"whether it was met before cannot be seen: .*Permission denied", text) and "--state" not in text
+    assert "run this as root" in text and text.count("as root tells whether that is enough") >= 1, text
 
 
 def test_what_stands_in_the_way_is_named(flat):
@@ -132,8 +141,10 @@ def test_a_host_that_cannot_make_an_interface_or_has_the_pool_is_told(flat):
 
 
 def test_levels_of_nat_are_counted_as_far_as_routers_tell(nat):
-    """From two levels down, both routers are named."""
+    """From two levels down, both routers are named; from one, the one."""
     nat.start_relay()
+    (server,) = netcheck(nat["mid"], SERVER, status=0)["servers"]
+    assert re.search(r"behind one router with a private address \(192[\d.]+\): a NAT, most", server["by"]["nat"]["finding"]), server
     (server,) = netcheck(nat["deep"], SERVER, status=0)["servers"]
     assert len(server["routers"]) >= 2 and "NATs" in server["by"]["nat"]["finding"], server
     assert server["by"]["nat"]["finding"].count("192.168.") >= 3

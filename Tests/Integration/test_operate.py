@@ -151,7 +151,7 @@ def test_a_device_cannot_be_drained(flat):
     lab = flat(1)
     lab.start_all()
     refused = ctl(lab["d1"], "drain", check=False)
-    assert refused.returncode == 69 and "drain is for the relay" in refused.stderr
+    assert refused.returncode == 69 and "mnedc-ctl drain is for a relay" in refused.stderr
 
 
 # --- Reload ---
@@ -229,7 +229,10 @@ def test_a_file_that_cannot_be_read_again_changes_nothing(configured, kind):
     """Missing, closed to the user that the relay has become, or nothing that can be read without waiting."""
     lab, running, write = configured
     path = write("relay: {admission: approve}\n")
-    words = {"gone": "No such file", "closed": "let user ", "fifo": "no regular file", "directory": "no regular file"}
+    words = {
+        "gone": "No such file", "closed": ", whom this daemon runs as, read it, or", "fifo": "no regular file",
+        "directory": "Is a directory; put the file in its place again",
+    }  # fmt: skip
     if kind == "closed":
         path.chmod(0o600)
     else:

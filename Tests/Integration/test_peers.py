@@ -81,6 +81,8 @@ def test_ping_measures_from_device_to_device(flat):
         lines = lab["d1"].mnedc("mnedc-peers", "ping", name, "-n", 2, "-i", "100ms").stdout.splitlines()
         assert len(lines) == 3 and lines[2].startswith("2 sent, 2 answered, 0 % lost; round trip min ")
         assert re.fullmatch(rf"answer from D2.Cam \(10\.0\.0\.\d+\): [\d.]+ ms by the relay .*:3334", lines[0])
+    line = lab.relay.mnedc("mnedc-peers", "ping", "D2.Cam", "-n", 1).stdout.splitlines()[0]
+    assert re.fullmatch(r"answer from D2.Cam \(10\.0\.0\.\d+\): [\d.]+ ms by the relay on this host", line), line
     pong = json.loads(lab.relay.mnedc("mnedc-peers", "ping", "D2.Cam", "--count", 1, "--json").stdout)
     assert pong["device_id"] == "D2.Cam" and pong["round_trip_ms"] > 0 and pong["path"] == "relay"
     silent.pause()

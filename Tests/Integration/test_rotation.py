@@ -5,7 +5,7 @@ import re
 import threading
 
 from lab import RELAY, until
-from test_admission import asked, ctl, devices, invite, known_relays, start
+from test_admission import asked, ctl, devices, fails, invite, known_relays, start
 
 
 def key(node):
@@ -123,10 +123,32 @@ def test_a_stolen_relay_key_is_good_for_nothing_once_it_is_forgotten(flat):
     here, away = lab["d1"], lab["d2"]
     lab.start_device("d1")
     lab.start_device("d2").stop()
-    new = json.loads(ctl(lab, "rotate-key", "--forget-old", "--json").stdout)["key"]
+    old, invited = invite(lab, "--uses", "3"), asked(lab, "key")["fingerprint"]
+    answer = json.loads(ctl(lab, "rotate-key", "--forget-old", "--json").stdout)
+    new = answer["key"]
     until(lambda: new in known_relays(here), "the device trusts the new key")
     done = away.mnedc("mnedc-join", "--server", RELAY, "--device-id", "d2", check=False)
     assert done.returncode == 77 and re.search("but had SHA256:.* before.*known-relays", done.stderr), done.stderr
+
+    # Invites that name it are of no use any more, and both sides say so.
+    assert answer["revoked_invites"] == 1
+    assert [(each["state"], each["uses_left"]) for each in asked(lab, "invites")["invites"]] == [("revoked", 3)]
+    says = f"the invite names {re.escape(invited)}: .*ask its operator for another invite"
+    fails(away, old, says=says, status=77)
+    invite(lab)
+    text = ctl(lab, "rotate-key", "--forget-old").stdout
+    assert text.endswith("\n1 invite is revoked, as it names the old key; mnedc-ctl invite makes new ones\n"), text
+    assert "invite" not in ctl(lab, "rotate-key", "--forget-old").stdout, "there is none to tell of"
+
+
+def test_a_device_has_no_old_key_to_forget(flat):
+    """It keeps the one that it has."""
+    lab = flat(1)
+    lab.start_all()
+    former = key(lab["d1"])
+    done = rotate(lab["d1"], "--forget-old", check=False)
+    assert done.returncode == 69 and "this is a device, and --forget-old is for a relay" in done.stderr, done.stderr
+    assert key(lab["d1"]) == former
 
 
 def test_a_key_is_not_replaced_behind_the_relays_back(flat):

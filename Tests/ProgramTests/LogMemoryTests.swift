@@ -34,4 +34,15 @@ import Testing
     }
     #expect(memory.problems.map(\.text) == ["5", "6", "7", "8", "9"])
   }
+
+  @Test func `what differs in its delay alone is the same again, and is there as it was said last`() {
+    var memory = LogMemory()
+    for (text, subject) in [
+      ("first", nil), ("refused; in 99 ms", "refused"), ("lost; in 9 ms", "lost"), ("refused; in 351 ms", "refused"),
+    ] {
+      memory.add(LogMemory.Line(time: "", unixTime: 0, level: .warning, text: text, subject: subject))
+    }
+    #expect(memory.problems.map(\.text) == ["first", "lost; in 9 ms", "refused; in 351 ms"])
+    #expect(memory.recent.inOrder.count == 4)
+  }
 }

@@ -57,6 +57,20 @@ import Testing
     #expect(ids.allSatisfy { $0.utf8.count == 8 && $0.allSatisfy { "0123456789abcdefghjkmnpqrstvwxyz".contains($0) } })
   }
 
+  @Test func `all invites are revoked at once, and those that were good for something still are counted`() throws {
+    try create(1, uses: 2)
+    try create(2)
+    try create(3, expiresAt: 150)
+    try create(4)
+    try redeem(1)
+    try redeem(2)
+    try revoke(create(5).id)
+    #expect(try store.run { db throws(StoreError) in try db.revokeInvites(at: 200) } == 2)
+    #expect(Set(try invites().map { $0.state(at: 200) }) == [.revoked, .usedUp, .expired])
+    #expect(try store.run { db throws(StoreError) in try db.revokeInvites(at: 200) } == 0)
+    #expect(throws: StoreError.invite(.revoked)) { try redeem(1) }
+  }
+
   @Test func `each reason why a token is refused has its own word`() throws {
     #expect(throws: StoreError.invite(.unknown)) { try redeem(9) }
     try create(1, expiresAt: 1000)
