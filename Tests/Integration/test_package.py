@@ -373,9 +373,13 @@ def test_a_network_of_the_installed_package_outlives_an_upgrade_and_leaves_nothi
     client.reaches("10.0.0.1", 20)
     assert client.virtual_address() == address
 
-    device.stop(), relay.stop()
+    # What was started by hand is ended, too: the relay here, and the device as README.Debian has it.
+    device.stop()
+    client.run(*device_host.inside("mnedc-join", "--background"), timeout=60)
     for host, files, kept in zip(hosts, before, ("var/lib/mnedcd/relay.key", "var/lib/mnedc-join/device.key")):
-        host.run("dpkg", "--remove", "mnedc")
+        done = host.run("dpkg", "--remove", "mnedc")
+        assert "mnedc-ctl" not in done.stdout + done.stderr
+        labs.until(lambda: not (client if host is device_host else node).processes(), "nothing runs any more")
         assert (host.root / kept).exists() and not (host.root / "usr/sbin/mnedcd").exists()
         host.run("dpkg", "--purge", "mnedc")
         assert not host.has_user()
