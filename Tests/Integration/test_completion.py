@@ -173,6 +173,8 @@ CASES = [
     ("relay", "mnedc-peers ping 10.0.0", {"10.0.0.2"}, {"kitchen-hub"}),
     ("relay", "mnedc-peers list --service", {"detector"}, {"kitchen-hub"}),
     ("relay", "mnedc-peers list --platform", {"linux/arm64"}, {"kitchen-hub"}),
+    ("relay", "mnedc-peers --service", {"detector"}, {"kitchen-hub"}),
+    ("relay", "mnedc-peers --label", {"zone=hall"}, {"kitchen-hub"}),
     ("relay", "mnedc-peers list --label", {"zone=hall"}, {"note=$(reboot)", "$(reboot)"}),
     ("d1", "mnedc-ctl announce --down", {"detector"}, {"kitchen-hub"}),
     ("d1", "mnedc-ctl announce --no-label", {"zone", "note"}, {"kitchen-hub"}),
@@ -216,6 +218,9 @@ def test_what_needs_no_daemon_is_offered_too(completing, shell):
     expect(completing, {"debug", "warning"}, shell, "mnedcd", "--log-level", "")
     free = next(name for name in (f"mnedc{i}" for i in range(100)) if not os.path.exists(f"/sys/class/net/{name}"))
     expect(completing, {free}, shell, "mnedc-join", "--interface", "")
+    expect(completing, {"list", "show", "ping"}, shell, "mnedc-peers", "")
+    expect(completing, {"--service", "--tree", "--json", "--help"}, shell, "mnedc-peers", "--")
+    expect(completing, {"online", "silent"}, shell, "mnedc-peers", "--state", "")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
