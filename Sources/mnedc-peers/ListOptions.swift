@@ -64,7 +64,10 @@ struct ListOptions: ParsableArguments {
   func run() throws {
     let (report, path) = try ask()
     if watch { return try Watch(self, at: path).run(first: report) }
-    try printOut(json ? JSON.pretty(list.applied(to: report)) : text(report, withRemarks: true))
+    if json { return try printOut(JSON.pretty(list.applied(to: report))) }
+    let shown = text(report, withRemarks: true)
+    if !shown.isEmpty { try printOut(shown) }
+    if !noHeader, let why = list.emptiness(of: report) { printError(why) }
   }
 
   /// For the commands that are about one device: the parser has taken these options from the whole line.
@@ -90,7 +93,7 @@ struct ListOptions: ParsableArguments {
     let text =
       tree
       ? PeerTree(
-        list.peers(of: report), of: list.filter.isEmpty ? report.`self` : nil
+        list.peers(of: report), of: list.filter.isEmpty ? report.`self` : nil, relay: report.relayAddress
       ).text(width: width)
       : list.text(report, width: width)
     guard withRemarks, !noHeader, let note = list.footnote(report) else { return text }
