@@ -190,7 +190,7 @@ MISTAKES = {
         "d2", lambda scene: ["mnedcd", "--lisen", "[::]:1"], 64, r"unknown option '--lisen'; did you mean '--listen'\?"),
     "a wrong value": (
         "d2", lambda scene: ["mnedc-ctl", "drain", "--within", "soon"], 64,
-        r'--within <duration>: "soon" is not a duration; expected 100ms to 1h, in ms, s, m or h; see mnedc-ctl drain '
+        r"--within <duration>: 'soon' is not a duration; expected 100ms to 1h, in ms, s, m or h; see mnedc-ctl drain "
         r"--help"),
     "a missing argument": (
         "d2", lambda scene: ["mnedc-ctl", "approve"], 64,
