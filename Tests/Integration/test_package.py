@@ -251,6 +251,8 @@ class Host:
         # Or dpkg leaves out what it left out of the archive: its manual pages, for example.
         for path in (root / "etc/dpkg/dpkg.cfg.d").glob("*"):
             path.unlink()
+        # As an installer would have made it.
+        (root / "etc/hosts").write_text("127.0.0.1\tlocalhost\n")
         # As systemd or D-Bus would have made it.
         (root / "etc/machine-id").write_text(uuid.uuid4().hex + "\n")
 
@@ -356,6 +358,10 @@ def test_a_network_of_the_installed_package_outlives_an_upgrade_and_leaves_nothi
     labs.until(is_in, "the device joins from its configuration", 30)
     address = client.virtual_address()
     client.reaches("10.0.0.1", 20)
+    # By name, too, though no resolver runs there.
+    (other,) = json.loads(client.run(*device_host.inside("mnedc-peers", "--json")).stdout)["peers"]
+    resolve = device_host.inside("getent", "ahostsv4", f"{other['device_id'].lower()}.mnedc")
+    labs.until(lambda: client.run(*resolve, check=False).stdout.startswith("10.0.0.1 "), "the relay's name resolves")
 
     # An upgrade, with what the administrator has changed.
     config = (device_host.root / "etc/mnedc/mnedc.yaml").read_text()
