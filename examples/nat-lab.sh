@@ -354,10 +354,13 @@ run_on() {
   # There is no name server in the lab, and nobody is to wait for one, but a device answers for its peers' names.
   virtual=$(ip -n "$prefix$node" -4 -brief address show dev mnedc0 2>/dev/null | awk '{ sub("/.*", "", $3); print $3 }') || true
   echo "${virtual:+nameserver $virtual}" >"$resolv"
+  # A device writes its peers' names there, too; several nodes would be at odds over the machine's own.
+  [[ -f $state/$prefix$node/hosts ]] || cp /etc/hosts "$state/$prefix$node/hosts" 2>/dev/null || : >"$state/$prefix$node/hosts"
   # shellcheck disable=SC2016 # for the inner shell
   exec ip netns exec "$prefix$node" unshare --uts sh -c '
     hostname "$1"
     mount --bind "$2/resolv.conf" /etc/resolv.conf 2>/dev/null
+    mount --bind "$2/hosts" /etc/hosts 2>/dev/null
     mount --bind "$2/mnedcd" /var/lib/mnedcd && mount --bind "$2/mnedc-join" /var/lib/mnedc-join &&
     mount --bind "$2/etc" /etc/mnedc && mount --bind "$2/run" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
 }

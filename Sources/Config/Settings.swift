@@ -48,8 +48,7 @@ public struct Settings: Equatable, Sendable {
     /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
     public var peerKeys: [String: [UInt8]] = [:]
     public var names = Names.auto
-    /// The file that gets a block of names; `nil` for none.
-    public var hostsFile: String?
+    public var hostsFile = HostsFile.auto
     /// The program and its arguments that are run when something becomes of a peer; empty: none.
     public var onPeer: [String] = []
     /// Of how many peers the orchestration information is kept; in a network of more, it is asked for when it is needed.
@@ -134,11 +133,19 @@ public struct Settings: Equatable, Sendable {
 
   /// How the names of devices resolve on this one.
   public enum Names: String, CaseIterable, Sendable {
-    /// By a server on this device, of which systemd-resolved is told if it runs.
+    /// By a server on this device, of which systemd-resolved is told if it runs, or else by the hosts file.
     case auto
     /// By that server alone.
     case resolver
     case off
+  }
+
+  /// The file that gets a block of names.
+  public enum HostsFile: Equatable, Sendable {
+    /// The system's, where nothing else resolves the names and it may be written.
+    case auto
+    case off
+    case path(String)
   }
 
   /// What seals the packets between two devices.

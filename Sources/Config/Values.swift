@@ -172,16 +172,25 @@ extension ValueKind where Value == Settings.Names {
   public static var names: ValueKind { choice("a way to resolve names") }
 }
 
-extension ValueKind where Value == String? {
+extension ValueKind where Value == Settings.HostsFile {
   /// A file that gets a block of names, or none.
   public static var hostsFile: ValueKind {
     let file = ValueKind<String>.directory
-    let write: @Sendable (Value) -> String = { $0 ?? "off" }
+    let write: @Sendable (Value) -> String = {
+      switch $0 {
+      case .auto: "auto"
+      case .off: "off"
+      case .path(let path): path
+      }
+    }
     return ValueKind(
-      "a hosts file", "off or an absolute path of at most 1000 bytes, as /etc/hosts", write: write
+      "a hosts file", "auto, off or an absolute path of at most 1000 bytes, as /etc/hosts", write: write
     ) { text in
-      if text == "off" { return .value(nil) }
-      return (try? file.parse(text)).map { .value($0) } ?? .malformed
+      switch text {
+      case "auto": .value(.auto)
+      case "off": .value(.off)
+      default: (try? file.parse(text)).map { .value(.path($0)) } ?? .malformed
+      }
     }
   }
 }

@@ -10,6 +10,7 @@ extension PeersReport: LeanJSON {
       json.member("complete") { $0.write(complete) }
       json.member("network", network) { $0.write($1) }
       json.member("peers") { $0.array(peers) { $1.write(to: &$0) } }
+      json.member("relay_address", relayAddress) { $0.write($1) }
       json.member("self", self.`self`) { $1.write(to: &$0) }
       json.member("version") { $0.write(version) }
     }
@@ -18,19 +19,20 @@ extension PeersReport: LeanJSON {
   init(reading json: inout JSONReader) throws(JSONReader.Malformed) {
     var complete: Bool?
     var peers: [Peer]?
-    var (network, own, version) = (String?.none, Peer?.none, 0)
+    var (network, relayAddress, own, version) = (String?.none, String?.none, Peer?.none, 0)
     try json.object { key, json throws(JSONReader.Malformed) in
       switch key {
       case "complete": complete = try json.bool()
       case "network": network = try json.string()
       case "peers": peers = try json.array { json throws(JSONReader.Malformed) in try Peer(reading: &json) }
+      case "relay_address": relayAddress = try json.string()
       case "self": own = try Peer(reading: &json)
       case "version": version = try json.whole()
       default: try json.skip()
       }
     }
     guard let complete, let peers, version == 1 else { throw .init() }
-    self.init(network: network, self: own, complete: complete, peers: peers)
+    self.init(network: network, relayAddress: relayAddress, self: own, complete: complete, peers: peers)
   }
 }
 

@@ -11,11 +11,15 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
   public var labels: [String: String]
   public var load: Double?
   public var place: PlaceReport?
+  /// The names of what was announced, and can be taken back.
+  public var announcedServices: [String]
+  public var announcedLabels: [String]
 
   public init(
     revision: Int, deviceId: String, hostName: String?, platform: String, executionType: String?,
     services: [ServiceReport],
-    labels: [String: String], load: Double?, place: PlaceReport?
+    labels: [String: String], load: Double?, place: PlaceReport?, announcedServices: [String],
+    announcedLabels: [String]
   ) {
     self.revision = revision
     self.deviceId = deviceId
@@ -26,5 +30,7 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
     self.labels = labels
     self.load = load
     self.place = place
+    self.announcedServices = announcedServices
+    self.announcedLabels = announcedLabels
   }
 }

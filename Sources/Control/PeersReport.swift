@@ -46,14 +46,17 @@ public struct PeersReport: Codable, Sendable, Equatable {
 
   public var version = 1
   public var network: String?
+  /// The address of the relay's host, whether that is a device or not.
+  public var relayAddress: String?
   /// The host that was asked, if it is a device: its state is `online` while it has a connection to the relay.
   public var `self`: Peer?
   /// Whether `peers` are all there are; in a large network, a device knows those that it deals with.
   public var complete: Bool
   public var peers: [Peer]
 
-  public init(network: String?, `self` own: Peer?, complete: Bool, peers: [Peer]) {
+  public init(network: String?, relayAddress: String? = nil, `self` own: Peer?, complete: Bool, peers: [Peer]) {
     self.network = network
+    self.relayAddress = relayAddress
     self.complete = complete
     self.`self` = own
     self.peers = peers

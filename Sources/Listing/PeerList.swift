@@ -63,6 +63,17 @@ public struct PeerList: Sendable {
     return notes.isEmpty ? nil : notes.joined(separator: "\n")
   }
 
+  /// Why nothing is listed, for people; `nil` if something is.
+  public func emptiness(of report: PeersReport) -> String? {
+    guard peers(of: report).isEmpty, !filter.isEmpty || report.`self` == nil else { return nil }
+    if report.network == nil { return "this host has not joined its network; mnedc-ctl status says why" }
+    switch report.peers.count {
+    case 0: return filter.isEmpty ? "no device is in the network" : "no other device is in the network"
+    case 1: return "the only other device is not as wanted"
+    case let count: return "none of \(count) other devices is as wanted"
+    }
+  }
+
   private func row(_ peer: PeersReport.Peer, state: String) -> [String] {
     var cells = [
       peer.address, peer.deviceId, state, peer.path ?? "",

@@ -21,12 +21,18 @@ public struct PeerTree: Sendable {
   }
 
   private var root = Node(name: "")
+  private var relay = Node(name: "relay")
   private var unknown = Node(name: "unknown")
 
-  public init(_ peers: [PeersReport.Peer], of host: PeersReport.Peer? = nil) {
+  /// `relay`: the address of the relay's host, which sits behind nothing that matters here.
+  public init(_ peers: [PeersReport.Peer], of host: PeersReport.Peer? = nil, relay relayAddress: String? = nil) {
     for (index, peer) in (peers + (host.map { [$0] } ?? [])).enumerated() {
       let state = index == peers.count ? "this host" : peer.state.rawValue
       let leaf = "\(peer.address) \(peer.deviceId) \(state)".harmless
+      if peer.address == relayAddress {
+        relay.add(leaf, below: [])
+        continue
+      }
       guard let outer = Self.host(peer.outerAddress) ?? peer.place?.outer else {
         unknown.add(leaf, below: [])
         continue
@@ -40,7 +46,7 @@ public struct PeerTree: Sendable {
   /// Lines of text; no line longer than `width` columns.
   public func text(width: Int? = nil) -> String {
     var lines: [String] = []
-    let nodes = root.children + (unknown.leaves.isEmpty ? [] : [unknown])
+    let nodes = (relay.leaves.isEmpty ? [] : [relay]) + root.children + (unknown.leaves.isEmpty ? [] : [unknown])
     for node in nodes { Self.draw(node, "", "", &lines) }
     return lines.map { line in width.map { line.cut(to: $0) } ?? line }.joined(separator: "\n")
   }

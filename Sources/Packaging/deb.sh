@@ -14,23 +14,26 @@ version=$(make --silent version)
 # Dates of files in the package: those of the sources, so that the same sources make the same package.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 export SOURCE_DATE_EPOCH
-# What is not released yet has no date but that of its sources.
+# What is not released yet has no date but that of its sources, and is of the version that the programs say.
 today=$(date --utc --date="@$SOURCE_DATE_EPOCH" +%F)
 
-# Each numbered section of CHANGELOG.md, with what it says before its first list.
+# Each numbered section of CHANGELOG.md, and the one of what is unreleased unless it is empty, with what it says before its
+# first list.
 changelog() {
   local maintainer number date lead
   maintainer=$(sed -n 's/^Maintainer: //p' Sources/Packaging/debian/control)
-  awk -v today="$today" '
-    function finish() { if (number != "") print number "\t" date "\t" lead }
+  awk -v today="$today" -v version="$version" '
+    function finish() { if (number != "" && isFilled) print number "\t" date "\t" lead }
     /^## / {
-      finish(); number = ""; lead = ""
+      finish(); number = ""; lead = ""; isFilled = 0
+      if (/^## \[Unreleased\]/) { number = version; date = today }
       if (match($0, /^## \[[0-9][^]]*\]/)) {
         number = substr($0, 5, RLENGTH - 5)
         date = match($0, /[0-9]+-[0-9]+-[0-9]+$/) ? substr($0, RSTART) : today
       }
       inLead = 1; next
     }
+    NF { isFilled = 1 }
     /^###/ { inLead = 0 }
     inLead && NF { lead = lead (lead == "" ? "" : " ") $0 }
     END { finish() }' CHANGELOG.md |

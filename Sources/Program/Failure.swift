@@ -15,8 +15,17 @@ public struct Failure: Error, Sendable {
 
 /// Writes what a program was asked for on standard output, with an end of line unless it has one.
 public func printOut(_ text: String) throws(Failure) {
+  try printOut { () throws(Errno) in try writeOut(text) }
+}
+
+/// The same of what is no text.
+public func printOut(_ bytes: [UInt8]) throws(Failure) {
+  try printOut { () throws(Errno) in try writeOut(bytes) }
+}
+
+private func printOut(_ write: () throws(Errno) -> Void) throws(Failure) {
   do {
-    try writeOut(text)
+    try write()
   } catch {
     throw Failure(.ioError, "cannot write the output: \(error)")
   }

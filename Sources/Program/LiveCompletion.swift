@@ -71,9 +71,14 @@ extension CompletionKind {
     .live { daemon, _ in try daemon.ask(.peers, PeersReport.self).`self`?.services?.map(\.name) ?? [] }
   }
 
-  /// The names of this device's labels.
-  public static var ownLabels: CompletionKind {
-    .live { daemon, _ in try daemon.ask(.peers, PeersReport.self).`self`?.labels?.keys.map { $0 } ?? [] }
+  /// The services that were announced here.
+  public static var announcedServices: CompletionKind {
+    .live { daemon, _ in try daemon.ask(.announce(AnnounceOrder()), OrchestrationReport.self).announcedServices }
+  }
+
+  /// The names of the labels that were announced here.
+  public static var announcedLabels: CompletionKind {
+    .live { daemon, _ in try daemon.ask(.announce(AnnounceOrder()), OrchestrationReport.self).announcedLabels }
   }
 
   /// The daemons that run here, for `--of`; what there may be where none does.

@@ -15,6 +15,8 @@ public final class NameService: @unchecked Sendable {
   private let interface: String
   private let domain: String
   private let path: String
+  /// The file that gets a block of the names; `nil` for none.
+  private let hostsFile: String?
   private weak var device: Device?
 
   // Owned by the main thread.
@@ -34,6 +36,7 @@ public final class NameService: @unchecked Sendable {
   private static let hostsInterval = Duration.seconds(1)
   private static let resolverTimeout = Duration.seconds(10)
   private static let maximumHostsFile = 8 << 20
+  private static let systemHostsFile = "/etc/hosts"
 
   /// The rights that it needs beside those of the device.
   public static func capabilities(_ settings: Settings.Join) -> Set<Capability> {
@@ -47,13 +50,23 @@ public final class NameService: @unchecked Sendable {
     domain = HostLabel.domain(of: network?.description)
     self.daemon = daemon
     path = environmentVariable("PATH") ?? "/usr/sbin:/usr/bin:/sbin:/bin"
+    hostsFile =
+      switch settings.hostsFile {
+      case .auto: settings.names == .auto && !Self.hasSystemResolver ? Self.systemHostsFile : nil
+      case .off: nil
+      case .path(let path): path
+      }
   }
+
+  private static var hasSystemResolver: Bool { (try? exists("/run/systemd/resolve")) == true }
 
   /// Whose names these are. Before the device starts.
   public func serve(_ device: Device) {
     self.device = device
     // What a start that was killed has left.
-    changeHostsFile(removing: true)
+    if let path = hostsFile ?? (settings.hostsFile == .auto ? Self.systemHostsFile : nil) {
+      changeHostsFile(path, removing: true)
+    }
   }
 
   /// Learns from what happens to the device. From any thread.
@@ -75,7 +88,7 @@ public final class NameService: @unchecked Sendable {
   public func stop() {
     server.stop()
     resolver?.kill()
-    changeHostsFile(removing: true)
+    if let hostsFile { changeHostsFile(hostsFile, removing: true) }
   }
 
   private func take(_ news: [PeerEvent]) {
@@ -127,6 +140,14 @@ public final class NameService: @unchecked Sendable {
     if hasComplained.insert(line).inserted { daemon.logger.warning("\(line)") }
   }
 
+  /// Nobody has asked for the file by name, and who is content with addresses need not be warned.
+  private func mention(_ why: String, _ path: String) {
+    let line =
+      "names in \(domain) do not resolve on this host by themselves: systemd-resolved does not run, and \(path) cannot "
+      + "have them (\(why)); addresses work; see NAMES in mnedc-join(8)"
+    if hasComplained.insert(line).inserted { daemon.logger.info("\(line)") }
+  }
+
   // MARK: Names that are not known here
 
   private func search(_ label: String, _ reply: @escaping (LocateOutcome) -> Void) {
@@ -143,7 +164,7 @@ public final class NameService: @unchecked Sendable {
 
   /// Has systemd-resolved ask here for these names, if it runs. It forgets that by itself when the interface goes.
   private func tellResolver(_ hosts: [String]) {
-    guard settings.names == .auto, (try? exists("/run/systemd/resolve")) == true else { return }
+    guard settings.names == .auto, Self.hasSystemResolver else { return }
     let domains = server.zone.domains.map { "~\($0)" }
     guard told != hosts + domains, resolver == nil else { return }
     told = hosts + domains
@@ -190,19 +211,18 @@ public final class NameService: @unchecked Sendable {
 
   /// Soon, and at most once a second.
   private func scheduleHostsFile() {
-    guard settings.hostsFile != nil, !isHostsFileDue else { return }
+    guard let hostsFile, !isHostsFileDue else { return }
     isHostsFileDue = true
     let wait = max(.zero, Self.hostsInterval - Instant.now().since(lastHosts))
     daemon.events.schedule(after: wait) { [weak self] in
       guard let self else { return }
       self.isHostsFileDue = false
       self.lastHosts = .now()
-      self.changeHostsFile(removing: false)
+      self.changeHostsFile(hostsFile, removing: false)
     }
   }
 
-  private func changeHostsFile(removing: Bool) {
-    guard let path = settings.hostsFile else { return }
+  private func changeHostsFile(_ path: String, removing: Bool) {
     let zone = removing ? nil : server.zone
     let interface = interface
     do {
@@ -221,7 +241,11 @@ public final class NameService: @unchecked Sendable {
           "\(error); the user that this program runs as has to be allowed to write it"
         default: error.description
         }
-      complain("\(path) cannot have the names of the network: \(why), or write off to join.hosts-file")
+      if settings.hostsFile == .auto {
+        if !removing { mention(why, path) }
+      } else {
+        complain("\(path) cannot have the names of the network: \(why), or write off to join.hosts-file")
+      }
     }
   }
 }

@@ -122,7 +122,7 @@ public final class OwnOrchestration {
   public func answer(_ order: AnnounceOrder, tell: (Orchestration) -> Void) -> ControlAnswer {
     do throws(ControlError) {
       if try announce(order) { tell(current) }
-      return .report(OrchestrationReport(current))
+      return .report(OrchestrationReport(current, announcement))
     } catch {
       return .failed(error)
     }
@@ -206,11 +206,12 @@ public final class OwnOrchestration {
 }
 
 extension OrchestrationReport {
-  fileprivate init(_ information: Orchestration) {
+  fileprivate init(_ information: Orchestration, _ announcement: Announcement) {
     self.init(
       revision: information.revision, deviceId: information.deviceID, hostName: information.hostName,
       platform: information.platform, executionType: information.executionType,
       services: information.services.map { ServiceReport($0) },
-      labels: information.labels, load: information.load, place: information.place.map { PlaceReport($0) })
+      labels: information.labels, load: information.load, place: information.place.map { PlaceReport($0) },
+      announcedServices: announcement.services.map(\.name), announcedLabels: announcement.labels.keys.sorted())
   }
 }

@@ -10,6 +10,7 @@ extension PeersReport {
     let now = Instant.now()
     self.init(
       network: status.pool?.description,
+      relayAddress: status.relayAddress?.description,
       self: Self.own(status),
       complete: !status.isPartial,
       peers: status.peers.map { Peer($0, in: status.pool6, isJoined: status.isJoined, at: now) })

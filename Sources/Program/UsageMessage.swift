@@ -8,27 +8,33 @@ struct UsageMessage: CustomStringConvertible {
 
   /// `message` is the parser's, of these arguments of `program`.
   init(_ message: String, _ program: any ParsableCommand.Type, _ arguments: some Collection<String>) {
-    var (command, path) = (program, [program._commandName])
-    var stranger: String?
-    for argument in arguments where !argument.hasPrefix("-") {
-      let subcommands = command.configuration.subcommands
-      if let next = subcommands.first(where: { $0._commandName == argument }) {
-        command = next
-        path.append(argument)
-      } else {
-        if !subcommands.isEmpty { stranger = argument }
-        break
-      }
-    }
-    let help = "see \(path.joined(separator: " ")) --help"
-    if let stranger, Self.isUnexpected(stranger, message) {
-      let names = command.configuration.subcommands.map { $0._commandName } + ["help"]
-      let near = suggestion(for: stranger, among: names).map { "did you mean \($0)?" }
-      description = Self.harmless("there is no command '\(stranger)'; \(near ?? help)")
+    let way = CommandWay(program, arguments)
+    if let stranger = way.stranger, Self.isUnexpected(stranger, message) {
+      self.init(noCommand: stranger, way)
     } else {
       let what = Self.plain(message)
-      description = Self.harmless(what.hasSuffix("?") ? what : "\(what); \(help)")
+      self.init(what.hasSuffix("?") ? what : "\(what); \(way.help)")
     }
+  }
+
+  /// What is wrong with `help` and the words behind it, of which the parser takes any; `nil` if nothing is.
+  init?(help arguments: some Collection<String>, of program: any ParsableCommand.Type) {
+    let words = arguments.filter { !$0.hasPrefix("-") }
+    guard words.first == "help", !program.configuration.subcommands.isEmpty else { return nil }
+    let way = CommandWay(program, words.dropFirst())
+    guard let stranger = way.stranger, stranger != "help" else { return nil }
+    self.init(noCommand: stranger, way)
+  }
+
+  private init(noCommand stranger: String, _ way: CommandWay) {
+    let names = way.command.configuration.subcommands.map { $0._commandName } + ["help"]
+    let near = suggestion(for: stranger, among: names).map { "did you mean \($0)?" }
+    self.init("there is no command '\(stranger)'; \(near ?? way.help)")
+  }
+
+  /// An argument, which a text may repeat, may be anything.
+  private init(_ text: String) {
+    description = text.replacing(unless: \.isHarmless, with: "?")
   }
 
   /// Whether it is the first that the parser did not expect.
@@ -50,11 +56,36 @@ struct UsageMessage: CustomStringConvertible {
   /// The parts of `The value 'x' is invalid for '--option <value>': why`.
   private static func invalidValue(_ text: String) -> (value: String, option: String, why: String)? {
     guard let match = text.wholeMatch(of: /The value '(.*?)' is invalid for '(.*?)': (.+)/) else { return nil }
-    return (String(match.1), String(match.2), String(match.3))
+    return (String(match.1), String(match.2), singlyQuoted(String(match.3)))
   }
 
-  /// An argument, which the message may repeat, may be anything.
-  private static func harmless(_ text: String) -> String {
-    text.replacing(unless: \.isHarmless, with: "?")
+  /// With the value that a text may begin with in the quotes of a command line's messages, not of the configuration's.
+  private static func singlyQuoted(_ text: String) -> String {
+    guard let match = text.prefixMatch(of: /"([^"\\]*)"/) else { return text }
+    return "'\(match.1)'\(text[match.range.upperBound...])"
   }
+}
+
+/// How far the words of a command line name a command.
+private struct CommandWay {
+  private(set) var command: any ParsableCommand.Type
+  private var path: [String]
+  /// The word that should name one, and does not.
+  private(set) var stranger: String?
+
+  init(_ program: any ParsableCommand.Type, _ arguments: some Collection<String>) {
+    (command, path) = (program, [program._commandName])
+    for argument in arguments where !argument.hasPrefix("-") {
+      let subcommands = command.configuration.subcommands
+      guard let next = subcommands.first(where: { $0._commandName == argument }) else {
+        if !subcommands.isEmpty { stranger = argument }
+        break
+      }
+      command = next
+      path.append(argument)
+    }
+  }
+
+  /// Where it is said what is right.
+  var help: String { "see \(path.joined(separator: " ")) --help" }
 }

@@ -24,13 +24,22 @@ public func writeOut(_ text: String) throws(Errno) {
   try write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
 }
 
+/// The same, without an end of line.
+public func writeOut(_ bytes: [UInt8]) throws(Errno) {
+  try write(bytes, to: STDOUT_FILENO)
+}
+
 /// Writes a text and an end of line on standard error, in one piece; there is nowhere left to say that it failed.
 public func printError(_ text: String) {
   try? write(text + "\n", to: STDERR_FILENO)
 }
 
 func write(_ text: String, to file: CInt) throws(Errno) {
-  var bytes = Array(text.utf8)[...]
+  try write(Array(text.utf8), to: file)
+}
+
+private func write(_ bytes: [UInt8], to file: CInt) throws(Errno) {
+  var bytes = bytes[...]
   while !bytes.isEmpty {
     if isInterrupted() { continue }
     let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, allowed($0.count, by: file)) }

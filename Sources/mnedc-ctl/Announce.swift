@@ -42,7 +42,8 @@ struct Announce: ParsableCommand {
   var down: [String] = []
 
   @Option(
-    help: .repeatable("Say of this service what the configuration says (no default)", "name"), completion: .ownServices,
+    help: .repeatable("Say of this service what the configuration says (no default)", "name"),
+    completion: .announcedServices,
     transform: service)
   var withdraw: [String] = []
 
@@ -50,7 +51,8 @@ struct Announce: ParsableCommand {
   var label: [Label] = []
 
   @Option(
-    help: .repeatable("Say of this label what the configuration says (no default)", "key"), completion: .ownLabels,
+    help: .repeatable("Say of this label what the configuration says (no default)", "key"),
+    completion: .announcedLabels,
     transform: { try ValueKind<String>.labelName.option($0) })
   var noLabel: [String] = []
 

@@ -13,7 +13,7 @@ struct Invites: ParsableCommand {
 
   func run() throws {
     let report: InvitesReport = try control.ask(.invites)
-    try output.show(report) { Self.table(report).shown }
+    try output.show(report, as: Self.table(report), isEmpty: report.invites.isEmpty, "no invite was made")
   }
 
   private static func table(_ report: InvitesReport) -> Table {

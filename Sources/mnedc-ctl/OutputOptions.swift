@@ -1,6 +1,7 @@
 import ArgumentParser
 import Control
 import Program
+import SystemIO
 
 /// How an answer is shown.
 struct OutputOptions: ParsableArguments {
@@ -10,5 +11,11 @@ struct OutputOptions: ParsableArguments {
   /// Prints `report` as JSON, or as the text that `text` makes of it.
   func show(_ report: some Codable, as text: () -> String) throws {
     try printOut(json ? JSON.pretty(report) : text())
+  }
+
+  /// The same of a table. Where it `isEmpty`, standard error says so: what reads the table need not know.
+  func show(_ report: some Codable, as table: Table, isEmpty: Bool, _ remark: String) throws {
+    try show(report) { table.shown }
+    if isEmpty, !json { printError(remark) }
   }
 }

@@ -12,7 +12,7 @@ struct Pending: ParsableCommand {
 
   func run() throws {
     let report: PendingReport = try control.ask(.pending)
-    try output.show(report) { Self.table(report).shown }
+    try output.show(report, as: Self.table(report), isEmpty: report.devices.isEmpty, "no device waits to be let in")
   }
 
   private static func table(_ report: PendingReport) -> Table {

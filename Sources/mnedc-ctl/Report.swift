@@ -15,17 +15,30 @@ struct Report: ParsableCommand {
       """)
 
   @Argument(
-    help: "The archive, which must not be there yet (default: mnedc-report-DATE-TIME.tar).", completion: .file())
+    help: "The archive, not there yet; - for standard output (default: mnedc-report-DATE-TIME.tar).",
+    completion: .file())
   var file: String?
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions
+
+  private var isForOutput: Bool { file == "-" }
+
+  func validate() throws {
+    guard isForOutput else { return }
+    if output.json { throw ValidationError("--json prints what a file holds; name a file for it") }
+    if Terminal.isOne(.output) {
+      throw ValidationError(
+        "the archive is not for a terminal; name a file, or send it on (mnedc-ctl report - >report.tar)")
+    }
+  }
 
   func run() throws {
     let name = "mnedc-report-\(Self.time())"
     let file = file ?? "\(name).tar"
     let bugReport = try collect()
     let archive = bugReport.archive(directory: name, time: UnixTime.now())
+    if isForOutput { return try printOut(archive.bytes) }
     do {
       try writeNewPrivateFile(file, archive.bytes)
     } catch {

@@ -7,7 +7,7 @@ import Program
 struct FilterOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Those where this service is up, in this version if one is given; repeatable (default: whatever they offer).",
+      "Those with this service up; repeatable (no default).",
       valueName: "name[:version]"),
     completion: .services,
     transform: {
@@ -18,14 +18,14 @@ struct FilterOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Those with this platform, such as linux/arm64 or linux; repeatable for one of several (default: any of them).",
+      "Those on this platform; repeatable (no default).",
       valueName: "platform"),
     completion: .platforms)
   var platform: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "Those with this label, whatever its value if none is given; repeatable (default: any or none).",
+      "Those with this label; repeatable (no default).",
       valueName: "name[=value]"),
     completion: .labels,
     transform: {
@@ -36,7 +36,7 @@ struct FilterOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Those in this state: online, silent, untrusted, unknown; repeatable for one of several (default: all of them).",
+      "Those in this state: online, silent, untrusted, unknown; repeatable (no default).",
       valueName: "state"),
     completion: .list(PeersReport.State.allCases.map(\.rawValue)),
     transform: {

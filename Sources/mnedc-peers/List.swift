@@ -1,88 +1,13 @@
 import ArgumentParser
-import Control
-import Listing
-import Program
-import SystemIO
 
 struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Lists the devices.",
+    abstract: "Lists the devices, as without a command.",
     discussion: "Any user may ask.")
 
-  @OptionGroup var filters: FilterOptions
-
-  @Option(
-    help: ArgumentHelp(
-      "Sort by address, id, rtt, load or proof, the least first (default: address).", valueName: "order"),
-    completion: .list(PeerOrder.allCases.map(\.rawValue)),
-    transform: {
-      guard let order = PeerOrder(rawValue: $0) else {
-        throw ValidationError("sort by \(PeerOrder.allCases.map(\.rawValue).joined(separator: ", "))")
-      }
-      return order
-    })
-  var sort = PeerOrder.address
-
-  @Option(
-    help: ArgumentHelp("List no more than so many (default: all of them).", valueName: "number"),
-    transform: {
-      guard let number = Int($0), number > 0 else { throw ValidationError("a limit is a whole number from 1 on") }
-      return number
-    })
-  var limit: Int?
-
-  @Flag(help: "Show more columns, and lines longer than the terminal is wide.")
-  var wide = false
-
-  @Flag(name: .customLong("no-header"), help: "Leave out the names of the columns, and all remarks.")
-  var noHeader = false
-
-  @Flag(help: "Show by what NAT each device sits behind.")
-  var tree = false
-
-  @Flag(help: "First ask the peers of which it is not known here what they offer, for as long as --timeout.")
-  var fetch = false
-
-  @Flag(help: "Go on showing what changes, until interrupted.")
-  var watch = false
-
-  @Flag(help: "Print JSON; with --watch an object a line.")
-  var json = false
-
-  @OptionGroup var control: ControlOptions
-
-  func validate() throws {
-    if tree, json || wide || noHeader { throw ValidationError("--tree goes without --json, --wide and --no-header") }
-  }
-
-  var list: PeerList {
-    var list = PeerList()
-    list.filter = filters.filter
-    (list.order, list.limit, list.isWide, list.hasHeader) = (sort, limit, wide, !noHeader)
-    list.hasColour = Terminal.takesColour()
-    return list
-  }
+  @OptionGroup var options: ListOptions
 
   func run() throws {
-    let (report, path) = try ask()
-    if watch { return try Watch(self, at: path).run(first: report) }
-    try printOut(json ? JSON.pretty(list.applied(to: report)) : text(report, withRemarks: true))
-  }
-
-  private func ask() throws -> (report: PeersReport, path: String) {
-    guard fetch else { return try control.askAndLocate(.peers) }
-    let time = Int(control.timeout.nanoseconds / 1_000_000)
-    return try control.waitingLonger(by: control.timeout).askAndLocate(.fetch(milliseconds: time))
-  }
-
-  /// What a person gets to see.
-  func text(_ report: PeersReport, withRemarks: Bool) -> String {
-    let width = Terminal.width()
-    let text =
-      tree
-      ? PeerTree(list.peers(of: report), of: list.filter.isEmpty ? report.`self` : nil).text(width: width)
-      : list.text(report, width: width)
-    guard withRemarks, !noHeader, let note = list.footnote(report) else { return text }
-    return text.isEmpty ? note : "\(text)\n\(note)"
+    try options.run()
   }
 }

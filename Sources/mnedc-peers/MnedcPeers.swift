@@ -5,12 +5,19 @@ struct MnedcPeers: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnedc-peers",
     abstract: "Lists the devices of the network that this host is in, and what they offer.",
-    discussion: """
-      Asks the daemon on this host. Any user may. Without a command it lists: 'mnedc-peers help list' has the options.
+    usage: """
+      mnedc-peers [<options>]
+      mnedc-peers <subcommand> [<options>]
       """,
+    discussion: "Asks the daemon on this host. Any user may.",
     version: suiteVersion,
-    subcommands: [List.self, Show.self, Ping.self],
-    defaultSubcommand: List.self)
+    subcommands: [List.self, Show.self, Ping.self])
+
+  @OptionGroup var list: ListOptions
+
+  func run() throws {
+    try list.run()
+  }
 }
 
 @main

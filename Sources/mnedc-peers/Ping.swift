@@ -30,12 +30,13 @@ struct Ping: ParsableCommand {
     transform: { try ValueKind<Duration>.answerTimeout.option($0) })
   var interval = Duration.seconds(1)
 
-  @Flag(help: "Print JSON, an object a ping.")
-  var json = false
+  @OptionGroup var output: JSONOptions
 
   @OptionGroup var control: ControlOptions
+  @ParentCommand var program: MnedcPeers
 
   func validate() throws {
+    try program.list.checkThatNoneIsGiven()
     try ControlOptions.check(peer: peer)
   }
 
@@ -67,7 +68,7 @@ private final class Pinging {
     next()
     events.run()
     if let failure { throw failure }
-    if !options.json { try printOut(statistics.text) }
+    if !options.output.json { try printOut(statistics.text) }
     if statistics.received == 0 {
       throw Failure(.noAnswer, "\(name) has not answered; mnedc-peers show says what is known of it")
     }
@@ -92,6 +93,6 @@ private final class Pinging {
       .ping(peer: options.peer, milliseconds: time))
     statistics.add(report.roundTripMs)
     name = report.deviceId
-    try printOut(options.json ? String(decoding: JSON.line(report), as: UTF8.self) : report.line)
+    try printOut(options.output.json ? String(decoding: JSON.line(report), as: UTF8.self) : report.line)
   }
 }

@@ -12,18 +12,19 @@ struct Show: ParsableCommand {
   @Argument(help: "Its device ID, that as a host name, or its address.", completion: .peers)
   var peer: String
 
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var output: JSONOptions
 
   @OptionGroup var control: ControlOptions
+  @ParentCommand var program: MnedcPeers
 
   func validate() throws {
+    try program.list.checkThatNoneIsGiven()
     try ControlOptions.check(peer: peer)
   }
 
   func run() throws {
     let time = Int(control.timeout.nanoseconds / 1_000_000)
     let report: PeersReport = try control.waitingLonger(by: control.timeout).ask(.show(peer: peer, milliseconds: time))
-    try printOut(json ? JSON.pretty(report) : report.peers.map(\.details).joined(separator: "\n\n"))
+    try printOut(output.json ? JSON.pretty(report) : report.peers.map(\.details).joined(separator: "\n\n"))
   }
 }

@@ -7,7 +7,7 @@ import SystemPackage
 /// Shows what changes: in place on a terminal, otherwise a line an event. Owned by the main thread.
 final class Watch: EventHandler {
   // Set once.
-  private let options: List
+  private let options: ListOptions
   private let path: String
   private let events: EventLoop
   private let stream: ControlSubscription
@@ -24,7 +24,7 @@ final class Watch: EventHandler {
   /// At least this often, as times pass without an event.
   private static let longest = Duration.seconds(2)
 
-  init(_ options: List, at path: String) throws {
+  init(_ options: ListOptions, at path: String) throws {
     self.options = options
     self.path = path
     isInPlace = !options.json && Terminal.size() != nil && Terminal.takesControl()

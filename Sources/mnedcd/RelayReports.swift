@@ -31,6 +31,7 @@ enum RelayReports {
     let now = Instant.now()
     return PeersReport(
       network: status.pool.description,
+      relayAddress: status.address.description,
       self: device.flatMap { PeersReport.own($0) },
       complete: true,
       peers: status.sessions.filter { $0.address != status.address }.map { session in

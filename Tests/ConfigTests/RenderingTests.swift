@@ -20,7 +20,7 @@ import Wire
           cipher: auto
           congestion-control: auto
           names: auto
-          hosts-file: off
+          hosts-file: auto
           peer-information: 250
         relay:
           listen: "[::]:3334"
@@ -55,7 +55,7 @@ import Wire
     let text = try load("join: {peer-keys: {'null': \(ValueTests.other), a: \(ValueTests.device)}}").render()
     #expect(
       text.contains(
-        "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  names: auto\n  hosts-file: off\n"
+        "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  names: auto\n  hosts-file: auto\n"
           + "  peer-information: 250\nrelay:\n"),
       "\(text)"
     )
@@ -104,7 +104,8 @@ extension Settings {
     settings.join.cipher = Cipher.allCases.randomElement(using: &numbers)!
     settings.join.congestionControl = CongestionControl.allCases.randomElement(using: &numbers)!
     settings.join.names = Names.allCases.randomElement(using: &numbers)!
-    settings.join.hostsFile = Bool.random(using: &numbers) ? nil : "/etc/" + arbitraryName(&numbers)
+    settings.join.hostsFile =
+      [.auto, .off, .path("/etc/" + arbitraryName(&numbers))].randomElement(using: &numbers)!
     for name in ["a", "null", "1e3", "x.y"].shuffled(using: &numbers).prefix(.random(in: 0...4, using: &numbers)) {
       settings.join.peerKeys[name] = arbitraryKey(&numbers)
     }

@@ -85,7 +85,7 @@ import Wire
     expected.join.congestionControl = .system
     expected.join.peerKeys = ["shop-1": ValueTests.key, "shop-2": ValueTests.key.reversed()]
     expected.join.names = .resolver
-    expected.join.hostsFile = "/etc/hosts"
+    expected.join.hostsFile = .path("/etc/hosts")
     expected.join.peerInformation = 16384
     expected.join.orchestration.hostName = "cam.lan"
     expected.join.orchestration.platform = "linux/arm64"

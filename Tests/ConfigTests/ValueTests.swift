@@ -320,11 +320,15 @@ import Wire
     refuse(.cipher, ["aes": #""aes" is not a cipher; expected auto, aes-256-gcm or chacha20-poly1305"#])
     refuse(
       .admission, ["closed": #""closed" is not a way to admit devices; expected invite, approve or open"#])
-    #expect(try ValueKind.hostsFile.parse("off") == nil)
-    #expect(try ValueKind.hostsFile.parse("/etc/hosts") == "/etc/hosts")
+    #expect(try ValueKind.hostsFile.parse("auto") == .auto)
+    #expect(try ValueKind.hostsFile.parse("off") == .off)
+    #expect(try ValueKind.hostsFile.parse("/etc/hosts") == .path("/etc/hosts"))
     refuse(
       .hostsFile,
-      ["hosts": #""hosts" is not a hosts file; expected off or an absolute path of at most 1000 bytes, as /etc/hosts"#])
+      [
+        "hosts":
+          #""hosts" is not a hosts file; expected auto, off or an absolute path of at most 1000 bytes, as /etc/hosts"#
+      ])
     refuse(.names, ["on": #""on" is not a way to resolve names; expected auto, resolver or off"#])
     refuse(.offload, ["on": #""on" is not an offload setting; expected auto or off"#])
     refuse(

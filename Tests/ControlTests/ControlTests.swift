@@ -221,11 +221,12 @@ import Wire
     let report = OrchestrationReport(
       revision: 1 << 24, deviceId: "cam", hostName: nil, platform: "linux/arm64", executionType: "container",
       services: [.init(name: "a", version: nil, port: 1, protocol: nil, health: .up)],
-      labels: ["zoneName": "a", "zone_name": "b"], load: 0.5, place: nil)
+      labels: ["zoneName": "a", "zone_name": "b"], load: 0.5, place: nil, announcedServices: ["a"],
+      announcedLabels: [])
     #expect(
       String(decoding: JSON.line(report), as: UTF8.self) == """
-        {"device_id":"cam","execution_type":"container","labels":{"zoneName":"a","zone_name":"b"},"load":0.5,\
-        "platform":"linux/arm64","revision":16777216,"services":[{"health":"up","name":"a","port":1}],"version":1}
+        {"announced_labels":[],"announced_services":["a"],"device_id":"cam","execution_type":"container",\
+        "labels":{"zoneName":"a","zone_name":"b"},"load":0.5,"platform":"linux/arm64","revision":16777216,"services":[{"health":"up","name":"a","port":1}],"version":1}
 
         """)
   }

@@ -29,7 +29,8 @@ import Testing
   private static let reports = [
     PeersReport(network: nil, self: nil, complete: false, peers: []),
     PeersReport(
-      network: "10.0.0.0/24", self: .init(address: "10.0.0.2", address6: "fd00::2", deviceId: "hub", state: .online),
+      network: "10.0.0.0/24", relayAddress: "10.0.0.1",
+      self: .init(address: "10.0.0.2", address6: "fd00::2", deviceId: "hub", state: .online),
       complete: true,
       peers: [full, .init(address: "10.0.0.4", deviceId: "plain", state: .online)]),
   ]

@@ -170,6 +170,10 @@ class Node:
         self.namespace = lab.prefix + name
         self.socket_path = str(lab.directory / f"{name}.sock")
         self.state_path = str(lab.directory / f"{name}.state")
+        #: What is at /etc/hosts here, where a device writes the names of its peers; `ip netns exec` puts it there.
+        self.hosts = Path("/etc/netns", self.namespace, "hosts")
+        self.hosts.parent.mkdir(parents=True)
+        self.hosts.write_bytes(Path("/etc/hosts").read_bytes())
 
     def _inside(self, command):
         return ["ip", "netns", "exec", self.namespace, *map(str, command)]
@@ -487,6 +491,8 @@ class Lab:
             except (Failure, OSError):
                 pass  # The namespace was never made, or the process has just ended.
         self._remove()
+        for node in self.nodes.values():
+            shutil.rmtree(node.hosts.parent, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
         if self in Lab.all:
             Lab.all.remove(self)

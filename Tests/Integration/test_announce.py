@@ -114,6 +114,7 @@ def test_a_device_tells_what_its_file_says_and_what_was_announced(device):
         "version": 1, "revision": FIRST_REVISION, "device_id": "d1", "host_name": "cam.lan", "platform": "linux/arm64",
         "execution_type": "container", "services": [DETECTOR, CAMERA], "labels": {"zone": "hall"},
         "place": {"hops": [], "local": node.address, "outer": node.address},
+        "announced_services": [], "announced_labels": [],
     }  # fmt: skip
     told = announce(
         node, "--up", "web", "--port", 80, "--protocol", "http", "--service-version", "2.0 β", "--down", "camera",
@@ -123,12 +124,13 @@ def test_a_device_tells_what_its_file_says_and_what_was_announced(device):
     assert told == base | {
         "revision": FIRST_REVISION + 1, "services": [DETECTOR, CAMERA | {"health": "down"}, web],
         "labels": {"zone": "yard", "gpu": "a=b"}, "load": 0.25,
+        "announced_services": ["web", "camera"], "announced_labels": ["gpu", "zone"],
     }  # fmt: skip
     assert announce(node, "--down", "camera") == told
     told = announce(node, "--degraded", "web", "--withdraw", "camera", "--no-label", "zone", "--no-load")
     assert told == base | {
         "revision": FIRST_REVISION + 2, "services": [DETECTOR, CAMERA, web | {"health": "degraded"}],
-        "labels": {"zone": "hall", "gpu": "a=b"},
+        "labels": {"zone": "hall", "gpu": "a=b"}, "announced_services": ["web"], "announced_labels": ["gpu"],
     }  # fmt: skip
     shown = ctl(node, "announce").stdout
     assert "linux/arm64, container" in shown and "gpu=a=b, zone=hall" in shown and "degraded" in shown

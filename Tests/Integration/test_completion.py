@@ -145,6 +145,7 @@ def network(request):
         lab.invite = json.loads(lab.relay.mnedc("mnedc-ctl", "invite", "--json").stdout)["id"]
         lab.used_invite = invite["id"]
         lab.relay.mnedc("mnedc-ctl", "lease", "pin", "kitchen-hub")
+        lab["d1"].mnedc("mnedc-ctl", "announce", "--up", "door", "--label", "shelf=3")
         until(lambda: "services" in lab.relay.peers().get("kitchen-hub", {}), "the relay's host knows what is offered", 20)
         yield lab
 
@@ -172,10 +173,14 @@ CASES = [
     ("relay", "mnedc-peers ping kitch", {"kitchen-hub"}, {"relay"}),
     ("relay", "mnedc-peers ping 10.0.0", {"10.0.0.2"}, {"kitchen-hub"}),
     ("relay", "mnedc-peers list --service", {"detector"}, {"kitchen-hub"}),
+    ("relay", "mnedc-peers --service", {"detector"}, {"kitchen-hub"}),
+    ("relay", "mnedc-peers --label", {"zone=hall"}, {"kitchen-hub"}),
     ("relay", "mnedc-peers list --platform", {"linux/arm64"}, {"kitchen-hub"}),
     ("relay", "mnedc-peers list --label", {"zone=hall"}, {"note=$(reboot)", "$(reboot)"}),
     ("d1", "mnedc-ctl announce --down", {"detector"}, {"kitchen-hub"}),
-    ("d1", "mnedc-ctl announce --no-label", {"zone", "note"}, {"kitchen-hub"}),
+    # What the configuration says cannot be taken back.
+    ("d1", "mnedc-ctl announce --withdraw", {"door"}, {"detector"}),
+    ("d1", "mnedc-ctl announce --no-label", {"shelf"}, {"zone", "note"}),
     # A device has none of these.
     ("d1", "mnedc-ctl approve", set(), {"hall-cam"}),
 ]
@@ -213,6 +218,9 @@ def after(words):
 def test_what_needs_no_daemon_is_offered_too(completing, shell):
     """Commands, levels of the log, and an interface's name that is free."""
     expect(completing, {"status", "revoke", "lease"}, shell, "mnedc-ctl", "")
+    expect(completing, {"list", "show", "ping"}, shell, "mnedc-peers", "")
+    expect(completing, {"--service", "--tree", "--json", "--help"}, shell, "mnedc-peers", "--")
+    expect(completing, {"online", "silent"}, shell, "mnedc-peers", "--state", "")
     expect(completing, {"debug", "warning"}, shell, "mnedcd", "--log-level", "")
     free = next(name for name in (f"mnedc{i}" for i in range(100)) if not os.path.exists(f"/sys/class/net/{name}"))
     expect(completing, {free}, shell, "mnedc-join", "--interface", "")

@@ -228,6 +228,10 @@ def test_a_report_has_what_is_needed_and_no_secret(flat):
     assert again.returncode == 73 and "File exists" in again.stderr and path.read_bytes() == before
     shown = lab.relay.mnedc("mnedc-ctl", "report", lab.directory / "text.tar").stdout
     assert "before you send it" in shown and "status-daemon.json" in shown
+    command = '"$0" report - --socket "$1" | tar -tf -'
+    piped = lab.relay.run("sh", "-c", command, lab.program("mnedc-ctl"), lab.relay.socket_path, cwd=lab.directory)
+    assert "status-daemon.json" in {line.rpartition("/")[2] for line in piped.stdout.splitlines()} and not piped.stderr
+    assert not (lab.directory / "-").exists()
 
 
 def test_a_report_is_written_whoever_asks_and_whatever_runs(flat):

@@ -346,6 +346,40 @@ def keepalive(lab, time):
     return config
 
 
+def requests():
+    """{command: the members that its request may have beside these}, as Sources/Control takes them."""
+    text, announce = source("Control/ControlCommand.swift"), source("Control/AnnounceOrder.swift")
+    text = text.replace("Self.askTime(&members)", 'members.number("within_ms")')
+    text = text.replace("AnnounceOrder(&members)", " ".join(re.findall(r'members\.\w+\(\s*"\w+"', announce)))
+    names = re.search(r"enum Name.*?\n\n", text, re.DOTALL)[0]
+    written = dict(re.findall(r'case (\w+) = "([a-z-]+)"', names))
+    taking = text.partition("init(_ name: Name")[2].partition("private static func askTime")[0]
+    parts = [part.partition(":") for part in taking.split("    case .")[1:]]
+    return {written.get(name, name): set(re.findall(r'members\.\w+\(\s*"(\w+)"', body)) for name, _, body in parts}
+
+
+def test_the_man_page_of_the_local_socket_has_every_command_and_member():
+    """Those of other commands are the other tool's, whose own page has them; and the limits are the same everywhere."""
+    text = section(page("mnedc-ctl"), "THE LOCAL SOCKET")
+    documented = {}
+    for item in text.partition(".Bl -bullet\n")[2].partition("\n.El")[0].split(".It\n")[1:]:
+        head, _, body = item.partition(":")
+        for name in re.findall(r"^\.Cm ([a-z-]+)(?: ,| :)?$", head + ":", re.MULTILINE):
+            documented[name] = set(re.findall(r"^\.(?:Pq )?Li ([a-z_]+)", body, re.MULTILINE))
+    peers = section(page("mnedc-peers"), "LOCAL SOCKET")
+    wanted = {name: members for name, members in requests().items() if members}
+    assert len(wanted) > 10 and {"uses", "expires_s", "device_id", "servers"} == wanted["invite"]
+    for name in ("fetch", "show", "ping"):
+        assert f".It Li {name}\n" in peers and all(member in peers for member in wanted.pop(name))
+    # Of announce, those of what is in its lists, too.
+    assert documented.keys() == wanted.keys()
+    assert all(wanted[name] <= documented[name] for name in wanted)
+    assert all(wanted[name] == documented[name] for name in wanted.keys() - {"announce", "rotate-key"})
+    size = int(eval(re.search(r"maximumSize = ([\d <]+)", source("Control/ControlRequest.swift"))[1]))
+    assert f"{size} bytes" in text and f"{size} bytes" in peers
+    assert f"{size >> 10} KiB a request" in page("mnedcd")
+
+
 # --- Protocol ---
 
 
@@ -501,7 +535,8 @@ def test_the_readme_names_goals_files_and_pages_that_there_are():
 
 
 def test_the_changelog_begins_with_the_version_of_the_programs():
-    """All four have the same."""
-    changelog = (REPOSITORY / "CHANGELOG.md").read_text()
-    newest = re.search(r"^## \[([\d.]+)\]", changelog, re.MULTILINE)[1]
-    assert {run(program, "--version").stdout.strip() for program in PROGRAMS} == {newest}
+    """All four have the same; or with what is in none yet. Each released one has a date."""
+    versions = {run(program, "--version").stdout.strip() for program in PROGRAMS}
+    heads = re.findall(r"^## (.*)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert len(versions) == 1 and heads[0].startswith(("[Unreleased]", f"[{min(versions)}]"))
+    assert all(re.fullmatch(r"\[Unreleased\]|\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", head) for head in heads)

@@ -307,16 +307,18 @@ def test_the_playbook_joins_devices_with_one_invite_and_changes_nothing_again(na
     secret.write_text(json.dumps({"mnedc_invite": fleet.invite}))
     secret.chmod(0o600)
 
-    def play(node, name, services):
-        variables = {"mnedc_services": services, "mnedc_labels": {"site": "north"}, "ansible_become": False}
+    def play(node, name, services, check=True, **more):
+        variables = {"mnedc_services": services, "mnedc_labels": {"site": "north"}, "ansible_become": False, **more}
         variables["ansible_python_interpreter"] = sys.executable
         command, environment = ansible(
             "playbook", "--connection", "local", "--inventory", f"{name},", "--skip-tags", "package,service",
             "--extra-vars", f"@{secret}", "--extra-vars", json.dumps(variables), EXAMPLES / "fleet" / "playbook.yml",
             ANSIBLE_HOME=str(tmp_path / name), ANSIBLE_LOCAL_TEMP=str(tmp_path / name), ANSIBLE_REMOTE_TEMP=str(tmp_path / name),
         )  # fmt: skip
-        output = fleet.exec(node, *command, environment=environment).stdout
+        output = fleet.exec(node, *command, environment=environment, check=check).stdout
         assert fleet.invite not in output
+        if not check:
+            return output
         return int(re.search(r"changed=(\d+) ", output)[1])
 
     for node, name in (("mid", "till-1"), ("deep", "till-2")):
@@ -332,6 +334,12 @@ def test_the_playbook_joins_devices_with_one_invite_and_changes_nothing_again(na
     assert [each["name"] for each in own["services"]] == ["stock"] and own["labels"] == {"site": "north"}
     peers = json.loads(fleet.exec("deep", "mnedc-peers", "--json").stdout)["peers"]
     assert "till-1" in {peer["device_id"] for peer in peers}
+    # One that runs and is not in is no success, and the invite is no remedy.
+    fleet.exec("relay", "mnedc-ctl", "stop")
+    state = lambda: json.loads(fleet.exec("mid", "mnedc-ctl", "status", "--json").stdout)["device"]["state"]
+    until(lambda: state() == "connecting", "the device notices")
+    output = play("mid", "till-1", ["stock"], check=False, mnedc_looks=1)
+    assert "Ask whether the device has joined" in output and "failed=1" in output and "Join with" not in output
 
 
 def test_the_user_data_joins_a_device_when_it_boots(nat, tmp_path):

@@ -178,13 +178,20 @@ MISTAKES = {
         "d2", lambda scene: ["mnedc-ctl", "staus"], 64, r"there is no command 'staus'; did you mean status\?"),
     "an unknown command": (
         "d2", lambda scene: ["mnedc-peers", "dance"], 64, r"there is no command 'dance'; see mnedc-peers --help"),
+    "help for a misspelt command": (
+        "d2", lambda scene: ["mnedc-peers", "help", "lis"], 64, r"there is no command 'lis'; did you mean list\?"),
+    "help for an unknown command": (
+        "d2", lambda scene: ["mnedc-ctl", "help", "dance"], 64, r"there is no command 'dance'; see mnedc-ctl --help"),
+    "a report for a terminal and a program at once": (
+        "d2", lambda scene: ["mnedc-ctl", "report", "-", "--json"], 64,
+        r"--json prints what a file holds; name a file for it; see mnedc-ctl report --help"),
     "no command": (
         "d2", lambda scene: ["mnedc-ctl"], 64, r"name a command, such as status or invite; see mnedc-ctl --help"),
     "a misspelt option": (
         "d2", lambda scene: ["mnedcd", "--lisen", "[::]:1"], 64, r"unknown option '--lisen'; did you mean '--listen'\?"),
     "a wrong value": (
         "d2", lambda scene: ["mnedc-ctl", "drain", "--within", "soon"], 64,
-        r'--within <duration>: "soon" is not a duration; expected 100ms to 1h, in ms, s, m or h; see mnedc-ctl drain '
+        r"--within <duration>: 'soon' is not a duration; expected 100ms to 1h, in ms, s, m or h; see mnedc-ctl drain "
         r"--help"),
     "a missing argument": (
         "d2", lambda scene: ["mnedc-ctl", "approve"], 64,

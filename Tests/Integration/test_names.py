@@ -227,6 +227,28 @@ def test_the_hosts_file_has_a_block_of_names(flat):
     assert hosts.read_bytes() == before + b"\n192.0.2.1 behind\n"
 
 
+def test_without_systemd_resolved_the_names_are_in_the_systems_hosts_file(flat):
+    """As a device is started by default; its relay, which is no longer root's, says that it cannot, and nobody else writes there."""
+    lab = flat(3)
+    node, other = lab["d1"], lab["d2"]
+    before = node.hosts.read_bytes()
+    relay = lab.start_relay()
+    device = lab.start_device("d1")
+    lab.start_device("d2", *config(lab, "join: {hosts-file: off}\n"))
+    resolved = lambda: node.run("getent", "ahostsv4", "d2.mnedc", check=False).stdout.split()[:1]
+    until(lambda: resolved() == [other.virtual_address()], "d2.mnedc resolves")
+    assert b"# BEGIN mnedc" not in other.hosts.read_bytes() + lab.relay.hosts.read_bytes()
+    if Path(f"/proc/{relay.pid}").stat().st_uid != 0:
+        said = [line for line in relay.log.splitlines() if "/etc/hosts" in line]
+        assert len(said) == 1 and "systemd-resolved does not run" in said[0] and "warning" not in said[0], relay.log
+    assert device.stop() == 0
+    assert node.hosts.read_bytes() == before
+    (lab.directory / "names.yaml").write_text("join: {names: resolver}\n")
+    lab.start_device("d3", "--config", lab.directory / "names.yaml")
+    until(lambda: addresses(lab["d3"], "d2"), "the server knows d2")
+    assert b"# BEGIN mnedc" not in lab["d3"].hosts.read_bytes()
+
+
 def test_a_hosts_file_that_is_mounted_is_written_in_place_and_a_link_is_refused(flat):
     """As in a container; the warning says what is wrong."""
     lab = flat(1)
@@ -268,11 +290,15 @@ def test_systemd_resolved_is_told_where_it_runs(flat):
         command = (lab.program("mnedc-join"), *node._with_paths("mnedc-join", options))
         return node.start("unshare", "-m", "sh", "-c", start, *command, name="d1")
 
+    # What a start without systemd-resolved has left, and nothing new.
+    before = node.hosts.read_bytes()
+    node.hosts.write_bytes(before + b"# BEGIN mnedc mnedc0\n10.0.0.9\told.mnedc\n# END mnedc mnedc0\n")
     device = join()
     until(lambda: told.exists() and told.read_text().count("\n") == 2, "resolvectl is called")
     first, second = told.read_text().splitlines()
     assert first == f"dns mnedc0 {node.virtual_address()} {address6(node)}"
     assert second.startswith("domain mnedc0 ~mnedc ~0.0.10.in-addr.arpa ~") and "ip6.arpa" in second
+    assert node.hosts.read_bytes() == before
     assert device.stop() == 0
     tool.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
     device = join()

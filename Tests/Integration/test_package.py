@@ -173,7 +173,7 @@ def test_the_version_stands_in_one_place(package):
     version = re.search(r'suiteVersion = "(.*)"', (REPOSITORY / "Sources/Program/Version.swift").read_text())[1]
     assert make("version") == version
     changelog = (REPOSITORY / "CHANGELOG.md").read_text()
-    assert re.search(r"^## \[(\d[^]]*)\]", changelog, re.MULTILINE)[1] == version
+    assert re.search(r"^## \[([^]]*)\]", changelog, re.MULTILINE)[1] in ("Unreleased", version)
     assert field(package, "Version") == version.replace("-", "~", 1) + "-1"
     unpacked = REPOSITORY / ".build/deb/mnedc/debian/mnedc/usr"
     programs = [path for path in unpacked.glob("*bin/*")]
@@ -251,6 +251,8 @@ class Host:
         # Or dpkg leaves out what it left out of the archive: its manual pages, for example.
         for path in (root / "etc/dpkg/dpkg.cfg.d").glob("*"):
             path.unlink()
+        # As an installer would have made it.
+        (root / "etc/hosts").write_text("127.0.0.1\tlocalhost\n")
         # As systemd or D-Bus would have made it.
         (root / "etc/machine-id").write_text(uuid.uuid4().hex + "\n")
 
@@ -356,6 +358,10 @@ def test_a_network_of_the_installed_package_outlives_an_upgrade_and_leaves_nothi
     labs.until(is_in, "the device joins from its configuration", 30)
     address = client.virtual_address()
     client.reaches("10.0.0.1", 20)
+    # By name, too, though no resolver runs there.
+    (other,) = json.loads(client.run(*device_host.inside("mnedc-peers", "--json")).stdout)["peers"]
+    resolve = device_host.inside("getent", "ahostsv4", f"{other['device_id'].lower()}.mnedc")
+    labs.until(lambda: client.run(*resolve, check=False).stdout.startswith("10.0.0.1 "), "the relay's name resolves")
 
     # An upgrade, with what the administrator has changed.
     config = (device_host.root / "etc/mnedc/mnedc.yaml").read_text()
@@ -373,9 +379,13 @@ def test_a_network_of_the_installed_package_outlives_an_upgrade_and_leaves_nothi
     client.reaches("10.0.0.1", 20)
     assert client.virtual_address() == address
 
-    device.stop(), relay.stop()
+    # What was started by hand is ended, too: the relay here, and the device as README.Debian has it.
+    device.stop()
+    client.run(*device_host.inside("mnedc-join", "--background"), timeout=60)
     for host, files, kept in zip(hosts, before, ("var/lib/mnedcd/relay.key", "var/lib/mnedc-join/device.key")):
-        host.run("dpkg", "--remove", "mnedc")
+        done = host.run("dpkg", "--remove", "mnedc")
+        assert "mnedc-ctl" not in done.stdout + done.stderr
+        labs.until(lambda: not (client if host is device_host else node).processes(), "nothing runs any more")
         assert (host.root / kept).exists() and not (host.root / "usr/sbin/mnedcd").exists()
         host.run("dpkg", "--purge", "mnedc")
         assert not host.has_user()

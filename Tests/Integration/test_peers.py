@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 
-from lab import REPOSITORY, until
+from lab import RELAY, REPOSITORY, until
 
 EXAMPLES = REPOSITORY / "examples"
 
@@ -68,6 +68,53 @@ def test_lists_are_filtered_sorted_and_cut(flat):
     assert re.search(rf"^{re.escape(d1.address)}\n└─ \S+ d1 online$", tree, re.MULTILINE)
     for wrong in (["--state", "asleep"], ["--sort", "x"], ["--limit", "0"], ["--service", ":"], ["--tree", "--json"]):
         assert d1.mnedc("mnedc-peers", *wrong, check=False).returncode == 64
+
+
+def test_a_list_without_anybody_says_why(flat):
+    """On standard error, so that what reads the table reads on; JSON says nothing of it."""
+    lab = flat(1)
+    lab.start_relay("--no-device")
+    listed = lambda node, *options: node.mnedc("mnedc-peers", *options)
+    for options in ([], ["--tree"], ["--no-header"]):
+        done = listed(lab.relay, *options)
+        assert done.stdout.splitlines() == (["ADDRESS  ID  STATE  PATH  ROUND-TRIP  PROOF  PLATFORM  SERVICES"] if not options else [])
+        assert done.stderr == ("" if "--no-header" in options else "no device is in the network\n")
+    assert not listed(lab.relay, "--json").stderr
+    for command, why in (("pending", "no device waits to be let in"), ("invites", "no invite was made")):
+        done = lab.relay.mnedc("mnedc-ctl", command)
+        assert len(done.stdout.splitlines()) == 1 and done.stderr == f"{why}\n"
+        assert not lab.relay.mnedc("mnedc-ctl", command, "--json").stderr
+    lab.start_device("d1")
+    done = listed(lab["d1"])
+    assert len(done.stdout.splitlines()) == 2 and not done.stderr
+    assert listed(lab["d1"], "--service", "camera").stderr == "no other device is in the network\n"
+    assert listed(lab.relay, "--service", "camera").stderr == "the only other device is not as wanted\n"
+
+
+def test_a_device_that_is_not_in_says_so_where_it_lists_nobody(flat):
+    """And where it is said why."""
+    lab = flat(1)
+    lab.start_relay("--no-device", admission="approve")
+    lab["d1"].start_mnedc("mnedc-join", "--server", RELAY, "--device-id", "d1")
+    until(lab["d1"].status, "it answers")
+    assert lab["d1"].mnedc("mnedc-peers").stderr == "this host has not joined its network; mnedc-ctl status says why\n"
+
+
+def test_options_stand_before_and_behind_a_command_and_only_with_the_right_one(flat):
+    """Those of the list without a command, too."""
+    lab = flat(1)
+    lab.start_all()
+    node = lab["d1"]
+    name = next(iter(node.peers()))
+    assert [each["device_id"] for each in peers(node, "list")] == [name] == [each["device_id"] for each in peers(node)]
+    socket = ("--socket", node.socket_path)
+    for words in (["show", name, "--json", *socket], ["--json", *socket, "show", name], [*socket, "show", "--json", name]):
+        assert json.loads(node.run(lab.program("mnedc-peers"), *words).stdout)["peers"][0]["device_id"] == name
+    assert node.run(lab.program("mnedc-peers"), "list", "--no-header", *socket).stdout.count("\n") == 2
+    for words in (["show", name, "--tree"], ["--limit", "2", "ping", name]):
+        done = node.mnedc("mnedc-peers", *words, check=False)
+        option = next(word for word in words if word.startswith("--"))
+        assert done.returncode == 64 and f"unknown option '{option}'" in done.stderr
 
 
 def test_ping_measures_from_device_to_device(flat):
@@ -289,6 +336,8 @@ def test_a_task_goes_to_the_least_loaded_device_that_offers_what_it_needs(nat):
     until(lambda: all("place" in each for each in peers(nat.relay)), "everybody has told where it sits", 30)
     address = {name: nat[name].virtual_address() for name in ("top", "mid", "deep")}
     tree = f"""\
+relay
+└─ 10.0.0.1 {nat.relay.status()["device"]["device_id"]} this host
 192.168.50.20
 └─ {address["top"]} top online
 192.168.50.61

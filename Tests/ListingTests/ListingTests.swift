@@ -128,6 +128,26 @@ import Testing
     #expect(list.text(report).split(separator: "\n").count == 2)
   }
 
+  @Test func `an empty list says why it is empty, and one that is not says nothing`() throws {
+    let all = PeerList()
+    var some = PeerList()
+    some.filter.services = [try #require(ServiceQuery("nobody-has-it"))]
+    func report(_ network: String?, _ own: PeersReport.Peer?, _ peers: [PeersReport.Peer]) -> PeersReport {
+      PeersReport(network: network, self: own, complete: true, peers: peers)
+    }
+    let own = Self.report.`self`
+    #expect(all.emptiness(of: Self.report) == nil && all.emptiness(of: report("10.0.0.0/24", own, [])) == nil)
+    for list in [all, some] {
+      #expect(list.emptiness(of: report(nil, nil, []))?.contains("has not joined") == true)
+    }
+    #expect(all.emptiness(of: report("10.0.0.0/24", nil, [])) == "no device is in the network")
+    #expect(some.emptiness(of: report("10.0.0.0/24", own, [])) == "no other device is in the network")
+    #expect(
+      some.emptiness(of: report("10.0.0.0/24", own, [Self.peer(5, "a")])) == "the only other device is not as wanted")
+    #expect(
+      some.emptiness(of: Self.report) == "none of \(Self.report.peers.count) other devices is as wanted")
+  }
+
   @Test func `the tree has a branch a NAT, the outermost first`() {
     var deep = Self.peer(3, "deep")
     deep.outerAddress = "192.0.2.7:40000"
@@ -136,9 +156,12 @@ import Testing
     middle.place = .init(outer: "192.0.2.7", hops: ["192.168.70.1"])
     var other = Self.peer(5, "other")
     other.outerAddress = "[2001:db8::5]:40000"
-    let tree = PeerTree([deep, middle, other, Self.peer(6, "hidden")], of: Self.report.`self`)
+    let peers = [deep, middle, other, Self.peer(6, "hidden"), Self.peer(1, "first")]
+    let tree = PeerTree(peers, of: Self.report.`self`, relay: "10.0.0.1")
     #expect(
       tree.text() == """
+        relay
+        └─ 10.0.0.1 first online
         192.0.2.7
         └─ 192.168.70.1
            ├─ 10.0.0.4 middle online

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Config
 import Testing
 
 @testable import Program
@@ -8,6 +9,7 @@ private struct Tool: ParsableCommand {
 
   struct Status: ParsableCommand {
     @Option(transform: { _ in throw ValidationError("a limit is a whole number") }) var limit: Int?
+    @Option(transform: { try ValueKind<Duration>.answerTimeout.option($0) }) var wait: Duration?
     @Flag var json = false
   }
 
@@ -33,6 +35,17 @@ private struct Tool: ParsableCommand {
 
   @Test(
     arguments: [
+      ("help lese", "there is no command 'lese'; did you mean lease?"),
+      ("help lease fre", "there is no command 'fre'; did you mean free?"),
+      ("help dance", "there is no command 'dance'; see tool --help"),
+      ("help", nil), ("help lease free", nil), ("help help", nil), ("help status x", nil), ("status help lese", nil),
+    ] as [(String, String?)])
+  func `help for what is no command is no help`(line: String, expected: String?) {
+    #expect(UsageMessage(help: line.split(separator: " ").map(String.init), of: Tool.self)?.description == expected)
+  }
+
+  @Test(
+    arguments: [
       ("staus", "there is no command 'staus'; did you mean status?"),
       ("dance", "there is no command 'dance'; see tool --help"),
       ("lease fre 10.0.0.2", "there is no command 'fre'; did you mean free?"),
@@ -40,6 +53,10 @@ private struct Tool: ParsableCommand {
       ("status --jsn", "unknown option '--jsn'; did you mean '--json'?"),
       ("status --limit", "missing value for '--limit <limit>'; see tool status --help"),
       ("status --limit x", "--limit <limit>: 'x' is not right; a limit is a whole number; see tool status --help"),
+      (
+        "status --wait soon",
+        "--wait <wait>: 'soon' is not a duration; expected 100ms to 1h, in ms, s, m or h; see tool status --help"
+      ),
       ("lease free", "missing expected argument '<address>'; see tool lease free --help"),
       ("lease free a\u{7}b c", "unexpected argument 'c'; see tool lease free --help"),
     ])

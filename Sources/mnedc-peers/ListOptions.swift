@@ -1,0 +1,102 @@
+import ArgumentParser
+import Control
+import Listing
+import Program
+import SystemIO
+
+/// What is listed, and how: for the program without a command, and for `list`.
+struct ListOptions: ParsableArguments {
+  @OptionGroup var filters: FilterOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "By address, id, rtt, load, proof (default: address).", valueName: "order"),
+    completion: .list(PeerOrder.allCases.map(\.rawValue)),
+    transform: {
+      guard let order = PeerOrder(rawValue: $0) else {
+        throw ValidationError("sort by \(PeerOrder.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      return order
+    })
+  var sort = PeerOrder.address
+
+  @Option(
+    help: ArgumentHelp("List no more than so many (default: all of them).", valueName: "number"),
+    transform: {
+      guard let number = Int($0), number > 0 else { throw ValidationError("a limit is a whole number from 1 on") }
+      return number
+    })
+  var limit: Int?
+
+  @Flag(help: "Show more columns, and lines in their full length.")
+  var wide = false
+
+  @Flag(name: .customLong("no-header"), help: "Leave out the names of the columns, and all remarks.")
+  var noHeader = false
+
+  @Flag(help: "Show by what NAT each device sits behind.")
+  var tree = false
+
+  @Flag(help: "First ask peers what they offer where it is unknown.")
+  var fetch = false
+
+  @Flag(help: "Go on showing what changes, until interrupted.")
+  var watch = false
+
+  @OptionGroup var output: JSONOptions
+
+  @OptionGroup var control: ControlOptions
+
+  var json: Bool { output.json }
+
+  func validate() throws {
+    if tree, json || wide || noHeader { throw ValidationError("--tree goes without --json, --wide and --no-header") }
+  }
+
+  var list: PeerList {
+    var list = PeerList()
+    list.filter = filters.filter
+    (list.order, list.limit, list.isWide, list.hasHeader) = (sort, limit, wide, !noHeader)
+    list.hasColour = Terminal.takesColour()
+    return list
+  }
+
+  func run() throws {
+    let (report, path) = try ask()
+    if watch { return try Watch(self, at: path).run(first: report) }
+    if json { return try printOut(JSON.pretty(list.applied(to: report))) }
+    let shown = text(report, withRemarks: true)
+    if !shown.isEmpty { try printOut(shown) }
+    if !noHeader, let why = list.emptiness(of: report) { printError(why) }
+  }
+
+  /// For the commands that are about one device: the parser has taken these options from the whole line.
+  func checkThatNoneIsGiven() throws {
+    let given: [(name: String, isGiven: Bool)] = [
+      ("service", !filters.service.isEmpty), ("platform", !filters.platform.isEmpty), ("label", !filters.label.isEmpty),
+      ("state", !filters.state.isEmpty), ("sort", sort != .address), ("limit", limit != nil), ("wide", wide),
+      ("no-header", noHeader), ("tree", tree), ("fetch", fetch), ("watch", watch),
+    ]
+    guard let first = given.first(where: \.isGiven) else { return }
+    throw ValidationError("Unknown option '--\(first.name)'")
+  }
+
+  private func ask() throws -> (report: PeersReport, path: String) {
+    guard fetch else { return try control.askAndLocate(.peers) }
+    let time = Int(control.timeout.nanoseconds / 1_000_000)
+    return try control.waitingLonger(by: control.timeout).askAndLocate(.fetch(milliseconds: time))
+  }
+
+  /// What a person gets to see.
+  func text(_ report: PeersReport, withRemarks: Bool) -> String {
+    let width = Terminal.width()
+    let text =
+      tree
+      ? PeerTree(
+        list.peers(of: report), of: list.filter.isEmpty ? report.`self` : nil, relay: report.relayAddress
+      ).text(width: width)
+      : list.text(report, width: width)
+    guard withRemarks, !noHeader, let note = list.footnote(report) else { return text }
+    return text.isEmpty ? note : "\(text)\n\(note)"
+  }
+}
