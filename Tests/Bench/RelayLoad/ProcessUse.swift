@@ -11,8 +11,25 @@ struct ProcessUse {
     _ = try cpuTime()
   }
 
-  /// That of all its threads so far.
+  /// That of all its threads so far. The kernel counts to the nanosecond how long each has run, but divides that into user space
+  /// and itself by where its clock's ticks have found the thread.
   func cpuTime() throws -> CPUTime {
+    let ticks = try sampledTime()
+    return CPUTime(all: try runTime(), sampledUser: ticks.user, sampledSystem: ticks.system)
+  }
+
+  /// In seconds; of the threads that there are now.
+  private func runTime() throws -> Double {
+    try Directory("\(directory)/task").names().reduce(0) { sum, thread in
+      let text = String(decoding: try readFile("\(directory)/task/\(thread)/schedstat", limit: 4096), as: UTF8.self)
+      guard let nanoseconds = text.split(separator: " ").first.flatMap({ Double($0) }) else {
+        throw Errno.invalidArgument
+      }
+      return sum + nanoseconds / 1e9
+    }
+  }
+
+  private func sampledTime() throws -> (user: Double, system: Double) {
     let text = String(decoding: try readFile("\(directory)/stat", limit: 4096), as: UTF8.self)
     // The name, which may hold anything, ends with the last parenthesis; `utime` is the 14th field.
     let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
@@ -20,7 +37,7 @@ struct ProcessUse {
       throw Errno.invalidArgument
     }
     let tick = Double(sysconf(CInt(_SC_CLK_TCK)))
-    return CPUTime(user: user / tick, system: system / tick)
+    return (user / tick, system / tick)
   }
 
   /// Resident bytes that no file stands behind: what the process has made itself. Buffers in the kernel are not among them.
@@ -35,13 +52,21 @@ struct ProcessUse {
 
 /// CPU seconds, in user space and in the kernel.
 struct CPUTime {
-  var user = 0.0
-  var system = 0.0
+  var all = 0.0
+  /// Where the kernel's ticks have found it.
+  var sampledUser = 0.0
+  var sampledSystem = 0.0
 
-  var all: Double { user + system }
+  /// In user space, as far as the ticks tell.
+  var user: Double {
+    let sampled = sampledUser + sampledSystem
+    return sampled > 0 ? all * sampledUser / sampled : 0
+  }
 
   static func - (later: CPUTime, earlier: CPUTime) -> CPUTime {
-    CPUTime(user: later.user - earlier.user, system: later.system - earlier.system)
+    CPUTime(
+      all: later.all - earlier.all, sampledUser: later.sampledUser - earlier.sampledUser,
+      sampledSystem: later.sampledSystem - earlier.sampledSystem)
   }
 }
 
