@@ -91,8 +91,10 @@ class Host:
         self.root = node.lab.directory / f"{name}.root"
         for directory in ("run", "lib", "bin", "home"):
             (self.root / directory).mkdir(parents=True)
+        # But for what labs beside this one keep there while they last.
         shutil.copytree("/etc", self.root / "etc", symlinks=True, ignore=lambda path, names: {
-            each for each in names if not stat.S_IFMT((os.lstat(os.path.join(path, each))).st_mode)
+            each for each in names if (path, each) == ("/etc", "netns")
+            or not stat.S_IFMT((os.lstat(os.path.join(path, each))).st_mode)
             in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)})  # fmt: skip
         shutil.rmtree(self.root / "etc/mnedc", ignore_errors=True)
         os.chown(self.root / "home", NOBODY, NOBODY)
