@@ -18,12 +18,15 @@ public enum ControlClient {
   /// An answer longer than this is none.
   static let maximumAnswer = 64 << 20
 
-  /// Asks for `command`, whose answer is a `Report`.
+  /// Asks for `command`, whose answer is a `Report`. If the daemon ends after that, this waits for its end too, as long as `timeout`
+  /// allows.
   public static func ask<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self, at path: String, timeout: Duration
   ) throws(Failure) -> Report {
     let deadline = Instant.now().advanced(by: timeout)
     let socket = try connect(to: path)
+    // Before it can be gone.
+    let end = command.name.endsDaemon ? end(ofDaemonAt: socket) : nil
     let answer: [UInt8]
     do {
       try JSON.line(ControlRequest(command)).withUnsafeBytes { try send($0, to: socket, until: deadline) }
@@ -36,7 +39,19 @@ public enum ControlClient {
     guard let response = ControlResponse<Report>(parsing: answer) else { throw .badAnswer }
     if let error = response.error { throw .refused(error) }
     guard let result = response.result else { throw .badAnswer }
+    switch end {
+    case .some(let end): _ = try? end.wait(until: deadline)
+    case nil: break
+    }
     return result
+  }
+
+  /// `nil`: the daemon is not to be seen from here, or the kernel is too old to tell; then nobody waits for its end.
+  private static func end(ofDaemonAt socket: borrowing Descriptor) -> ProcessEnd? {
+    guard let process = try? socket.peerCredentials().process, process > 0, process != currentProcess() else {
+      return nil
+    }
+    return try? ProcessEnd(of: process)
   }
 
   static func connect(to path: String) throws(Failure) -> Descriptor {

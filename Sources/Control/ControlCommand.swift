@@ -82,6 +82,9 @@ public enum ControlCommand: Sendable, Equatable {
       }
     }
 
+    /// Whether the daemon ends soon after it has answered.
+    var endsDaemon: Bool { self == .stop || self == .drain }
+
     /// Whether only a relay has it.
     public var isForRelay: Bool {
       switch self {

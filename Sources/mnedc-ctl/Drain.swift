@@ -8,7 +8,7 @@ struct Drain: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Ends a relay once what is under way has arrived.",
     discussion: """
-      Devices stop sending and nobody new is let in. The answer comes just before the relay ends. For root, and for the \
+      Devices stop sending and nobody new is let in. Returns when the relay has ended. For root, and for the \
       relay's user.
       """)
 

@@ -91,9 +91,9 @@ class Host:
         self.root = node.lab.directory / f"{name}.root"
         for directory in ("run", "lib", "bin", "home"):
             (self.root / directory).mkdir(parents=True)
-        # But for what labs beside this one keep there while they last.
+        # But for what labs beside this one, and their devices, keep there for a while.
         shutil.copytree("/etc", self.root / "etc", symlinks=True, ignore=lambda path, names: {
-            each for each in names if (path, each) == ("/etc", "netns")
+            each for each in names if path == "/etc" and each in ("netns", "hosts.mnedc-draft")
             or not stat.S_IFMT((os.lstat(os.path.join(path, each))).st_mode)
             in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)})  # fmt: skip
         shutil.rmtree(self.root / "etc/mnedc", ignore_errors=True)
