@@ -498,10 +498,3 @@ final class Uplink: EventHandler, DialerDelegate {
     generation += 1
   }
 }
-
-extension UplinkLoss {
-  /// When the relay would like to see the device again. What anybody on the way can say does not come as a refusal.
-  fileprivate var retryAfter: Duration? {
-    if case .refused(let refusal) = self { refusal.retryAfter.map { .milliseconds($0) } } else { nil }
-  }
-}

@@ -48,3 +48,10 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     }
   }
 }
+
+extension UplinkLoss {
+  /// When the relay would like to see the device again. What anybody on the way can say does not come as a refusal.
+  var retryAfter: Duration? {
+    if case .refused(let refusal) = self { refusal.retryAfter.map { .milliseconds($0) } } else { nil }
+  }
+}
