@@ -22,7 +22,7 @@ package final class PacketPump {
   private let divider = SuperPacketDivider()
   private var joiner = DatagramJoiner()
   /// Where a super-packet is divided from.
-  private let whole = RawBuffer(count: bufferSize)
+  private let whole: RawBuffer
   private let onWarning: (String) -> Void
 
   /// The connection to the relay, while there is one.
@@ -62,7 +62,9 @@ package final class PacketPump {
     var last = 0..<0
   }
 
-  private static let bufferSize = 256 << 10
+  /// So much goes to the uplink in one call: seven super-packets. Where the ends have to share processors, fewer and longer turns
+  /// cost less than they delay.
+  private static let bufferSize = 512 << 10
   /// A packet up to this size may share a frame; a larger one is not worth moving.
   private static let smallPacket = 4096
   /// A shared frame is not made longer than this.
@@ -77,6 +79,7 @@ package final class PacketPump {
     onWarning: @escaping (String) -> Void
   ) {
     self.tun = tun
+    whole = RawBuffer(count: tun.maximumRead)
     self.membership = membership
     self.settings = settings
     self.events = events
