@@ -14,8 +14,8 @@ internal import Wire
 /// Owned by the device's thread.
 struct StandingQueue {
   /// So many bytes may stand: as much as several processes in a row need to have something to do. On a way that takes less
-  /// than 100 MB/s it is 10 ms of delay, which the queues on it see and end themselves.
-  static let limit = 1 << 20
+  /// than 100 MB/s it is 12 ms of delay, which the queues on it see and end themselves.
+  static let limit = 1152 << 10
   /// Beside that, so large a part of what is under way, since on a long way delays vary by more than a short queue's.
   private static let share = 0.25
   /// How long it must be too much.

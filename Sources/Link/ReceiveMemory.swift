@@ -9,7 +9,7 @@ public final class ReceiveMemory {
   private static let maximumSpares = 16
 
   /// `size` bytes are read at once at the most.
-  public init(size: Int = 512 << 10) {
+  public init(size: Int = 768 << 10) {
     precondition(size >= FrameHeader.maximumFrame)
     scratch = RawBuffer(count: size)
   }
