@@ -62,8 +62,7 @@ package final class PacketPump {
     var last = 0..<0
   }
 
-  /// So much goes to the uplink in one call: seven super-packets. Where the ends have to share processors, fewer and longer turns
-  /// cost less than they delay.
+  /// So much goes to the uplink in one call at the most: seven super-packets, so that bulk takes few turns.
   private static let bufferSize = 512 << 10
   /// A packet up to this size may share a frame; a larger one is not worth moving.
   private static let smallPacket = 4096

@@ -8,7 +8,7 @@ public final class ReceiveMemory {
   private var spares: [PartialFrame] = []
   private static let maximumSpares = 16
 
-  /// `size` bytes are read at once at the most.
+  /// `size` bytes are read at once at the most: a dozen super-packets, so that a busy connection costs few wake-ups.
   public init(size: Int = 768 << 10) {
     precondition(size >= FrameHeader.maximumFrame)
     scratch = RawBuffer(count: size)
