@@ -82,13 +82,15 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
+        "CLinux", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
         .systemPackage,
       ],
       path: "Tests/TestSupport"),
+    .executableTarget(
+      name: "privilege-dropper", dependencies: ["CLinux", "SystemIO", .systemPackage], path: "Tests/PrivilegeDropper"),
     .testTarget(
       name: "SystemIOTests",
-      dependencies: ["CLinux", "CTestSupport", "SystemIO", "TestSupport", "Wire", .systemPackage]),
+      dependencies: ["CLinux", "SystemIO", "TestSupport", "Wire", "privilege-dropper", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
     .testTarget(name: "NamesTests", dependencies: ["Names", "TestSupport", "Wire"]),
     .testTarget(
@@ -145,7 +147,7 @@ let package = Package(
       name: "NoiseTests", dependencies: ["Noise", "Wire"], resources: [.copy("vectors.json")]),
     .executableTarget(name: "noise-peer", dependencies: ["Noise", "Wire"], path: "Tests/NoisePeer"),
     .testTarget(
-      name: "TunTests", dependencies: ["CLinux", "SystemIO", "Tun", "Wire", .systemPackage]),
+      name: "TunTests", dependencies: ["CLinux", "SystemIO", "TestSupport", "Tun", "Wire", .systemPackage]),
   ]
 )
 

@@ -2,25 +2,10 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #if !defined(__has_feature)
 #define __has_feature(feature) 0
 #endif
-
-int ctest_fork(int (*body)(void *), void *context) {
-  pid_t child = fork();
-  if (child < 0) return -errno;
-  if (child == 0) {
-    alarm(20);
-    _exit(body(context));
-  }
-  int status;
-  while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return -errno;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
-}
 
 static _Thread_local unsigned long allocations;
 

@@ -60,11 +60,12 @@ import Testing
     let store = try Store(directory: directory.path)
     let own = currentProcess()
     #expect(error(opening: directory) == .inUse(directory.file("relay.db"), process: own))
-    #expect(Writer("open", directory.path).finish().first?.contains("in use by another relay (process \(own))") == true)
+    let answer = storeWriter("open", directory).finish().lines.first
+    #expect(answer?.contains("in use by another relay (process \(own))") == true)
     // The refused ones have taken nothing from it.
     try store.run { db throws(StoreError) in try db.admit(key: bytes(1), id: "a", by: .open, at: 1) }
     store.close()
-    #expect(Writer("open", directory.path).finish() == ["opened"])
+    #expect(storeWriter("open", directory).finish().lines == ["opened"])
     #expect(error(opening: directory) == nil)
   }
 
@@ -81,7 +82,7 @@ import Testing
   @Test func `a directory that cannot be written is refused`() throws {
     let directory = TemporaryDirectory()
     chmod(directory.path, 0o555)
-    let answer = try #require(Writer("open-as-nobody", directory.path).finish().first)
+    let answer = try #require(storeWriter("open-as-nobody", directory).finish().lines.first)
     #expect(answer.contains("relay.lock: Permission denied"), "\(answer)")
   }
 
@@ -91,7 +92,7 @@ import Testing
     _ = try makeStore(directory)
     chmod(directory.path, 0o777)
     chmod(directory.file("relay.lock"), 0o666)
-    let answer = try #require(Writer("open-as-nobody", directory.path).finish().first)
+    let answer = try #require(storeWriter("open-as-nobody", directory).finish().lines.first)
     #expect(answer.contains("relay.db: Operation not permitted"), "\(answer)")
   }
 

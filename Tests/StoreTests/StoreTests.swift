@@ -167,7 +167,7 @@ import Testing
 
   @Test func `if the commit fails, all that were in it are told so, and the store goes on`() throws {
     let directory = TemporaryDirectory()
-    let lines = Writer("fail", directory.path).finish()
+    let lines = storeWriter("fail", directory).finish().lines
     #expect(lines.first == "device-1")
     #expect(lines.count { $0 == "failed" } == 1000)
     #expect(lines.last == "device-2")
@@ -179,10 +179,10 @@ import Testing
     let directory = TemporaryDirectory()
     var told: Set<String> = []
     for round in 0..<6 {
-      var writer = Writer("admit", directory.path)
+      var writer = storeWriter("admit", directory)
       writer.read(lines: Int.random(in: 1...300))
       usleep(UInt32.random(in: 0...20_000))
-      let lines = writer.finish(killed: true)
+      let lines = writer.finish(killed: true).lines
       #expect(!lines.isEmpty)
       told.formUnion(lines)
       // Every second time the next writer itself finds what the killed one has left.

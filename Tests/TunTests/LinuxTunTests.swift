@@ -130,9 +130,10 @@ struct LinuxTunTests {
       let tun = try LinuxTun(name: "mnedc0", offload: true)
       try configure(tun, "10.9.0.2", "10.9.0.0/24")
       let events = shell("mktemp").split(separator: "\n")[0]
-      shell(
+      let monitor = shell(
         """
         timeout 60 ip monitor address > \(events) 2>&1 &
+        echo $!
         for i in $(seq 1000); do ss -f netlink -a | grep -q ':ip/' && break; sleep 0.02; done
         """)
       try configure(tun, "10.9.0.2", "10.9.0.0/16")
@@ -142,7 +143,7 @@ struct LinuxTunTests {
       let lines = shell(
         """
         for i in $(seq 1000); do [ $(grep -c 'inet 10' \(events)) -ge 4 ] && break; sleep 0.02; done
-        grep 'inet 10' \(events); rm \(events)
+        grep 'inet 10' \(events); rm \(events); kill \(monitor)
         """)
       let told = lines.split(separator: "\n").map { line in
         (line.contains("Deleted") ? "-" : "+") + (line.split(separator: " ").first { $0.hasPrefix("10.") } ?? "")

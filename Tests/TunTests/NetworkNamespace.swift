@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import SystemIO
 import SystemPackage
+import TestSupport
 import Testing
 import Tun
 import Wire
@@ -57,15 +58,10 @@ final class NetworkNamespace {
   }
 }
 
-/// What a command prints, errors among it.
+/// What a command prints, errors among it, until it and what it has left to run in the background have closed their output.
 @discardableResult
 func shell(_ command: String) -> String {
-  guard let pipe = popen("{ \(command); } 2>&1", "r") else { return "" }
-  defer { pclose(pipe) }
-  var output: [UInt8] = []
-  var piece = [UInt8](repeating: 0, count: 4096)
-  while case let count = fread(&piece, 1, piece.count, pipe), count > 0 { output += piece[..<count] }
-  return String(decoding: output, as: UTF8.self)
+  OtherProgram("/bin/sh", ["-c", command]).finish().output
 }
 
 /// Sets a kernel variable of the thread's network namespace, such as `ipv4/ip_forward`.
