@@ -59,7 +59,7 @@ lint: ## format, scripts and man pages
 
 unit: ## the unit tests
 	$(SWIFT) build $(DEBUG) --build-tests
-	$(SWIFT) test $(DEBUG) --skip-build --parallel
+	Tests/unit.sh $(SWIFT) test $(DEBUG) --skip-build --parallel
 
 # Optimised, as it is installed, or the compiler's own allocations would count.
 allocations: ## that the data path allocates nothing per packet
@@ -67,12 +67,14 @@ allocations: ## that the data path allocates nothing per packet
 	.build/release/allocations
 
 # With the debug programs, which the unit tests have built already: they also check who owns what. Mostly the tests wait for one
-# another's timers, so one file more than there are cores runs at a time, where pytest-xdist is there.
+# another's timers, so one file more than there are cores runs at a time, where pytest-xdist is there. A test that hangs says
+# after a quarter of an hour where it is, and all of them end within fifty minutes.
 integration: ## the real programs in network namespaces (root)
 	$(SWIFT) build $(DEBUG)
 	Tests/no-foundation.sh .build/debug
 	export BUILD=.build/debug PYTHONPATH=.build/python; \
-	$(PYTHON) -m pytest -q --tb=short -p no:cacheprovider Tests/Integration \
+	timeout --foreground --signal=INT --kill-after=60 3000 \
+	  $(PYTHON) -m pytest -q --tb=short -p no:cacheprovider -o faulthandler_timeout=900 Tests/Integration \
 	  $$($(PYTHON) -c 'import xdist' 2>/dev/null && echo --numprocesses $$(($$(nproc) + 1)) --dist loadfile)
 
 bench: ## measure beside OpenVPN, SoftEther and others, and two limits; then 10,000 devices (root, half an hour)

@@ -1,0 +1,65 @@
+#!/bin/bash
+#
+# unit.sh COMMAND...: runs the unit tests with COMMAND. If they take longer than 20 minutes it ends them, and says which of them
+# had begun and what their threads wait for.
+
+set -uo pipefail
+limit=1200
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# A line at a time, or the last ones, which tell what hangs, would stay in a buffer; in a session of their own, by which all of
+# their processes are found.
+setsid stdbuf --output=L "$@" >"$log" 2>&1 &
+tests=$!
+trap 'end; exit 130' INT TERM
+tail --follow --lines=+1 --pid="$tests" "$log" &
+shown=$!
+
+unfinished() {
+  awk '
+    function name(words) { sub(/^[^ ]+ Test /, "", words); return words }
+    /^[^ ]+ Test (run|case) / { next }
+    / started\.$/ && /^[^ ]+ Test / { sub(/ started\.$/, ""); begun[name($0)]++ }
+    / (passed|failed) after / && /^[^ ]+ Test / { sub(/( with [0-9]+ test cases)? (passed|failed) after .*/, ""); begun[name($0)]-- }
+    END { for (test in begun) if (begun[test] > 0) print "  " test }
+  ' "$log"
+}
+
+processes() {
+  # Behind the name, which may have spaces in it: state, parent, group, session.
+  sed -n "s/^\([0-9]*\) (.*) . [0-9]* [0-9]* $tests .*/\1/p" /proc/[0-9]*/stat 2>/dev/null
+}
+
+end() {
+  local process
+  for process in $(processes); do kill -KILL "$process"; done 2>/dev/null
+}
+
+threads() {
+  local process task
+  for process in $(processes); do
+    for task in /proc/"$process"/task/*; do
+      echo "  process $process ($(<"/proc/$process/comm")), thread $(<"$task/comm"): $(<"$task/wchan")"
+    done
+  done 2>/dev/null
+}
+
+while kill -0 "$tests" 2>/dev/null; do
+  if ((SECONDS >= limit)); then
+    {
+      echo "The unit tests do not end within $limit s. These have begun and have not ended:"
+      unfinished
+      echo "Their threads wait in:"
+      threads
+    } >"$log.hang"
+    end
+    wait "$shown"
+    cat "$log.hang" >&2
+    rm -f "$log.hang"
+    exit 1
+  fi
+  sleep 1
+done
+wait "$shown"
+wait "$tests"
