@@ -119,8 +119,8 @@ case ${1:-} in
     need bind9-dnsutils command -v dig
     need dbus-daemon command -v dbus-daemon
     need jq command -v jq
+    need ethtool command -v ethtool
     need mandoc command -v mandoc
-    need jq command -v jq
     need zsh command -v zsh
     need fish command -v fish
     need shellcheck command -v shellcheck
