@@ -170,8 +170,8 @@ def test_a_device_whose_route_changes_is_back_at_once(flat):
     a, router = lab["d1"], lab["d2"]
     a.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "spare", "netns", lab.prefix + "switch")
     a.run("ip", "address", "add", "192.168.51.21/24", "dev", "eth1")
-    # As if they were different networks.
-    a.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
+    # As if they were different networks: neither an answer nor a question there tells others where the old address is now.
+    a.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2")
     lab.run_on_switch("ip", "link", "set", "spare", "master", "lan0", "up")
     router.run("ip", "address", "add", "192.168.51.1/24", "dev", "eth0")
     router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
