@@ -16,12 +16,12 @@ trap 'end; exit 130' INT TERM
 tail --follow --lines=+1 --pid="$tests" "$log" &
 shown=$!
 
+# Where the lines of two tests were written into each other, one too many is listed.
 unfinished() {
   awk '
-    function name(words) { sub(/^[^ ]+ Test /, "", words); return words }
-    /^[^ ]+ Test (run|case) / { next }
-    / started\.$/ && /^[^ ]+ Test / { sub(/ started\.$/, ""); begun[name($0)]++ }
-    / (passed|failed) after / && /^[^ ]+ Test / { sub(/( with [0-9]+ test cases)? (passed|failed) after .*/, ""); begun[name($0)]-- }
+    !sub(/^[^ ]+ Test /, "") || /^(run|case) / { next }
+    sub(/ started\.$/, "") { begun[$0]++ }
+    sub(/( with [0-9]+ test cases)? (passed|failed) after .*/, "") { begun[$0]-- }
     END { for (test in begun) if (begun[test] > 0) print "  " test }
   ' "$log"
 }
@@ -47,16 +47,15 @@ threads() {
 
 while kill -0 "$tests" 2>/dev/null; do
   if ((SECONDS >= limit)); then
-    {
+    report=$(
       echo "The unit tests do not end within $limit s. These have begun and have not ended:"
       unfinished
       echo "Their threads wait in:"
       threads
-    } >"$log.hang"
+    )
     end
     wait "$shown"
-    cat "$log.hang" >&2
-    rm -f "$log.hang"
+    echo "$report" >&2
     exit 1
   fi
   sleep 1
