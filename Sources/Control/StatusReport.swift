@@ -173,6 +173,8 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public var joins: Int
   public var lastError: String?
   public var place: PlaceReport?
+  /// How the names of devices resolve on this host.
+  public var names: NamesReport?
   public var peers: Int
   public var packets: PacketReport
   public var peerLinks: PeerLinksReport

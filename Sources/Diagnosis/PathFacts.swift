@@ -18,6 +18,8 @@ public struct PathFacts: Sendable {
   public var session: Double?
   /// What became of packets of this host's kernel; `nil`: none were sent.
   public var packets: Packets?
+  /// What programs of this host find under the peer's name; `nil`: that was not looked up.
+  public var naming: Naming?
 
   public init(name: String, peer: Peer, interface: Interface, uplink: Uplink) {
     self.name = name

@@ -7,7 +7,7 @@ public import Wire
 // Both daemons can be devices, so both report as one.
 
 extension DeviceReport {
-  public init(_ status: DeviceStatus) {
+  public init(_ status: DeviceStatus, _ names: NamesReport) {
     self.init(
       deviceId: status.deviceID, state: status.isJoined ? .joined : .connecting, progress: status.progress,
       interface: status.interface, address: status.address?.description, address6: status.address6?.description,
@@ -16,6 +16,7 @@ extension DeviceReport {
       place: status.place.map { PlaceReport($0) }, peers: status.peers.count, packets: PacketReport(status.counters),
       peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
+    self.names = names
   }
 }
 
