@@ -14,6 +14,8 @@ public enum DeviceEvent: Sendable {
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
   /// The relay has changed the network while the device is in; its address is the same.
   case networkChanged(pool: IPv4Prefix, pool6: IPv6Prefix?)
+  /// Another network of this host has addresses of this one, beginning now; `nil`: none has any more.
+  case collided(NetworkCollision?)
   /// No connection; another attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
   /// The relay is about to end: nothing is sent any more, but what comes is taken.
@@ -68,8 +70,13 @@ public final class Device: @unchecked Sendable {
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
   private var missingIPv6: MissingIPv6?
-  /// `nil` for the relay's own host, whose connection leaves no process.
   private var monitor: NetworkMonitor?
+  /// The addresses of the network as the relay told them last, where that was, and what they collide with on this host.
+  private var pools: [HostNetwork.Prefix] = []
+  private var relayHost: String?
+  private var currentCollision: NetworkCollision?
+  private var isCollisionCheckDue = false
+  private var earliestCollisionCheck = Instant.now()
   private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
   private var searches = LabelSearches()
@@ -97,10 +104,10 @@ public final class Device: @unchecked Sendable {
     thread = SystemThread.start(name: "device") { [events] in events.run() }
   }
 
-  /// Leaves, and ends the thread. Once only.
-  public func stop() {
+  /// Leaves, and ends the thread. Once only. `declining`: the relay is to undo what it has admitted just now.
+  public func stop(declining: Bool = false) {
     events.post { [self] in
-      uplink.end()
+      uplink.end(declining: declining)
       stopReading()
       monitor?.stop()
       events.stop()
@@ -108,13 +115,13 @@ public final class Device: @unchecked Sendable {
     thread?.join()
   }
 
-  /// Notices when the way to the relay may have changed.
+  /// Notices when the way to the relay may have changed, and when other networks of this host collide with this one.
   private func watchNetwork() {
-    guard case .servers = settings.route else { return }
     do {
-      uplink.pathFinder = try PathFinder()
+      if case .servers = settings.route { uplink.pathFinder = try PathFinder() }
       monitor = try NetworkMonitor(on: events, ignoring: try? interfaceIndex(of: tun.name)) { [unowned self] change in
         uplink.networkChanged(change)
+        checkCollision()
       }
     } catch {
       onEvent(
@@ -163,7 +170,7 @@ public final class Device: @unchecked Sendable {
   }
 
   private func fail(_ failure: DeviceFailure) {
-    uplink.end()
+    uplink.end(declining: joins == 0)
     stopReading()
     onEvent(.failed(failure))
   }
@@ -247,7 +254,7 @@ public final class Device: @unchecked Sendable {
       relayAddress: membership?.relayAddress, relayVersion: uplink.relayVersion, progress: uplink.progress,
       server: uplink.server, roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince,
       pendingKey: uplink.pendingKey, losses: losses, lastLoss: lastLoss, lastLossWasAttempt: lastLossWasAttempt,
-      wasTurnedAway: wasTurnedAway, lostAt: lostAt,
+      wasTurnedAway: wasTurnedAway, lostAt: lostAt, collision: currentCollision?.description,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
@@ -269,8 +276,40 @@ extension Device: EventHandler {
 }
 
 extension Device: UplinkDelegate {
-  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision? {
-    collision(of: HostNetwork.Prefix.pools(welcome.pool, welcome.pool6), from: host)
+  func uplinkObjection(to network: NetworkNotice, from host: String?) -> NetworkCollision? {
+    let collision = collision(of: HostNetwork.Prefix.pools(network.pool, network.pool6), from: host)
+    // A network that this device is in already goes on as it was.
+    if collision == nil || uplink.connection == nil {
+      pools = HostNetwork.Prefix.pools(network.pool, network.pool6)
+      relayHost = host
+      note(collision)
+    }
+    return collision
+  }
+
+  /// The host's networks have changed. A device that is connected stays so: the addresses that do not collide work.
+  private func checkCollision() {
+    guard !pools.isEmpty, !isCollisionCheckDue else { return }
+    isCollisionCheckDue = true
+    events.schedule(after: max(.zero, earliestCollisionCheck.since(.now()))) { [weak self] in
+      guard let self else { return }
+      isCollisionCheckDue = false
+      let start = Instant.now()
+      do {
+        note(try findCollision(of: pools, from: relayHost))
+      } catch {
+        // The next join looks again, and warns.
+      }
+      // The list of a router's routes may be long, and this thread carries the packets.
+      let end = Instant.now()
+      earliestCollisionCheck = end.advanced(by: end.since(start) * 50)
+    }
+  }
+
+  private func note(_ collision: NetworkCollision?) {
+    guard collision != currentCollision else { return }
+    currentCollision = collision
+    onEvent(.collided(collision))
   }
 
   func uplinkReached(_ step: JoinStep) {
@@ -300,7 +339,7 @@ extension Device: UplinkDelegate {
     guard let former = membership,
       (former.pool, former.pool6, former.relayAddress) != (welcome.pool, welcome.pool6, welcome.relayAddress)
     else { return }
-    if let collision = uplinkObjection(to: welcome, from: host) {
+    if let collision = uplinkObjection(to: welcome.network, from: host) {
       // What has been there goes on: better a network without its new part than none.
       return onEvent(
         .warning("\(collision); this device stays in \(former.pool), as it was, until it has to connect anew"))
@@ -331,18 +370,24 @@ extension Device: UplinkDelegate {
 
   /// What `pools` collide with on this host, which reaches the relay at the address `host`, unless that is allowed.
   private func collision(of pools: [HostNetwork.Prefix], from host: String?) -> NetworkCollision? {
+    do {
+      return try findCollision(of: pools, from: host)
+    } catch {
+      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
+      return nil
+    }
+  }
+
+  private func findCollision(
+    of pools: [HostNetwork.Prefix], from host: String?
+  ) throws(TunError) -> NetworkCollision? {
     guard !settings.allowOverlap else { return nil }
     if let place = host.flatMap(HostNetwork.Prefix.init(host:)),
       let collision = NetworkCollision(of: pools, withRelayAt: place)
     {
       return collision
     }
-    do {
-      return NetworkCollision(of: pools, with: try tun.hostNetworks())
-    } catch {
-      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
-      return nil
-    }
+    return NetworkCollision(of: pools, with: try tun.hostNetworks())
   }
 
   /// Without an uplink, the host may be about to move into a network that has the same addresses: they are not taken away from

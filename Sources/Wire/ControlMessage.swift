@@ -6,8 +6,10 @@ internal import FoundationEssentials
 /// The version of the protocol that this code speaks.
 public let protocolVersion: UInt8 = 1
 
-/// A message between a device and the relay, in a control frame but for the first.
+/// A message between a device and the relay, in a control frame but for the first two.
 public enum ControlMessage: Sendable, Equatable {
+  /// Relay to device, in the handshake's second message: the network that the device would join.
+  case network(NetworkNotice)
   /// Device to relay, in the handshake's last message: asks to be let in.
   case join(JoinRequest)
   /// Relay to device, the answer to `join`; a further one changes the terms of the lease (a pool that has grown, another
@@ -37,6 +39,9 @@ public enum ControlMessage: Sendable, Equatable {
   case drain
   /// Device to relay: goodbye.
   case leave
+  /// Device to relay: the device does not take the lease of its first `welcome`, and the connection ends. An admission that
+  /// this connection brought is undone.
+  case decline
 }
 
 // MARK: - JSON
@@ -98,6 +103,7 @@ private struct Envelope: Codable {
     let type = try decoder.container(keyedBy: Key.self).decode(String.self, forKey: .type)
     message =
       switch type {
+      case "network": .network(try NetworkNotice(from: decoder))
       case "join": .join(try JoinRequest(from: decoder))
       case "welcome": .welcome(try Welcome(from: decoder))
       case "refused": .refused(try Refusal(from: decoder))
@@ -112,6 +118,7 @@ private struct Envelope: Codable {
       case "next-key-refused": .nextKeyRefused(try Refusal(from: decoder))
       case "drain": .drain
       case "leave": .leave
+      case "decline": .decline
       default: nil
       }
   }
@@ -120,6 +127,7 @@ private struct Envelope: Codable {
     var container = encoder.container(keyedBy: Key.self)
     let (type, body): (String, (any Encodable)?) =
       switch message {
+      case .network(let body): ("network", body)
       case .join(let body): ("join", body)
       case .welcome(let body): ("welcome", body)
       case .pending: ("pending", nil)
@@ -134,6 +142,7 @@ private struct Envelope: Codable {
       case .nextKeyRefused(let body): ("next-key-refused", body)
       case .drain: ("drain", nil)
       case .leave: ("leave", nil)
+      case .decline: ("decline", nil)
       case nil: preconditionFailure("an unknown message is never sent")
       }
     try container.encode(type, forKey: .type)

@@ -90,6 +90,7 @@ struct Status: ParsableCommand {
         + "dropped: \(Table.drops([device.link]))",
       "joins      \(device.joins)",
     ]
+    if let collision = device.collision { lines.append("collision  \(collision)") }
     if let error = device.lastError { lines.append("last loss  \(error)") }
     return lines.joined(separator: "\n")
   }
