@@ -141,7 +141,7 @@ final class Session: EventHandler, @unchecked Sendable {
       loop.events.post { self.loop.hasAnswered(self) }
     case .leave: finish("left")
     case .decline:
-      finish("declined: its own host has other use for the network's addresses, or cannot set them up")
+      finish("declined: its host has other use for the network's addresses, or cannot set them up or write them down")
       if isNew { loop.desk.undoAdmission(of: applicant) }
     case nil: break
     default: throw .badMessage("it is not for a relay")

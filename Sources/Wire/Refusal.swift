@@ -26,10 +26,8 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
 
     /// Whether it is worth to try again soon.
     public var isPassing: Bool {
-      switch self {
-      case .shuttingDown, .busy, .silent, .sessionReplaced, .tooManyAttempts: true
-      default: false
-      }
+      self == .shuttingDown || self == .busy || self == .silent || self == .sessionReplaced
+        || self == .tooManyAttempts
     }
 
     public init(from decoder: any Decoder) throws {
