@@ -68,6 +68,11 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
     address.bits & Self.mask(length) == network.bits
   }
 
+  /// Whether it is an address of the prefix that a host can have: not the network's own or its broadcast address.
+  public func isHost(_ address: IPv4Address) -> Bool {
+    contains(address) && address != network && address != broadcast
+  }
+
   /// Whether any address lies in both: one of them contains the other then.
   public func overlaps(_ other: IPv4Prefix) -> Bool {
     contains(other.network) || other.contains(network)
