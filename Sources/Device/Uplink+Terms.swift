@@ -19,6 +19,9 @@ extension Uplink {
     }
     guard renewals.allow(at: .now()) else { throw .badMessage("other terms of the lease again and again") }
     agree(on: welcome)
+    guard settings.allowPublicPool || welcome.pool.isPrivate else {
+      return delegate.uplinkWarns("\(UplinkLoss.publicPool(welcome.pool)); this device stays in the former pool")
+    }
     delegate.uplinkRenewed(welcome, from: host)
   }
 

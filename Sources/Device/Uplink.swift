@@ -347,6 +347,7 @@ final class Uplink: EventHandler, DialerDelegate {
     case .welcome(let welcome):
       try check(welcome)
       delegate.uplinkReached(.admitted)
+      guard settings.allowPublicPool || welcome.pool.isPrivate else { return lose(.publicPool(welcome.pool)) }
       if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
       lastAddress = welcome.address
       draining = .no

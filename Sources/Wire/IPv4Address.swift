@@ -86,6 +86,16 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
   }
 }
 
+extension IPv4Prefix {
+  /// Whether no address of it is anybody's on the Internet: private (RFC 1918), shared (RFC 6598), or for measurements (RFC 2544).
+  /// Not so link-local ones, which every link has, some with services that hosts rely on.
+  public var isPrivate: Bool { Self.privatePrefixes.contains { $0.contains(network) && $0.length <= length } }
+
+  private static let privatePrefixes = [
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15",
+  ].compactMap { IPv4Prefix($0) }
+}
+
 extension IPv4Address {
   /// Whether it means something behind a router alone: RFC 1918, RFC 6598 (a provider's NAT), link-local.
   public var isPrivate: Bool { Self.privatePrefixes.contains { $0.contains(self) } }
