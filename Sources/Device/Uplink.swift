@@ -1,6 +1,7 @@
 // The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
 // the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
-// `Uplink+Keys.swift` has how keys change, and `Uplink+Network.swift` what a change of the host's network comes to.
+// `Uplink+Keys.swift` has how keys change, `Uplink+Network.swift` what a change of the host's network comes to, and
+// `Uplink+Terms.swift` what the relay may say of the lease.
 
 internal import Link
 internal import Noise
@@ -38,20 +39,22 @@ final class Uplink: EventHandler, DialerDelegate {
 
   var settings: DeviceSettings
   private(set) var phase = Phase.idle(atRelaysWish: false)
-  private var terms = KeepaliveTerms(base: .seconds(2))
+  var terms = KeepaliveTerms(base: .seconds(2))
+  /// How often the relay may change the terms of the lease.
+  var renewals = RateLimit(perSecond: 0.2, burst: 10)
   /// How far this device is with sending no more data, while the relay wants that.
   private var draining = Draining.no
   private var backoff = Backoff()
   /// What the connections that have ended had carried.
   private var carriedBefore = LinkTotals()
   var generation = 0
-  private var lastAddress: IPv4Address?
+  private(set) var lastAddress: IPv4Address?
   private(set) var roundTrip: Duration?
   /// Of the program that the relay runs, as it says.
-  private(set) var relayVersion: String?
+  var relayVersion: String?
   private(set) var server: String?
   /// The same without the port; `nil` within the process.
-  private var host: String?
+  private(set) var host: String?
   /// What the config calls it, and the key that it has proved to have.
   var serverName = ""
   var relayKey: PublicKey?
@@ -79,9 +82,6 @@ final class Uplink: EventHandler, DialerDelegate {
   private static let pendingSilence = Duration.seconds(60)
   /// How long an answer may take when there is reason to doubt that one will come.
   private static let probePatience = Duration.seconds(1)
-  /// Times in proportion, in milliseconds, whatever a relay says.
-  private static let keepaliveRange = 100...600_000
-  private static let idleKeepaliveRange = 100...3_600_000
   /// A connection that has held for so long was a good one, and the next attempt need not wait.
   private static let stableAfter = Duration.seconds(60)
 
@@ -169,6 +169,7 @@ final class Uplink: EventHandler, DialerDelegate {
         descriptor, loop: events, queueLimit: settings.queueLimit,
         choosesCongestionControl: settings.choosesCongestionControl)
       connection.payloadLimit = FrameType.handshake.maximumPayload
+      connection.controlRate = Self.controlRate
       let hello = HandshakeHello(keyHint: settings.trust.expectedKey(of: serverName)?.hint ?? 0)
       var handshake = Handshake(
         .xx, cipher: .chaCha20Poly1305, role: .initiator, prologue: hello.prologue, key: key)
@@ -236,10 +237,9 @@ final class Uplink: EventHandler, DialerDelegate {
       connection.flush()
       answerDrain(connection)
     }
-    guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
-        using: memory,
+        events, using: memory,
         deliver: { frame, header throws(WireError) in try accept(frame, header) },
         finish: {})
     } catch {
@@ -247,6 +247,9 @@ final class Uplink: EventHandler, DialerDelegate {
       case .closed: lose(.broken("the relay closed the connection"))
       case .system(let errno): lose(.broken("\(errno)"))
       case .wire(let problem): lose(.broken("the relay sent \(problem)"))
+      case .flood(let perSecond):
+        let time = Int(ControlRate.patience.seconds)
+        lose(.broken("the relay sent more than \(perSecond) control, ping and pong frames a second for \(time) s"))
       }
     }
   }
@@ -344,6 +347,7 @@ final class Uplink: EventHandler, DialerDelegate {
     case .welcome(let welcome):
       try check(welcome)
       delegate.uplinkReached(.admitted)
+      guard settings.allowPublicPool || welcome.pool.isPrivate else { return lose(.publicPool(welcome.pool)) }
       if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
       lastAddress = welcome.address
       draining = .no
@@ -372,37 +376,7 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  /// Another welcome in the same session.
-  private func renew(_ welcome: Welcome) throws(WireError) {
-    guard case .joined = phase else { return }
-    try check(welcome)
-    guard welcome.address == lastAddress else {
-      throw .badMessage("another address, \(welcome.address), while this device is in")
-    }
-    agree(on: welcome)
-    delegate.uplinkRenewed(welcome, from: host)
-  }
-
-  private func check(_ welcome: Welcome) throws(WireError) {
-    guard welcome.isPlausible, welcome.address != welcome.relayAddress || isLocal else {
-      throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
-    }
-  }
-
-  private var isLocal: Bool { if case .local = settings.route { true } else { false } }
-
   // MARK: Signs of life
-
-  /// Takes the relay's word for how often to ask for a sign of life; a further welcome may change it.
-  private func agree(on welcome: Welcome) {
-    relayVersion = welcome.shownRelayVersion
-    func duration(_ milliseconds: Int, _ range: ClosedRange<Int>) -> Duration {
-      .milliseconds(min(max(milliseconds, range.lowerBound), range.upperBound))
-    }
-    terms = KeepaliveTerms(
-      base: duration(welcome.keepalive, Self.keepaliveRange),
-      idle: welcome.idleKeepalive.map { duration($0, Self.idleKeepaliveRange) })
-  }
 
   /// Looks after the connection soon, and then again and again: often even on an idle one, to notice that this host has slept.
   private func checkLater(_ generation: Int, after last: Instant = .now()) {

@@ -122,7 +122,7 @@ struct LeaseOffice: Sendable {
   private func reclaim(
     from pool: LeasePool, _ transaction: borrowing Transaction, at now: Int64, into grant: inout Grant
   ) throws(StoreError) {
-    guard pause.isOver(at: .now()) else { return }
+    guard pause.isOver(at: .now(), UnixTime.now()) else { return }
     let count = 64
     let limit = now - age.components.seconds
     var leases: [Lease] = []

@@ -111,6 +111,7 @@ final class DeviceDaemon: @unchecked Sendable {
       mtu: settings.join.mtu, orchestration: orchestration.current)
     deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
+    deviceSettings.allowPublicPool = settings.join.allowPublicPool
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
     do {
       device = try Device(deviceSettings, tun) { [unowned self, names] event in
@@ -371,7 +372,7 @@ final class DeviceDaemon: @unchecked Sendable {
         return daemon.fail(Failure(.unavailable, "the relay does not let this device in: \(refusal.text)"))
       case .distrusted(let problem):
         return daemon.fail(Failure(.noPermission, problem.description))
-      case .collision:
+      case .collision, .publicPool:
         return daemon.fail(Failure(.configuration, loss.description))
       default: break
       }

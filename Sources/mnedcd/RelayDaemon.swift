@@ -16,6 +16,7 @@ import Wire
 final class RelayDaemon {
   // Set once.
   private let settings: Settings.Relay
+  private let allowsPublicPool: Bool
   private let daemon: Daemon
   private let state: StateDirectory
   private let commands: RelayCommands
@@ -32,6 +33,7 @@ final class RelayDaemon {
   /// `reread` gives the settings of a daemon that would be started now.
   init(_ all: Settings, reread: @escaping () throws -> Settings) throws {
     settings = all.relay
+    allowsPublicPool = all.join.allowPublicPool
     raiseDescriptorLimit()
     let user = try Self.user(settings.user)
     daemon = try Daemon("mnedcd", level: all.logLevel)
@@ -62,6 +64,13 @@ final class RelayDaemon {
       throw Failure(error)
     } catch let error as StoreError {
       throw Failure(error)
+    }
+    if case .prefix(let pool) = settings.pool, !pool.isPrivate, !all.join.allowPublicPool {
+      let problem = Self.publicPoolProblem(pool)
+      guard tun == nil else {
+        throw Failure(.configuration, "\(problem); choose another --pool, or set that key here too")
+      }
+      daemon.logger.warning("\(problem)")
     }
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
@@ -108,6 +117,11 @@ final class RelayDaemon {
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
+    if case .prefix(let prefix) = setting, !prefix.isPrivate, !allowsPublicPool {
+      daemon.logger.error("the pool stays as it is: \(Self.publicPoolProblem(prefix))")
+      setting = commands.settings.pool
+      return
+    }
     guard case .prefix(let prefix) = setting, let outcome = try? PendingValue<Result<Void, PoolError>>() else {
       setting = commands.settings.pool
       return
@@ -123,6 +137,10 @@ final class RelayDaemon {
       daemon.logger.error("the disk takes too long to note the larger pool, which may still come; reload again to see")
       setting = commands.settings.pool
     }
+  }
+
+  private static func publicPoolProblem(_ pool: IPv4Prefix) -> String {
+    "the pool \(pool) has addresses of the Internet, and devices join only with join.allow-public-pool in their configurations"
   }
 
   /// How long the disk may take to note a larger pool.
@@ -328,6 +346,7 @@ final class RelayDaemon {
       orchestration: orchestration)
     settings.peerInformation = all.join.peerInformation
     settings.allowOverlap = all.join.allowOverlap
+    settings.allowPublicPool = all.join.allowPublicPool
     do {
       return try Device(settings, tun) { event in
         names.note(event)
