@@ -113,8 +113,8 @@ public final class Device: @unchecked Sendable {
     guard case .servers = settings.route else { return }
     do {
       uplink.pathFinder = try PathFinder()
-      monitor = try NetworkMonitor(on: events, ignoring: try? interfaceIndex(of: tun.name)) { [unowned self] change in
-        uplink.networkChanged(change)
+      monitor = try NetworkMonitor(on: events, own: try? interfaceIndex(of: tun.name)) { [unowned self] change in
+        if change.concernsHost { uplink.networkChanged(change) }
       }
     } catch {
       onEvent(
