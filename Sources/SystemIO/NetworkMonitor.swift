@@ -56,7 +56,7 @@ public final class NetworkMonitor: EventHandler {
 
   /// One change seldom comes alone: a link brings its addresses, and these their routes.
   private static let delay = Duration.milliseconds(200)
-  private static let interval = Duration.seconds(1)
+  private static let interval = Duration.milliseconds(500)
 
   /// `own` is the index of the interface whose changes are told apart from the host's; a new name does not change it.
   public init(
