@@ -30,6 +30,10 @@ public enum DeviceEvent: Sendable {
   case located(Orchestration.Place)
   /// What has become of peers, in this order. After a connection was lost, those are told of that have come and gone meanwhile.
   case peers([PeerEvent])
+  /// Another program has changed the interface, which has this name now, or its IPv6 address has come or gone.
+  case interfaceChanged(String)
+  /// Something that a person may want to know of.
+  case notice(String)
   /// Something that a person should know of.
   case warning(String)
   /// The interface cannot be set up, or does not work any more: the device has stopped.
@@ -39,24 +43,26 @@ public enum DeviceEvent: Sendable {
 public enum DeviceFailure: Error, Sendable {
   case configure(TunError)
   case interface(String, Errno)
+  /// Another program has deleted the interface, or moved it to another network namespace.
+  case lostInterface(String)
 }
 
 /// This host as a device of the network: its uplink, its interface, and the packets between them, on one thread. `start`,
 /// `stop`, `apply`, `status`, `ping`, `fetch` and `locate` are for any thread.
 public final class Device: @unchecked Sendable {
   // Set once.
-  private let settings: DeviceSettings
-  private let events: EventLoop
-  private let onEvent: @Sendable (DeviceEvent) -> Void
+  let settings: DeviceSettings
+  let events: EventLoop
+  let onEvent: @Sendable (DeviceEvent) -> Void
 
   // Owned by the device's thread once it runs.
-  private let tun: any PacketDevice
+  let tun: any PacketDevice
   private lazy var exchange = PeerExchange(
     settings, on: events, onEvent: { [unowned self] in onEvent(.peers([$0])) },
     onWarning: { [unowned self] in onEvent(.warning($0)) })
-  private lazy var uplink = Uplink(settings, on: events, delegate: self)
-  private var pump: PacketPump?
-  private var membership: Membership?
+  private(set) lazy var uplink = Uplink(settings, on: events, delegate: self)
+  private(set) var pump: PacketPump?
+  var membership: Membership?
   private var joins = 0
   /// How often it had joined when the uplink was lost last.
   private var joinsBeforeLoss = 0
@@ -67,9 +73,9 @@ public final class Device: @unchecked Sendable {
   private var lostAt: Instant?
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
-  private var missingIPv6: MissingIPv6?
-  /// `nil` for the relay's own host, whose connection leaves no process.
-  private var monitor: NetworkMonitor?
+  var missingIPv6: MissingIPv6?
+  var monitor: NetworkMonitor?
+  private(set) lazy var keeper = InterfaceKeeper(tun, on: events) { [unowned self] in take($0) }
   private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
   private var searches = LabelSearches()
@@ -103,23 +109,12 @@ public final class Device: @unchecked Sendable {
       uplink.end()
       stopReading()
       monitor?.stop()
+      keeper.stop()
+      // The interface goes with this process, and its unreachable routes would stay.
+      try? tun.clearAddresses()
       events.stop()
     }
     thread?.join()
-  }
-
-  /// Notices when the way to the relay may have changed.
-  private func watchNetwork() {
-    guard case .servers = settings.route else { return }
-    do {
-      uplink.pathFinder = try PathFinder()
-      monitor = try NetworkMonitor(on: events, ignoring: try? interfaceIndex(of: tun.name)) { [unowned self] change in
-        uplink.networkChanged(change)
-      }
-    } catch {
-      onEvent(
-        .warning("changes of this host's network cannot be watched (\(error)), so a lost way is noticed later"))
-    }
   }
 
   /// Moves this device to another key without losing its ID, lease or open connections. An event tells of the end; `reply`
@@ -140,6 +135,7 @@ public final class Device: @unchecked Sendable {
       }
       if let limit = changes.peerInformation { exchange.setLimit(limit) }
       if let information = changes.orchestration { exchange.announce(information) }
+      keeper.checkNow()
     }
   }
 
@@ -162,9 +158,11 @@ public final class Device: @unchecked Sendable {
     isReading = false
   }
 
-  private func fail(_ failure: DeviceFailure) {
+  func fail(_ failure: DeviceFailure) {
     uplink.end()
     stopReading()
+    monitor?.stop()
+    keeper.stop()
     onEvent(.failed(failure))
   }
 
@@ -253,7 +251,7 @@ public final class Device: @unchecked Sendable {
       isPartial: pump?.peers.isPartial ?? false,
       counters: counters, received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
-      totals: uplink.totals, place: placeFinder.place)
+      totals: uplink.totals, place: placeFinder.place, interfaceProblem: keeper.problem?.description)
   }
 }
 
@@ -263,7 +261,8 @@ extension Device: EventHandler {
     do {
       try pump.pump()
     } catch {
-      fail(.interface(tun.name, error))
+      let isLost = (try? interfaceIndex(of: tun.name)) == nil
+      fail(isLost ? .lostInterface(tun.name) : .interface(tun.name, error))
     }
   }
 }
@@ -320,8 +319,7 @@ extension Device: UplinkDelegate {
       fail(.configure(error))
       return nil
     }
-    if let missing, missing != missingIPv6 { onEvent(.warning("\(tun.name) has no IPv6 address: \(missing)")) }
-    missingIPv6 = missing
+    note(missing)
     let new = Membership(
       deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress,
       pool6: welcome.pool6, address6: missing == nil ? welcome.pool6?.address(of: welcome.address) : nil)

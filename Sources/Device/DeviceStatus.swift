@@ -54,6 +54,8 @@ public struct DeviceStatus: Sendable {
   public var totals = LinkTotals()
   /// Where this device sits; `nil` before that is known.
   public var place: Orchestration.Place?
+  /// Why the interface is not always as it should be, if that is so.
+  public var interfaceProblem: String?
 }
 
 /// What a device knows of a peer, at one time.

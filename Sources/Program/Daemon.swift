@@ -1,5 +1,6 @@
 public import Config
 public import Control
+public import Device
 public import Identity
 public import Logging
 public import SystemIO
@@ -283,6 +284,22 @@ extension Failure {
       case .noTunDevice, .failed: .systemError
       }
     self.init(status, error.description)
+  }
+}
+
+extension Failure {
+  /// An interface that does not work any more.
+  public init(_ failure: DeviceFailure) {
+    switch failure {
+    case .configure(let error): self.init(error)
+    case .interface(let name, let errno):
+      self.init(.systemError, "the interface \(name) has failed: \(errno); start this program again")
+    case .lostInterface(let name):
+      self.init(
+        .systemError,
+        "another program has deleted the interface \(name), or moved it to another network namespace; start this program "
+          + "again, which makes the interface anew")
+    }
   }
 }
 

@@ -12,6 +12,7 @@ public final class NameService: @unchecked Sendable {
   // Set once.
   private let daemon: Daemon
   private let settings: Settings.Join
+  /// As it was made; it marks the block in the hosts file.
   private let interface: String
   private let domain: String
   private let path: String
@@ -24,6 +25,8 @@ public final class NameService: @unchecked Sendable {
     Zone(pool: IPv4Prefix(IPv4Address(bits: 0), length: 32), pool6: nil, domain: domain), on: daemon.events
   ) { [unowned self] label, reply in search(label, reply) }
   private var hasJoined = false
+  /// The interface's name now.
+  private lazy var link = interface
   private var resolver: ChildProcess?
   /// What the system's resolver was told last.
   private var told: [String] = []
@@ -72,7 +75,7 @@ public final class NameService: @unchecked Sendable {
   /// Learns from what happens to the device. From any thread.
   public func note(_ event: DeviceEvent) {
     switch event {
-    case .joined, .networkChanged: daemon.events.post { [self] in settle() }
+    case .joined, .networkChanged, .interfaceChanged: daemon.events.post { [self] in settle() }
     case .peers(let news): daemon.events.post { [self] in take(news) }
     default: break
     }
@@ -107,6 +110,7 @@ public final class NameService: @unchecked Sendable {
   private func settle(_ status: DeviceStatus) {
     guard let address = status.address, let pool = status.pool else { return }
     hasJoined = true
+    link = status.interface
     server.zone.pool = pool
     // Without an IPv6 address of its own, this host reaches nobody's.
     server.zone.pool6 = status.address6 == nil ? nil : status.pool6
@@ -169,7 +173,7 @@ public final class NameService: @unchecked Sendable {
     guard told != hosts + domains, resolver == nil else { return }
     told = hosts + domains
     // What has changed meanwhile is told then.
-    run(["dns", interface] + hosts) { [self] in run(["domain", interface] + domains) { [self] in settle() } }
+    run(["dns", link] + hosts) { [self] in run(["domain", link] + domains) { [self] in settle() } }
   }
 
   private func run(_ arguments: [String], then next: @escaping () -> Void) {

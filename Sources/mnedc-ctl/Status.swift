@@ -90,6 +90,7 @@ struct Status: ParsableCommand {
         + "dropped: \(Table.drops([device.link]))",
       "joins      \(device.joins)",
     ]
+    if let problem = device.interfaceProblem { lines.insert("interface  \(problem)", at: 2) }
     if let error = device.lastError { lines.append("last loss  \(error)") }
     return lines.joined(separator: "\n")
   }

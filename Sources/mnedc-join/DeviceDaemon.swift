@@ -275,11 +275,10 @@ final class DeviceDaemon: @unchecked Sendable {
     case .located(let place):
       if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
     case .peers(let events): news.take(events, status: withStatus)
-    case .warning(let line):
-      daemon.logger.warning("\(line)")
-    case .failed(.configure(let error)): daemon.fail(Failure(error))
-    case .failed(.interface(let name, let errno)):
-      daemon.fail(Failure(.systemError, "the interface \(name) has failed: \(errno); start the program again"))
+    case .interfaceChanged(let name): hook.interface = name
+    case .notice(let line): daemon.logger.notice("\(line)")
+    case .warning(let line): daemon.logger.warning("\(line)")
+    case .failed(let failure): daemon.fail(Failure(failure))
     }
   }
 

@@ -354,6 +354,10 @@ final class RelayDaemon {
         case .joined(let address, _, _):
           try? identity.remember()
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
+        case .interfaceChanged(let name):
+          daemon.events.post { commands.value.hook?.interface = name }
+        case .notice(let line):
+          daemon.logger.notice("\(line)")
         case .warning(let line):
           daemon.logger.warning("\(line)")
         case .reached, .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
@@ -362,10 +366,8 @@ final class RelayDaemon {
           daemon.events.post { commands.value.noticeChanges(events) }
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
-        case .failed(.configure(let error)):
-          daemon.fail(Failure(error))
-        case .failed(.interface(let name, let errno)):
-          daemon.fail(Failure(.systemError, "the interface \(name) has failed: \(errno); start the daemon again"))
+        case .failed(let failure):
+          daemon.fail(Failure(failure))
         }
       }
     } catch {
