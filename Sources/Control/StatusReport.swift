@@ -174,6 +174,8 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   /// How often it has joined since it started.
   public var joins: Int
   public var lastError: String?
+  /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
+  public var collision: String?
   public var place: PlaceReport?
   public var peers: Int
   public var packets: PacketReport

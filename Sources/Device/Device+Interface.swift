@@ -23,6 +23,7 @@ extension Device {
   private func networkChanged(_ change: NetworkChange) {
     if change.hasLostOwnInterface { return fail(.lostInterface(tun.name)) }
     if change.concernsOwnInterface { keeper.check() }
+    if change.concernsHost { checkCollision() }
     // The connection of the relay's own host leaves no process.
     if change.concernsHost, case .servers = settings.route { uplink.networkChanged(change) }
   }
@@ -71,5 +72,30 @@ extension Device {
   func note(_ missing: MissingIPv6?) {
     if let missing, missing != missingIPv6 { onEvent(.warning("\(tun.name) has no IPv6 address: \(missing)")) }
     missingIPv6 = missing
+  }
+
+  /// The host's networks have changed. A device that is connected stays so: the addresses that do not collide work.
+  private func checkCollision() {
+    guard !pools.isEmpty, !isCollisionCheckDue else { return }
+    isCollisionCheckDue = true
+    events.schedule(after: max(.zero, earliestCollisionCheck.since(.now()))) { [weak self] in
+      guard let self else { return }
+      isCollisionCheckDue = false
+      let start = Instant.now()
+      do {
+        note(try findCollision(of: pools, from: relayHost))
+      } catch {
+        // The next join looks again, and warns.
+      }
+      // The list of a router's routes may be long, and this thread carries the packets.
+      let end = Instant.now()
+      earliestCollisionCheck = end.advanced(by: end.since(start) * 50)
+    }
+  }
+
+  func note(_ collision: NetworkCollision?) {
+    guard collision != currentCollision else { return }
+    currentCollision = collision
+    onEvent(.collided(collision))
   }
 }

@@ -14,6 +14,8 @@ public enum DeviceEvent: Sendable {
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
   /// The relay has changed the network while the device is in; its address is the same.
   case networkChanged(pool: IPv4Prefix, pool6: IPv6Prefix?)
+  /// Another network of this host has addresses of this one, beginning now; `nil`: none has any more.
+  case collided(NetworkCollision?)
   /// No connection; another attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
   /// The relay is about to end: nothing is sent any more, but what comes is taken.
@@ -76,6 +78,12 @@ public final class Device: @unchecked Sendable {
   var missingIPv6: MissingIPv6?
   var monitor: NetworkMonitor?
   private(set) lazy var keeper = InterfaceKeeper(tun, on: events) { [unowned self] in take($0) }
+  /// The addresses of the network as the relay told them last, where that was, and what they collide with on this host.
+  var pools: [HostNetwork.Prefix] = []
+  var relayHost: String?
+  var currentCollision: NetworkCollision?
+  var isCollisionCheckDue = false
+  var earliestCollisionCheck = Instant.now()
   private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
   private var searches = LabelSearches()
@@ -103,10 +111,10 @@ public final class Device: @unchecked Sendable {
     thread = SystemThread.start(name: "device") { [events] in events.run() }
   }
 
-  /// Leaves, and ends the thread. Once only.
-  public func stop() {
+  /// Leaves, and ends the thread. Once only. `declining`: the relay is to undo what it has admitted just now.
+  public func stop(declining: Bool = false) {
     events.post { [self] in
-      uplink.end()
+      uplink.end(declining: declining)
       stopReading()
       monitor?.stop()
       keeper.stop()
@@ -159,7 +167,7 @@ public final class Device: @unchecked Sendable {
   }
 
   func fail(_ failure: DeviceFailure) {
-    uplink.end()
+    uplink.end(declining: joins == 0)
     stopReading()
     monitor?.stop()
     keeper.stop()
@@ -245,7 +253,7 @@ public final class Device: @unchecked Sendable {
       relayAddress: membership?.relayAddress, relayVersion: uplink.relayVersion, progress: uplink.progress,
       server: uplink.server, roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince,
       pendingKey: uplink.pendingKey, losses: losses, lastLoss: lastLoss, lastLossWasAttempt: lastLossWasAttempt,
-      wasTurnedAway: wasTurnedAway, lostAt: lostAt,
+      wasTurnedAway: wasTurnedAway, lostAt: lostAt, collision: currentCollision?.description,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
@@ -268,8 +276,15 @@ extension Device: EventHandler {
 }
 
 extension Device: UplinkDelegate {
-  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision? {
-    collision(of: HostNetwork.Prefix.pools(welcome.pool, welcome.pool6), from: host)
+  func uplinkObjection(to network: NetworkNotice, from host: String?) -> NetworkCollision? {
+    let collision = collision(of: HostNetwork.Prefix.pools(network.pool, network.pool6), from: host)
+    // A network that this device is in already goes on as it was.
+    if collision == nil || uplink.connection == nil {
+      pools = HostNetwork.Prefix.pools(network.pool, network.pool6)
+      relayHost = host
+      note(collision)
+    }
+    return collision
   }
 
   func uplinkReached(_ step: JoinStep) {
@@ -299,7 +314,7 @@ extension Device: UplinkDelegate {
     guard let former = membership,
       (former.pool, former.pool6, former.relayAddress) != (welcome.pool, welcome.pool6, welcome.relayAddress)
     else { return }
-    if let collision = uplinkObjection(to: welcome, from: host) {
+    if let collision = uplinkObjection(to: welcome.network, from: host) {
       // What has been there goes on: better a network without its new part than none.
       return onEvent(
         .warning("\(collision); this device stays in \(former.pool), as it was, until it has to connect anew"))
@@ -329,18 +344,24 @@ extension Device: UplinkDelegate {
 
   /// What `pools` collide with on this host, which reaches the relay at the address `host`, unless that is allowed.
   private func collision(of pools: [HostNetwork.Prefix], from host: String?) -> NetworkCollision? {
+    do {
+      return try findCollision(of: pools, from: host)
+    } catch {
+      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
+      return nil
+    }
+  }
+
+  func findCollision(
+    of pools: [HostNetwork.Prefix], from host: String?
+  ) throws(TunError) -> NetworkCollision? {
     guard !settings.allowOverlap else { return nil }
     if let place = host.flatMap(HostNetwork.Prefix.init(host:)),
       let collision = NetworkCollision(of: pools, withRelayAt: place)
     {
       return collision
     }
-    do {
-      return NetworkCollision(of: pools, with: try tun.hostNetworks())
-    } catch {
-      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
-      return nil
-    }
+    return NetworkCollision(of: pools, with: try tun.hostNetworks())
   }
 
   /// Without an uplink, the host may be about to move into a network that has the same addresses: they are not taken away from

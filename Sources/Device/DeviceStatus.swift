@@ -39,6 +39,8 @@ public struct DeviceStatus: Sendable {
   /// Whether that was an answer, of the relay or of this host, which trying again does not change.
   public var wasTurnedAway = false
   public var lostAt: Instant?
+  /// Which network of this host has addresses of this one, if any has.
+  public var collision: String?
   /// What this device tells its peers of itself.
   public var orchestration: Orchestration
   /// The other devices, by address; in a large network those that this device deals with.

@@ -1,7 +1,7 @@
 // The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
 // the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
 // `Uplink+Keys.swift` has how keys change, `Uplink+Network.swift` what a change of the host's network comes to, and
-// `Uplink+Terms.swift` what the relay may say of the lease.
+// `Uplink+Terms.swift` what the relay may say of the lease; `Uplink+Settings.swift` has what may change while it runs.
 
 internal import Link
 internal import Noise
@@ -44,7 +44,7 @@ final class Uplink: EventHandler, DialerDelegate {
   var renewals = RateLimit(perSecond: 0.2, burst: 10)
   /// How far this device is with sending no more data, while the relay wants that.
   private var draining = Draining.no
-  private var backoff = Backoff()
+  var backoff = Backoff()
   /// What the connections that have ended had carried.
   private var carriedBefore = LinkTotals()
   var generation = 0
@@ -202,7 +202,8 @@ final class Uplink: EventHandler, DialerDelegate {
     } catch {
       throw .notAuthentic(.handshake)
     }
-    guard payload.first == protocolVersion, let key = handshake.remoteKey else {
+    let greeting = try RelayGreeting(parsing: payload)
+    guard greeting.version == protocolVersion, let key = handshake.remoteKey else {
       throw .badMessage("no version of the protocol that this device speaks")
     }
     do {
@@ -210,6 +211,8 @@ final class Uplink: EventHandler, DialerDelegate {
     } catch {
       return lose(.distrusted(error))
     }
+    // Before the relay is asked, so that it admits no device that cannot take part.
+    if let network = greeting.network, let objection = objection(to: network) { return lose(objection) }
     relayKey = key
     let request = JoinRequest(
       deviceID: settings.deviceID, instance: instance, address: settings.address ?? lastAddress,
@@ -322,22 +325,10 @@ final class Uplink: EventHandler, DialerDelegate {
     connection.send(control: ControlMessage.drain.frame())
   }
 
-  // MARK: Other settings
-
-  /// Other servers to join, from the next attempt on, which comes at once if there is no connection and none is being made.
-  func setServers(_ servers: [(host: String, port: UInt16)]) {
-    if case .servers(let former) = settings.route, former.elementsEqual(servers, by: ==) { return }
-    settings.route = .servers(servers)
-    guard case .idle = phase else { return }
-    generation += 1
-    backoff.reset()
-    connect()
-  }
-
-  /// How many bytes of data may wait for the relay.
-  func setQueueLimit(_ limit: Int) {
-    settings.queueLimit = limit
-    connection?.setQueueLimit(limit)
+  /// Why this device cannot join a network with these addresses; `nil` if it can.
+  private func objection(to network: NetworkNotice) -> UplinkLoss? {
+    guard settings.allowPublicPool || network.pool.isPrivate else { return .publicPool(network.pool) }
+    return delegate.uplinkObjection(to: network, from: host).map { .collision($0) }
   }
 
   // MARK: The answer to the join request
@@ -347,8 +338,10 @@ final class Uplink: EventHandler, DialerDelegate {
     case .welcome(let welcome):
       try check(welcome)
       delegate.uplinkReached(.admitted)
-      guard settings.allowPublicPool || welcome.pool.isPrivate else { return lose(.publicPool(welcome.pool)) }
-      if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
+      if let objection = objection(to: welcome.network) {
+        connection.send(control: ControlMessage.decline.frame())
+        return lose(objection)
+      }
       lastAddress = welcome.address
       draining = .no
       agree(on: welcome)
@@ -464,9 +457,9 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  /// Says goodbye and makes no further attempt.
-  func end() {
-    if let connection { connection.send(control: ControlMessage.leave.frame()) }
+  /// Says goodbye and makes no further attempt. `declining`: this host cannot do with what its first welcome says.
+  func end(declining: Bool = false) {
+    if let connection { connection.send(control: (declining ? ControlMessage.decline : .leave).frame()) }
     endConnection()
     phase = .ended
     generation += 1

@@ -52,6 +52,9 @@ public struct PeerList: Sendable {
   /// What a person should know who reads the table; `nil` if there is nothing.
   public func footnote(_ report: PeersReport) -> String? {
     var notes: [String] = []
+    if let collision = report.collision, report.network != nil || !report.peers.isEmpty {
+      notes.append("Devices with addresses in both networks are out of reach: \(collision.harmless).")
+    }
     if !report.complete {
       notes.append("The network is large: these are the devices that this host deals with. The relay lists all.")
     }
@@ -66,7 +69,10 @@ public struct PeerList: Sendable {
   /// Why nothing is listed, for people; `nil` if something is.
   public func emptiness(of report: PeersReport) -> String? {
     guard peers(of: report).isEmpty, !filter.isEmpty || report.`self` == nil else { return nil }
-    if report.network == nil { return "this host has not joined its network; mnedc-ctl status says why" }
+    if report.network == nil {
+      let why = report.collision.map { ": \($0.harmless)" } ?? "; mnedc-ctl status says why"
+      return "this host has not joined its network" + why
+    }
     switch report.peers.count {
     case 0: return filter.isEmpty ? "no device is in the network" : "no other device is in the network"
     case 1: return "the only other device is not as wanted"

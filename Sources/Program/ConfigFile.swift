@@ -27,7 +27,7 @@ public struct ConfigFile: Sendable {
       return try readFile(path, limit: Settings.maximumFileSize + 1)
     } catch {
       if mayBeNew || !isNamed, error == .noSuchFileOrDirectory { return nil }
-      throw Failure(.noInput, "cannot read the configuration \(path): \(error)\(Self.hint(error))")
+      throw Failure(Self.status(error), "cannot read the configuration \(path): \(error)\(Self.hint(error))")
     }
   }
 
@@ -67,6 +67,14 @@ public struct ConfigFile: Sendable {
       return try Settings.load(content, file: path, over: defaults)
     } catch {
       throw Failure(.configuration, error.description)
+    }
+  }
+
+  /// What passes by itself is no reason for a service manager to stay away.
+  private static func status(_ error: Errno) -> ExitStatus {
+    switch error {
+    case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .ioError, .staleNFSFileHandle: .systemError
+    default: .noInput
     }
   }
 

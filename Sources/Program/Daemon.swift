@@ -112,6 +112,11 @@ public final class Daemon: @unchecked Sendable {
   /// What the daemon goes by; `nil` before it is known how to reload.
   var settingsInForce: Settings? { reloading?.inForce }
 
+  /// Notes that more of the configuration holds now than when it was read.
+  func updateSettingsInForce(_ body: (inout Settings) -> Void) {
+    if let reloading { body(&reloading.inForce) }
+  }
+
   /// Takes over the level that a reloaded configuration says. A level that was set by hand stays unless that has changed.
   public func configure(_ level: Settings.LogLevel) {
     guard level != configuredLevel else { return }

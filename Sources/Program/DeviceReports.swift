@@ -17,6 +17,7 @@ extension DeviceReport {
       place: status.place.map { PlaceReport($0) }, peers: status.peers.count, packets: PacketReport(status.counters),
       peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
+    collision = status.collision
   }
 }
 

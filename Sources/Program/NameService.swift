@@ -32,6 +32,7 @@ public final class NameService: @unchecked Sendable {
   private var told: [String] = []
   private var hasComplained: Set<String> = []
   private var isHostsFileDue = false
+  private var isServerRetryDue = false
   private var lastHosts = Instant(nanoseconds: 0)
 
   /// How long the relay may take to say who has a name; a resolver asks again after longer.
@@ -40,6 +41,8 @@ public final class NameService: @unchecked Sendable {
   private static let resolverTimeout = Duration.seconds(10)
   private static let maximumHostsFile = 8 << 20
   private static let systemHostsFile = "/etc/hosts"
+  /// How long to wait until a port that could not be had is tried again.
+  private static let serverRetry = Duration.seconds(10)
 
   /// The rights that it needs beside those of the device.
   public static func capabilities(_ settings: Settings.Join) -> Set<Capability> {
@@ -126,18 +129,27 @@ public final class NameService: @unchecked Sendable {
         let advice =
           switch error {
           case .addressInUse:
-            "another program has port 53 of all addresses: have it listen at its own only (dnsmasq: bind-interfaces), then "
-              + "reload this one (mnedc-ctl reload)"
+            "another program has port 53 of all addresses: have it listen at its own only (dnsmasq: bind-interfaces)"
           case .permissionDenied:
             "port 53 needs root or CAP_NET_BIND_SERVICE"
-          default: "reload this program to have it try again (mnedc-ctl reload)"
+          default: "this program tries again from time to time"
           }
+        retryServer()
         return complain(
           "names in \(domain) cannot be answered at \(hosts[0]) (\(error)); \(advice), or write off to join.names"
         )
       }
     }
     tellResolver(hosts)
+  }
+
+  private func retryServer() {
+    guard !isServerRetryDue else { return }
+    isServerRetryDue = true
+    daemon.events.schedule(after: Self.serverRetry) { [weak self] in
+      self?.isServerRetryDue = false
+      self?.settle()
+    }
   }
 
   private func complain(_ line: String) {

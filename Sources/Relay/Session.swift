@@ -39,6 +39,8 @@ final class Session: EventHandler, @unchecked Sendable {
   private var proofTimer: Timer?
   private var syncs = RateLimit(perSecond: 1, burst: 2)
   private var hasSyncWaiting = false
+  /// Whether the relay has come to know the device by this session.
+  private var isNew = false
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// How often the device may ask who has an address: at once for all whom it may be told of.
   private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
@@ -140,6 +142,9 @@ final class Session: EventHandler, @unchecked Sendable {
       // Only once what has come before it is forwarded.
       loop.events.post { self.loop.hasAnswered(self) }
     case .leave: finish("left")
+    case .decline:
+      finish("declined: its own host has other use for the network's addresses, or cannot set them up")
+      if isNew { loop.desk.undoAdmission(of: applicant) }
     case nil: break
     default:
       _ = try message.read()
@@ -171,7 +176,7 @@ final class Session: EventHandler, @unchecked Sendable {
 
   // MARK: Joining
 
-  /// The handshake's first message: whoever it is gets to know who the relay is.
+  /// The handshake's first message: whoever it is gets to know who the relay is, and which addresses its network has.
   private func greet(_ payload: UnsafeRawBufferPointer) throws(WireError) {
     let hello = try HandshakeHello(parsing: payload.bytes)
     guard hello.versions.contains(protocolVersion) else {
@@ -185,7 +190,7 @@ final class Session: EventHandler, @unchecked Sendable {
       .xx, cipher: .chaCha20Poly1305, role: .responder, prologue: hello.prologue, key: key)
     do {
       _ = try handshake.read(UnsafeRawBufferPointer(rebasing: payload[HandshakeHello.size...]))
-      connection.send(handshake: try handshake.write([protocolVersion]))
+      connection.send(handshake: try handshake.write(loop.registry.greeting))
     } catch {
       throw .notAuthentic(.handshake)
     }
@@ -227,7 +232,9 @@ final class Session: EventHandler, @unchecked Sendable {
     defer { loop.registry.endDeciding(applicant) }
     guard case .deciding = state else { return }
     switch decision {
-    case .admitted(let address): admit(applicant, at: address, asOf: asOf, over: dead)
+    case .admitted(let address, let isNew):
+      self.isNew = isNew || self.isNew
+      admit(applicant, at: address, asOf: asOf, over: dead)
     case .refused(let refusal): refuse(refusal, to: applicant)
     case .pending:
       guard loop.desk.keep(self, applicant) else {
@@ -295,8 +302,8 @@ final class Session: EventHandler, @unchecked Sendable {
     refuse(
       Refusal(
         .keyInUse,
-        "the key of \(applicant.deviceID) is in use at \(older.origin.name): if this machine is a copy of that one, remove "
-          + "device.key from its state directory and join with an invite and a device ID of its own"),
+        "the key of \(applicant.deviceID) is in use at \(older.origin.name): if this machine is a copy of that one, run "
+          + "mnedc-join --reset --device-id NAME on it, with an invite"),
       to: applicant)
   }
 

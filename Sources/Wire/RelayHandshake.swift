@@ -1,8 +1,8 @@
 // The handshake between a device, which begins it, and a relay: Noise_XX_25519_ChaChaPoly_SHA256 in three handshake frames.
 //
-//     device → relay   | hello 12 | e                          |  the hello is in the clear
-//     relay → device   | e, ee, s, es | sealed: version 8      |  the version that is spoken from here on
-//     device → relay   | s, se        | sealed: `join`, JSON   |
+//     device → relay   | hello 12 | e                                       |  the hello is in the clear
+//     relay → device   | e, ee, s, es | sealed: version 8 | `network`, JSON |  the version that is spoken from here on
+//     device → relay   | s, se        | sealed: `join`, JSON                |
 //
 // The prologue is `MNEDC relay` in ASCII and the hello. Afterwards control, ping and pong frames are sealed with
 // ChaCha20-Poly1305 under the two keys that Noise's Split gives, each direction with a counter of its own that begins with 0;
@@ -44,4 +44,29 @@ public struct HandshakeHello: Sendable, Equatable {
 
   /// What both sides bind their handshake to.
   public var prologue: [UInt8] { Array("MNEDC relay".utf8) + bytes }
+}
+
+/// The payload of the handshake's second message:
+///
+///     | version 8 | `network`, JSON |
+///
+/// A relay of an older release sends the version alone.
+public struct RelayGreeting: Sendable, Equatable {
+  public var version: UInt8
+  /// `nil`: the relay does not tell it this early.
+  public var network: NetworkNotice?
+
+  public init(version: UInt8 = protocolVersion, network: NetworkNotice?) {
+    self.version = version
+    self.network = network
+  }
+
+  public init(parsing payload: [UInt8]) throws(WireError) {
+    guard let version = payload.first else { throw .badMessage("the relay names no version") }
+    self.version = version
+    guard version == protocolVersion, payload.count > 1 else { return }
+    if case .network(let notice)? = try ControlMessage.decode(Array(payload.dropFirst())) { network = notice }
+  }
+
+  public var bytes: [UInt8] { [version] + (network.map { ControlMessage.network($0).encoded() } ?? []) }
 }

@@ -91,6 +91,7 @@ struct Status: ParsableCommand {
       "joins      \(device.joins)",
     ]
     if let problem = device.interfaceProblem { lines.insert("interface  \(problem)", at: 2) }
+    if let collision = device.collision { lines.append("collision  \(collision)") }
     if let error = device.lastError { lines.append("last loss  \(error)") }
     return lines.joined(separator: "\n")
   }

@@ -45,6 +45,11 @@ final class RelayDaemon {
       throw Failure(error)
     }
     let listeners = try Self.makeListeners(settings)
+    for address in listeners.awaited {
+      daemon.warnLater(
+        "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; if that is a "
+          + "mistake, correct relay.listen (--listen)")
+    }
     let commands = RelayCommands(settings, daemon, state)
     self.commands = commands
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
@@ -244,8 +249,6 @@ final class RelayDaemon {
         )
       case .permissionDenied:
         Failure(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
-      case .addressNotAvailable:
-        Failure(.cannotCreate, "\(what): this host has no such address; choose another --listen")
       default:
         Failure(.cannotCreate, "\(what): \(error.errno)")
       }
@@ -268,7 +271,13 @@ final class RelayDaemon {
       for notice in notices { logger.warning("\(notice)") }
       return network
     } catch {
-      throw if case .store(let error) = error { Failure(error) } else { Failure(.configuration, error.description) }
+      throw
+        switch error
+      {
+      case .store(let error): Failure(error)
+      case .noPool: Failure(.temporaryFailure, error.description)
+      case .notForHosts, .ofRelay: Failure(.configuration, error.description)
+      }
     }
   }
 
@@ -306,8 +315,9 @@ final class RelayDaemon {
     }
     let pools = HostNetwork.Prefix.pools(relay.network.pool.prefix, relay.network.pool6)
     guard let collision = NetworkCollision(of: pools, with: networks) else { return }
+    // The other network may be gone at the next start.
     throw Failure(
-      .configuration,
+      .temporaryFailure,
       "\(collision); choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
         + "join.allow-overlap")
   }
@@ -360,6 +370,8 @@ final class RelayDaemon {
           daemon.logger.notice("\(line)")
         case .warning(let line):
           daemon.logger.warning("\(line)")
+        case .collided(let collision):
+          daemon.log(collision)
         case .reached, .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
           break  // The relay knows its own host, and the host its relay.
         case .peers(let events):
