@@ -18,13 +18,29 @@ public enum ControlClient {
   /// An answer longer than this is none.
   static let maximumAnswer = 64 << 20
 
+  /// While a daemon has too many to answer, it is asked again after this.
+  private static let pause = Duration.milliseconds(50)
+
   /// Asks for `command`, whose answer is a `Report`. If the daemon ends after that, this waits for its end too, as long as `timeout`
-  /// allows.
+  /// allows. A daemon that has too many to answer is asked again within that time.
   public static func ask<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self, at path: String, timeout: Duration
   ) throws(Failure) -> Report {
     let deadline = Instant.now().advanced(by: timeout)
-    let socket = try connect(to: path)
+    while true {
+      do throws(Failure) {
+        return try askOnce(command, at: path, until: deadline)
+      } catch {
+        guard case .refused(.tooMany) = error, Instant.now().advanced(by: pause) < deadline else { throw error }
+        sleep(for: pause)
+      }
+    }
+  }
+
+  private static func askOnce<Report: Codable>(
+    _ command: ControlCommand, _: Report.Type = Report.self, at path: String, until deadline: Instant
+  ) throws(Failure) -> Report {
+    let socket = try connect(to: path, until: deadline)
     // Before it can be gone.
     let end = command.name.endsDaemon ? end(ofDaemonAt: socket) : nil
     let answer: [UInt8]
@@ -54,14 +70,17 @@ public enum ControlClient {
     return try? ProcessEnd(of: process)
   }
 
-  static func connect(to path: String) throws(Failure) -> Descriptor {
+  /// By the socket of root and the daemon's user, if this user is one of them, else by the one for all.
+  static func connect(to path: String, until deadline: Instant) throws(Failure) -> Descriptor {
     do {
-      return try .connected(toUnix: path)
+      return try .connected(toUnix: ControlServer.ownersPath(path), until: deadline)
     } catch {
-      if error == .wouldBlock || error == .resourceTemporarilyUnavailable {
-        throw .refused(ControlError(.busy, "too many programs ask at once; try again"))
-      }
-      throw .notRunning(error)
+      if error == .timedOut { throw .refused(.tooMany) }
+    }
+    do {
+      return try .connected(toUnix: path, until: deadline)
+    } catch {
+      throw error == .timedOut ? .refused(.tooMany) : .notRunning(error)
     }
   }
 

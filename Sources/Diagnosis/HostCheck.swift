@@ -18,7 +18,7 @@ enum HostCheck {
     do {
       try LinuxTun.checkDevice()
     } catch {
-      if case .noPermission = error, currentUser() != 0 {
+      if case .deviceRefused = error, currentUser() != 0 {
         return CheckReport(
           "tun", .warn, "/dev/net/tun is there, and not for this user",
           advice: "run mnedc-join as root; netcheck as root tells whether that is enough")

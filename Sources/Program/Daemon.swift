@@ -63,7 +63,10 @@ public final class Daemon: @unchecked Sendable {
   /// Throws if a daemon answers at `path` already; takes nothing, so `listen` has the last word. For before anything that only one of
   /// two can have: who starts a daemon twice is told that, and not what comes of it.
   public static func checkIsFirst(at path: String) throws(Failure) {
-    guard let socket = try? Descriptor.connected(toUnix: path), let peer = try? socket.peerCredentials() else { return }
+    let deadline = Instant.now().advanced(by: .seconds(1))
+    guard let socket = try? Descriptor.connected(toUnix: path, until: deadline),
+      let peer = try? socket.peerCredentials()
+    else { return }
     throw failure(.inUse(by: peer), path)
   }
 
@@ -283,7 +286,7 @@ extension Failure {
   public init(_ error: TunError) {
     let status: ExitStatus =
       switch error {
-      case .noPermission: .noPermission
+      case .noPermission, .deviceRefused: .noPermission
       case .nameTaken: .cannotCreate
       case .badName, .mtuRefused, .addressRefused: .configuration
       case .noTunDevice, .failed: .systemError

@@ -16,7 +16,7 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Listen here (default: \(defaults.listen[0])); may be given several times.", valueName: "address:port"),
+      "Listen here (default: \(Settings.Relay.usualListen[0])); may be given several times.", valueName: "address:port"),
     transform: { try ValueKind<ServerAddress>.listen.option($0) })
   var listen: [ServerAddress] = []
 

@@ -44,7 +44,7 @@ final class RelayDaemon {
     } catch {
       throw Failure(error)
     }
-    let listeners = try Self.makeListeners(settings)
+    let listeners = try RelayListeners.make(settings)
     for address in listeners.awaited {
       daemon.warnLater(
         "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; if that is a "
@@ -159,6 +159,9 @@ final class RelayDaemon {
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
+    if settings.listen.isEmpty, !relay.addresses.contains(where: \.isIPv6) {
+      daemon.logger.notice("the kernel of this host has no IPv6, so the relay listens for IPv4 alone")
+    }
     let status = { @Sendable (online: Int) in "relay for \(pool) at \(places), devices online: \(online)" }
     daemon.becomeReady(status(0))
     daemon.prove { [relay, device, commands] done in
@@ -227,31 +230,6 @@ final class RelayDaemon {
         failure = Failure(.noPermission, "\(failure.message); or relay only, with --no-device")
       }
       throw failure
-    }
-  }
-
-  private static func makeListeners(_ settings: Settings.Relay) throws -> RelayListeners {
-    let listen = try settings.listen.map { place in
-      guard let address = SocketAddress(numeric: place.host, port: place.port) else {
-        throw Failure(.configuration, "cannot listen on \(place); give an address of this host, not a name")
-      }
-      return address
-    }
-    do {
-      return try RelayListeners(on: listen)
-    } catch {
-      let what = "cannot listen on \(error.address)"
-      throw switch error.errno {
-      case .addressInUse:
-        Failure(
-          .cannotCreate,
-          "\(what): another program listens there, or another --listen of this one ([::] takes IPv4 too); stop it or choose another --listen"
-        )
-      case .permissionDenied:
-        Failure(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
-      default:
-        Failure(.cannotCreate, "\(what): \(error.errno)")
-      }
     }
   }
 
