@@ -1,8 +1,11 @@
 // The handshake between a device, which begins it, and a relay: Noise_XX_25519_ChaChaPoly_SHA256 in three handshake frames.
 //
-//     device → relay   | hello 12 | e                          |  the hello is in the clear
-//     relay → device   | e, ee, s, es | sealed: version 8      |  the version that is spoken from here on
+//     device → relay   | hello 12 | e | padding                |  the hello is in the clear, and so is the padding
+//     relay → device   | e, ee, s, es | sealed: version 8, padding  |  the version that is spoken from here on
 //     device → relay   | s, se        | sealed: `join`, JSON   |
+//
+// The padding has any length up to `HandshakeHello.maximumPadding`, mostly 0. The relay adds as much of it as it got, so that a device
+// can find out whether large packets get through both ways.
 //
 // The prologue is `MNEDC relay` in ASCII and the hello. Afterwards control, ping and pong frames are sealed with
 // ChaCha20-Poly1305 under the two keys that Noise's Split gives, each direction with a counter of its own that begins with 0;
@@ -15,6 +18,8 @@
 ///     | oldest version 8  | newest version 8  | zero 16 | key hint 64 |
 public struct HandshakeHello: Sendable, Equatable {
   public static let size = 12
+  /// In bytes: the second message fits a handshake frame with it.
+  public static let maximumPadding = 7 << 10
 
   /// The protocol versions that the device speaks.
   public var versions: ClosedRange<UInt8>
