@@ -85,7 +85,7 @@ import Wire
     _ = try client.receive(.ping)
     try client.send(.welcome(welcome(keepalive: 100)))
     // Nothing is answered from here on.
-    #expect(wait { losses(device).contains { $0.description.contains("no sign of life") } })
+    #expect(wait { losses(device).contains { $0.description.contains("nothing came from the relay for") } })
   }
 
   @Test(arguments: [
