@@ -32,8 +32,11 @@ struct RestorationTests {
 
   /// What the kernel does a moment after an address has come.
   private func settles(to state: Set<String>) -> Bool {
-    for _ in 0..<200 where self.state() != state { sleep(for: .milliseconds(10)) }
-    return self.state() == state
+    for _ in 0..<200 {
+      if self.state() == state { return true }
+      sleep(for: .milliseconds(10))
+    }
+    return false
   }
 
   @Test(
