@@ -109,7 +109,7 @@ public final class Explanation {
           PathFacts.Absence(near: suggestion(for: name, among: report.peers.map(\.deviceId)), isSure: report.complete))
       }
     var facts = PathFacts(
-      name: name, peer: found, interface: interface(of: status, peer),
+      name: name, peer: found, interface: interface(of: status, peer, askedFor: name),
       uplink: PathFacts.Uplink(
         isLocal: isLocal, joined: status.joinedSince.map { now.since($0).roundedSeconds }, server: status.server,
         progress: status.progress, lastLoss: status.lastLoss, lost: status.lostAt.map { now.since($0).roundedSeconds },
@@ -126,7 +126,9 @@ public final class Explanation {
   }
 
   /// The kernel answers at once.
-  private static func interface(of status: DeviceStatus, _ peer: PeersReport.Peer?) -> PathFacts.Interface {
+  private static func interface(
+    of status: DeviceStatus, _ peer: PeersReport.Peer?, askedFor name: String
+  ) -> PathFacts.Interface {
     var facts = PathFacts.Interface(
       name: status.interface, state: nil, address: status.address, pool: status.pool)
     do {
@@ -135,20 +137,49 @@ public final class Explanation {
       facts.problem = "how \(status.interface) is cannot be told: \(error)"
     }
     // Without an address, this host has no business with the others.
-    guard status.address != nil else { return facts }
-    let relay = status.relayAddress == status.address ? nil : status.relayAddress
-    facts.target = peer.flatMap { IPv4Address($0.address) } ?? relay
-    guard let target = facts.target, let place = SocketAddress(numeric: "\(target)", port: 0),
-      var finder = try? PathFinder()
-    else { return facts }
+    guard let own = status.address, let pool = status.pool else { return facts }
+    let relay = status.relayAddress == own ? nil : status.relayAddress
+    let target = peer.flatMap { IPv4Address($0.address) } ?? relay
+    let state = facts.state
+    if IPv6Address(name) == nil {
+      facts.families.append(
+        family("\(own)", .ipv4(pool), target.map { "\($0)" }, has: state?.addresses.contains(own) == true, state))
+    }
+    // A name resolves to both; on a host without IPv6 in this network, to IPv4 alone.
+    if IPv4Address(name) == nil, let pool6 = status.pool6, status.address6 != nil || IPv6Address(name) != nil {
+      let own6 = pool6.address(of: own)
+      facts.families.append(
+        family(
+          "\(own6)", .ipv6(pool6), target.map { "\(pool6.address(of: $0))" },
+          has: state?.addresses6.contains(own6) == true, state))
+    }
+    return facts
+  }
+
+  private static func family(
+    _ own: String, _ network: HostNetwork.Prefix, _ target: String?, has isPresent: Bool, _ state: InterfaceState?
+  ) -> PathFacts.Family {
+    var facts = PathFacts.Family(
+      address: own, network: network, hasAddress: isPresent, hasRoute: state?.routes.contains(network) == true)
+    facts.target = target
+    guard let target, let place = SocketAddress(numeric: target, port: 0), var finder = try? PathFinder() else {
+      return facts
+    }
     let path = finder.path(to: place)
     facts.route = PathFacts.Route(
       interface: path.map { interfaceName(of: $0.interface) ?? "an interface that is gone" },
-      source: path.flatMap {
-        $0.source.count == 4 ? IPv4Address(bits: $0.source.reduce(0) { $0 << 8 | UInt32($1) }) : nil
-      }
-    )
+      source: path.flatMap { address($0.source) })
     return facts
+  }
+
+  /// The text of an address in network byte order.
+  private static func address(_ bytes: [UInt8]) -> String? {
+    func number(_ part: Range<Int>) -> UInt64 { bytes[part].reduce(0) { $0 << 8 | UInt64($1) } }
+    return switch bytes.count {
+    case 4: "\(IPv4Address(bits: UInt32(number(0..<4))))"
+    case 16: "\(IPv6Address(high: number(0..<8), low: number(8..<16)))"
+    default: nil
+    }
   }
 
   /// Adds what the relay knows, where this is its host.
@@ -173,15 +204,17 @@ public final class Explanation {
 
   /// Sends packets of the kernel where all else works.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
-    guard case .known(let peer, _) = facts.peer, PathWalk.report(facts).works,
-      let target = SocketAddress(numeric: peer.address, port: 0)
-    else { return next(facts) }
+    let targets = facts.interface.families.compactMap { family in
+      family.target.flatMap { SocketAddress(numeric: $0, port: 0) }
+    }
+    guard case .known = facts.peer, PathWalk.report(facts).works, !targets.isEmpty else { return next(facts) }
     let goOn = LoopBound(next)
     SystemThread.detach(name: "packet-probe") { [events] in
-      let answer = PacketProbe.probe(target, until: Instant.now().advanced(by: patience))
+      let answers = targets.map { PacketProbe.probe($0, until: Instant.now().advanced(by: patience)) }
       events.post {
         var facts = facts
-        facts.packets = PathFacts.Packets(answer)
+        facts.packets = PathFacts.Packets(answers[0])
+        if answers.count > 1 { facts.packets6 = PathFacts.Packets(answers[1]) }
         goOn.value(facts)
       }
     }

@@ -20,7 +20,7 @@ public enum PacketProbe {
   private static let resend = Duration.milliseconds(400)
   private static let look = Duration.milliseconds(20)
 
-  /// Blocks until something has come or `deadline`. `target` is an IPv4 address, whatever the port.
+  /// Blocks until something has come or `deadline`. `target` is an address of either family, whatever the port.
   public static func probe(_ target: SocketAddress, until deadline: Instant) -> Answer {
     let echo = Echo(target)
     let attempt: TCPSocket
@@ -51,7 +51,7 @@ public enum PacketProbe {
     }
   }
 
-  /// An ICMP echo request by a socket of its own kind (icmp(7)); nothing where the system does not let this process have one.
+  /// An ICMP echo request of the target's family by a socket of its own kind (icmp(7)); nothing where the system does not let this process have one.
   private struct Echo: ~Copyable {
     /// -1 if there is none.
     private let raw: CInt
@@ -59,7 +59,9 @@ public enum PacketProbe {
 
     init(_ target: SocketAddress) {
       let type = CInt(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-      raw = Glibc.socket(AF_INET, type, CInt(IPPROTO_ICMP))
+      raw =
+        target.isIPv6
+        ? Glibc.socket(AF_INET6, type, CInt(IPPROTO_ICMPV6)) : Glibc.socket(AF_INET, type, CInt(IPPROTO_ICMP))
       self.target = target.with(port: 0)
     }
 
@@ -71,8 +73,8 @@ public enum PacketProbe {
 
     borrowing func send() throws(Errno) {
       guard hasSent else { return }
-      // Type 8, code 0; the kernel sees to the checksum and the identifier.
-      let request: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 1]
+      // Code 0; the kernel sees to the checksum and the identifier.
+      let request: [UInt8] = [target.isIPv6 ? 128 : 8, 0, 0, 0, 0, 0, 0, 1]
       let result = target.withSockaddr { sendto(raw, request, request.count, CInt(MSG_NOSIGNAL), $0, target.length) }
       // An error of an earlier one may be told here; whether there is an answer is what counts.
       if result < 0, errno == EPERM { throw Errno(rawValue: EPERM) }
@@ -82,7 +84,7 @@ public enum PacketProbe {
       guard hasSent else { return false }
       var answer = [UInt8](repeating: 0, count: 64)
       let count = recv(raw, &answer, answer.count, 0)
-      return count >= 8 && answer[0] == 0
+      return count >= 8 && answer[0] == (target.isIPv6 ? 129 : 0)
     }
   }
 }

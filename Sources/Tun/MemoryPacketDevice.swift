@@ -19,6 +19,8 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     var injected: [[UInt8]] = []
     var written: [[UInt8]] = []
     var name: String
+    /// Shown from the next `restore` on.
+    var newName: String?
     var configurations: [InterfaceConfiguration] = []
     var isConfigured = false
     var hostNetworks: [HostNetwork] = []
@@ -91,8 +93,8 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     state.withLock { $0.hostNetworks = networks }
   }
 
-  /// Lets the host have no IPv6 from now on, for this reason.
-  public func disableIPv6(_ reason: MissingIPv6) {
+  /// Lets the host have no IPv6 from now on, for this reason; `nil`: it has it again.
+  public func disableIPv6(_ reason: MissingIPv6?) {
     state.withLock { $0.missingIPv6 = reason }
   }
 
@@ -108,7 +110,7 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
 
   /// Lets another program give the interface this name.
   public func rename(to name: String) {
-    state.withLock { $0.name = name }
+    state.withLock { $0.newName = name }
   }
 
   // MARK: The device's side
@@ -157,6 +159,7 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
 
   public func restore() throws(TunError) -> InterfaceRepair {
     let repair = state.withLock { state -> Result<InterfaceRepair, TunError> in
+      state.name = state.newName ?? state.name
       guard state.isConfigured, let configuration = state.configurations.last else {
         return .success(InterfaceRepair())
       }

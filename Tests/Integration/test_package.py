@@ -87,6 +87,7 @@ def test_uninstall_removes_exactly_what_install_made(tmp_path, stand_ins):
         f"{top}/share/zsh/site-functions/_mnedcd", f"{top}/lib/systemd/system/mnedcd.service",
         f"{top}/lib/systemd/system/mnedc-join.service", f"{top}/lib/systemd/system/mnedc-join@.service",
         f"{top}/lib/sysusers.d/mnedc.conf", "etc/mnedc/mnedc.yaml.example",
+        f"{top}/lib/systemd/network/05-mnedc.network", "etc/NetworkManager/conf.d/mnedc.conf",
         *(f"{top}/share/doc/mnedc/{each}" for each in examples if each.name != "demo.sh" and each.suffix != ".pyc"),
     ]:  # fmt: skip
         assert path in installed, path
