@@ -177,6 +177,8 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
   public var collision: String?
   public var place: PlaceReport?
+  /// How the names of devices resolve on this host.
+  public var names: NamesReport?
   public var peers: Int
   public var packets: PacketReport
   public var peerLinks: PeerLinksReport

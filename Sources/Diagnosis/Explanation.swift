@@ -1,5 +1,5 @@
 // A walk's measures, one after the other: who is meant → an echo of the relay → an echo of the peer → how the device, its interface and
-// the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → `PathWalk` judges.
+// the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → the peer's name → `PathWalk` judges.
 
 internal import Config
 public import Control
@@ -33,18 +33,23 @@ public final class Explanation {
   private let device: Device?
   private let peers: PeerCommands
   private let recall: Recall?
+  private let names: () -> NamesReport
 
   private var running = 0
 
   /// Each takes a thread for a while.
   private static let maximum = 8
 
-  /// `recall` is for a relay's own host.
-  public init(_ daemon: Daemon, _ device: Device?, _ peers: PeerCommands, recall: Recall? = nil) {
+  /// `recall` is for a relay's own host; `names` gives how names resolve on this host.
+  public init(
+    _ daemon: Daemon, _ device: Device?, _ peers: PeerCommands, recall: Recall? = nil,
+    names: @escaping () -> NamesReport
+  ) {
     events = daemon.events
     self.device = device
     self.peers = peers
     self.recall = recall
+    self.names = names
   }
 
   /// Walks to the peer with that ID, name or address; each echo has a third of `limit`.
@@ -202,19 +207,24 @@ public final class Explanation {
     }
   }
 
-  /// Sends packets of the kernel where all else works.
+  /// Sends packets of the kernel where all else works, and looks the peer's name up.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
     let targets = facts.interface.families.compactMap { family in
       family.target.flatMap { SocketAddress(numeric: $0, port: 0) }
     }
-    guard case .known = facts.peer, PathWalk.report(facts).works, !targets.isEmpty else { return next(facts) }
+    guard case .known(let peer, _) = facts.peer, PathWalk.report(facts).works, !targets.isEmpty else { return next(facts) }
     let goOn = LoopBound(next)
+    let names = names()
+    let naming = PathFacts.Naming(name: "\(HostLabel.label(of: peer.deviceId)).\(names.domain)", names: names)
     SystemThread.detach(name: "packet-probe") { [events] in
       let answers = targets.map { PacketProbe.probe($0, until: Instant.now().advanced(by: patience)) }
-      events.post {
+      var found = naming
+      found.lookUp(until: Instant.now().advanced(by: patience))
+      events.post { [found] in
         var facts = facts
         facts.packets = PathFacts.Packets(answers[0])
         if answers.count > 1 { facts.packets6 = PathFacts.Packets(answers[1]) }
+        facts.naming = found
         goOn.value(facts)
       }
     }

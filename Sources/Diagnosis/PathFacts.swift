@@ -20,6 +20,8 @@ public struct PathFacts: Sendable {
   public var packets: Packets?
   /// The same by the second one.
   public var packets6: Packets?
+  /// What programs of this host find under the peer's name; `nil`: that was not looked up.
+  public var naming: Naming?
 
   public init(name: String, peer: Peer, interface: Interface, uplink: Uplink) {
     self.name = name

@@ -1,5 +1,5 @@
 // The walk, in the order of a packet's journey: this host's interface, its address, the kernel's route → the uplink → the relay → the
-// peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from kernel to kernel.
+// peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from kernel to kernel → the peer's name, as programs look it up.
 
 public import Control
 internal import Device
@@ -13,7 +13,7 @@ public enum PathWalk {
   public static func report(_ facts: PathFacts) -> ExplainReport {
     var steps = [interface(facts), address(facts), route(facts), uplink(facts), relay(facts), peer(facts)]
     if case .known(_, let session?) = facts.peer { steps.append(peerUplink(session)) }
-    steps += [session(facts), echo(facts), packets(facts, after: steps + [session(facts), echo(facts)])]
+    steps += [session(facts), echo(facts), packets(facts, after: steps + [session(facts), echo(facts)]), name(facts)]
     var report = ExplainReport(peer: facts.name, steps: steps)
     if case .known(let peer, _) = facts.peer {
       report.deviceId = peer.deviceId

@@ -14,14 +14,23 @@ public struct ConfigOptions: ParsableArguments {
 
   public init() {}
 
-  /// The file that is read; one of several networks has one of its own.
+  /// The file that a daemon goes by; one of several networks has one of its own.
   public func file(of network: NetworkName? = nil) -> ConfigFile {
-    ConfigFile(config, usual: network?.configuration ?? Self.defaultPath, defaults: Settings(in: network))
+    ConfigFile(
+      config, usual: network?.configuration ?? Self.defaultPath, defaults: Settings(in: network), isTrusted: true)
+  }
+
+  /// The reference implementation's file, which names the relay of a device whose configuration names none.
+  public static let referencePath = "/var/edge-orchestration/mnedc/client-config.yaml"
+
+  /// What the reference implementation's file says; the defaults if it is missing.
+  public static func loadReference() throws -> Settings {
+    try ConfigFile(nil, usual: referencePath, defaults: Settings(), isTrusted: true).load()
   }
 
   /// The settings of the file, or the defaults where no file is named and the usual one is missing.
   public func load() throws -> Settings {
-    try file().load()
+    try ConfigFile(config, usual: Self.defaultPath, defaults: Settings(), isTrusted: false).load()
   }
 }
 

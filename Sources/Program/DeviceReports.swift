@@ -7,7 +7,7 @@ public import Wire
 // Both daemons can be devices, so both report as one.
 
 extension DeviceReport {
-  public init(_ status: DeviceStatus) {
+  public init(_ status: DeviceStatus, _ names: NamesReport) {
     self.init(
       deviceId: status.deviceID, state: status.isJoined ? .joined : .connecting, progress: status.progress,
       interface: status.interface, interfaceProblem: status.interfaceProblem, address: status.address?.description,
@@ -18,6 +18,7 @@ extension DeviceReport {
       peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
     collision = status.collision
+    self.names = names
   }
 }
 

@@ -61,7 +61,7 @@ struct Mnedcd: ParsableCommand {
   private static let defaults = Settings().relay
 
   func run() throws {
-    let settings = try overridden(try configuration.load())
+    let settings = try overridden(try configuration.file().load())
     if daemon.check { return try daemon.show(settings) }
     let file = try configuration.file().fixed()
     try RelayDaemon(settings) { try overridden(try file.reload()) }.run()

@@ -19,6 +19,7 @@ final class RelayCommands {
   // Set once.
   private let daemon: Daemon
   private let state: StateDirectory
+  private let names: NameService
 
   /// Owned by the main thread.
   private(set) var isDraining = false
@@ -39,13 +40,16 @@ final class RelayCommands {
   private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     RelayReports.recall(name, daemon, relay, reply)
+  } names: { [names] in
+    names.report
   }
   /// Of a relay whose host is a device.
   var hook: PeerHook?
   private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
   private lazy var changes = PeerChanges(daemon) { [unowned self] in withPeers($0) }
 
-  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory) {
+  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory, _ names: NameService) {
+    self.names = names
     self.settings = settings
     self.daemon = daemon
     self.state = state
@@ -64,7 +68,7 @@ final class RelayCommands {
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     switch command {
     case .status:
-      RelayReports.status(daemon, relay, device) { answer(.report($0)) }
+      RelayReports.status(daemon, relay, device, names.report) { answer(.report($0)) }
     case .metrics: metrics { answer(.report($0)) }
     case .peers: peers.peers(answer)
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)

@@ -50,7 +50,9 @@ final class RelayDaemon {
         "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; if that is a "
           + "mistake, correct relay.listen (--listen)")
     }
-    let commands = RelayCommands(settings, daemon, state)
+    names = NameService(all.join, interface: settings.interface, daemon)
+    names.removeStaleBlocks()
+    let commands = RelayCommands(settings, daemon, state, names)
     self.commands = commands
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
@@ -58,7 +60,6 @@ final class RelayDaemon {
     metrics = MetricsServer(daemon) { [unowned commands] in commands.metrics($0) }
     var inForce = all
     inForce.metrics.listen = metrics.serve(at: all.metrics.listen)
-    names = NameService(all.join, interface: settings.interface, daemon)
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
     let keys: RelayKeys
@@ -81,10 +82,10 @@ final class RelayDaemon {
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
     let identity =
-      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon.logger)
+      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
     if let tun, let identity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      let orchestration = try OwnOrchestration(
+      let orchestration = OwnOrchestration(
         in: state, deviceID: identity.deviceID, all.join.orchestration, warn: daemon.warnLater)
       device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands, names)
       self.orchestration = orchestration
@@ -303,9 +304,9 @@ final class RelayDaemon {
   /// The host as a device. It stays who it is in its own network: a file that is also that of mnedc-join may say who it is in
   /// another one.
   private static func hostIdentity(
-    in state: StateDirectory, configured: String?, _ store: Store, _ logger: Logger
+    in state: StateDirectory, configured: String?, _ store: Store, _ daemon: Daemon
   ) throws -> DeviceIdentity {
-    let identity = try DeviceIdentity(in: state, configured: configured)
+    let identity = try DeviceIdentity(in: state, configured: configured, warn: daemon.warnLater)
     let key = identity.key.publicKey.bytes
     let known: DeviceRecord?
     do {
@@ -314,12 +315,12 @@ final class RelayDaemon {
       throw Failure(error)
     }
     guard let known, known.status == .active, known.id != identity.deviceID else { return identity }
-    logger.warning(
+    daemon.logger.warning(
       """
       this host stays \(known.id) in its own network, though the configuration says device-id \(identity.deviceID); \
       for that to hold, run mnedc-ctl forget \(known.id) and start mnedcd anew
       """)
-    return try DeviceIdentity(in: state, configured: known.id)
+    return try DeviceIdentity(in: state, configured: known.id, warn: daemon.warnLater)
   }
 
   private static func makeDevice(
