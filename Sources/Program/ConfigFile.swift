@@ -31,7 +31,7 @@ public struct ConfigFile: Sendable {
       return try readFile(path, limit: Settings.maximumFileSize + 1)
     } catch {
       if mayBeNew || !isNamed, error == .noSuchFileOrDirectory { return nil }
-      throw Failure(Self.status(error), "cannot read the configuration \(path): \(error)\(Self.hint(error))")
+      throw Failure(Self.status(error), "cannot read the configuration \(path): \(error)\(hint(error))")
     }
   }
 
@@ -57,8 +57,7 @@ public struct ConfigFile: Sendable {
         switch error {
         case .isDirectory: "\(error); put the file in its place again, or start the daemon anew with another --config"
         case .invalidArgument: "it is no regular file, so it was good for the start only"
-        case .permissionDenied:
-          "\(error); let the user \(User.name(of: currentUser())), whom this daemon runs as, read it, or start the daemon anew"
+        case .permissionDenied: "\(error); \(permission)"
         default: "\(error)"
         }
       throw Failure(.noInput, "cannot read the configuration \(path): \(why)")
@@ -110,12 +109,25 @@ public struct ConfigFile: Sendable {
     }
   }
 
-  private static func hint(_ error: Errno) -> String {
+  private func hint(_ error: Errno) -> String {
     switch error {
     case .noSuchFileOrDirectory: "; name another with --config"
-    case .permissionDenied: "; run as root or as the user that the file is for"
+    case .permissionDenied:
+      "; " + (ServiceManager.isThere ? permission : "run as root or as the user that the file is for")
     case .isDirectory: "; name a file in it with --config"
     default: ""
     }
+  }
+
+  /// What lets the user of this process, which is a daemon, read the file.
+  private var permission: String {
+    let user = User.name(of: currentUser())
+    // A service that is root has not its right to read what is others'.
+    if currentUser() == 0 { return "this daemon may read only what is root's: chown root \(ShellText.word(path))" }
+    let isInReach = (try? FileAttributes(of: path)) != nil
+    let slash = path.lastIndex(of: "/") ?? path.startIndex
+    let (place, mode) = isInReach ? (path, "640") : (slash == path.startIndex ? "/" : String(path[..<slash]), "750")
+    let word = ShellText.word(place)
+    return "let the user \(user), which this daemon runs as, read it: chgrp \(user) \(word) && chmod \(mode) \(word)"
   }
 }

@@ -41,7 +41,7 @@ public final class Daemon: @unchecked Sendable {
       output = try LogOutput(program: program, level: Logger.Level(level))
       logger = output.logger()
       events = try EventLoop()
-      beat = ServiceBeat(on: events)
+      beat = ServiceBeat(program, on: events)
       signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
         switch signal {
         case .hangup: self?.reload { _ in }
@@ -211,6 +211,7 @@ public final class Daemon: @unchecked Sendable {
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.
   public func run(shutDown: () -> Void) throws(Failure) {
     events.run()
+    beat.stop()
     notifyServiceManager("STOPPING=1")
     control?.stop()
     shutDown()

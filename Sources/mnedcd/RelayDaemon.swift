@@ -31,7 +31,8 @@ final class RelayDaemon {
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
   /// `reread` gives the settings of a daemon that would be started now.
-  init(_ all: Settings, reread: @escaping () throws -> Settings) throws {
+  /// `mayMakeKey` allows that a relay whose devices know a key, which is lost, gets a new one.
+  init(_ all: Settings, mayMakeKey: Bool = false, reread: @escaping () throws -> Settings) throws {
     settings = all.relay
     allowsPublicPool = all.join.allowPublicPool
     raiseDescriptorLimit()
@@ -62,15 +63,18 @@ final class RelayDaemon {
     inForce.metrics.listen = metrics.serve(at: all.metrics.listen)
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
-    let keys: RelayKeys
     do {
-      keys = try RelayKeys(in: state)
-      store = try Store(directory: state.path)
-    } catch let error as StateError {
-      throw Failure(error)
-    } catch let error as StoreError {
+      store = try Store(directory: state.path) { [logger = daemon.logger] health in
+        switch health {
+        case .failing(let error):
+          logger.warning("writing fails, so that nobody new can be let in and nothing else can be changed: \(error)")
+        case .working(let path): logger.notice("writing \(path) works again")
+        }
+      }
+    } catch {
       throw Failure(error)
     }
+    let keys = try Self.keys(in: state, store, mayBeNew: mayMakeKey, daemon)
     if case .prefix(let pool) = settings.pool, !pool.isPrivate, !all.join.allowPublicPool {
       let problem = Self.publicPoolProblem(pool)
       guard tun == nil else {
@@ -179,6 +183,40 @@ final class RelayDaemon {
       device?.stop()
       relay.stop()
       store.close()
+    }
+  }
+
+  /// Every device refuses a relay that has another key than it knows: a lost one is not replaced in silence.
+  private static func keys(
+    in state: StateDirectory, _ store: Store, mayBeNew: Bool, _ daemon: Daemon
+  ) throws(Failure) -> RelayKeys {
+    let file = KeyFile.relay(in: state)
+    do {
+      if try file.load() == nil {
+        let known = try store.performAndWait { transaction throws(StoreError) in
+          try transaction.devices().count { $0.status == .active && $0.admittedBy != .host }
+        }
+        let loss = "\(file.path) is missing, and \(Table.count(known, "device")) in relay.db know the relay by it"
+        guard known == 0 || mayBeNew else {
+          throw Failure(
+            .noInput,
+            "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, and tell that to "
+              + "every device by hand")
+        }
+        if known > 0 {
+          daemon.warnLater(
+            "\(loss); the relay has a new key now, which each refuses until its server-key or known-relays names it")
+        }
+      }
+      return try RelayKeys(in: state)
+    } catch let error as StateError {
+      throw Failure(error)
+    } catch let error as StoreError {
+      throw Failure(error)
+    } catch let failure as Failure {
+      throw failure
+    } catch {
+      throw Failure(.software, "\(error)")
     }
   }
 
