@@ -43,8 +43,11 @@ public enum ControlCommand: Sendable, Equatable {
   case pinLease(deviceID: String, address: String?)
   /// By the device ID or the address.
   case freeLease(String)
-  /// Lets what is under way arrive, for so many milliseconds at most, and ends.
-  case drain(milliseconds: Int)
+  /// Lets what is under way arrive, for so many milliseconds at most, and ends; with `restart` by the status that asks the service
+  /// manager to start it again.
+  case drain(milliseconds: Int, restart: Bool = false)
+  /// A copy of the database, as an open file beside the answer.
+  case backup
   /// Sets the level of the log, until it is told otherwise; `nil` asks for it.
   case logLevel(String?)
   /// What a bug report tells of the daemon beside its status.
@@ -59,7 +62,7 @@ public enum ControlCommand: Sendable, Equatable {
     case leases
     case pinLease = "lease-pin"
     case freeLease = "lease-free"
-    case reload, drain, announce
+    case reload, drain, backup, announce
     case logLevel = "log-level"
     case diagnostics
 
@@ -123,6 +126,7 @@ public enum ControlCommand: Sendable, Equatable {
     case .freeLease: .freeLease
     case .reload: .reload
     case .drain: .drain
+    case .backup: .backup
     case .announce: .announce
     case .logLevel: .logLevel
     case .diagnostics: .diagnostics
@@ -131,6 +135,8 @@ public enum ControlCommand: Sendable, Equatable {
 
   public static let drainRange = 100...3_600_000
   public static let defaultDrain = 10_000
+  /// How long a large database on a slow disk may take to be copied.
+  public static let backupTime = Duration.seconds(300)
   /// For what peers are asked.
   public static let askRange = 100...60_000
   public static let defaultAsk = 2000
@@ -140,8 +146,9 @@ public enum ControlCommand: Sendable, Equatable {
   /// How long a daemon may be about it, beside the time that any answer may take.
   var patience: Duration {
     switch self {
-    case .drain(let time), .fetch(let time), .show(_, let time), .ping(_, let time), .explain(_, let time):
+    case .drain(let time, _), .fetch(let time), .show(_, let time), .ping(_, let time), .explain(_, let time):
       .milliseconds(time)
+    case .backup: Self.backupTime
     default: .zero
     }
   }
@@ -179,7 +186,7 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload,
+    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload, .backup,
       .diagnostics:
       break
     case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
@@ -200,7 +207,9 @@ extension ControlCommand {
       try container.encodeIfPresent(address, forKey: "address")
     case .announce(let order): try order.encode(to: &container)
     case .logLevel(let level): try container.encodeIfPresent(level, forKey: "level")
-    case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
+    case .drain(let milliseconds, let restart):
+      try container.encode(milliseconds, forKey: "within_ms")
+      if restart { try container.encode(true, forKey: "restart") }
     }
   }
 
@@ -238,7 +247,11 @@ extension ControlCommand {
     case .freeLease: self = .freeLease(try members.text("name"))
     case .reload: self = .reload
     case .announce: self = .announce(try AnnounceOrder(&members))
-    case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
+    case .drain:
+      self = .drain(
+        milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain,
+        restart: try members.flag("restart"))
+    case .backup: self = .backup
     case .logLevel: self = .logLevel(try members.optionalText("level"))
     case .diagnostics: self = .diagnostics
     }

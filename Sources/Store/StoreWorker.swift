@@ -14,11 +14,26 @@ final class StoreWorker: Sendable {
     self.lock = lock
   }
 
+  /// When nothing has waited for so long, the log is written into the file, which a copy of the file alone has to hold. Where not all of
+  /// it could be, that is tried again after a longer time.
+  private static let idleTime = Duration.seconds(1)
+  private static let retryTime = Duration.seconds(30)
+
   func run() {
-    while let operations = queue.next() { carryOut(operations) }
+    // A process that was killed may have left a log.
+    var time = Self.idleTime
+    while let operations = queue.next(within: time) {
+      if !operations.isEmpty {
+        carryOut(operations, &time)
+      } else if time != Self.endless {
+        time = connection.emptyLog() ? Self.endless : Self.retryTime
+      }
+    }
   }
 
-  private func carryOut(_ operations: [PostedOperation]) {
+  private static let endless = Duration.seconds(365 * 86_400)
+
+  private func carryOut(_ operations: [PostedOperation], _ time: inout Duration) {
     let changesBefore = connection.changedRows
     do throws(StoreError) {
       let outcomes = try connection.transaction { () throws(StoreError) in
@@ -31,6 +46,7 @@ final class StoreWorker: Sendable {
         return outcomes
       }
       let hasWritten = connection.changedRows != changesBefore
+      if hasWritten { time = Self.idleTime }
       queue.count {
         $0.operations += operations.count
         $0.transactions += 1
