@@ -1,6 +1,16 @@
 internal import Wire
 
 extension Settings {
+  /// What a configuration file says in spite of mistakes in it: a key with a mistake has its default, and all have if it is not YAML.
+  public static func loadInPart(_ bytes: [UInt8], over defaults: Settings = Settings()) -> Settings {
+    var decoder = SettingsDecoder()
+    decoder.draft.settings = defaults
+    guard let source = try? SourceText(bytes, maximumSize: maximumFileSize), let root = try? YAMLParser.parse(source)
+    else { return defaults }
+    decoder.decode(root)
+    return decoder.draft.settings
+  }
+
   /// Reads a configuration file's bytes. `file` is its name for the error, which holds every problem found; only where
   /// the text is not YAML or passes a limit is that one problem all there is to say.
   public static func load(

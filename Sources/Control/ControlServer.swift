@@ -159,12 +159,14 @@ public final class ControlServer {
 /// What a command comes to.
 public enum ControlAnswer: Sendable {
   case report(any Codable & Sendable)
+  /// With an open file, which the other end gets too.
+  case file(any Codable & Sendable, OpenFile)
   case done
   case failed(ControlError)
 
   var line: [UInt8] {
     switch self {
-    case .report(let report): Self.line(report)
+    case .report(let report), .file(let report, _): Self.line(report)
     case .done: Self.line(Done())
     case .failed(let error): JSON.line(ControlResponse<Done>(error: error))
     }
@@ -186,6 +188,8 @@ private final class ControlClientSession: EventHandler {
   private var timer: Timer?
   private var request: [UInt8] = []
   private var answer: ArraySlice<UInt8> = []
+  /// What goes along with the first byte of the answer.
+  private var file: OpenFile?
   /// Of a subscriber, with what gives it snapshots.
   private var feed: (lines: ControlFeed, handler: ControlServer.Handler)?
   /// Makes this a subscriber, unless there are too many.
@@ -273,6 +277,7 @@ private final class ControlClientSession: EventHandler {
     guard registration != nil else { return }
     handler = nil
     self.answer = answer.line[...]
+    if case .file(_, let file) = answer { self.file = file }
     write()
   }
 
@@ -284,12 +289,13 @@ private final class ControlClientSession: EventHandler {
   private func write() {
     let sent = answer.withUnsafeBytes { bytes in
       do {
-        return try socket.send(bytes) ?? 0
+        return try (file.map { file in try socket.send(bytes, with: file) } ?? socket.send(bytes)) ?? 0
       } catch {
         return -1
       }
     }
     guard sent >= 0 else { return end() }
+    if sent > 0 { file = nil }
     answer = answer.dropFirst(sent)
     if answer.isEmpty {
       end()

@@ -68,12 +68,17 @@ put() {
   echo "$DESTDIR$3"
 }
 
-# replaced FILE WORD TEXT: makes $temporary, a copy of FILE in which WORD is TEXT.
+# replaced FILE WORD TEXT [WORD TEXT]...: makes $temporary, a copy of FILE in which each WORD is its TEXT.
 replaced() {
   local text
   text=$(<"$1")
+  shift
+  while (($# > 1)); do
+    text=${text//"$1"/"$2"}
+    shift 2
+  done
   temporary=$(mktemp)
-  printf '%s\n' "${text//"$2"/"$3"}" >"$temporary"
+  printf '%s\n' "$text" >"$temporary"
 }
 
 # put_with_paths MODE SOURCE TARGET [DOC]: puts a copy of a file that names the documents where they are installed; DOC is how
@@ -110,13 +115,13 @@ completions() {
 
 # Units name the programs by their full path, in which systemd gives some characters a meaning.
 units() {
-  local unit sbin=$PREFIX/sbin
-  sbin=${sbin//\\/\\\\}
-  sbin=${sbin//%/%%}
-  sbin=${sbin//\$/\$\$}
-  sbin=${sbin// /\\x20}
+  local unit prefix=$PREFIX
+  prefix=${prefix//\\/\\\\}
+  prefix=${prefix//%/%%}
+  prefix=${prefix//\$/\$\$}
+  prefix=${prefix// /\\x20}
   for unit in Sources/Packaging/systemd/*.in; do
-    replaced "$unit" @sbindir@ "$sbin"
+    replaced "$unit" @sbindir@ "$prefix/sbin" @bindir@ "$prefix/bin"
     unit=${unit##*/}
     put 644 "$temporary" "$UNITDIR/${unit%.in}"
     rm -f "$temporary"

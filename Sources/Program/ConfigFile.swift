@@ -24,6 +24,12 @@ public struct ConfigFile: Sendable {
     try parse(try read())
   }
 
+  /// As `load`, but with what the file says in spite of mistakes in it, and with the defaults where it cannot be read.
+  func loadInPart() -> Settings {
+    guard let content = try? read() else { return defaults }
+    return Settings.loadInPart(content, over: defaults)
+  }
+
   /// What the file holds; `nil` if it is missing, which only the usual one may be, and one that is about to be made.
   public func read(mayBeNew: Bool = false) throws -> [UInt8]? {
     if isTrusted { try checkTrust() }

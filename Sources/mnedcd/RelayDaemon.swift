@@ -97,7 +97,7 @@ final class RelayDaemon {
       device = nil
       orchestration = nil
     }
-    commands.serve(relay, device, orchestration, hostID: identity?.deviceID)
+    commands.serve(relay, store, device, orchestration, hostID: identity?.deviceID)
     if device != nil {
       commands.hook = PeerHook(
         all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)

@@ -300,7 +300,7 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
 OPERATION_REPORTS = [
     "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport", "StopReport",
-    "ArchiveReport", "MetricsReport",
+    "ArchiveReport", "BackupReport", "MetricsReport",
 ]  # fmt: skip
 
 

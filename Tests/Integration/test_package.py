@@ -148,7 +148,7 @@ def test_installed_units_name_the_programs_where_they_are(tmp_path, stand_ins):
         text=True, timeout=60,
     )  # fmt: skip
     assert not re.search(r"not executable|[Ff]ailed|bad|not absolute|Unknown", done.stderr), done.stderr
-    assert "@sbindir@" not in "".join(unit.read_text() for unit in units)
+    assert "bindir@" not in "".join(unit.read_text() for unit in units)
 
 
 # --- make deb ---

@@ -27,7 +27,8 @@ import Testing
 
   @Test func `a device that may not be opened says why`() {
     let byMode = TunError(opening: .permissionDenied, refusal: "its mode is 0600, its owner root")
-    #expect(byMode.description.hasPrefix("opening /dev/net/tun: Permission denied (its mode is 0600, its owner root); "))
+    #expect(
+      byMode.description.hasPrefix("opening /dev/net/tun: Permission denied (its mode is 0600, its owner root); "))
     #expect(byMode.description.contains("chmod 0666 /dev/net/tun"))
     #expect("\(TunError(opening: .permissionDenied, refusal: nil))".contains("nodev"))
     #expect("\(TunError(opening: .notPermitted, refusal: nil))".contains("DeviceAllow=/dev/net/tun rw"))
