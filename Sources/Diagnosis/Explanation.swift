@@ -119,6 +119,7 @@ public final class Explanation {
       PathFacts.Applicant(deviceID: status.deviceID, fingerprint: key.fingerprint)
     }
     facts.relay.version = status.relayVersion
+    facts.relay.segmentLimit = status.segmentLimit
     facts.relay.link = LinkReport(received: status.received, sent: status.sent, queue: status.queue)
     let known = status.peers.first { $0.peer.address.description == peer?.address }
     facts.session = known?.sessionSince.map { now.since($0).roundedSeconds }
@@ -171,17 +172,28 @@ public final class Explanation {
     }
   }
 
-  /// Sends packets of the kernel where all else works.
+  /// Sends large packets to the relay, if there is a connection; and to the peer those of the kernel, where all else works.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
-    guard case .known(let peer, _) = facts.peer, PathWalk.report(facts).works,
-      let target = SocketAddress(numeric: peer.address, port: 0)
-    else { return next(facts) }
+    var relay: SocketAddress?
+    if !facts.uplink.isLocal, facts.relay.roundTripMs != nil, let server = facts.uplink.server,
+      let place = try? ServerAddress(parsing: server)
+    {
+      relay = SocketAddress(numeric: place.host, port: place.port)
+    }
+    var target: SocketAddress?
+    if case .known(let peer, _) = facts.peer, PathWalk.report(facts).works {
+      target = SocketAddress(numeric: peer.address, port: 0)
+    }
+    guard relay != nil || target != nil else { return next(facts) }
     let goOn = LoopBound(next)
-    SystemThread.detach(name: "packet-probe") { [events] in
-      let answer = PacketProbe.probe(target, until: Instant.now().advanced(by: patience))
+    let mtu = facts.interface.state?.mtu
+    SystemThread.detach(name: "packet-probe") { [events, relay, target] in
+      let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
+      let answer = target.map { PacketProbe.probe($0, mtu: mtu, until: Instant.now().advanced(by: patience)) }
       events.post {
         var facts = facts
-        facts.packets = PathFacts.Packets(answer)
+        facts.relay.sizes = sizes
+        facts.packets = answer.map { PathFacts.Packets($0) }
         goOn.value(facts)
       }
     }
@@ -193,6 +205,7 @@ extension PathFacts.Packets {
     self =
       switch answer {
       case .answered: .answered
+      case .answeredSmall(let size): .answeredSmall(size)
       case .refused(let error): .refused(error)
       case .silent(let triedEcho): .silent(triedEcho: triedEcho)
       }
