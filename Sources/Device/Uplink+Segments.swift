@@ -27,7 +27,8 @@ extension Uplink {
 
   /// `nil`: the new connection need not show anything.
   func trial(of descriptor: borrowing Descriptor) -> Trial? {
-    guard let address = descriptor.peerAddress()?.description, segments.isInDoubt(address), let path = descriptor.tcpPath()
+    guard let address = descriptor.peerAddress()?.description, segments.isInDoubt(address),
+      let path = descriptor.tcpPath()
     else { return nil }
     return Trial(address: address, segment: path.segment, patience: max(Trial.shortest, path.longRoundTrip * 6))
   }
@@ -59,7 +60,8 @@ extension Uplink {
         """)
       return true
     case .again:
-      lose(.broken("\(name) answers packets with segments of \(trial.segment) bytes; larger ones are tried once more"), soon: true)
+      let size = "segments of \(trial.segment) bytes"
+      lose(.broken("\(name) answers packets with \(size); larger ones are tried once more"), soon: true)
       return false
     }
   }

@@ -265,13 +265,16 @@ final class Uplink: EventHandler, DialerDelegate {
         deliver: { frame, header throws(WireError) in try accept(frame, header) },
         finish: {})
     } catch {
-      if case .wire(let problem) = error { lose(.broken(text(problem))) } else { lose(.broken(error.text("the relay"))) }
+      let why = if case .wire(let problem) = error { text(problem) } else { error.text("the relay") }
+      lose(.broken(why))
     }
   }
 
   /// What answers in another protocol is no relay.
   private func text(_ problem: WireError) -> String {
-    guard case .foreign(let other) = problem else { return FrameConnection.ReceiveError.wire(problem).text("the relay") }
+    guard case .foreign(let other) = problem else {
+      return FrameConnection.ReceiveError.wire(problem).text("the relay")
+    }
     return "\(server ?? "the server") is no MNEDC relay: it answers with \(other.name); \(other.adviceAtDevice)"
   }
 
@@ -395,9 +398,7 @@ final class Uplink: EventHandler, DialerDelegate {
     let former = phase
     if case .ended = former { return }
     var (reason, soon) = (reason, soon)
-    if case .joined(let connection, _) = former, let problem = sizeProblem(of: connection, behind: reason) {
-      (reason, soon) = (problem, true)
-    }
+    if let connection, let problem = sizeProblem(of: connection, behind: reason) { (reason, soon) = (problem, true) }
     generation += 1
     roundTrip = nil
     echoes.giveUp()
@@ -429,7 +430,8 @@ final class Uplink: EventHandler, DialerDelegate {
     switch phase {
     case .idle, .ended: break
     case .dialing(let dialer): dialer.cancel()
-    case .greeting(let connection, _, _), .joining(let connection), .pending(let connection), .joined(let connection, _):
+    case .greeting(let connection, _, _), .joining(let connection), .pending(let connection),
+      .joined(let connection, _):
       connection.close()
     }
   }

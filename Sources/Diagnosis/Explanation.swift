@@ -124,6 +124,7 @@ public final class Explanation {
       PathFacts.Applicant(deviceID: status.deviceID, fingerprint: key.fingerprint)
     }
     facts.relay.version = status.relayVersion
+    facts.relay.segmentLimit = status.segmentLimit
     facts.relay.link = LinkReport(received: status.received, sent: status.sent, queue: status.queue)
     let known = status.peers.first { $0.peer.address.description == peer?.address }
     facts.session = known?.sessionSince.map { now.since($0).roundedSeconds }
@@ -207,23 +208,39 @@ public final class Explanation {
     }
   }
 
-  /// Sends packets of the kernel where all else works, and looks the peer's name up.
+  /// Sends large packets to the relay, if there is a connection. Where all else works, sends packets of the kernel to the peer,
+  /// and looks its name up.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
-    let targets = facts.interface.families.compactMap { family in
-      family.target.flatMap { SocketAddress(numeric: $0, port: 0) }
+    var relay: SocketAddress?
+    if !facts.uplink.isLocal, facts.relay.roundTripMs != nil, let server = facts.uplink.server,
+      let place = try? ServerAddress(parsing: server)
+    {
+      relay = SocketAddress(numeric: place.host, port: place.port)
     }
-    guard case .known(let peer, _) = facts.peer, PathWalk.report(facts).works, !targets.isEmpty else { return next(facts) }
+    var targets: [SocketAddress] = []
+    var naming: PathFacts.Naming?
+    if case .known(let peer, _) = facts.peer, PathWalk.report(facts).works {
+      targets = facts.interface.families.compactMap { family in
+        family.target.flatMap { SocketAddress(numeric: $0, port: 0) }
+      }
+      let names = names()
+      naming = PathFacts.Naming(name: "\(HostLabel.label(of: peer.deviceId)).\(names.domain)", names: names)
+    }
+    guard relay != nil || naming != nil else { return next(facts) }
     let goOn = LoopBound(next)
-    let names = names()
-    let naming = PathFacts.Naming(name: "\(HostLabel.label(of: peer.deviceId)).\(names.domain)", names: names)
-    SystemThread.detach(name: "packet-probe") { [events] in
-      let answers = targets.map { PacketProbe.probe($0, until: Instant.now().advanced(by: patience)) }
+    let mtu = facts.interface.state?.mtu
+    SystemThread.detach(name: "packet-probe") { [events, relay, targets, naming] in
+      let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
+      let answers = targets.map { target in
+        PathFacts.Packets(PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience)))
+      }
       var found = naming
-      found.lookUp(until: Instant.now().advanced(by: patience))
+      found?.lookUp(until: Instant.now().advanced(by: patience))
       events.post { [found] in
         var facts = facts
-        facts.packets = PathFacts.Packets(answers[0])
-        if answers.count > 1 { facts.packets6 = PathFacts.Packets(answers[1]) }
+        facts.relay.sizes = sizes
+        facts.packets = answers.first
+        facts.packets6 = answers.dropFirst().first
         facts.naming = found
         goOn.value(facts)
       }
@@ -236,6 +253,7 @@ extension PathFacts.Packets {
     self =
       switch answer {
       case .answered: .answered
+      case .answeredSmall(let size): .answeredSmall(size)
       case .refused(let error): .refused(error)
       case .silent(let triedEcho): .silent(triedEcho: triedEcho)
       }

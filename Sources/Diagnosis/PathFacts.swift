@@ -166,6 +166,10 @@ public struct PathFacts: Sendable {
     public var version: String?
     /// What waits for the relay here.
     public var link: LinkReport?
+    /// Whether large packets get through to it; `nil`: not known.
+    public var sizes: PacketSizes?
+    /// The largest TCP segments of the connection, if they were made smaller since larger ones did not get through.
+    public var segmentLimit: Int?
 
     public init(roundTripMs: Double? = nil, version: String? = nil, link: LinkReport? = nil) {
       self.roundTripMs = roundTripMs
@@ -176,6 +180,8 @@ public struct PathFacts: Sendable {
 
   public enum Packets: Sendable, Equatable {
     case answered
+    /// Small ones were; packets of so many bytes were not.
+    case answeredSmall(Int)
     case refused(Errno)
     case silent(triedEcho: Bool)
   }

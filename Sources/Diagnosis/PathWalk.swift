@@ -153,9 +153,20 @@ public enum PathWalk {
       return CheckReport(
         "relay", .fail, "the relay does not answer an echo in time",
         advice:
-          "either it is very busy or the connection is dead, which this host finds out within seconds: ask again then")
+          "either it is very busy, or the connection is dead or stuck behind large packets that do not get through (the path's MTU), "
+          + "which this host finds out within seconds: ask again then")
     }
     var finding = "the relay answers within \(Table.milliseconds(time))\(version)"
+    if let limit = facts.relay.segmentLimit {
+      return CheckReport(
+        "relay", .warn,
+        "\(finding); TCP segments of at most \(limit) bytes are used, since larger ones did not get through: the path's MTU",
+        advice: PacketSizes.advice)
+    }
+    if case .lost? = facts.relay.sizes, let sizes = facts.relay.sizes {
+      return CheckReport("relay", .warn, "\(finding); \(sizes.finding): the path's MTU", advice: PacketSizes.advice)
+    }
+    if let sizes = facts.relay.sizes { finding += "; \(sizes.finding)" }
     guard let link = facts.relay.link else { return CheckReport("relay", .ok, finding) }
     let drops = link.lateDrops + link.overflowDrops
     finding +=
@@ -308,22 +319,28 @@ public enum PathWalk {
       return CheckReport("packets", .skipped, "not sent")
     }
     let firewall = "a firewall (nft list ruleset) or a sysctl that drops what goes over \(facts.interface.name)"
-    switch packets {
-    case .answered:
-      guard let packets6 = facts.packets6, packets6 != .answered else {
-        return CheckReport("packets", .ok, "the kernel of \(peer.deviceId) answers this host's kernel")
-      }
+    switch (packets, facts.packets6) {
+    case (.answeredSmall(let size), _), (.answered, .answeredSmall(let size)?):
+      return CheckReport(
+        "packets", .warn,
+        "the kernel of \(peer.deviceId) answers small packets of this host's kernel, but none of \(size) bytes",
+        advice:
+          "a path's MTU may be smaller than its ends know: ask again in some seconds, and run mnedc-ctl explain on "
+          + "\(peer.deviceId) too")
+    case (.answered, nil), (.answered, .answered?):
+      return CheckReport("packets", .ok, "the kernel of \(peer.deviceId) answers this host's kernel")
+    case (.answered, _):
       return CheckReport(
         "packets", .warn, "the kernel of \(peer.deviceId) answers this host's kernel by IPv4, but not by IPv6",
         advice:
           "programs that try IPv6 first have to wait: see whether \(peer.deviceId) has an IPv6 address (mnedc-ctl status), "
           + "and look for \(firewall) there")
-    case .refused(let error):
+    case (.refused(let error), _):
       let target = facts.interface.families.first?.target ?? peer.address
       return CheckReport(
         "packets", .fail, "packets for \(target) are refused: \(error)",
         advice: "look for \(firewall) on this host, then on \(peer.deviceId)")
-    case .silent(let triedEcho):
+    case (.silent(let triedEcho), _):
       let tried = triedEcho ? "neither ICMP nor TCP" : "no TCP"
       return CheckReport(
         "packets", .fail, "the daemons reach each other, but \(tried) packets of their kernels come back",

@@ -34,7 +34,8 @@ extension FrameConnection.ReceiveError {
   public func text(_ other: String) -> String {
     switch self {
     case .closed:
-      "\(other) closed the connection without giving a reason (its program was killed, or a NAT or firewall between ended it)"
+      "\(other) closed the connection without giving a reason (its program was killed, or a NAT or firewall between "
+        + "ended it)"
     case .unread: "closed from here, because \(other) does not read what is sent to it"
     case .system(.connectionReset), .system(.brokenPipe):
       "the connection was reset by \(other) or by a NAT or firewall between"
@@ -54,8 +55,8 @@ extension FrameConnection.Lifelessness {
     case .silent(let time):
       "nothing came from \(other) for \(Int(time.seconds)) s, not even the answer to an echo request"
     case .unanswered(let time):
-      "\(other) got an echo request and nothing came from it for \(Int(time.seconds)) s: its program is stuck, or large packets from "
-        + "it are lost (the path's MTU)"
+      "\(other) got an echo request and nothing came from it for \(Int(time.seconds)) s: its program is stuck, or large "
+        + "packets from it are lost (the path's MTU)"
     case .stalled(let time):
       "\(other) sent the beginning of a frame, and not its rest for \(Int(time.seconds)) s"
     case .blocked(let problem): problem.text(other)
@@ -66,7 +67,8 @@ extension FrameConnection.Lifelessness {
 extension SizeProblem {
   public func text(_ other: String) -> String {
     let direction = direction == .outgoing ? "to \(other)" : "from \(other)"
-    return "small packets \(direction) arrive and large ones do not: a link on the path seems to have a smaller MTU than the "
-      + "\(mtu) bytes that this host knows of, and a firewall drops the ICMP messages about it"
+    return
+      "small packets \(direction) arrive and large ones do not: a link on the path seems to have a smaller MTU than "
+      + "the \(mtu) bytes that this host knows of, and a firewall drops the ICMP messages about it"
   }
 }

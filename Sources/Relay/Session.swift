@@ -398,7 +398,8 @@ final class Session: EventHandler, @unchecked Sendable {
   func giveWay() {
     loop.limited {
       $0.notice(
-        "\(origin.name): the relay has closed a connection that has not joined, to make room: too many are about to join")
+        "\(origin.name): the relay has closed a connection that has not joined, to make room: too many are about to join"
+      )
     }
     close(telling: Refusal(.silent, "too many connections are about to join; try again"))
   }

@@ -51,7 +51,8 @@ public enum ForeignProtocol: Sendable, Equatable {
   /// What to change where a relay is spoken to like this.
   public var adviceAtRelay: String {
     switch self {
-    case .proxy: "the relay takes none: turn it off in the load balancer that forwards to this port (haproxy: no send-proxy)"
+    case .proxy:
+      "the relay takes none: turn it off in the load balancer that forwards to this port (haproxy: no send-proxy)"
     case .http: "if that is no stray browser or health check, have the proxy in front forward plain TCP"
     case .tls: "MNEDC encrypts by itself: have nothing in front add TLS, and forward plain TCP"
     case .ssh, .text: "a program that is no MNEDC device has connected to this port"
@@ -62,8 +63,10 @@ public enum ForeignProtocol: Sendable, Equatable {
   public var adviceAtDevice: String {
     switch self {
     case .http:
-      "a web server has this port, or a login page (captive portal) or proxy stands between: check the server's address and port"
-    case .tls: "a TLS server or proxy has this port: check the server's address and port, and have it forward plain TCP"
+      "a web server has this port, or a login page (captive portal) or a proxy answers in its place: check the server's "
+        + "address and port"
+    case .tls:
+      "a TLS server or proxy has this port: check the server's address and port, and have it forward plain TCP"
     case .proxy, .ssh, .text: "another program has this port: check the server's address and port"
     }
   }
