@@ -23,6 +23,7 @@ public struct InterfaceRepair: Sendable, Equatable {
   /// One difference between how the interface was configured and how it is.
   public enum Difference: Sendable, Hashable, CustomStringConvertible {
     case down
+    case noCarrier
     /// The MTU in bytes that it had.
     case mtu(Int)
     /// It lacked this address, given with its prefix length.
@@ -35,6 +36,7 @@ public struct InterfaceRepair: Sendable, Equatable {
     public var description: String {
       switch self {
       case .down: "the interface was down"
+      case .noCarrier: "the interface had no carrier"
       case .mtu(let mtu): "its MTU was \(mtu)"
       case .address(let address): "the address \(address) was missing"
       case .route(let prefix): "the route to \(prefix) was missing"

@@ -55,6 +55,8 @@ extension RouteNetlink {
     let name: String
     let isUp: Bool
     let mtu: Int
+    /// Whether packets can leave it, as long as it is up.
+    let hasCarrier: Bool
     /// Whether it is a part of another interface, for a TUN that of a routing domain (VRF).
     let isInDomain: Bool
   }
@@ -76,16 +78,17 @@ extension RouteNetlink {
     let isUp = content.hostDoubleWord(8) & UInt32(IFF_UP) != 0
     var mtu: Int?
     var name: String?
-    var isInDomain = false
+    var (hasCarrier, isInDomain) = (true, false)
     let isWhole = NetlinkAnswer.attributes(content.extracting(size..<content.byteCount)) { type, value in
       switch Int(type) {
       case IFLA_MTU where value.byteCount == 4: mtu = Int(value.hostDoubleWord(0))
       case IFLA_IFNAME: name = value.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      case IFLA_CARRIER where value.byteCount == 1: hasCarrier = value.byte(0) != 0
       case IFLA_MASTER where value.byteCount == 4: isInDomain = value.hostDoubleWord(0) != 0
       default: break
       }
     }
     guard isWhole, let mtu, let name else { return nil }
-    return Link(name: name, isUp: isUp, mtu: mtu, isInDomain: isInDomain)
+    return Link(name: name, isUp: isUp, mtu: mtu, hasCarrier: hasCarrier, isInDomain: isInDomain)
   }
 }

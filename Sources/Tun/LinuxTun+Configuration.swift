@@ -90,6 +90,11 @@ extension LinuxTun {
         try netlink.bringUp(index)
         repair.differences.append(.down)
       }
+      // A TUN has one as long as somebody reads from it, unless it was taken away.
+      if !link.hasCarrier {
+        try netlink.raiseCarrier(of: index)
+        repair.differences.append(.noCarrier)
+      }
       repair.missingIPv6 = restoreAddress6(wanted, &repair)
       // In a domain of its own (VRF), the routes are that domain's.
       if !link.isInDomain { try restoreRoutes(wanted, &repair) }

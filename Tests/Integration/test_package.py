@@ -197,6 +197,16 @@ def test_the_package_names_no_place_of_other_programs(package, tmp_path):
 
 
 @pytest.mark.no_lab
+def test_the_package_has_network_managers_leave_the_interface_alone(package, tmp_path):
+    """Where each of them looks for files of packages."""
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path], check=True)
+    network = (tmp_path / "usr/lib/systemd/network/05-mnedc.network").read_text()
+    assert "\n[Match]\nName=mnedc*\n" in network and "\n[Link]\nUnmanaged=yes\n" in network
+    manager = (tmp_path / "usr/lib/NetworkManager/conf.d/mnedc.conf").read_text()
+    assert "\n[keyfile]\nunmanaged-devices+=interface-name:mnedc*\n" in manager
+
+
+@pytest.mark.no_lab
 def test_lintian_finds_no_error_and_no_warning(package):
     """And every override that there is has a reason and is used."""
     if not shutil.which("lintian"):

@@ -43,6 +43,8 @@ struct RestorationTests {
     arguments: [
       ("ip link set mnedc0 down", [.down, .address("\(own6)/96")]),
       ("ip link set mnedc0 down; ip link set mnedc0 up", [.address("\(own6)/96")]),
+      ("ip link set mnedc0 carrier off", [.noCarrier]),
+      ("ip link set mnedc0 carrier off; ip link set mnedc0 down", [.down, .noCarrier, .address("\(own6)/96")]),
       ("ip link set mnedc0 mtu 1200", [.mtu(1200), .address("\(own6)/96")]),
       ("ip link set mnedc0 mtu 1200; ip link set mnedc0 mtu 1400", [.address("\(own6)/96")]),
       ("ip link set mnedc0 mtu 9000", [.mtu(9000)]),
