@@ -32,6 +32,10 @@ public enum DeviceEvent: Sendable {
   case located(Orchestration.Place)
   /// What has become of peers, in this order. After a connection was lost, those are told of that have come and gone meanwhile.
   case peers([PeerEvent])
+  /// Another program has changed the interface, which has this name now, or its IPv6 address has come or gone.
+  case interfaceChanged(String)
+  /// Something that a person may want to know of.
+  case notice(String)
   /// Something that a person should know of.
   case warning(String)
   /// The interface cannot be set up, or does not work any more: the device has stopped.
@@ -41,24 +45,26 @@ public enum DeviceEvent: Sendable {
 public enum DeviceFailure: Error, Sendable {
   case configure(TunError)
   case interface(String, Errno)
+  /// Another program has deleted the interface, or moved it to another network namespace.
+  case lostInterface(String)
 }
 
 /// This host as a device of the network: its uplink, its interface, and the packets between them, on one thread. `start`,
 /// `stop`, `apply`, `status`, `ping`, `fetch` and `locate` are for any thread.
 public final class Device: @unchecked Sendable {
   // Set once.
-  private let settings: DeviceSettings
-  private let events: EventLoop
-  private let onEvent: @Sendable (DeviceEvent) -> Void
+  let settings: DeviceSettings
+  let events: EventLoop
+  let onEvent: @Sendable (DeviceEvent) -> Void
 
   // Owned by the device's thread once it runs.
-  private let tun: any PacketDevice
+  let tun: any PacketDevice
   private lazy var exchange = PeerExchange(
     settings, on: events, onEvent: { [unowned self] in onEvent(.peers([$0])) },
     onWarning: { [unowned self] in onEvent(.warning($0)) })
-  private lazy var uplink = Uplink(settings, on: events, delegate: self)
-  private var pump: PacketPump?
-  private var membership: Membership?
+  private(set) lazy var uplink = Uplink(settings, on: events, delegate: self)
+  private(set) var pump: PacketPump?
+  var membership: Membership?
   private var joins = 0
   /// How often it had joined when the uplink was lost last.
   private var joinsBeforeLoss = 0
@@ -69,14 +75,15 @@ public final class Device: @unchecked Sendable {
   private var lostAt: Instant?
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
-  private var missingIPv6: MissingIPv6?
-  private var monitor: NetworkMonitor?
+  var missingIPv6: MissingIPv6?
+  var monitor: NetworkMonitor?
+  private(set) lazy var keeper = InterfaceKeeper(tun, on: events) { [unowned self] in take($0) }
   /// The addresses of the network as the relay told them last, where that was, and what they collide with on this host.
-  private var pools: [HostNetwork.Prefix] = []
-  private var relayHost: String?
-  private var currentCollision: NetworkCollision?
-  private var isCollisionCheckDue = false
-  private var earliestCollisionCheck = Instant.now()
+  var pools: [HostNetwork.Prefix] = []
+  var relayHost: String?
+  var currentCollision: NetworkCollision?
+  var isCollisionCheckDue = false
+  var earliestCollisionCheck = Instant.now()
   private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
   private var searches = LabelSearches()
@@ -110,23 +117,12 @@ public final class Device: @unchecked Sendable {
       uplink.end(declining: declining)
       stopReading()
       monitor?.stop()
+      keeper.stop()
+      // The interface goes with this process, and its unreachable routes would stay.
+      try? tun.clearAddresses()
       events.stop()
     }
     thread?.join()
-  }
-
-  /// Notices when the way to the relay may have changed, and when other networks of this host collide with this one.
-  private func watchNetwork() {
-    do {
-      if case .servers = settings.route { uplink.pathFinder = try PathFinder() }
-      monitor = try NetworkMonitor(on: events, ignoring: try? interfaceIndex(of: tun.name)) { [unowned self] change in
-        uplink.networkChanged(change)
-        checkCollision()
-      }
-    } catch {
-      onEvent(
-        .warning("changes of this host's network cannot be watched (\(error)), so a lost way is noticed later"))
-    }
   }
 
   /// Moves this device to another key without losing its ID, lease or open connections. An event tells of the end; `reply`
@@ -147,6 +143,7 @@ public final class Device: @unchecked Sendable {
       }
       if let limit = changes.peerInformation { exchange.setLimit(limit) }
       if let information = changes.orchestration { exchange.announce(information) }
+      keeper.checkNow()
     }
   }
 
@@ -169,9 +166,11 @@ public final class Device: @unchecked Sendable {
     isReading = false
   }
 
-  private func fail(_ failure: DeviceFailure) {
+  func fail(_ failure: DeviceFailure) {
     uplink.end(declining: joins == 0)
     stopReading()
+    monitor?.stop()
+    keeper.stop()
     onEvent(.failed(failure))
   }
 
@@ -252,7 +251,8 @@ public final class Device: @unchecked Sendable {
       deviceID: settings.deviceID, interface: tun.name, isJoined: connection != nil, address: membership?.address,
       address6: membership?.address6, pool: membership?.pool, pool6: membership?.pool6,
       relayAddress: membership?.relayAddress, relayVersion: uplink.relayVersion, progress: uplink.progress,
-      server: uplink.server, roundTrip: uplink.roundTrip, joins: joins, joinedSince: uplink.joinedSince,
+      server: uplink.server, segmentLimit: connection == nil ? nil : uplink.segmentLimit, roundTrip: uplink.roundTrip,
+      joins: joins, joinedSince: uplink.joinedSince,
       pendingKey: uplink.pendingKey, losses: losses, lastLoss: lastLoss, lastLossWasAttempt: lastLossWasAttempt,
       wasTurnedAway: wasTurnedAway, lostAt: lostAt, collision: currentCollision?.description,
       orchestration: exchange.own,
@@ -260,7 +260,7 @@ public final class Device: @unchecked Sendable {
       isPartial: pump?.peers.isPartial ?? false,
       counters: counters, received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
-      totals: uplink.totals, place: placeFinder.place)
+      totals: uplink.totals, place: placeFinder.place, interfaceProblem: keeper.problem?.description)
   }
 }
 
@@ -270,7 +270,8 @@ extension Device: EventHandler {
     do {
       try pump.pump()
     } catch {
-      fail(.interface(tun.name, error))
+      let isLost = (try? interfaceIndex(of: tun.name)) == nil
+      fail(isLost ? .lostInterface(tun.name) : .interface(tun.name, error))
     }
   }
 }
@@ -285,31 +286,6 @@ extension Device: UplinkDelegate {
       note(collision)
     }
     return collision
-  }
-
-  /// The host's networks have changed. A device that is connected stays so: the addresses that do not collide work.
-  private func checkCollision() {
-    guard !pools.isEmpty, !isCollisionCheckDue else { return }
-    isCollisionCheckDue = true
-    events.schedule(after: max(.zero, earliestCollisionCheck.since(.now()))) { [weak self] in
-      guard let self else { return }
-      isCollisionCheckDue = false
-      let start = Instant.now()
-      do {
-        note(try findCollision(of: pools, from: relayHost))
-      } catch {
-        // The next join looks again, and warns.
-      }
-      // The list of a router's routes may be long, and this thread carries the packets.
-      let end = Instant.now()
-      earliestCollisionCheck = end.advanced(by: end.since(start) * 50)
-    }
-  }
-
-  private func note(_ collision: NetworkCollision?) {
-    guard collision != currentCollision else { return }
-    currentCollision = collision
-    onEvent(.collided(collision))
   }
 
   func uplinkReached(_ step: JoinStep) {
@@ -359,8 +335,7 @@ extension Device: UplinkDelegate {
       fail(.configure(error))
       return nil
     }
-    if let missing, missing != missingIPv6 { onEvent(.warning("\(tun.name) has no IPv6 address: \(missing)")) }
-    missingIPv6 = missing
+    note(missing)
     let new = Membership(
       deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress,
       pool6: welcome.pool6, address6: missing == nil ? welcome.pool6?.address(of: welcome.address) : nil)
@@ -378,7 +353,7 @@ extension Device: UplinkDelegate {
     }
   }
 
-  private func findCollision(
+  func findCollision(
     of pools: [HostNetwork.Prefix], from host: String?
   ) throws(TunError) -> NetworkCollision? {
     guard !settings.allowOverlap else { return nil }

@@ -55,6 +55,11 @@ public struct PeerList: Sendable {
     if let collision = report.collision, report.network != nil || !report.peers.isEmpty {
       notes.append("Devices with addresses in both networks are out of reach: \(collision.harmless).")
     }
+    if let why = report.disconnected, !report.peers.isEmpty {
+      notes.append(
+        "This host has no connection to the relay, so how its peers are is unknown: \(why.harmless). "
+          + "mnedc-ctl netcheck finds out more.")
+    }
     if !report.complete {
       notes.append("The network is large: these are the devices that this host deals with. The relay lists all.")
     }
@@ -70,8 +75,8 @@ public struct PeerList: Sendable {
   public func emptiness(of report: PeersReport) -> String? {
     guard peers(of: report).isEmpty, !filter.isEmpty || report.`self` == nil else { return nil }
     if report.network == nil {
-      let why = report.collision.map { ": \($0.harmless)" } ?? "; mnedc-ctl status says why"
-      return "this host has not joined its network" + why
+      let why = (report.collision ?? report.disconnected).map { ": \($0.harmless)" } ?? "; mnedc-ctl status says why"
+      return "this host has not joined its network\(why)"
     }
     switch report.peers.count {
     case 0: return filter.isEmpty ? "no device is in the network" : "no other device is in the network"

@@ -1,5 +1,6 @@
 public import Config
 public import Control
+public import Device
 public import Identity
 public import Logging
 public import SystemIO
@@ -40,7 +41,7 @@ public final class Daemon: @unchecked Sendable {
       output = try LogOutput(program: program, level: Logger.Level(level))
       logger = output.logger()
       events = try EventLoop()
-      beat = ServiceBeat(on: events)
+      beat = ServiceBeat(program, on: events)
       signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
         switch signal {
         case .hangup: self?.reload { _ in }
@@ -62,7 +63,10 @@ public final class Daemon: @unchecked Sendable {
   /// Throws if a daemon answers at `path` already; takes nothing, so `listen` has the last word. For before anything that only one of
   /// two can have: who starts a daemon twice is told that, and not what comes of it.
   public static func checkIsFirst(at path: String) throws(Failure) {
-    guard let socket = try? Descriptor.connected(toUnix: path), let peer = try? socket.peerCredentials() else { return }
+    let deadline = Instant.now().advanced(by: .seconds(1))
+    guard let socket = try? Descriptor.connected(toUnix: path, until: deadline),
+      let peer = try? socket.peerCredentials()
+    else { return }
     throw failure(.inUse(by: peer), path)
   }
 
@@ -207,6 +211,7 @@ public final class Daemon: @unchecked Sendable {
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.
   public func run(shutDown: () -> Void) throws(Failure) {
     events.run()
+    beat.stop()
     notifyServiceManager("STOPPING=1")
     control?.stop()
     shutDown()
@@ -282,12 +287,28 @@ extension Failure {
   public init(_ error: TunError) {
     let status: ExitStatus =
       switch error {
-      case .noPermission: .noPermission
+      case .noPermission, .deviceRefused: .noPermission
       case .nameTaken: .cannotCreate
       case .badName, .mtuRefused, .addressRefused: .configuration
       case .noTunDevice, .failed: .systemError
       }
     self.init(status, error.description)
+  }
+}
+
+extension Failure {
+  /// An interface that does not work any more.
+  public init(_ failure: DeviceFailure) {
+    switch failure {
+    case .configure(let error): self.init(error)
+    case .interface(let name, let errno):
+      self.init(.systemError, "the interface \(name) has failed: \(errno); start this program again")
+    case .lostInterface(let name):
+      self.init(
+        .systemError,
+        "another program has deleted the interface \(name), or moved it to another network namespace; start this program "
+          + "again, which makes the interface anew")
+    }
   }
 }
 

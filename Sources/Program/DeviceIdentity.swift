@@ -21,11 +21,13 @@ public struct DeviceIdentity: Sendable {
   private static let fileName = "device-id"
 
   /// Makes a key if there is none. The ID is the `configured` one; or the one that this key joined with the last time, since a
-  /// relay knows the key by it; or, at the first start, one derived from the machine.
+  /// relay knows the key by it; or, at the first start, one derived from the machine. `warn` gets a line for the log.
   ///
   /// `isReset`: the device gets another key and forgets its ID, but not before a relay has admitted it: until `remember`, a
   /// start without `isReset` finds what was there.
-  public init(in directory: StateDirectory, configured: String?, isReset: Bool = false) throws(Failure) {
+  public init(
+    in directory: StateDirectory, configured: String?, isReset: Bool = false, warn: (String) -> Void
+  ) throws(Failure) {
     self.directory = directory
     let file = KeyFile.device(in: directory)
     let remembered: String?
@@ -38,7 +40,7 @@ public struct DeviceIdentity: Sendable {
       guard let key = PrivateKey(bytes) else { preconditionFailure("any 32 bytes are a key") }
       self.key = key
       nextKey = replacesKey ? nil : try file.loadNext().flatMap { PrivateKey($0) }
-      remembered = hadKey && !isReset ? try Self.remembered(in: directory) : nil
+      remembered = hadKey && !isReset ? Self.remembered(in: directory, warn) : nil
     } catch {
       throw Failure(error)
     }
@@ -51,10 +53,22 @@ public struct DeviceIdentity: Sendable {
     hasJoined = remembered == deviceID
   }
 
-  private static func remembered(in directory: StateDirectory) throws(StateError) -> String? {
-    guard let content = try directory.read(fileName, limit: 256, .trusted) else { return nil }
-    let text = String(decoding: content.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-    return DeviceID.isValid(text) ? text : nil
+  /// `nil` if none was kept, or none that can be used.
+  private static func remembered(in directory: StateDirectory, _ warn: (String) -> Void) -> String? {
+    do throws(StateError) {
+      guard let content = try directory.read(fileName, limit: 256, .trusted) else { return nil }
+      let text = String(decoding: content.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+      guard DeviceID.isValid(text) else {
+        throw StateError(.damaged, "\(directory.file(fileName)) holds no device ID")
+      }
+      return text
+    } catch {
+      let consequence = "this device goes by device-id of the configuration, or by its default ID"
+      warn(
+        error.isOfContent
+          ? directory.setAside(fileName, because: error, consequence) : "\(error.finding); \(consequence)")
+      return nil
+    }
   }
 
   /// Undoes a reset that no relay has admitted this device for.

@@ -23,4 +23,6 @@ public enum ExitStatus: Int32, Sendable {
   case noPermission = 77
   /// The configuration is wrong.
   case configuration = 78
+  /// A daemon that was told to restart: its service manager starts it again. The number is that of ERESTART.
+  case restart = 85
 }

@@ -26,11 +26,12 @@ public final class MetricsServer {
   private var waiting: [(MetricsReport) -> Void] = []
   private var last: (report: MetricsReport, time: Instant)?
 
-  /// Beyond that, who has been about to ask for longest gives way.
+  /// Beyond that, the connection that needs its place least gives way; see `MetricsConnection.claim`.
   private static let maximumConnections = 32
   /// Who asks again within this time gets the same again, so that nobody can keep the daemon busy.
   private static let freshness = Duration.milliseconds(250)
-  private static let backlog: CInt = 32
+  /// Connections that wait in the kernel. Large, because what a flood puts there stands before everybody else.
+  private static let backlog: CInt = 1024
   /// How long to wait until an address that could not be had is tried again.
   private static let retryInterval = Duration.seconds(10)
 
@@ -94,6 +95,7 @@ public final class MetricsServer {
           "another program listens there, perhaps the other daemon of this suite; give each a file of its own (--config) with "
             + "another port")
       case .permissionDenied: warn(setting, "ports below 1024 are for root; choose another")
+      case .addressFamilyNotSupported: warn(setting, "the kernel of this host has no IPv6")
       default: warn(setting, error.description)
       }
     }
@@ -141,12 +143,18 @@ public final class MetricsServer {
     }
   }
 
-  private func take(_ socket: consuming TCPSocket) {
-    if connections.count >= Self.maximumConnections {
-      let slowest = connections.values.filter(\.isAsking).min { $0.since < $1.since }
-      guard let slowest else { return }
-      slowest.close()
+  private var isFull: Bool { connections.count >= Self.maximumConnections }
+
+  /// The connection that gives way to another; `nil` if all need their places just now.
+  private var leastClaim: MetricsConnection? {
+    let claims = connections.values.compactMap { connection in
+      connection.claim.map { (claim: $0, connection: connection) }
     }
+    return claims.min { ($0.claim, $0.connection.since) < ($1.claim, $1.connection.since) }?.connection
+  }
+
+  private func take(_ socket: consuming TCPSocket) {
+    if isFull { leastClaim?.close() }
     let connection = MetricsConnection(
       socket.takeDescriptor(), on: daemon.events, report: { [unowned self] in report($0) },
       onEnd: { [unowned self] in connections[ObjectIdentifier($0)] = nil })
@@ -169,12 +177,20 @@ public final class MetricsServer {
 
     func handle(_ events: Events) {
       do {
-        while let socket = try socket.accept() { server.take(socket) }
+        for _ in 0..<ConnectionBatch.size {
+          guard !server.isFull || server.leastClaim != nil else { return pause(for: ConnectionBatch.pauseForRoom) }
+          guard let socket = try socket.accept() else { return }
+          server.take(socket)
+        }
       } catch {
         // Without descriptors or memory: those who wait are taken later.
-        setInterest([])
-        server.daemon.events.schedule(after: .seconds(1)) { [weak self] in self?.setInterest(.readable) }
+        pause(for: .seconds(1))
       }
+    }
+
+    private func pause(for time: Duration) {
+      setInterest([])
+      server.daemon.events.schedule(after: time) { [weak self] in self?.setInterest(.readable) }
     }
 
     private func setInterest(_ interest: Events) {

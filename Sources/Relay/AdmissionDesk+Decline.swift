@@ -1,3 +1,4 @@
+internal import Logging
 internal import Store
 internal import Wire
 
@@ -15,7 +16,7 @@ extension AdmissionDesk {
       },
       then: { [self] result in
         guard case .failure(let error) = result else { return }
-        complain("\(applicant.deviceID) has declined to join, but the relay keeps it and its lease", error)
+        logger.warning("\(applicant.deviceID) has declined to join, but the relay keeps it and its lease: \(error)")
       })
   }
 }

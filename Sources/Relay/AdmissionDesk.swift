@@ -20,7 +20,7 @@ final class AdmissionDesk: Sendable {
   // Set once.
   let store: Store
   let leases: LeaseOffice
-  private let logger: Logger
+  let logger: Logger
   private let mode: Mutex<AdmissionMode>
   private let state = Mutex(State())
 
@@ -34,8 +34,6 @@ final class AdmissionDesk: Sendable {
     var seen: [PublicKey: Int64] = [:]
     /// Until then nothing is noted, since the store has failed.
     var seenPause = Instant(nanoseconds: 0)
-    /// How often the log says each of the few things that there are to complain of.
-    var complaints: [String: RateLimit] = [:]
   }
 
   private struct Pending {
@@ -116,18 +114,9 @@ final class AdmissionDesk: Sendable {
           again.repeats -= 1
           ask(again, reply)
         case .failure(let error):
-          if error.isOfFile { complain("nobody new can be let in", error) }
           reply(.refused(refusal(error, to: question.applicant)))
         }
       })
-  }
-
-  /// Tells the operator what comes of the store's failure, now and then.
-  func complain(_ what: String, _ error: StoreError) {
-    let isAllowed = state.withLock {
-      $0.complaints[what, default: RateLimit(perSecond: 0.1, burst: 1)].allow(at: .now())
-    }
-    if isAllowed { logger.error("\(what): \(error)") }
   }
 
   /// On the store's thread. The lease, if there is one, has been taken from another device.
@@ -143,10 +132,7 @@ final class AdmissionDesk: Sendable {
     } else if let answer = try answer(toStranger: applicant, question.mode, transaction) {
       return (answer, nil)
     }
-    if let failure = question.failure {
-      complain("nobody new can be let in", failure)
-      return (.refused(refusal(failure, to: applicant)), nil)
-    }
+    if let failure = question.failure { return (.refused(refusal(failure, to: applicant)), nil) }
 
     var grant = LeaseOffice.Grant()
     var refusal: Refusal?
@@ -307,12 +293,11 @@ final class AdmissionDesk: Sendable {
         for (key, time) in takeSeen() { try transaction.touch(key: key.bytes, at: time) }
       },
       then: { [self] result in
-        guard case .failure(let error) = result else { return }
+        guard case .failure = result else { return }
         state.withLock { state in
           state.seen = [:]
           state.seenPause = Instant.now().advanced(by: Self.pauseAfterFailure)
         }
-        if error.isOfFile { complain("it cannot be noted who was here", error) }
       })
   }
 
@@ -329,13 +314,12 @@ final class AdmissionDesk: Sendable {
   func setNextKey(_ next: PublicKey, of applicant: Applicant, _ reply: @escaping @Sendable (Refusal?) -> Void) {
     store.perform(
       { transaction throws(StoreError) in try transaction.setNextKey(next.bytes, ofKey: applicant.key.bytes) },
-      then: { [self] result in
+      then: { result in
         switch result {
         case .success: reply(nil)
         case .failure(.admission(.keyBound)):
           reply(Refusal(.keyBound, "the new key belongs to another device already; try again, which makes another"))
         case .failure(.busy), .failure(.closed), .failure(.diskFull), .failure(.failed):
-          if case .failure(let error) = result, error.isOfFile { complain("no device can get a new key", error) }
           reply(Refusal(.busy, "the relay cannot note the new key now; try again in a while"))
         case .failure(let error): reply(Refusal(.other, error.description))
         }
@@ -374,17 +358,19 @@ final class AdmissionDesk: Sendable {
     }
   }
 
-  /// Those who wait and go by this device ID or fingerprint.
-  private func waiting(_ name: String) -> [Pending] {
-    state.withLock { state in
-      state.pending.values.filter { $0.applicant.deviceID == name || $0.applicant.fingerprint == name }
-    }
-  }
-
+  /// The one that waits under this device ID, host name or beginning of a fingerprint.
   private func one(_ name: String) throws(OperatorError) -> Pending {
-    let found = waiting(name)
-    guard let first = found.first else { throw .nobodyWaits(name) }
-    guard found.count == 1 else { throw .severalWait(name, found.map(\.applicant.fingerprint)) }
+    let all = state.withLock { Array($0.pending.values) }
+    let found = DeviceNames.matches(name, all, id: \.applicant.deviceID, fingerprint: \.applicant.fingerprint).devices
+    guard let first = found.first else { throw .nobodyWaits(name, waiting: all.map(\.applicant.deviceID)) }
+    guard found.count == 1 else {
+      throw .name(
+        .ambiguous(
+          name,
+          found.map { entry in
+            DeviceNameError.Candidate(deviceID: entry.applicant.deviceID, fingerprint: entry.applicant.fingerprint)
+          }))
+    }
     return first
   }
 
@@ -466,19 +452,11 @@ extension PendingDevice {
 }
 
 /// Why an operator's command did nothing.
-public enum OperatorError: Error, Sendable, CustomStringConvertible {
-  case nobodyWaits(String)
-  case severalWait(String, [String])
+public enum OperatorError: Error, Sendable {
+  case name(DeviceNameError)
+  /// No device of this name waits; the IDs of those that do.
+  case nobodyWaits(String, waiting: [String])
   case store(StoreError)
-
-  public var description: String {
-    switch self {
-    case .nobodyWaits(let name): "no device waits that goes by \(name); see `mnedc-ctl pending`"
-    case .severalWait(let name, let fingerprints):
-      "several devices wait that go by \(name); name one by its fingerprint: \(fingerprints.joined(separator: ", "))"
-    case .store(let error): error.description
-    }
-  }
 }
 
 extension StoreError {

@@ -125,7 +125,7 @@ struct LeaseOffice: Sendable {
     from pool: LeasePool, _ transaction: borrowing Transaction, at now: Int64, into grant: inout Grant
   ) throws(StoreError) {
     let limit = now - age.components.seconds
-    guard pause.isOver(at: .now()) else {
+    guard pause.isOver(at: .now(), UnixTime.now()) else {
       grant.isReclaimPaused = try !transaction.leasesUnused(since: limit, in: pool.prefix, after: nil, limit: 1).isEmpty
       return
     }

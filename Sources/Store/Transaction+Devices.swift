@@ -158,9 +158,18 @@ extension Transaction {
   /// Throws `noSuchDevice`.
   @discardableResult
   public func revoke(id: String) throws(StoreError) -> DeviceRecord {
-    if let active = try device(id: id), active.status == .active { try dropLease(ofKey: active.key) }
-    try connection.run("UPDATE devices SET status = 'revoked' WHERE device_id = ? AND status = 'active'", .text(id))
     guard let device = try device(id: id) else { throw .noSuchDevice }
+    return try revoke(key: device.key)
+  }
+
+  /// As `revoke(id:)`, of the device that has this key.
+  @discardableResult
+  public func revoke(key: [UInt8]) throws(StoreError) -> DeviceRecord {
+    guard let known = try device(key: key)?.device else { throw .noSuchDevice }
+    guard known.status == .active else { return known }
+    try dropLease(ofKey: known.key)
+    try connection.run("UPDATE devices SET status = 'revoked' WHERE key = ?", .blob(known.key))
+    guard let device = try device(key: known.key)?.device else { throw .noSuchDevice }
     return device
   }
 
@@ -174,10 +183,16 @@ extension Transaction {
     let active = all.filter { $0.status == .active }
     let forgotten = active.isEmpty ? all : active
     if forgotten.isEmpty { throw .noSuchDevice }
-    for device in forgotten {
-      try dropLease(ofKey: device.key)
-      try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key))
-    }
+    for device in forgotten { try forget(key: device.key) }
     return forgotten
+  }
+
+  /// Forgets that there was a device of this key. Throws `noSuchDevice`.
+  @discardableResult
+  public func forget(key: [UInt8]) throws(StoreError) -> DeviceRecord {
+    guard let device = try device(key: key)?.device else { throw .noSuchDevice }
+    try dropLease(ofKey: device.key)
+    try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key))
+    return device
   }
 }

@@ -31,11 +31,24 @@ public struct FileAttributes: Equatable, Sendable {
     size = Int(status.st_size)
   }
 
-  /// Of what is at `path`, a symbolic link itself.
-  public init(of path: String) throws(Errno) {
+  /// Of what is at `path`: a symbolic link itself, or what it leads to.
+  public init(of path: String, followingLinks: Bool = false) throws(Errno) {
     var status = stat()
-    try checked { lstat(path, &status) }
+    try checked { followingLinks ? stat(path, &status) : lstat(path, &status) }
     self.init(status)
+  }
+
+  /// The mode as chmod(1) takes it.
+  public var octalMode: String {
+    let digits = String(mode, radix: 8)
+    return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+  }
+
+  /// Whether users beside the owner may change it: everybody, or a group that is neither root's nor this process's own nor, as
+  /// where each user has a group of the same number, the owner's alone.
+  public var isWritableByOthers: Bool {
+    if mode & 0o002 != 0 { return true }
+    return mode & 0o020 != 0 && group != 0 && group != getegid() && group != user
   }
 }
 

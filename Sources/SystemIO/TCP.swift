@@ -71,9 +71,11 @@ public struct TCPSocket: ~Copyable, Sendable {
     self.peer = peer
   }
 
-  /// Begins to connect; the descriptor becomes writable when that has ended, and `socketError` tells how.
-  public init(connectingTo peer: SocketAddress) throws(Errno) {
+  /// Begins to connect; the descriptor becomes writable when that has ended, and `takeSocketError` tells how. Neither end sends
+  /// segments of more than `maximumSegment` bytes, which the handshake tells the other one: later it could not be changed any more.
+  public init(connectingTo peer: SocketAddress, maximumSegment: Int? = nil) throws(Errno) {
     let socket = try openSocket(family: peer.isIPv6 ? AF_INET6 : AF_INET)
+    if let maximumSegment { try setOption(socket, CInt(IPPROTO_TCP), TCP_MAXSEG, CInt(clamping: maximumSegment)) }
     do {
       try checked { peer.withSockaddr { connect(socket.raw, $0, peer.length) } }
     } catch {
@@ -111,15 +113,6 @@ extension Descriptor {
     try setOption(self, tcp, TCP_NODELAY, 1)
     try setOption(self, tcp, TCP_NOTSENT_LOWAT, tuning.unsentLimit)
     try setOption(self, tcp, TCP_USER_TIMEOUT, CInt(clamping: tuning.userTimeout.nanoseconds / 1_000_000))
-  }
-
-  /// How many bytes a second the other end takes, as the kernel last measured it, and whether it may be more because there was not
-  /// always something to send; `nil` if this is no TCP connection.
-  public borrowing func deliveryRate() -> (bytesPerSecond: UInt64, mayBeMore: Bool)? {
-    countCall(.tuning)
-    var rate: UInt64 = 0
-    let result = clinux_tcp_delivery_rate(raw, &rate)
-    return result < 0 ? nil : (rate, result > 0)
   }
 
   /// How many of the bytes sent the other end has not taken yet: of a TCP connection, those not acknowledged. Zero if the

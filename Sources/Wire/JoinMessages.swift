@@ -85,7 +85,7 @@ extension Welcome {
   public var isPlausible: Bool {
     (8...30).contains(pool.length) && pool6?.isPool != false && pool.network.specialUse == nil
       && pool.broadcast.specialUse == nil
-      && [address, relayAddress].allSatisfy { pool.contains($0) && $0 != pool.network && $0 != pool.broadcast }
+      && pool.isHost(address) && pool.isHost(relayAddress)
   }
 }
 

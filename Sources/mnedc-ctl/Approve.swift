@@ -7,7 +7,7 @@ struct Approve: ParsableCommand {
     abstract: "Lets a device in that waits for it.",
     discussion: "From then on the relay knows the device. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID or fingerprint, as mnedc-ctl pending lists them.", completion: .pendingDevices)
+  @Argument(help: "The device's ID, or the beginning of its fingerprint; mnedc-ctl pending lists both.", completion: .pendingDevices)
   var name: String
 
   @OptionGroup var control: ControlOptions

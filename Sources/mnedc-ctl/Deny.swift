@@ -7,7 +7,7 @@ struct Deny: ParsableCommand {
     abstract: "Turns a device away that waits to be let in.",
     discussion: "Its key is refused for an hour. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID or fingerprint, as mnedc-ctl pending lists them.", completion: .pendingDevices)
+  @Argument(help: "The device's ID, or the beginning of its fingerprint; mnedc-ctl pending lists both.", completion: .pendingDevices)
   var name: String
 
   @OptionGroup var control: ControlOptions

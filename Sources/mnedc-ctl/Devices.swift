@@ -12,7 +12,7 @@ struct Devices: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let report: DevicesReport = try control.ask(.devices)
+    let report: DevicesReport = try control.ask(.devices())
     try output.show(report) { Self.table(report).shown }
   }
 

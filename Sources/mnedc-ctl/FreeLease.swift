@@ -8,7 +8,7 @@ struct FreeLease: ParsableCommand {
     abstract: "Takes the address of a device that is not in, for others to have.",
     discussion: "Of a device that is in, only the pin is taken away. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID, or the address.", completion: .leases)
+  @Argument(help: "The address, or the device's ID, host name or the beginning of its fingerprint.", completion: .leases)
   var lease: String
 
   @OptionGroup var control: ControlOptions

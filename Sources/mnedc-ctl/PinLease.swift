@@ -10,7 +10,8 @@ struct PinLease: ParsableCommand {
     abstract: "Lets a device keep its address for good, or gives it another for good.",
     discussion: "For another address it connects anew if it is in. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID.", completion: .devices)
+  @Argument(
+    help: "The device's ID, host name or virtual address, or the beginning of its fingerprint.", completion: .devices)
   var device: String
 
   @Argument(
@@ -22,7 +23,7 @@ struct PinLease: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let report: LeasesReport = try control.ask(.pinLease(deviceID: device, address: address?.description))
+    let report: LeasesReport = try control.ask(.pinLease(device: device, address: address?.description))
     try output.show(report) {
       report.leases.map { "\($0.address) is for \($0.deviceId) from now on" }.joined(separator: "\n")
     }

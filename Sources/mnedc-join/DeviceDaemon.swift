@@ -33,7 +33,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private lazy var peers = PeerCommands(daemon, device, network: network) { [unowned self] reply in
     withStatus { reply(PeersReport($0)) }
   }
-  private lazy var explanation = Explanation(daemon, device, peers)
+  private lazy var explanation = Explanation(daemon, device, peers, names: { [names] in names.report })
   private lazy var news = PeerNews { [unowned self] event in
     daemon.publish(event)
     hook.take(event)
@@ -87,6 +87,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     try Daemon.checkIsFirst(at: settings.join.socket)
     names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
+    names.removeStaleBlocks()
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
@@ -98,7 +99,8 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(error)
     }
-    identity = try DeviceIdentity(in: state, configured: settings.deviceID, isReset: isReset)
+    identity = try DeviceIdentity(
+      in: state, configured: settings.deviceID, isReset: isReset, warn: daemon.warnLater)
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
@@ -106,7 +108,7 @@ final class DeviceDaemon: @unchecked Sendable {
     trust = KnownRelayTrust(
       pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state)
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
-    orchestration = try OwnOrchestration(
+    orchestration = OwnOrchestration(
       in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
@@ -115,6 +117,7 @@ final class DeviceDaemon: @unchecked Sendable {
       mtu: settings.join.mtu, orchestration: orchestration.current)
     deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
+    deviceSettings.allowPublicPool = settings.join.allowPublicPool
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
     do {
       device = try Device(deviceSettings, tun) { [unowned self, names] event in
@@ -134,6 +137,11 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     if update.isRequired { place = try update.place() }
     daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+  }
+
+  /// Logs what is to be known of the start, once the log runs.
+  func note(_ line: String) {
+    daemon.events.post { [daemon] in daemon.logger.notice("\(line)") }
   }
 
   private static func servers(_ settings: Settings) -> [(host: String, port: UInt16)] {
@@ -158,10 +166,10 @@ final class DeviceDaemon: @unchecked Sendable {
   private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
     switch command {
     case .status:
-      let report = daemon.statusReport(.device)
+      let (report, names) = (daemon.statusReport(.device), names.report)
       device?.status { status in
         var report = report
-        report.device = DeviceReport(status)
+        report.device = DeviceReport(status, names)
         answer(.report(report))
       }
     case .metrics: collectMetrics { answer(.report($0)) }
@@ -249,7 +257,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private func giveUp() {
     let time = ValueKind<Duration>.joinTimeout.text(settings.join.timeout)
     switch lastLoss {
-    case .refused, .collision, .distrusted:
+    case .refused, .collision, .distrusted, .publicPool:
       daemon.fail(Failure(.temporaryFailure, "could not join within \(time): \(lastLoss?.description ?? "")"))
     case .unreachable, .broken, nil:
       device?.status { [daemon] status in
@@ -289,11 +297,10 @@ final class DeviceDaemon: @unchecked Sendable {
     case .located(let place):
       if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
     case .peers(let events): news.take(events, status: withStatus)
-    case .warning(let line):
-      daemon.logger.warning("\(line)")
-    case .failed(.configure(let error)): daemon.fail(Failure(error))
-    case .failed(.interface(let name, let errno)):
-      daemon.fail(Failure(.systemError, "the interface \(name) has failed: \(errno); start the program again"))
+    case .interfaceChanged(let name): hook.interface = name
+    case .notice(let line): daemon.logger.notice("\(line)")
+    case .warning(let line): daemon.logger.warning("\(line)")
+    case .failed(let failure): daemon.fail(Failure(failure))
     }
   }
 
@@ -424,6 +431,7 @@ final class DeviceDaemon: @unchecked Sendable {
     case .refused(let refusal) where !refusal.isPassing:
       Failure(.unavailable, "the relay does not let this device in: \(refusal.text)")
     case .distrusted(let problem): Failure(.noPermission, problem.description)
+    case .publicPool: Failure(.configuration, loss.description)
     // A device that was in the network before waits until its host is elsewhere.
     case .collision where !identity.hasJoined: Failure(.temporaryFailure, loss.description)
     default: nil

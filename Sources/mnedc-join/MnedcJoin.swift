@@ -109,8 +109,8 @@ struct MnedcJoin: ParsableCommand {
       try invitation.map { try FileUpdate($0, given, isReset: reset, &settings) }
       ?? FileUpdate(
         given, isUsualState: isUsualState, isOwn: isUsualState || name != nil || self.configuration.config != nil)
-    try checkServers(settings)
-    if daemon.check { return try check(invite, settings) }
+    let isReference = try completeServers(of: &settings)
+    if daemon.check { return try check(invite, settings, isReference) }
     let isInBackground = Foreground.isWaiting()
     if background, !isInBackground { return try goToBackground() }
     hideArguments(behind: InviteText.prefix)
@@ -123,18 +123,28 @@ struct MnedcJoin: ParsableCommand {
       if invite != nil, fresh.servers.isEmpty || reset && fresh.serverKeys != settings.serverKeys {
         (fresh.servers, fresh.serverKeys) = (settings.servers, settings.serverKeys)
       }
-      try checkServers(fresh)
+      _ = try completeServers(of: &fresh)
       return fresh
     }
+    if isReference { daemon.note(referenceNote) }
     try daemon.run()
   }
 
-  private func checkServers(_ settings: Settings) throws {
-    guard settings.servers.isEmpty else { return }
+  /// Where nothing else names a relay, the reference implementation's file may: whether it does. Throws if nothing does.
+  private func completeServers(of settings: inout Settings) throws -> Bool {
+    guard settings.servers.isEmpty else { return false }
+    if configuration.config == nil, name == nil {
+      settings.servers = try ConfigOptions.loadReference().servers
+      if !settings.servers.isEmpty { return true }
+    }
     throw Failure(
       .configuration,
       "no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, or write "
         + "`server: HOST:PORT` to \(configuration.file(of: name).path)")
+  }
+
+  private var referenceNote: String {
+    "\(configuration.file(of: name).path) names no relay, so server is what \(ConfigOptions.referencePath) says"
   }
 
   private func overridden(_ file: Settings) -> Settings {
@@ -162,7 +172,8 @@ struct MnedcJoin: ParsableCommand {
     }
   }
 
-  private func check(_ invite: InviteText?, _ settings: Settings) throws {
+  private func check(_ invite: InviteText?, _ settings: Settings, _ isReference: Bool) throws {
+    if isReference { try printOut("# \(referenceNote)") }
     if let invite, let key = PublicKey(invite.relayKey) {
       try printOut(
         "# an invite of the relay with the key \(key.fingerprint) at \(invite.servers.joined(separator: ", "))")

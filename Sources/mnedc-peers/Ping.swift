@@ -14,8 +14,8 @@ struct Ping: ParsableCommand {
   var peer: String
 
   @Option(
-    name: [.customShort("n"), .long],
-    help: ArgumentHelp("Ping so many times (default: 5).", valueName: "number"),
+    name: .shortAndLong,
+    help: ArgumentHelp("Ping this many times (default: 5).", valueName: "number"),
     transform: {
       guard let number = Int($0), (1...1_000_000).contains(number) else {
         throw ValidationError("a count is a whole number from 1 to 1000000")

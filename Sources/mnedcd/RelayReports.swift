@@ -8,7 +8,8 @@ import Wire
 /// The relay's state as its tools get to see it.
 enum RelayReports {
   static func status(
-    _ daemon: Daemon, _ relay: Relay, _ device: Device?, _ reply: @escaping @Sendable (StatusReport) -> Void
+    _ daemon: Daemon, _ relay: Relay, _ device: Device?, _ names: NamesReport,
+    _ reply: @escaping @Sendable (StatusReport) -> Void
   ) {
     let report = daemon.statusReport(.relay)
     let listen = relay.addresses.map(\.description)
@@ -19,7 +20,7 @@ enum RelayReports {
       let part = report
       device.status { status in
         var report = part
-        report.device = DeviceReport(status)
+        report.device = DeviceReport(status, names)
         reply(report)
       }
     }

@@ -85,7 +85,7 @@ import Wire
     _ = try client.receive(.ping)
     try client.send(.welcome(welcome(keepalive: 100)))
     // Nothing is answered from here on.
-    #expect(wait { losses(device).contains { $0.description.contains("no sign of life") } })
+    #expect(wait { losses(device).contains { $0.description.contains("nothing came from the relay for") } })
   }
 
   @Test(arguments: [
@@ -139,6 +139,48 @@ import Wire
     #expect(hasJoined(device, times: 2))
     #expect(device.interface.configuration?.prefix == IPv4Prefix("10.0.0.0/20"))
     #expect(device.interface.configuration?.prefix6 == nil && device.status()?.address6 == nil)
+  }
+
+  @Test func `a relay that changes its terms again and again loses the connection`() throws {
+    let relay = ScriptedRelay()
+    let device = try TestDevice("one", route: relay.route)
+    defer { device.stop() }
+    let client = try relay.welcome(welcome())
+    #expect(hasJoined(device))
+    for number in 0..<30 {
+      guard (try? client.send(.welcome(welcome(pool: number % 2 == 0 ? "10.0.0.0/16" : "10.0.0.0/15")))) != nil else { break }
+    }
+    #expect(wait { losses(device).contains { $0.description.contains("again and again") } })
+    #expect(device.interface.configurations.count <= 12)
+  }
+
+  // MARK: Pools of the Internet
+
+  @Test func `a pool with addresses of the Internet is refused unless it is allowed`() throws {
+    let relay = ScriptedRelay()
+    let told = try welcome("8.8.8.2", pool: "8.8.8.0/24", relay: "8.8.8.1")
+    let device = try TestDevice("one", route: relay.route)
+    let client = try relay.welcome(told)
+    #expect(client.waitForEnd())
+    #expect(wait { losses(device).first?.description.contains("join.allow-public-pool") == true })
+    #expect(device.interface.configurations.isEmpty && device.status()?.wasTurnedAway == true)
+    device.stop()
+    let allowed = try TestDevice("one", route: relay.route, change: { $0.allowPublicPool = true })
+    defer { allowed.stop() }
+    let second = try relay.welcome(told)
+    #expect(hasJoined(allowed))
+    withExtendedLifetime(second) {}
+  }
+
+  @Test func `a pool that grows into the Internet is not taken on`() throws {
+    let relay = ScriptedRelay()
+    let device = try TestDevice("one", route: relay.route)
+    defer { device.stop() }
+    let client = try relay.welcome(welcome("172.16.0.2", pool: "172.16.0.0/24", relay: "172.16.0.1"))
+    #expect(hasJoined(device))
+    try client.send(.welcome(welcome("172.16.0.2", pool: "172.0.0.0/8", relay: "172.16.0.1")))
+    #expect(wait { warnings(device).contains { $0.contains("172.0.0.0/8 has addresses of the Internet") } })
+    #expect(device.interface.configuration?.prefix == IPv4Prefix("172.16.0.0/24") && losses(device).isEmpty)
   }
 
   // MARK: Collisions

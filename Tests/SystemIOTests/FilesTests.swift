@@ -59,4 +59,37 @@ import Testing
     #expect(whole.hasPrefix("/") && whole.hasSuffix("/some/file.yaml"))
     #expect(try absolutePath("/etc/x") == "/etc/x")
   }
+
+  @Test func `whether others can change a file is a matter of its mode and of whose its group is`() throws {
+    let directory = TemporaryDirectory()
+    let path = directory.file("file")
+    try writeNewPrivateFile(path, [1])
+    for (mode, group, expected) in [
+      (0o600, 4242, false), (0o644, 4242, false), (0o666, 0, true), (0o602, 0, true), (0o660, 0, false), (0o660, 4242, true),
+    ] as [(mode_t, gid_t, Bool)] {
+      // Root alone gives files to a group that it is not in.
+      guard chown(path, getuid(), group) == 0, chmod(path, mode) == 0 else { continue }
+      #expect(try FileAttributes(of: path).isWritableByOthers == expected, "\(String(mode, radix: 8)) of \(group)")
+    }
+    // Where each user has a group of the same number, it is that user's alone.
+    if chown(path, 4242, 4242) == 0 { #expect(try !FileAttributes(of: path).isWritableByOthers) }
+  }
+
+  @Test func `a shared file is replaced only when something changes`() throws {
+    let directory = TemporaryDirectory()
+    let path = directory.file("hosts")
+    try writeNewPrivateFile(path, [1, 2])
+    let file = SharedFile(path, limit: 100)
+    var calls = 0
+    #expect(
+      try !file.change {
+        calls += 1
+        return $0
+      })
+    #expect(calls == 1)
+    #expect(try file.change { $0 + [3] })
+    #expect(try readFile(path, limit: 100) == [1, 2, 3])
+    #expect(throws: Errno.fileTooLarge) { try file.change { _ in [UInt8](repeating: 0, count: 101) } }
+    #expect(try Directory(directory.path).names() == ["hosts"])
+  }
 }
