@@ -173,16 +173,23 @@ public final class Explanation {
 
   /// Sends packets of the kernel where all else works.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
-    guard case .known(let peer, _) = facts.peer, PathWalk.report(facts).works,
+    guard case .known(let peer, _) = facts.peer, PathWalk.report(facts).works, let device,
       let target = SocketAddress(numeric: peer.address, port: 0)
     else { return next(facts) }
     let goOn = LoopBound(next)
-    SystemThread.detach(name: "packet-probe") { [events] in
-      let answer = PacketProbe.probe(target, until: Instant.now().advanced(by: patience))
-      events.post {
-        var facts = facts
-        facts.packets = PathFacts.Packets(answer)
-        goOn.value(facts)
+    device.status { [events] before in
+      SystemThread.detach(name: "packet-probe") {
+        let answer = PacketProbe.probe(target, until: Instant.now().advanced(by: patience))
+        device.status { after in
+          events.post {
+            var facts = facts
+            facts.packets = PathFacts.Packets(answer)
+            facts.traffic = PathFacts.Traffic(
+              sent: after.counters.sent - before.counters.sent,
+              received: after.counters.received - before.counters.received)
+            goOn.value(facts)
+          }
+        }
       }
     }
   }

@@ -18,6 +18,8 @@ public struct PathFacts: Sendable {
   public var session: Double?
   /// What became of packets of this host's kernel; `nil`: none were sent.
   public var packets: Packets?
+  /// What this device has carried meanwhile; `nil`: nobody has looked.
+  public var traffic: Traffic?
 
   public init(name: String, peer: Peer, interface: Interface, uplink: Uplink) {
     self.name = name
@@ -149,6 +151,19 @@ public struct PathFacts: Sendable {
       self.roundTripMs = roundTripMs
       self.version = version
       self.link = link
+    }
+  }
+
+  /// What passed between this host's kernel and the network while packets were tried, other programs' packets among it.
+  public struct Traffic: Sendable, Equatable {
+    /// From the kernel to peers.
+    public var sent: Int
+    /// From peers to the kernel.
+    public var received: Int
+
+    public init(sent: Int, received: Int) {
+      self.sent = sent
+      self.received = received
     }
   }
 
