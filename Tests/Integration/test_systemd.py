@@ -441,6 +441,12 @@ def test_the_units_run_under_systemd(flat):
     until(lambda: "peer" in system.run("ls", "/var/lib/mnedc-join").stdout.split(), "the hook has run", 30)
     assert system.run("test", "-e", "/etc/written", check=False).returncode == 1
 
+    # A new hosts file takes the unit's mount of the former one away; systemd is asked for another.
+    system.run("sh", "-c", "echo 192.0.2.1 printer >/etc/new-hosts && mv /etc/new-hosts /etc/hosts")
+    hosts = lambda: system.run("cat", "/etc/hosts").stdout  # noqa: E731
+    until(lambda: "peer.mnedc" in hosts(), "the names are in the new hosts file", 30)
+    assert "192.0.2.1 printer\n" in hosts()
+
     # One ends, and the other's socket stays.
     system.run("systemctl", "stop", "mnedc-join")
     assert system.run("ls", "/run/mnedc").stdout.split() == [
