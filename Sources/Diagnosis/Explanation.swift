@@ -226,23 +226,30 @@ public final class Explanation {
       let names = names()
       naming = PathFacts.Naming(name: "\(HostLabel.label(of: peer.deviceId)).\(names.domain)", names: names)
     }
-    guard relay != nil || naming != nil else { return next(facts) }
+    guard let device, relay != nil || naming != nil else { return next(facts) }
     let goOn = LoopBound(next)
     let mtu = facts.interface.state?.mtu
-    SystemThread.detach(name: "packet-probe") { [events, relay, targets, naming] in
-      let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
-      let answers = targets.map { target in
-        PathFacts.Packets(PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience)))
-      }
-      var found = naming
-      found?.lookUp(until: Instant.now().advanced(by: patience))
-      events.post { [found] in
-        var facts = facts
-        facts.relay.sizes = sizes
-        facts.packets = answers.first
-        facts.packets6 = answers.dropFirst().first
-        facts.naming = found
-        goOn.value(facts)
+    device.status { [events, relay, targets, naming] before in
+      SystemThread.detach(name: "packet-probe") {
+        let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
+        let answers = targets.map { target in
+          PathFacts.Packets(PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience)))
+        }
+        var found = naming
+        found?.lookUp(until: Instant.now().advanced(by: patience))
+        device.status { [found] after in
+          events.post {
+            var facts = facts
+            facts.relay.sizes = sizes
+            facts.packets = answers.first
+            facts.packets6 = answers.dropFirst().first
+            facts.traffic = PathFacts.Traffic(
+              sent: after.counters.sent - before.counters.sent,
+              received: after.counters.received - before.counters.received)
+            facts.naming = found
+            goOn.value(facts)
+          }
+        }
       }
     }
   }

@@ -22,6 +22,8 @@ public struct PathFacts: Sendable {
   public var packets6: Packets?
   /// What programs of this host find under the peer's name; `nil`: that was not looked up.
   public var naming: Naming?
+  /// What this device has carried meanwhile; `nil`: nobody has looked.
+  public var traffic: Traffic?
 
   public init(name: String, peer: Peer, interface: Interface, uplink: Uplink) {
     self.name = name
@@ -175,6 +177,19 @@ public struct PathFacts: Sendable {
       self.roundTripMs = roundTripMs
       self.version = version
       self.link = link
+    }
+  }
+
+  /// What passed between this host's kernel and the network while packets were tried, other programs' packets among it.
+  public struct Traffic: Sendable, Equatable {
+    /// From the kernel to peers.
+    public var sent: Int
+    /// From peers to the kernel.
+    public var received: Int
+
+    public init(sent: Int, received: Int) {
+      self.sent = sent
+      self.received = received
     }
   }
 

@@ -318,7 +318,6 @@ public enum PathWalk {
     guard case .known(let peer, _) = facts.peer, let packets = facts.packets else {
       return CheckReport("packets", .skipped, "not sent")
     }
-    let firewall = "a firewall (nft list ruleset) or a sysctl that drops what goes over \(facts.interface.name)"
     switch (packets, facts.packets6) {
     case (.answeredSmall(let size), _), (.answered, .answeredSmall(let size)?):
       return CheckReport(
@@ -334,17 +333,31 @@ public enum PathWalk {
         "packets", .warn, "the kernel of \(peer.deviceId) answers this host's kernel by IPv4, but not by IPv6",
         advice:
           "programs that try IPv6 first have to wait: see whether \(peer.deviceId) has an IPv6 address (mnedc-ctl status), "
-          + "and look for \(firewall) there")
+          + "and look for a firewall (nft list ruleset) or a sysctl there that drops what goes over its interface")
     case (.refused(let error), _):
       let target = facts.interface.families.first?.target ?? peer.address
       return CheckReport(
         "packets", .fail, "packets for \(target) are refused: \(error)",
-        advice: "look for \(firewall) on this host, then on \(peer.deviceId)")
+        advice: suspicion(facts, peer, isRefusedHere: error == .notPermitted))
     case (.silent(let triedEcho), _):
       let tried = triedEcho ? "neither ICMP nor TCP" : "no TCP"
       return CheckReport(
         "packets", .fail, "the daemons reach each other, but \(tried) packets of their kernels come back",
-        advice: "look for \(firewall) on \(peer.deviceId), then on this host")
+        advice: suspicion(facts, peer, isRefusedHere: false))
+    }
+  }
+
+  /// Where to look for what stops packets. Most often it is the peer's firewall, which lets nothing in that is not asked for; only
+  /// what was counted here, or the kernel's own refusal, speaks against this host.
+  private static func suspicion(_ facts: PathFacts, _ peer: PeersReport.Peer, isRefusedHere: Bool) -> String {
+    let firewall = "a firewall (nft list ruleset) or a sysctl that drops packets of \(facts.interface.name)"
+    if isRefusedHere { return "this host's kernel refuses to send them: look for \(firewall) on this host" }
+    switch facts.traffic {
+    case let traffic? where traffic.sent == 0:
+      return "they do not leave this host's kernel: look for \(firewall) on this host"
+    case let traffic? where traffic.received == 0:
+      return "they leave this host, and nothing comes back: look for \(firewall) on \(peer.deviceId)"
+    default: return "look for \(firewall) on \(peer.deviceId), then on this host"
     }
   }
 }

@@ -27,6 +27,8 @@ public final class Daemon: @unchecked Sendable {
   private var failure: Failure?
   private var isStopping = false
   private var isReady = false
+  /// What could not be written the last time.
+  private var failedWrites: Set<String> = []
   private let beat: ServiceBeat
   private var reloading: Reloading?
   /// Whether idle code is to be let go of soon.
@@ -206,6 +208,16 @@ public final class Daemon: @unchecked Sendable {
   private func releaseCode() {
     lastRelease = .now()
     releaseIdleCode()
+  }
+
+  /// Logs that something begins to be impossible to write, or can be written again; `error` is `nil` where it was written. On the
+  /// main thread.
+  public func noteWriting(_ what: String, _ error: (any Error)?) {
+    if let error {
+      if failedWrites.insert(what).inserted { logger.warning("\(what) cannot be written: \(error)") }
+    } else if failedWrites.remove(what) != nil {
+      logger.notice("\(what) can be written again")
+    }
   }
 
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.

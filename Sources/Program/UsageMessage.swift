@@ -118,8 +118,10 @@ private struct CommandWay {
   /// The command of the suite's other tool that is meant by `word`.
   func elsewhere(_ word: String) -> String? {
     guard path.count == 1 else { return nil }
-    let others = ["list": "mnedc-peers list", "netcheck": "mnedc-ctl netcheck", "report": "mnedc-ctl report",
-      "lease": "mnedc-ctl lease"]
+    let others = [
+      "list": "mnedc-peers list", "netcheck": "mnedc-ctl netcheck", "report": "mnedc-ctl report",
+      "lease": "mnedc-ctl lease",
+    ]
     guard let typed = ControlCommand.Name(rawValue: word)?.typed ?? others[word] else { return nil }
     let tool = typed.prefix { $0 != " " }
     return ["mnedc-ctl", "mnedc-peers"].contains(tool) && tool != path[0] ? typed : nil

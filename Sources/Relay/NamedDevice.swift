@@ -36,7 +36,8 @@ struct NamedDevice: Sendable {
         name,
         matches.map { record in
           DeviceNameError.Candidate(
-            deviceID: record.id, fingerprint: PublicKey(record.key).map { KeyText.fingerprint(digest: $0.digest) } ?? "")
+            deviceID: record.id, fingerprint: PublicKey(record.key).map { KeyText.fingerprint(digest: $0.digest) } ?? ""
+          )
         }))
   }
 

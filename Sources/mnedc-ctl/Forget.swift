@@ -4,8 +4,8 @@ import Program
 
 struct Forget: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Ends a device's session and forgets the device.",
-    discussion: "To the relay it is a new device then, which may be let in again. For root, and for the relay's user.")
+    abstract: "Ends a device's session and deletes its record.",
+    discussion: "The relay may admit it again, as any new device. For root, and for the relay's user.")
 
   @Argument(
     help: "The device's ID, host name or virtual address, or the beginning of its fingerprint.",

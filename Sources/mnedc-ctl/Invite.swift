@@ -17,28 +17,28 @@ struct Invite: ParsableCommand {
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Let this many devices in (default: \(InviteOrder.defaultUses)).", valueName: "number"),
+    help: ArgumentHelp("Admit this many devices (default: \(InviteOrder.defaultUses)).", valueName: "number"),
     transform: { try ValueKind<Int>.inviteUses.option($0) })
   var uses = InviteOrder.defaultUses
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Be good for this long (default: \(ValueKind<Duration>.inviteLifetime.text(defaultLifetime))).",
+      "Expire after this time (default: \(ValueKind<Duration>.inviteLifetime.text(defaultLifetime))).",
       valueName: "duration"),
     transform: { try ValueKind<Duration>.inviteLifetime.option($0) })
   var expires = defaultLifetime
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Let in only a device that goes by this ID (default: any device).", valueName: "id"),
+    help: ArgumentHelp("Admit only a device with this ID (default: any device).", valueName: "id"),
     transform: { try ValueKind<String>.deviceID.option($0) })
   var deviceID: String?
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Say that the relay is here (default: relay.public-address, or what the relay finds out); may be given several times.",
+      "Name this address of the relay (default: relay.public-address, or what the relay finds out); may be given several times.",
       valueName: "host:port"),
     transform: { try ValueKind<ServerAddress>.server.option($0) })
   var server: [ServerAddress] = []

@@ -5,7 +5,7 @@ import Program
 struct Revoke: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Ends a device's session and refuses its key for good.",
-    discussion: "Another device may take the device ID then. On a terminal it asks first. For root, and for the relay's user.")
+    discussion: "On a terminal it asks first. Another device may take the ID then. For root, and for the relay's user.")
 
   @Argument(
     help: "The device's ID, host name or virtual address, or the beginning of its fingerprint.", completion: .devices)

@@ -5,13 +5,13 @@ import Program
 struct RotateKey: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rotate-key",
-    abstract: "Puts a new key in the place of a daemon's own.",
+    abstract: "Replaces a daemon's key by a new one.",
     discussion: """
-      A device keeps its ID, address and open connections. A relay tells its devices, and those that come later by its old \
-      key. For root, and for the daemon's user.
+      A device keeps its ID, address and open connections. A relay tells its connected devices at once, and others when they \
+      connect next. For root, and for the daemon's user.
       """)
 
-  @Flag(help: "Of a relay whose key was stolen: devices that are not in now have to be told the new key by hand.")
+  @Flag(help: "For a stolen relay key: devices not connected now must be told the new key by hand.")
   var forgetOld = false
 
   @OptionGroup var confirmation: ConfirmOptions

@@ -86,12 +86,17 @@ final class DeviceDaemon: @unchecked Sendable {
       }
     }
     try Daemon.checkIsFirst(at: settings.join.socket)
+    let hostRelay = HostRelay(settings)
+    try hostRelay?.check(settings)
     names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
     names.removeStaleBlocks()
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
     } catch {
+      if case .nameTaken(let name) = error, let claim = hostRelay?.claim(on: name) {
+        throw Failure(.cannotCreate, claim)
+      }
       throw Failure(error)
     }
     do {
@@ -110,6 +115,7 @@ final class DeviceDaemon: @unchecked Sendable {
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
     orchestration = OwnOrchestration(
       in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
+    orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
       trust: trust, token: invitation?.token,

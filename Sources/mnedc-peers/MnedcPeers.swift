@@ -12,7 +12,7 @@ struct MnedcPeers: ParsableCommand {
       mnedc-peers [<options>]
       mnedc-peers <subcommand> [<options>]
       """,
-    discussion: "Asks the daemon on this host. Any user may.",
+    discussion: "Asks the daemon on this host. Any user may ask.",
     version: suiteVersion,
     subcommands: [List.self, Show.self, Ping.self])
 

@@ -120,7 +120,8 @@ extension ControlError {
 
   init(_ error: DeviceNameError) {
     switch error {
-    case .unknown(let name, let known): self.init(.notFound, error.text(suggesting: suggestion(for: name, among: known)))
+    case .unknown(let name, let known):
+      self.init(.notFound, error.text(suggesting: suggestion(for: name, among: known)))
     case .ambiguous, .relayHost: self.init(.failed, error.text(suggesting: nil))
     }
   }

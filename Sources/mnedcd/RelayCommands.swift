@@ -250,6 +250,7 @@ final class RelayCommands {
       if !forgetOld, let old = try file.load() { try former.add(old) }
       try file.promoteNext()
       if forgetOld { try former.removeAll() }
+      daemon.noteWriting("a new key", nil)
       guard let key = PrivateKey(next) else { preconditionFailure("any 32 bytes are a key") }
       relay.replaceKey(with: key, forgettingOld: forgetOld)
       let fingerprint = key.publicKey.fingerprint
@@ -272,6 +273,7 @@ final class RelayCommands {
         }
       }
     } catch {
+      daemon.noteWriting("a new key", error)
       answer(.failed(ControlError(.failed, "the relay keeps its key: \(error)")))
     }
   }

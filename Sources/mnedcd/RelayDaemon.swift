@@ -91,6 +91,7 @@ final class RelayDaemon {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
       let orchestration = OwnOrchestration(
         in: state, deviceID: identity.deviceID, all.join.orchestration, warn: daemon.warnLater)
+      orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
       device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands, names)
       self.orchestration = orchestration
     } else {

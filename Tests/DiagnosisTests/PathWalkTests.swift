@@ -186,6 +186,25 @@ import Wire
     }
   }
 
+  @Test(
+    arguments: [
+      (.silent(triedEcho: true), nil, "on d2, then on this host"),
+      (.silent(triedEcho: true), PathFacts.Traffic(sent: 4, received: 0), "nothing comes back: .* on d2"),
+      (.silent(triedEcho: true), PathFacts.Traffic(sent: 0, received: 9), "do not leave .* on this host"),
+      (.silent(triedEcho: true), PathFacts.Traffic(sent: 4, received: 2), "on d2, then on this host"),
+      (.refused(.notPermitted), PathFacts.Traffic(sent: 3, received: 0), "refuses to send them: .* on this host"),
+      (.refused(.noRouteToHost), PathFacts.Traffic(sent: 3, received: 3), "on d2, then on this host"),
+    ] as [(PathFacts.Packets, PathFacts.Traffic?, String)])
+  func `the peer's firewall is suspected first, unless something speaks against this host's`(
+    packets: PathFacts.Packets, traffic: PathFacts.Traffic?, advice: String
+  ) throws {
+    var facts = Self.facts()
+    (facts.packets, facts.traffic) = (packets, traffic)
+    let step = try #require(PathWalk.report(facts).steps.first { $0.name == "packets" })
+    #expect(step.result == .fail)
+    #expect(try step.advice?.wholeMatch(of: Regex(".*\(advice)")) != nil, "\(step.advice ?? "")")
+  }
+
   @Test func `who was perhaps meant is named`() {
     var facts = Self.facts()
     facts.peer = .absent(PathFacts.Absence(near: "kitchen-hub"))

@@ -88,6 +88,7 @@ def test_firewalls_that_drop_or_refuse_packets_are_found_behind_an_echo_that_com
     d2.run("nft", f"add rule ip block in iifname {INTERFACE} drop")
     report = fails_at(d1, "d2", "packets", "firewall")
     assert report["by"]["echo"]["result"] == "ok"
+    assert "on d2" in report["by"]["packets"]["advice"] and "on this host" not in report["by"]["packets"]["advice"]
     d1.run("sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
     fails_at(d1, "d2", "packets", "neither ICMP nor TCP")
     d2.run("nft", "flush chain ip block in")
@@ -96,7 +97,8 @@ def test_firewalls_that_drop_or_refuse_packets_are_found_behind_an_echo_that_com
     d2.run("nft", "delete table ip block")
     d1.run("nft", "add table ip block; add chain ip block out { type filter hook output priority 0; }")
     d1.run("nft", f"add rule ip block out oifname {INTERFACE} drop")
-    fails_at(d1, "d2", "packets")
+    report = fails_at(d1, "d2", "packets")
+    assert "on this host" in report["by"]["packets"]["advice"] and "on d2" not in report["by"]["packets"]["advice"]
 
 
 def test_a_silent_peer_and_a_silent_or_stopped_relay_are_told_apart(flat):

@@ -173,7 +173,21 @@ MISTAKES = {
         r"the relay knows no invite nobody; see `mnedc-ctl invites`"),
     "a device that does not wait": (
         "relay", lambda scene: ["mnedc-ctl", "approve", "nobody", "--socket", scene.relay.socket_path], 69,
-        r"no device waits that goes by nobody; see `mnedc-ctl pending`"),
+        r"no device nobody waits for approval; see `mnedc-ctl pending`"),
+    "a misspelt device": (
+        "relay", lambda scene: ["mnedc-ctl", "forget", "dl", "--socket", scene.relay.socket_path], 69,
+        r"the relay knows no device dl; did you mean d1\?"),
+    "a command of the other tool": (
+        "d2", lambda scene: ["mnedc-ctl", "ping", "d1", "-c", "2"], 64,
+        r"there is no command 'ping'; did you mean mnedc-peers ping\?"),
+    "a command of the other tool again": (
+        "d2", lambda scene: ["mnedc-peers", "revoke", "d1"], 64,
+        r"there is no command 'revoke'; did you mean mnedc-ctl revoke\?"),
+    "a misspelt command with options": (
+        "d2", lambda scene: ["mnedc-ctl", "staus", "--json"], 64, r"there is no command 'staus'; did you mean status\?"),
+    "options before the command": (
+        "d2", lambda scene: ["mnedc-ctl", "--socket", "/nowhere.sock", "status"], 64,
+        r"options stand behind the command; did you mean mnedc-ctl status --socket /nowhere.sock\?"),
     "a misspelt command": (
         "d2", lambda scene: ["mnedc-ctl", "staus"], 64, r"there is no command 'staus'; did you mean status\?"),
     "an unknown command": (

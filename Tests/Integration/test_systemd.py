@@ -472,6 +472,8 @@ def test_the_units_run_under_systemd(flat):
     assert system.run("systemctl", "start", "mnedc-join", check=False).returncode != 0
     assert system.property("mnedc-join", "SubState") == "failed"
     assert system.property("mnedc-join", "ExecMainStatus") == "78"
+    said = system.run("mnedc-ctl", "status", "--of", "device", check=False).stderr
+    assert "mnedc-join.service has failed (exit status 78): journalctl -u mnedc-join says why" in said, said
     for unit in ("mnedcd", "mnedc-join@shop"):
         system.run("systemctl", "stop", unit)
         assert system.property(unit, "Result") == "success"
