@@ -2,13 +2,10 @@ internal import Link
 internal import SystemIO
 internal import Wire
 
-// What the relay says of the lease and of its own time, and what this device makes of it. The relay may be anybody.
+// What the relay says of the lease, and what this device makes of it. The relay may be anybody.
 extension Uplink {
   /// What a relay may send: in a large network, it tells of everybody at once.
   static let controlRate = ControlRate(perSecond: 2000, burst: 20_000)
-  /// Times in proportion, in milliseconds, whatever a relay says.
-  private static let keepaliveRange = 100...600_000
-  private static let idleKeepaliveRange = 100...3_600_000
 
   /// Another welcome in the same session. Each may set up addresses and routes anew.
   func renew(_ welcome: Welcome) throws(WireError) {
@@ -32,15 +29,4 @@ extension Uplink {
   }
 
   private var isLocal: Bool { if case .local = settings.route { true } else { false } }
-
-  /// Takes the relay's word for how often to ask for a sign of life; a further welcome may change it.
-  func agree(on welcome: Welcome) {
-    relayVersion = welcome.shownRelayVersion
-    func duration(_ milliseconds: Int, _ range: ClosedRange<Int>) -> Duration {
-      .milliseconds(min(max(milliseconds, range.lowerBound), range.upperBound))
-    }
-    terms = KeepaliveTerms(
-      base: duration(welcome.keepalive, Self.keepaliveRange),
-      idle: welcome.idleKeepalive.map { duration($0, Self.idleKeepaliveRange) })
-  }
 }

@@ -33,7 +33,7 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   /// Whether the way to the relay works, and it is who answers, or who it is, that ends the attempt.
   var isTurnedAway: Bool {
     switch self {
-    case .refused(let refusal): !refusal.code.isPassing
+    case .refused(let refusal): !refusal.isPassing
     case .distrusted, .collision, .publicPool: true
     case .unreachable, .broken: false
     }

@@ -10,15 +10,16 @@ enum HostCheck {
   /// Of no use to compare with: it is from before this program was made (2026-01-01).
   private static let earliest: Int64 = 1_767_225_600
 
-  static func checks(_ settings: Settings) -> [CheckReport] {
-    [tun(settings.join.interface), capability(), pool(settings), clock()]
+  /// `own` are the interfaces of daemons that run here.
+  static func checks(_ settings: Settings, own: [String] = []) -> [CheckReport] {
+    [tun(settings.join.interface, own), capability(), pool(settings), clock()]
   }
 
-  private static func tun(_ interface: String) -> CheckReport {
+  private static func tun(_ interface: String, _ own: [String]) -> CheckReport {
     do {
       try LinuxTun.checkDevice()
     } catch {
-      if case .noPermission = error, currentUser() != 0 {
+      if case .deviceRefused = error, currentUser() != 0 {
         return CheckReport(
           "tun", .warn, "/dev/net/tun is there, and not for this user",
           advice: "run mnedc-join as root; netcheck as root tells whether that is enough")
@@ -26,6 +27,10 @@ enum HostCheck {
       // What to do stands behind the first semicolon.
       let parts = "\(error)".split(separator: ";", maxSplits: 1).map { $0.drop { $0 == " " } }
       return CheckReport("tun", .fail, String(parts[0]), advice: parts.dropFirst().first.map { String($0) })
+    }
+    if own.contains(interface) {
+      return CheckReport(
+        "tun", .ok, "/dev/net/tun opens, and \(interface) is the interface of the daemon that runs here")
     }
     if (try? InterfaceState.look(at: interface)) ?? nil != nil {
       return CheckReport(

@@ -18,11 +18,12 @@ public struct Netcheck: Sendable {
   ]
 
   /// Looks at this host, and at `servers` with `limit` for each of them. `keys` are what the relays may have, 32 bytes each; empty
-  /// for those that are known. `problem` is why `settings` are only the defaults, if they could not be read.
+  /// for those that are known. `own` are the interfaces of daemons that run here.
   public init(
-    _ settings: Settings, servers: [ServerAddress], keys: [[UInt8]], configuration: CheckReport, within limit: Duration
+    _ settings: Settings, servers: [ServerAddress], keys: [[UInt8]], configuration: CheckReport, own: [String] = [],
+    within limit: Duration
   ) {
-    var checks = [configuration] + HostCheck.checks(settings)
+    var checks = [configuration] + HostCheck.checks(settings, own: own)
     // Servers that a wrong file may name are not missed.
     if servers.isEmpty, configuration.result != .fail {
       checks.append(

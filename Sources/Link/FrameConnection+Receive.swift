@@ -2,21 +2,11 @@
 // loop up.
 
 public import SystemIO
-public import SystemPackage
+internal import SystemPackage
 public import Wire
 
 // On the loop's thread.
 extension FrameConnection {
-  /// Why `receive` ended a connection.
-  public enum ReceiveError: Error, Sendable {
-    /// The other end closed it.
-    case closed
-    case system(Errno)
-    case wire(WireError)
-    /// It has sent more control, ping and pong frames than this many a second for too long.
-    case flood(perSecond: Int)
-  }
-
   /// Deals with what a turn takes of what is there: calls `deliver` with each whole frame, header and payload, which it may
   /// change in place. The frames' memory is good until `finish` has returned, which is called last if anything came.
   ///
@@ -162,7 +152,7 @@ extension FrameConnection {
     var offset = 0
     while isOpen, offset < bytes.count {
       if turn.isOver { return offset }
-      switch try FrameScan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
+      switch try scan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
       case .frame(let header) where header.length > payloadLimit:
         throw .oversizedFrame(header.type, header.length)
       case .partial(let needed) where needed > FrameHeader.size + payloadLimit:
@@ -181,6 +171,21 @@ extension FrameConnection {
     return nil
   }
 
+  private func scan(_ bytes: RawSpan, at offset: Int) throws(WireError) -> FrameScan {
+    do {
+      return try FrameScan(bytes, at: offset)
+    } catch {
+      guard received.frames == 0, offset == 0, let other = ForeignProtocol(bytes) else { throw error }
+      throw .foreign(other)
+    }
+  }
+
+  /// The protocol that the other end speaks in place of this one, if the little that has come shows it.
+  public var foreignProtocol: ForeignProtocol? {
+    guard received.frames == 0, let partial else { return nil }
+    return ForeignProtocol(UnsafeRawBufferPointer(rebasing: partial.bytes[..<partial.filled]).bytes)
+  }
+
   private func open(
     _ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader,
     _ deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
@@ -197,7 +202,10 @@ extension FrameConnection {
 
   private func read(_ call: () throws(Errno) -> Int?) throws -> Int? {
     guard let count = try call() else { return nil }
-    guard count > 0 else { throw ReceiveError.closed }
+    guard count > 0 else {
+      if let foreignProtocol { throw WireError.foreign(foreignProtocol) }
+      throw isCutOff ? ReceiveError.unread : .closed
+    }
     lastReceived = .now()
     received.bytes += count
     return count

@@ -39,7 +39,10 @@ public final class FrameConnection: @unchecked Sendable {
   /// Those of the frames that came that carry what devices send each other.
   var receivedData = 0
   var keepalive = Keepalive()
+  private var question = QuestionWatch()
   private var terms: KeepaliveTerms?
+  /// How long the kernel lets data go unacknowledged.
+  private var userTimeout = Duration.zero
   /// When `check` is to be called the next time, unless `onUse` is called before.
   public private(set) var nextCheck = Instant(nanoseconds: 0)
   /// Called when data goes after no look was due for long. To be set before `attach`.
@@ -61,6 +64,8 @@ public final class FrameConnection: @unchecked Sendable {
     var interest: Events = .readable
     var isClosed = false
     var isReading = true
+    /// Closed because the other end does not read.
+    var isCutOff = false
     var path: PathTuning
     var sent = Traffic()
     var sentData = 0
@@ -109,6 +114,9 @@ public final class FrameConnection: @unchecked Sendable {
     self.sending.withLock { $0.seal = FrameSeal(sending) }
   }
 
+  /// Whether this end closed the connection because the other one does not read.
+  var isCutOff: Bool { sending.withLock { $0.isCutOff } }
+
   /// Sends what waits; to be called when the socket is writable.
   public func flush() {
     precondition(loop.isCurrent)
@@ -127,31 +135,26 @@ public final class FrameConnection: @unchecked Sendable {
     sending.path.adapt(descriptor, sent: sent)
   }
 
-  /// Why a connection is at its end.
-  public enum Lifelessness: Error, Sendable {
-    /// There was no sign of life for so long.
-    case silent(Duration)
-    /// The rest of a frame did not come for so long.
-    case stalled(Duration)
-  }
-
-  /// Looks after the other end's life, to be called at `nextCheck`, or more often: asks for a sign of it when that is due.
+  /// Looks whether the other end lives, to be called at `nextCheck`, or more often: asks for an echo when that is due.
   /// `wasAway`: nobody could look for so long that an answer may lie in the socket still (`KeepaliveTerms.isAbsence`).
   public func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) throws(Lifelessness) {
     precondition(loop.isCurrent)
     // What waits to be dealt with has come.
     if isPaused || rest != nil { lastReceived = now }
-    if self.terms != terms {
-      self.terms = terms
-      descriptor.setUserTimeout(terms.deadline)
+    let (sentData, roundTrip) = sending.withLock { sending in
+      sending.queue.trim()
+      return (sending.sentData, sending.path.roundTrip)
     }
-    let sentData = trim()
+    adapt(to: terms, roundTrip)
+    watchQuestion(at: now, terms)
     switch keepalive.check(
       at: now, received: lastReceived, dataFrames: receivedData + sentData, wasAway: wasAway, terms)
     {
     case .fine: break
-    case .ask: sendPing()
-    case .dead: throw .silent(now.since(lastReceived))
+    case .ask: ask()
+    case .dead:
+      if let problem = sizeProblem(at: now) { throw .blocked(problem) }
+      throw isAnswerOverdue ? .unanswered(now.since(lastReceived)) : .silent(now.since(lastReceived))
     }
     if let partial, !wasAway, !isPaused, now.since(partial.since) >= Self.frameTime {
       throw .stalled(now.since(partial.since))
@@ -168,13 +171,50 @@ public final class FrameConnection: @unchecked Sendable {
     if hasSentMore { beUsed() }
   }
 
-  /// Gives back the send queue's memory if nothing waits. Returns how many frames of data were sent so far.
-  @discardableResult
-  public func trim() -> Int {
-    sending.withLock { sending in
-      sending.queue.trim()
-      return sending.sentData
-    }
+  /// Has the kernel wait as long for acknowledgments as the terms and the path ask for.
+  private func adapt(to terms: KeepaliveTerms, _ roundTrip: Duration) {
+    let deadline = terms.deadline(roundTrip: roundTrip)
+    guard self.terms != terms || deadline > userTimeout || deadline < userTimeout / 2 else { return }
+    self.terms = terms
+    userTimeout = deadline
+    descriptor.setUserTimeout(deadline)
+  }
+
+  /// Sends a ping, and takes note of it.
+  private func ask() {
+    let outOfOrder = descriptor.tcpPath()?.outOfOrder ?? 0
+    sendPing()
+    let end = sending.withLock { $0.sent.bytes + $0.queue.urgentBytes }
+    question = QuestionWatch(end: end, outOfOrder: outOfOrder)
+  }
+
+  /// Gives a question that has no answer yet the time that the path takes.
+  private func watchQuestion(at now: Instant, _ terms: KeepaliveTerms) {
+    guard let asked = keepalive.askedAt, lastReceived <= asked else { return }
+    let sent = sending.withLock { $0.sent.bytes }
+    if question.note(acknowledged: sent - descriptor.undelivered()) { keepalive.startAnew(at: now) }
+    guard now.since(asked) >= terms.patience / 2, let path = descriptor.tcpPath() else { return }
+    keepalive.allow(terms.patience(roundTrip: path.longRoundTrip))
+  }
+
+  /// Whether this connection stands because its largest packets do not get through. Good until `close`, and after an error too.
+  public func sizeProblem(at now: Instant) -> SizeProblem? {
+    precondition(loop.isCurrent)
+    guard let path else { return nil }
+    return SizeProblem(path, keepalive.askedAt == nil ? nil : question, heard: now.since(lastReceived))
+  }
+
+  /// Whether the other end's kernel has got a ping, by the last `check`, and nothing has come since.
+  public var isAnswerOverdue: Bool {
+    keepalive.askedAt.map { lastReceived <= $0 } == true && question.isDelivered
+  }
+
+  /// What the kernel knows of the path; `nil` if the connection is none of TCP.
+  public var path: TCPPath? { descriptor.tcpPath() }
+
+  /// Gives back the send queue's memory if nothing waits.
+  public func trim() {
+    sending.withLock { $0.queue.trim() }
   }
 
   /// How long a whole frame may take to come, once it has begun.
@@ -189,11 +229,11 @@ public final class FrameConnection: @unchecked Sendable {
     onUse?()
   }
 
-  /// Asks for a sign of life at once; without one within `patience`, `check` has the other end for dead.
+  /// Asks for an echo at once; if nothing comes within `patience`, `check` has the other end for dead.
   public func probe(at now: Instant, patience: Duration) {
     precondition(loop.isCurrent)
     keepalive.probe(at: now, patience: patience)
-    sendPing()
+    ask()
   }
 
   /// Ends the connection. What waits is dropped, but bytes that the kernel took still go out. Within `receive`, nothing more
@@ -284,6 +324,7 @@ public final class FrameConnection: @unchecked Sendable {
         if sent > 0 {
           sending.queue.addRest(UnsafeRawBufferPointer(rebasing: frame[sent...]), at: now)
         } else if !sending.queue.addControl(frame, at: now) {
+          sending.isCutOff = true
           descriptor.shutDown()
           return
         }

@@ -6,8 +6,10 @@ internal import FoundationEssentials
 /// The version of the protocol that this code speaks.
 public let protocolVersion: UInt8 = 1
 
-/// A message between a device and the relay, in a control frame but for the first.
+/// A message between a device and the relay, in a control frame but for the first two.
 public enum ControlMessage: Sendable, Equatable {
+  /// Relay to device, in the handshake's second message: the network that the device would join.
+  case network(NetworkNotice)
   /// Device to relay, in the handshake's last message: asks to be let in.
   case join(JoinRequest)
   /// Relay to device, the answer to `join`; a further one changes the terms of the lease (a pool that has grown, another
@@ -37,6 +39,9 @@ public enum ControlMessage: Sendable, Equatable {
   case drain
   /// Device to relay: goodbye.
   case leave
+  /// Device to relay: the device does not take the lease of its first `welcome`, and the connection ends. An admission that
+  /// this connection brought is undone.
+  case decline
 }
 
 // MARK: - JSON
@@ -84,6 +89,7 @@ extension ControlMessage {
       case .sync: return .sync
       case .drain: return .drain
       case .leave: return .leave
+      case .decline: return .decline
       default: break
       }
       do {
@@ -98,7 +104,7 @@ extension ControlMessage {
 
   /// The texts of `type`.
   public enum Kind: String, CaseIterable, Sendable, Codable {
-    case join, welcome, pending, refused, peers, sync, locate, unreachable, drain, leave
+    case network, join, welcome, pending, refused, peers, sync, locate, unreachable, drain, leave, decline
     case relayKey = "relay-key"
     case nextKey = "next-key"
     case nextKeyAccepted = "next-key-accepted"
@@ -133,6 +139,7 @@ private struct Envelope: Codable {
   init(from decoder: any Decoder) throws {
     message =
       switch try decoder.container(keyedBy: Key.self).decode(ControlMessage.Kind.self, forKey: .type) {
+      case .network: .network(try NetworkNotice(from: decoder))
       case .join: .join(try JoinRequest(from: decoder))
       case .welcome: .welcome(try Welcome(from: decoder))
       case .refused: .refused(try Refusal(from: decoder))
@@ -147,6 +154,7 @@ private struct Envelope: Codable {
       case .nextKeyRefused: .nextKeyRefused(try Refusal(from: decoder))
       case .drain: .drain
       case .leave: .leave
+      case .decline: .decline
       }
   }
 
@@ -154,6 +162,7 @@ private struct Envelope: Codable {
     var container = encoder.container(keyedBy: Key.self)
     let (type, body): (ControlMessage.Kind, (any Encodable)?) =
       switch message {
+      case .network(let body): (.network, body)
       case .join(let body): (.join, body)
       case .welcome(let body): (.welcome, body)
       case .pending: (.pending, nil)
@@ -168,6 +177,7 @@ private struct Envelope: Codable {
       case .nextKeyRefused(let body): (.nextKeyRefused, body)
       case .drain: (.drain, nil)
       case .leave: (.leave, nil)
+      case .decline: (.decline, nil)
       }
     try container.encode(type, forKey: .type)
     try body?.encode(to: encoder)

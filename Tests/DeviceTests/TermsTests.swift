@@ -85,7 +85,7 @@ import Wire
     _ = try client.receive(.ping)
     try client.send(.welcome(welcome(keepalive: 100)))
     // Nothing is answered from here on.
-    #expect(wait { losses(device).contains { $0.description.contains("no sign of life") } })
+    #expect(wait { losses(device).contains { $0.description.contains("nothing came from the relay for") } })
   }
 
   @Test(arguments: [
@@ -204,6 +204,37 @@ import Wire
     _ = try relay.welcome(welcome())
     #expect(hasJoined(device))
     #expect(device.interface.configuration?.address == IPv4Address("10.0.0.2"))
+  }
+
+  @Test func `a device does not ask to be let into a network that its host has`() throws {
+    let relay = ScriptedRelay()
+    let networks = [try network("10.0.0.0/16")]
+    let device = try TestDevice("one", route: relay.route) { $0.setHostNetworks(networks) }
+    defer { device.stop() }
+    let notice = try welcome().network
+    #expect(throws: RawFrameClient.Failure.closed) { try relay.accept(network: notice) }
+    #expect(wait { collisions(device) == 1 })
+    #expect(device.status()?.collision == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77)")
+    device.interface.setHostNetworks([])
+    let (client, _) = try relay.accept(network: notice)
+    try client.send(.welcome(welcome()))
+    #expect(hasJoined(device))
+    #expect(device.status()?.collision == nil)
+  }
+
+  @Test func `a device that cannot do with its first welcome declines, with a later one it leaves`() throws {
+    let relay = ScriptedRelay()
+    let networks = [try network("10.0.0.0/16")]
+    let device = try TestDevice("one", route: relay.route) { $0.setHostNetworks(networks) }
+    let client = try relay.welcome(welcome())
+    #expect(try client.receive(.control).message() == .decline)
+    device.interface.setHostNetworks([])
+    let second = try relay.welcome(welcome())
+    #expect(hasJoined(device))
+    device.stop()
+    var last = try second.receive()
+    while last.header.type == .ping { last = try second.receive() }
+    #expect(try last.message() == .leave)
   }
 
   @Test func `an overlap that is allowed is none to speak of`() throws {

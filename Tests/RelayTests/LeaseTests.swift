@@ -316,7 +316,7 @@ import Wire
     let (second, _) = try relay.join("b")
     #expect(throws: LeaseError.self) { try pin(relay, "a", address(3)) }
     #expect(throws: LeaseError.self) { try pin(relay, "a", address(255)) }
-    #expect(throws: LeaseError.noSuchDevice("c")) { try pin(relay, "c") }
+    #expect(throws: LeaseError.name(.unknown("c", known: ["a", "b"]))) { try pin(relay, "c") }
     #expect(try pin(relay, "a", address(99)).address == address(99))
     #expect(try first.receive(refusal).code == .sessionReplaced)
     #expect(first.waitForEnd())

@@ -69,6 +69,11 @@ import Wire
     (.sync, #"{"type":"sync"}"#),
     (.unreachable(Unreachable(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"unreachable"}"#),
     (.leave, #"{"type":"leave"}"#),
+    (.decline, #"{"type":"decline"}"#),
+    (
+      .network(NetworkNotice(pool: IPv4Prefix("10.0.0.0/24")!, pool6: IPv6Prefix("fd00::/96")!)),
+      #"{"pool":"10.0.0.0/24","pool6":"fd00::/96","type":"network"}"#
+    ),
     (.pending, #"{"type":"pending"}"#),
     (.locate(Locate(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"locate"}"#),
     (.locate(Locate(.label("kitchen-hub"))), #"{"label":"kitchen-hub","type":"locate"}"#),
