@@ -71,6 +71,36 @@ def test_a_network_that_collides_is_refused_by_name_and_can_be_allowed(flat, set
     assert node.virtual_address() == "10.0.0.2"
 
 
+def test_a_pool_with_addresses_of_the_internet_is_refused_unless_it_is_allowed(flat):
+    """At the relay's host, at a device, and when a pool grows; the line names the key."""
+    lab = flat(1)
+    refused = lab.relay.mnedc("mnedcd", "--admission", "open", "--pool", "8.8.8.0/24", check=False)
+    assert refused.returncode == 78 and "join.allow-public-pool" in refused.stderr, refused.stderr
+    relay = lab.start_relay("--pool", "8.8.8.0/24", "--no-device")
+    assert "the pool 8.8.8.0/24 has addresses of the Internet" in relay.log
+    node = lab["d1"]
+    done = join(node)
+    assert done.returncode == 78 and "join.allow-public-pool" in done.stderr, done.stderr
+    assert node.interfaces() == []
+    config = lab.directory / "allow.yaml"
+    config.write_text("join: {allow-public-pool: true}\n")
+    lab.start_device(node, "--config", config)
+    assert node.virtual_address() == "8.8.8.1"
+
+
+def test_a_pool_does_not_grow_into_the_internet(flat):
+    """Neither at the relay's host nor by a reload; all goes on as it was."""
+    lab = flat(1)
+    config = lab.directory / "relay.yaml"
+    config.write_text("relay: {pool: 172.16.0.0/24, admission: open}\n")
+    relay = lab.start_relay("--config", config, admission=None)
+    lab.start_device("d1")
+    config.write_text("relay: {pool: 172.0.0.0/8, admission: open}\n")
+    lab.relay.mnedc("mnedc-ctl", "reload", check=False)
+    until(lambda: "the pool stays as it is: the pool 172.0.0.0/8 has addresses" in relay.log, "the relay says so")
+    lab["d1"].reaches("172.16.0.1")
+
+
 def test_default_routes_and_routes_of_other_tables_are_no_collision(flat):
     """Whole or in halves, as VPNs make them; a special table is for special cases."""
     lab = flat(1)
