@@ -145,8 +145,9 @@ package final class PacketPump {
     let outcome = peers.apply(update, in: membership.pool, except: membership.address, onEvent: onEvent)
     for address in update.dismissed ?? [] { links.drop(address) }
     links.update(peers)
-    // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on.
-    if update.partial == true { for address in links.links.keys { ask(who: address) } }
+    // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on, but does not
+    // answer more questions at once.
+    if update.partial == true { for address in links.links.keys.prefix(Locate.maximumWatched) { ask(who: address) } }
     unlocated.dropOutdated(at: .now())
     for address in unlocated.addresses {
       guard let peer = peers.peers[address] else { continue }
@@ -368,7 +369,7 @@ package final class PacketPump {
 
   /// Something has come from an address that the relay has not told of: in a large network, it has to be asked.
   private func wonder(who address: IPv4Address) {
-    guard peers.isPartial, membership.pool.contains(address), questions.allow(at: .now()) else { return }
+    guard peers.isPartial, membership.mayBePeer(address), questions.allow(at: .now()) else { return }
     ask(who: address)
   }
 

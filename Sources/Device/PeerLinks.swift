@@ -258,6 +258,10 @@ final class PeerLinks {
     guard var attempt = link.attempt, attempt.number == header.session, attempt.suite.wireCipher == header.cipher else {
       return
     }
+    guard link.responses.allow(at: .now()) else {
+      counters.limited += 1
+      return
+    }
     let before = attempt.handshake
     guard let payload = try? attempt.handshake.read(message), payload.count >= 4 else {
       // Whoever forged it does not end the attempt.

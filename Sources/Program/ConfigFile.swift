@@ -24,6 +24,12 @@ public struct ConfigFile: Sendable {
     try parse(try read())
   }
 
+  /// As `load`, but with what the file says in spite of mistakes in it, and with the defaults where it cannot be read.
+  func loadInPart() -> Settings {
+    guard let content = try? read() else { return defaults }
+    return Settings.loadInPart(content, over: defaults)
+  }
+
   /// What the file holds; `nil` if it is missing, which only the usual one may be, and one that is about to be made.
   public func read(mayBeNew: Bool = false) throws -> [UInt8]? {
     if isTrusted { try checkTrust() }
@@ -31,7 +37,7 @@ public struct ConfigFile: Sendable {
       return try readFile(path, limit: Settings.maximumFileSize + 1)
     } catch {
       if mayBeNew || !isNamed, error == .noSuchFileOrDirectory { return nil }
-      throw Failure(.noInput, "cannot read the configuration \(path): \(error)\(Self.hint(error))")
+      throw Failure(Self.status(error), "cannot read the configuration \(path): \(error)\(hint(error))")
     }
   }
 
@@ -57,8 +63,7 @@ public struct ConfigFile: Sendable {
         switch error {
         case .isDirectory: "\(error); put the file in its place again, or start the daemon anew with another --config"
         case .invalidArgument: "it is no regular file, so it was good for the start only"
-        case .permissionDenied:
-          "\(error); let the user \(User.name(of: currentUser())), whom this daemon runs as, read it, or start the daemon anew"
+        case .permissionDenied: "\(error); \(permission)"
         default: "\(error)"
         }
       throw Failure(.noInput, "cannot read the configuration \(path): \(why)")
@@ -102,12 +107,33 @@ public struct ConfigFile: Sendable {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  private static func hint(_ error: Errno) -> String {
+  /// What passes by itself is no reason for a service manager to stay away.
+  private static func status(_ error: Errno) -> ExitStatus {
+    switch error {
+    case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .ioError, .staleNFSFileHandle: .systemError
+    default: .noInput
+    }
+  }
+
+  private func hint(_ error: Errno) -> String {
     switch error {
     case .noSuchFileOrDirectory: "; name another with --config"
-    case .permissionDenied: "; run as root or as the user that the file is for"
+    case .permissionDenied:
+      "; " + (ServiceManager.isThere ? permission : "run as root or as the user that the file is for")
     case .isDirectory: "; name a file in it with --config"
     default: ""
     }
+  }
+
+  /// What lets the user of this process, which is a daemon, read the file.
+  private var permission: String {
+    let user = User.name(of: currentUser())
+    // A service that is root has not its right to read what is others'.
+    if currentUser() == 0 { return "this daemon may read only what is root's: chown root \(ShellText.word(path))" }
+    let isInReach = (try? FileAttributes(of: path)) != nil
+    let slash = path.lastIndex(of: "/") ?? path.startIndex
+    let (place, mode) = isInReach ? (path, "640") : (slash == path.startIndex ? "/" : String(path[..<slash]), "750")
+    let word = ShellText.word(place)
+    return "let the user \(user), which this daemon runs as, read it: chgrp \(user) \(word) && chmod \(mode) \(word)"
   }
 }

@@ -14,6 +14,7 @@ public final class NameService: @unchecked Sendable {
   // Set once.
   private let daemon: Daemon
   private let settings: Settings.Join
+  /// As it was made; it marks the block in the hosts file.
   private let interface: String
   private let domain: String
   private let resolver: SystemResolver
@@ -40,6 +41,7 @@ public final class NameService: @unchecked Sendable {
   /// Whether an answer of systemd-resolved or of a look-up is waited for, and whether all is to be arranged anew then.
   private var isBusy = false
   private var isAskedAgain = false
+  private var isServerRetryDue = false
   private var hasStopped = false
   private var hasComplained: Set<String> = []
   /// What was said last of names that do not resolve.
@@ -61,6 +63,8 @@ public final class NameService: @unchecked Sendable {
   private static let searchTime = Duration.seconds(2)
   /// A change that nothing tells of is found after this time.
   private static let lookInterval = Duration.seconds(60)
+  /// How long to wait until a port that could not be had is tried again.
+  private static let serverRetry = Duration.seconds(10)
 
   /// The rights that it needs beside those of the device.
   public static func capabilities(_ settings: Settings.Join) -> Set<Capability> {
@@ -96,7 +100,7 @@ public final class NameService: @unchecked Sendable {
   /// Learns from what happens to the device. From any thread.
   public func note(_ event: DeviceEvent) {
     switch event {
-    case .joined, .networkChanged: daemon.events.post { [self] in settle() }
+    case .joined, .networkChanged, .interfaceChanged: daemon.events.post { [self] in settle() }
     case .peers(let news): daemon.events.post { [self] in take(news) }
     default: break
     }
@@ -136,6 +140,7 @@ public final class NameService: @unchecked Sendable {
     guard !hasStopped, let address = status.address, let pool = status.pool else { return }
     let isFirst = hosts.isEmpty
     hosts = [address.description] + (status.address6.map { [$0.description] } ?? [])
+    resolver.interface = status.interface
     server.zone.pool = pool
     // Without an IPv6 address of its own, this host reaches nobody's.
     server.zone.pool6 = status.address6 == nil ? nil : status.pool6
@@ -170,16 +175,25 @@ public final class NameService: @unchecked Sendable {
       let advice =
         switch error {
         case .addressInUse:
-          "another program has port 53 of all addresses: have it listen at its own only (dnsmasq: bind-interfaces), then "
-            + "reload this one (mnedc-ctl reload)"
+          "another program has port 53 of all addresses: have it listen at its own only (dnsmasq: bind-interfaces)"
         case .permissionDenied:
           "port 53 needs root or CAP_NET_BIND_SERVICE"
-        default: "reload this program to have it try again (mnedc-ctl reload)"
+        default: "this program tries again from time to time"
         }
       complain(
         "names in \(domain) cannot be answered at \(hosts[0]) (\(error)); \(advice), or write off to join.names")
       reason = "this device cannot answer at port 53 (\(error))"
+      retryServer()
       return false
+    }
+  }
+
+  private func retryServer() {
+    guard !isServerRetryDue else { return }
+    isServerRetryDue = true
+    daemon.events.schedule(after: Self.serverRetry) { [weak self] in
+      self?.isServerRetryDue = false
+      self?.settle()
     }
   }
 

@@ -13,6 +13,9 @@ public final class OwnOrchestration {
   private let file: AnnouncementFile
   private let warn: (String) -> Void
 
+  /// Called with each attempt to write what was announced: the error, or `nil` where it was written.
+  public var onSave: ((any Error)?) -> Void = { _ in }
+
   private var settings: Settings.Orchestration
   private var announcement: Announcement
   private var load: Double?
@@ -129,7 +132,9 @@ public final class OwnOrchestration {
     if changed != announcement {
       do {
         try file.save(changed)
+        onSave(nil)
       } catch {
+        onSave(error)
         throw ControlError(.failed, "nothing has changed, as it could not be kept: \(error)")
       }
       announcement = changed

@@ -13,8 +13,11 @@ final class SystemResolver {
   }
 
   // Set once.
-  private let interface: String
   private let tool: SystemTool
+
+  // Owned by the main thread.
+  /// The interface's name now.
+  var interface: String
 
   private static let directory = "/run/systemd/resolve"
   /// Where it answers programs, since systemd 246. Whether somebody answers there is asked, since the file outlives the service.

@@ -164,6 +164,36 @@ public struct Directory: ~Copyable, Sendable {
   public borrowing func write(
     _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32 = 0o600, owner: User?
   ) throws(Errno) {
+    try write(name, content, over: existing, mode: mode, owner: owner.map { ($0.id, $0.group) })
+  }
+
+  /// As `write` over a file of these attributes, whose owner, group and mode the new one has. Where this process may not give
+  /// files away, it writes into the old file, which a crash may leave in part. To be called with the lock.
+  public borrowing func rewrite(_ name: String, _ content: [UInt8], like former: FileAttributes) throws(Errno) {
+    do {
+      try write(name, content, over: .replace, mode: former.mode, owner: (former.user, former.group))
+    } catch {
+      guard error == .notPermitted || error == .invalidArgument else { throw error }
+      let file = Descriptor(owning: try checked { openat(descriptor.raw, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) })
+      try Self.fill(file, with: content)
+      try checked { ftruncate(file.raw, off_t(content.count)) }
+      try checked { fsync(file.raw) }
+    }
+  }
+
+  private static func fill(_ file: borrowing Descriptor, with content: [UInt8]) throws(Errno) {
+    var rest = content[...]
+    while !rest.isEmpty {
+      let count = try checked {
+        rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, allowed($0.count, by: file.raw)) }
+      }
+      rest = rest.dropFirst(count)
+    }
+  }
+
+  private borrowing func write(
+    _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32, owner: (user: UInt32, group: UInt32)?
+  ) throws(Errno) {
     let draft = ".\(name)\(Self.draftSuffix)"
     // A process that was killed may have left it.
     _ = unlinkat(descriptor.raw, draft, 0)
@@ -171,14 +201,8 @@ public struct Directory: ~Copyable, Sendable {
       let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
       let file = Descriptor(owning: try checked { openat(descriptor.raw, draft, flags, 0o600) })
       try checked { fchmod(file.raw, mode) }
-      if let owner { try checked { fchown(file.raw, owner.id, owner.group) } }
-      var rest = content[...]
-      while !rest.isEmpty {
-        let count = try checked {
-          rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, allowed($0.count, by: file.raw)) }
-        }
-        rest = rest.dropFirst(count)
-      }
+      if let owner { try checked { fchown(file.raw, owner.user, owner.group) } }
+      try Self.fill(file, with: content)
       try checked { fsync(file.raw) }
       switch existing {
       case .replace:

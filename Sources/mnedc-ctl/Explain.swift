@@ -5,10 +5,10 @@ import SystemIO
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Walks the path to a peer and names what fails.",
+    abstract: "Tests the path to a peer and names what fails.",
     discussion: "Any user may ask.")
 
-  @Argument(help: "The peer's ID, name or virtual address.", completion: .peers)
+  @Argument(help: "The peer's ID, host name or virtual address.", completion: .peers)
   var peer: String
 
   @OptionGroup var control: ControlOptions

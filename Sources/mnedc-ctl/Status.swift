@@ -4,7 +4,7 @@ import Program
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Shows how a daemon does.",
+    abstract: "Shows the state of a daemon.",
     discussion: "Any user may ask.")
 
   @OptionGroup var control: ControlOptions
@@ -38,7 +38,7 @@ struct Status: ParsableCommand {
       "admission  \(relay.admission), \(relay.pending) pending",
       "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",
       "traffic    \(traffic(relay.sessions.map(\.link)))",
-      "unreached  \(Table.count(relay.unreachableFrames, "frame")) for addresses that nobody has",
+      "unreached  \(Table.count(relay.unreachableFrames, "frame")) for addresses that no device has",
       "refused    \(Table.kinds(relay.refused.map { ($0.count, $0.code) })); "
         + "closed: \(Table.kinds([(relay.notAuthentic, "not authentic"), (relay.malformed, "malformed")]))",
     ]
@@ -91,6 +91,8 @@ struct Status: ParsableCommand {
         + "dropped: \(Table.drops([device.link]))",
       "joins      \(device.joins)",
     ]
+    if let problem = device.interfaceProblem { lines.insert("interface  \(problem)", at: 2) }
+    if let collision = device.collision { lines.append("collision  \(collision)") }
     if let error = device.lastError { lines.append("last loss  \(error)") }
     return lines.joined(separator: "\n")
   }

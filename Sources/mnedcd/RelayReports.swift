@@ -30,7 +30,7 @@ enum RelayReports {
   static func peers(_ status: RelayStatus, _ device: DeviceStatus?) -> PeersReport {
     let known = Dictionary((device?.peers ?? []).map { ($0.peer.address, $0) }) { first, _ in first }
     let now = Instant.now()
-    return PeersReport(
+    var report = PeersReport(
       network: status.pool.description,
       relayAddress: status.address.description,
       self: device.flatMap { PeersReport.own($0) },
@@ -43,6 +43,8 @@ enum RelayReports {
         if let more = known[session.address], more.peer.deviceID == session.deviceID { peer.add(more) }
         return peer
       })
+    report.collision = device?.collision
+    return report
   }
 }
 

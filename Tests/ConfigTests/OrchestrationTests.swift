@@ -48,7 +48,7 @@ import Wire
   @Test(arguments: [
     Bad("services: {a: b}", "a mapping instead of a list of services; expected names, or mappings with the keys"),
     Bad(
-      "services: ~", "no value instead of a list of services; expected names, or mappings with the keys name, version,"),
+      "services: ", "no value instead of a list of services; expected names, or mappings with the keys name, version,"),
     Bad("services: [[a]]", "a list instead of a service's name; \(name)"),
     Bad("services: [a b]", "\"a b\" is not a service's name; \(name)"),
     Bad("services: [a, b, a]", "a is listed twice; first on line 1"),

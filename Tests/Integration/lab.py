@@ -331,6 +331,12 @@ class Node:
             # A second daemon of this node has a socket of its own, and so a state of its own.
             socket_path = Path(options[options.index("--socket") + 1])
             options += ["--state", str(self.lab.directory / f"{socket_path.stem}.state")]
+        if program == "mnedc-join" and not {"--config", "-c", "--name"} & set(options):
+            # A first join writes to it, and the machine's own is none of the lab's.
+            socket_path = Path(options[options.index("--socket") + 1])
+            config = self.lab.directory / f"{socket_path.stem}.join.yaml"
+            config.touch()
+            options += ["--config", str(config)]
         return options
 
     def status(self):

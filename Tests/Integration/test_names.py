@@ -183,7 +183,7 @@ def test_a_device_whose_name_is_anothers_is_refused(flat):
 
 
 def test_a_port_that_is_taken_is_a_warning(flat):
-    """And a reload gets it once it is free; with names off there is no server and no right to have one."""
+    """And it is had soon after it is free; with names off there is no server and no right to have one."""
     lab = flat(1)
     lab.start_relay()
     node = lab["d1"]
@@ -191,10 +191,9 @@ def test_a_port_that_is_taken_is_a_warning(flat):
     node.enter(lambda: taken.bind(("0.0.0.0", 53)))
     device = lab.start_device("d1")
     until(lambda: "port 53" in device.log, "the warning")
-    assert "another program has port 53" in device.log and "mnedc-ctl reload" in device.log
+    assert "another program has port 53" in device.log
     taken.close()
-    node.mnedc("mnedc-ctl", "reload")
-    until(lambda: addresses(node, "d1"), "the server runs")
+    until(lambda: addresses(node, "d1"), "the server runs", 30)
     assert device.stop() == 0
     lab.start_device("d1", *config(lab, "join: {names: off}\n"))
     assert node.run("dig", f"@{node.virtual_address()}", "+tries=1", "+time=1", "d1.mnedc", check=False).returncode != 0

@@ -25,6 +25,22 @@ import Testing
     #expect(try readRegularFile(path, limit: 7) == Array(1...7))
   }
 
+  @Test func `a file that is written anew keeps its owner, group and mode`() throws {
+    let place = TemporaryDirectory()
+    let path = place.file("file")
+    try writeNewPrivateFile(path, [1, 2, 3])
+    #expect(chmod(path, 0o640) == 0)
+    // Root may give a file to any group.
+    let group = getuid() == 0 ? 4321 : getgid()
+    #expect(chown(path, getuid(), group) == 0)
+    let directory = try Directory(place.path)
+    let former = try #require(try directory.attributes(of: "file"))
+    try directory.rewrite("file", [9], like: former)
+    let now = try #require(try directory.attributes(of: "file"))
+    #expect(now.user == getuid() && now.group == group && now.mode == 0o640 && now.size == 1)
+    #expect(try directory.names() == ["file"])
+  }
+
   @Test func `a new private file is for its owner alone, and never in the place of another`() throws {
     let directory = TemporaryDirectory()
     let path = directory.file("new")
