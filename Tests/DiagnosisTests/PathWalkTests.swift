@@ -36,6 +36,8 @@ import Wire
     facts.echo = .answered(.milliseconds(2))
     facts.session = 20
     facts.packets = .answered
+    facts.naming = PathFacts.Naming(
+      name: "d2.mnedc", names: NamesReport(domain: "mnedc", by: .hostsFile), found: .success(["\(other)"]))
     return facts
   }
 
@@ -49,7 +51,7 @@ import Wire
     #expect(report.steps.allSatisfy { $0.result == .ok && $0.advice == nil })
     #expect(
       report.steps.map(\.name) == [
-        "interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets",
+        "interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets", "name",
       ])
     #expect(report.deviceId == "d2" && report.address == "10.0.0.3")
     #expect(report.roundTripMs == 2 && report.relayRoundTripMs == 0.4)
@@ -146,6 +148,25 @@ import Wire
     facts.interface.families.removeFirst()
     (facts.packets, facts.packets6) = (.refused(.notPermitted), nil)
     #expect(PathWalk.report(facts).steps.last?.finding.contains(Self.other6) == true)
+  }
+
+  @Test func `a name that programs do not find is a warning, and the path works`() throws {
+    var facts = Self.facts()
+    for (found, words) in [
+      (.failure(.init("Name or service not known")), "do not find d2.mnedc: Name or service not known"),
+      (.success(["192.0.2.9"]), "d2.mnedc is 192.0.2.9 for programs of this host, not 10.0.0.3"),
+    ] as [(Result<[String], PathFacts.Naming.Reason>, String)] {
+      facts.naming?.found = found
+      let report = PathWalk.report(facts)
+      let step = try #require(report.steps.last)
+      #expect(report.works && step.name == "name" && step.result == .warn && step.finding.contains(words))
+      #expect(step.advice?.contains("10.0.0.3") == true)
+    }
+    // Where programs are not told of names, that is how the host is set up.
+    facts.naming = PathFacts.Naming(name: "d2.mnedc", names: NamesReport(domain: "mnedc", by: .server, note: "why"))
+    #expect(PathWalk.report(facts).steps.last?.result == .skipped)
+    facts.naming?.names.by = .off
+    #expect(PathWalk.report(facts).steps.last?.finding.contains("join.names") == true)
   }
 
   @Test func `a host that has not joined yet is told of its uplink, not of what comes with joining`() {
