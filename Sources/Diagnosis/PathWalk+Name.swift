@@ -33,7 +33,8 @@ extension PathFacts.Naming {
   mutating func lookUp(until deadline: Instant) {
     guard isExpected else { return }
     let answer = try? Resolver.resolve(name, port: 0, until: deadline)
-    found = (answer ?? nil)?.map { $0.map(\.host) }.mapError { Reason("\($0)") } ?? .failure(Reason("no answer in time"))
+    found =
+      (answer ?? nil)?.map { $0.map(\.host) }.mapError { Reason("\($0)") } ?? .failure(Reason("no answer in time"))
   }
 }
 

@@ -352,7 +352,10 @@ public final class NameService: @unchecked Sendable {
       } else {
         settings.names == .off ? .off : .server
       }
-    let notes = [means == .hostsFile ? hostsReason : reason, hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding]
+    let notes = [
+      means == .hostsFile ? hostsReason : reason,
+      hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding,
+    ]
     let note = notes.compactMap { $0 }.joined(separator: "; ")
     return NamesReport(
       domain: domain, by: means, hostsFile: means == .hostsFile ? hostsFile?.path : nil, resolves: resolves,
