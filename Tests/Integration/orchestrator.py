@@ -9,6 +9,7 @@ at the virtual address and the same port, then pinged and scored; what came of i
 import http.client
 import http.server
 import json
+import socket
 import sys
 import threading
 
@@ -78,6 +79,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     def server_bind(self):
         # Without looking up this host's name, which can take long.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_name, self.server_port = "node", PORT
 
