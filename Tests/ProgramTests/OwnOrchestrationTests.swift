@@ -33,7 +33,7 @@ import Wire
     case .failed(let error):
       #expect(told == nil && own.current == before, "a refused order changes nothing")
       return error
-    case .report, .done:
+    case .report, .file, .done:
       #expect(told == (isNew ? own.current : nil))
       #expect(own.current.revision == before.revision + (isNew ? 1 : 0))
       return nil
