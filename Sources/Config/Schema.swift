@@ -78,6 +78,7 @@ enum Schema {
     one("join.mtu", \.settings.join.mtu, .mtu, .device(.restart)),
     optional("join.address", \.settings.join.address, .virtualAddress, .device(.restart)),
     one("join.allow-overlap", \.settings.join.allowOverlap, .boolean, .both(.restart)),
+    one("join.allow-public-pool", \.settings.join.allowPublicPool, .boolean, .both(.restart)),
     one("join.timeout", \.settings.join.timeout, .joinTimeout, .device(.restart)),
     one("join.offload", \.settings.join.offload, .offload, .device(.restart)),
     one("join.socket", \.settings.join.socket, .socketPath, .device(.restart)),

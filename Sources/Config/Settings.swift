@@ -36,6 +36,8 @@ public struct Settings: Equatable, Sendable {
     public var address: IPv4Address?
     /// Whether a network may have addresses that mean something else on this host.
     public var allowOverlap = false
+    /// Whether a network's pool may have addresses of the Internet.
+    public var allowPublicPool = false
     /// How long the first join may take.
     public var timeout = Duration.seconds(30)
     public var offload = Offload.auto

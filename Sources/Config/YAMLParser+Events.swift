@@ -19,6 +19,10 @@ extension YAMLParser {
     var anchor: String?
     /// With its handle resolved, as `tag:yaml.org,2002:str`.
     var tag: String?
+    /// Where it is, in Unicode scalars from the beginning.
+    var range = 0..<0
+    /// Whether a sequence or mapping is in brackets.
+    var isFlow = false
   }
 
   func nextEvent() throws(SourceError) -> Event {
@@ -27,6 +31,7 @@ extension YAMLParser {
     defer { yaml_event_delete(&raw) }
 
     var event = Event(kind: .end, mark: Mark(raw.start_mark))
+    event.range = Int(raw.start_mark.index)..<Int(raw.end_mark.index)
     switch raw.type {
     case YAML_STREAM_START_EVENT, YAML_DOCUMENT_START_EVENT:
       event.kind = .start
@@ -44,10 +49,12 @@ extension YAMLParser {
       if scalar.style == YAML_PLAIN_SCALAR_STYLE { try checkVisible(from: event.mark, to: Mark(raw.end_mark)) }
     case YAML_SEQUENCE_START_EVENT:
       event.kind = .sequence
+      event.isFlow = raw.data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE
       event.anchor = raw.data.sequence_start.anchor.map { String(cString: $0) }
       event.tag = raw.data.sequence_start.tag.map { String(cString: $0) }
     case YAML_MAPPING_START_EVENT:
       event.kind = .mapping
+      event.isFlow = raw.data.mapping_start.style == YAML_FLOW_MAPPING_STYLE
       event.anchor = raw.data.mapping_start.anchor.map { String(cString: $0) }
       event.tag = raw.data.mapping_start.tag.map { String(cString: $0) }
     default:

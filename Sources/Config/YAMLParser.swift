@@ -28,7 +28,7 @@ struct YAMLParser: ~Copyable {
   }
 
   /// `bytes` must outlive the parser.
-  private init(_ source: SourceText, _ bytes: UnsafeBufferPointer<UInt8>) {
+  init(_ source: SourceText, _ bytes: UnsafeBufferPointer<UInt8>) {
     self.source = source
     parser = .allocate(capacity: 1)
     // It fails only where memory is out, and the Swift runtime ends the process there too.

@@ -35,13 +35,15 @@ public enum ControlCommand: Sendable, Equatable {
   /// A device that waits, by its device ID or fingerprint.
   case approve(String)
   case deny(String)
-  case devices
-  case revoke(deviceID: String)
-  case forget(deviceID: String)
+  /// All that were ever let in; or the one that `named` means, which may be anything that `revoke` takes.
+  case devices(named: String? = nil)
+  /// By its device ID, the host name that goes with it, its virtual address, or the beginning of its key's fingerprint.
+  case revoke(device: String)
+  case forget(device: String)
   case leases
   /// `address`: the device's present one if `nil`.
-  case pinLease(deviceID: String, address: String?)
-  /// By the device ID or the address.
+  case pinLease(device: String, address: String?)
+  /// By the address, or by what `revoke` takes.
   case freeLease(String)
   /// Lets what is under way arrive, for so many milliseconds at most, and ends; with `restart` by the status that asks
   /// the service manager to start it again.
@@ -79,7 +81,8 @@ public enum ControlCommand: Sendable, Equatable {
       switch self {
       case .pinLease: "mnedc-ctl lease pin"
       case .freeLease: "mnedc-ctl lease free"
-      case .peers, .fetch, .show, .ping, .subscribe: "mnedc-peers"
+      case .show, .ping: "mnedc-peers \(rawValue)"
+      case .peers, .fetch, .subscribe: "mnedc-peers"
       case .diagnostics: "a daemon's log"
       default: "mnedc-ctl \(rawValue)"
       }
@@ -186,9 +189,10 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload, .backup,
+    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .leases, .reload, .backup,
       .diagnostics:
       break
+    case .devices(let name): try container.encodeIfPresent(name, forKey: "name")
     case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     case .show(let peer, let milliseconds), .ping(let peer, let milliseconds), .explain(let peer, let milliseconds):
       try container.encode(peer, forKey: "peer")
@@ -238,12 +242,12 @@ extension ControlCommand {
     case .pending: self = .pending
     case .approve: self = .approve(try members.text("name"))
     case .deny: self = .deny(try members.text("name"))
-    case .devices: self = .devices
-    case .revoke: self = .revoke(deviceID: try members.text("device_id"))
-    case .forget: self = .forget(deviceID: try members.text("device_id"))
+    case .devices: self = .devices(named: try members.optionalText("name"))
+    case .revoke: self = .revoke(device: try members.text("device_id"))
+    case .forget: self = .forget(device: try members.text("device_id"))
     case .leases: self = .leases
     case .pinLease:
-      self = .pinLease(deviceID: try members.text("device_id"), address: try members.optionalText("address"))
+      self = .pinLease(device: try members.text("device_id"), address: try members.optionalText("address"))
     case .freeLease: self = .freeLease(try members.text("name"))
     case .reload: self = .reload
     case .announce: self = .announce(try AnnounceOrder(&members))

@@ -8,6 +8,8 @@
 #   DESTDIR     stands before every path but in none of them: where a package is put together
 #   SYSCONFDIR  the directory of the example configuration's directory, /etc
 #   UNITDIR     where systemd looks for units
+#   NETWORKDIR  where systemd-networkd looks for how to treat interfaces
+#   NMCONFDIR   where NetworkManager looks for parts of its configuration
 #   BUILD       the directory of the programs
 #   STRIP       what leaves their symbols out; `:` keeps them
 #
@@ -16,7 +18,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-: "${PREFIX:?}" "${SYSCONFDIR:?}" "${UNITDIR:?}" "${BUILD:?}" "${STRIP:?}"
+: "${PREFIX:?}" "${SYSCONFDIR:?}" "${UNITDIR:?}" "${NETWORKDIR:?}" "${NMCONFDIR:?}" "${BUILD:?}" "${STRIP:?}"
 DESTDIR=${DESTDIR:-}
 list=$PREFIX/share/mnedc/installed
 daemons=(mnedcd mnedc-join)
@@ -29,7 +31,7 @@ fail() {
   exit 1
 }
 
-for path in "$PREFIX" "$SYSCONFDIR" "$UNITDIR"; do
+for path in "$PREFIX" "$SYSCONFDIR" "$UNITDIR" "$NETWORKDIR" "$NMCONFDIR"; do
   [[ $path == /* && $path != *$'\n'* ]] || fail "'$path' is no absolute path; say PREFIX=/usr/local or the like"
 done
 
@@ -127,6 +129,12 @@ units() {
   put 644 Sources/Packaging/sysusers.d/mnedc.conf "$PREFIX/lib/sysusers.d/mnedc.conf"
 }
 
+# That what manages the host's network leaves the interfaces alone.
+managers() {
+  put 644 Sources/Packaging/network/05-mnedc.network "$NETWORKDIR/05-mnedc.network"
+  put 644 Sources/Packaging/NetworkManager/mnedc.conf "$NMCONFDIR/mnedc.conf"
+}
+
 # All but the demo, which runs the programs of this directory.
 examples() {
   local file mode
@@ -170,6 +178,7 @@ case ${1:-} in
     pages
     completions
     units
+    managers
     examples
     configuration
     ;;

@@ -5,8 +5,8 @@ public import SystemIO
 internal import SystemPackage
 
 /// Which daemon a tool talks to.
-public struct ControlOptions: ParsableArguments {
-  @OptionGroup public var configuration: ConfigOptions
+public struct ControlOptions<Configuration: ConfigChoice>: ParsableArguments {
+  @OptionGroup public var configuration: Configuration
 
   @Option(
     help: ArgumentHelp("Talk to the daemon at this socket (default: the one that runs here).", valueName: "path"),
@@ -28,7 +28,7 @@ public struct ControlOptions: ParsableArguments {
     transform: { try ValueKind<Duration>.answerTimeout.option($0) })
   public var timeout = defaultTimeout
 
-  private static let defaultTimeout = Duration.seconds(5)
+  private static var defaultTimeout: Duration { .seconds(5) }
 
   public init() {}
 
@@ -149,9 +149,17 @@ public struct ControlOptions: ParsableArguments {
       // A device says itself where the relay is to be asked.
       if let place = running.first(where: { $0.name == .relay }) ?? running.first { return place }
     }
-    guard let first = running.first else { throw notRunning(missing, start: Self.either(command)) }
+    guard let first = running.first else {
+      throw notRunning(missing, start: Self.either(command), units: Self.units(for: command))
+    }
     guard running.count == 1 else { throw Self.ambiguous(running, CommandLine.arguments) }
     return first
+  }
+
+  /// Those of the daemons that could carry it out; of named networks, the ones that systemd has tried to start.
+  private static func units(for command: ControlCommand) -> [String] {
+    let relay = DaemonName.relay.unit
+    return command.name.isForRelay ? [relay] : [DaemonName.device.unit, relay, "mnedc-join@*.service"]
   }
 
   private static func either(_ command: ControlCommand) -> String {
@@ -162,16 +170,19 @@ public struct ControlOptions: ParsableArguments {
   private func notRunning(_ place: DaemonPlace, _ errno: Errno, start program: String) -> Failure {
     let named = of.flatMap { _ in try? settings() }.map { DaemonPlace.all($0) } ?? []
     let running = named.filter { $0.presence == .answers }.compactMap { $0.name?.description }
-    return notRunning(["\(place.path): \(errno)"], start: program, running: running)
+    return notRunning(
+      ["\(place.path): \(errno)"], start: program, running: running, units: place.name.map { [$0.unit] } ?? [])
   }
 
-  private func notRunning(_ places: [String], start program: String, running: [String] = []) -> Failure {
+  /// `units` are those of the daemons that could be meant.
+  private func notRunning(
+    _ places: [String], start program: String, running: [String] = [], units: [String]
+  ) -> Failure {
     let others = running.isEmpty ? "" : "; what runs here is --of \(running.joined(separator: ", --of "))"
     let mistake = socket == nil ? mistake.map { "\n\($0)" } ?? "" : ""
+    let advice = ServiceUnits.advice(units) ?? "start \(program), or name its --socket"
     return Failure(
-      .unavailable,
-      "no daemon answers (\(places.joined(separator: "; "))); start \(program), or name its --socket\(others)\(mistake)"
-    )
+      .unavailable, "no daemon answers (\(places.joined(separator: "; "))); \(advice)\(others)\(mistake)")
   }
 
   /// Says what to type, which may be taken as it is shown: what stands behind `#` is a comment to any shell.

@@ -17,7 +17,7 @@ public enum ExitStatus: Int32, Sendable {
   case cannotCreate = 73
   /// What was asked for cannot be written.
   case ioError = 74
-  /// It took too long.
+  /// It took too long, or what was in the way passes by itself.
   case temporaryFailure = 75
   /// The user may not do this.
   case noPermission = 77

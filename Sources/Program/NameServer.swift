@@ -52,10 +52,11 @@ final class NameServer {
       for host in hosts {
         guard let address = SocketAddress(numeric: host, port: port) else { throw Errno.invalidArgument }
         sources.insert(address.bytes)
-        let endpoint = Endpoint(self, try UDPSocket(on: address))
+        let endpoint = Endpoint(self, try UDPSocket(on: address, mayAwaitAddress: true))
         endpoint.registration = try events.register(endpoint.socket.descriptor, for: .readable, handler: endpoint)
         endpoints.append(endpoint)
-        let listener = Listener(self, try TCPListener(on: endpoint.socket.address, backlog: Self.backlog))
+        let listener = Listener(
+          self, try TCPListener(on: endpoint.socket.address, backlog: Self.backlog, mayAwaitAddress: true))
         listener.registration = try events.register(listener.socket.descriptor, for: .readable, handler: listener)
         listeners.append(listener)
       }

@@ -4,10 +4,17 @@ internal import SystemPackage
 
 /// An operation that waits for the store's thread.
 struct PostedOperation: Sendable {
-  /// Does the work within an open transaction, and returns what tells its outcome, to be called once it is committed.
-  let carryOut: @Sendable (borrowing Transaction) -> () -> Void
+  /// Does the work within an open transaction, and returns what came of it.
+  let carryOut: @Sendable (borrowing Transaction) -> Outcome
   /// Tells that nothing came of it.
   let refuse: @Sendable (StoreError) -> Void
+
+  struct Outcome {
+    /// Why it did nothing, if it did not.
+    let error: StoreError?
+    /// Tells whoever has posted it; to be called once it is committed.
+    let tell: () -> Void
+  }
 }
 
 /// The operations that wait, bounded. For any thread; `next` and `count` are the store's thread's.

@@ -24,12 +24,18 @@ public final class Store: Sendable {
 
   /// Opens the store of `directory`, which must be there; makes its file if there is none. Reads the whole file once.
   ///
-  /// At most `queueLimit` operations wait at a time.
-  public convenience init(directory: String, queueLimit: Int = 4096) throws(StoreError) {
-    try self.init(directory: directory, queueLimit: queueLimit, schema: .current)
+  /// At most `queueLimit` operations wait at a time. `onHealth` is called on the store's thread whenever writing begins to fail, and
+  /// when it works again; it may not take long.
+  public convenience init(
+    directory: String, queueLimit: Int = 4096, onHealth: @escaping @Sendable (StoreHealth) -> Void = { _ in }
+  ) throws(StoreError) {
+    try self.init(directory: directory, queueLimit: queueLimit, schema: .current, onHealth: onHealth)
   }
 
-  init(directory: String, queueLimit: Int = 4096, schema: Schema) throws(StoreError) {
+  init(
+    directory: String, queueLimit: Int = 4096, schema: Schema,
+    onHealth: @escaping @Sendable (StoreHealth) -> Void = { _ in }
+  ) throws(StoreError) {
     let lock = try Self.lock(directory)
     let connection = try Connection.open(in: directory, schema: schema)
     let queue: OperationQueue
@@ -40,7 +46,7 @@ public final class Store: Sendable {
     }
     self.directory = directory
     self.queue = queue
-    let worker = StoreWorker(connection: connection, queue: queue, lock: lock)
+    let worker = StoreWorker(connection: connection, queue: queue, lock: lock, onHealth: onHealth)
     thread = Mutex(SystemThread.start(name: "store") { worker.run() })
   }
 
@@ -81,7 +87,8 @@ public final class Store: Sendable {
         } catch {
           result = .failure(error)
         }
-        return { then(result) }
+        let error: StoreError? = if case .failure(let error) = result { error } else { nil }
+        return PostedOperation.Outcome(error: error) { then(result) }
       },
       refuse: { then(.failure($0)) })
     if let error = queue.post(posted) { then(.failure(error)) }
@@ -114,6 +121,13 @@ public final class Store: Sendable {
 
   /// From any thread.
   public var statistics: StoreStatistics { queue.statistics }
+}
+
+/// Whether the store's file can be written.
+public enum StoreHealth: Equatable, Sendable {
+  case failing(StoreError)
+  /// Of the file at this path.
+  case working(String)
 }
 
 /// What a store has done since it was opened.

@@ -33,6 +33,13 @@ public func absolutePath(_ path: String) throws(Errno) -> String {
   return "\(String(decoding: directory.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))/\(path)"
 }
 
+/// `path` without symbolic links.
+public func realPath(_ path: String) throws(Errno) -> String {
+  guard let found = realpath(path, nil) else { throw Errno(rawValue: errno) }
+  defer { free(found) }
+  return String(cString: found)
+}
+
 extension Descriptor {
   /// Reads until the end of a file, but no more than `limit` bytes.
   borrowing func readToEnd(limit: Int) throws(Errno) -> [UInt8] {

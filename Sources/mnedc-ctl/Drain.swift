@@ -23,6 +23,7 @@ struct Drain: ParsableCommand {
   @Flag(help: "Have the service manager start the relay again.")
   var restart = false
 
+  @OptionGroup var confirmation: ConfirmOptions
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions
 
@@ -31,6 +32,7 @@ struct Drain: ParsableCommand {
   private static let startTime = Duration.seconds(30)
 
   func run() throws {
+    try confirm()
     let command = ControlCommand.drain(milliseconds: Int(within.nanoseconds / 1_000_000), restart: restart)
     var (report, path): (DrainReport, String) = try control.waitingLonger(by: within).askAndLocate(command)
     if restart {
@@ -43,6 +45,18 @@ struct Drain: ParsableCommand {
         ?? "the relay ends, and systemd does not start it again: systemctl start mnedcd does (as --restart would have)"
       return "drained \(Table.count(report.sessions, "session")) in \(report.duration) s\(cut); \(end)"
     }
+  }
+
+  private func confirm() throws {
+    guard confirmation.isAsking else { return }
+    let report: DevicesReport = try control.ask(.devices())
+    let names = report.devices.filter { $0.online && $0.admittedBy != .host }.map(\.deviceId)
+    let effect =
+      names.isEmpty
+      ? "No device is connected now."
+      : "It cuts \(Table.count(names.count, "connected device")) off from each other until mnedcd runs again: "
+        + "\(ConfirmOptions.some(of: names))."
+    try confirmation.confirm("This \(restart ? "restarts" : "ends") the relay. \(effect)")
   }
 
   /// The process that answers there.

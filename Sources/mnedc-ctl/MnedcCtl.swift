@@ -1,6 +1,8 @@
 import ArgumentParser
 import Program
 
+typealias ControlOptions = Program.ControlOptions<ConfigOptions>
+
 struct MnedcCtl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnedc-ctl",

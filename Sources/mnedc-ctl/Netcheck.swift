@@ -7,9 +7,9 @@ import Wire
 
 struct Netcheck: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Finds out whether this host could join.",
+    abstract: "Checks whether this host could join.",
     discussion: """
-      Needs no daemon, and leaves nothing at the relay. Any user may run it; as root it sees more.
+      Needs no daemon and changes nothing at the relay. Any user may run it; run by root, it sees more.
       """)
 
   @Argument(
@@ -35,7 +35,9 @@ struct Netcheck: ParsableCommand {
     var (named, keys) = (settings.servers, settings.serverKeys)
     if !servers.isEmpty { (named, keys) = try arguments(keys) }
     let found = WaitingNote.during(named.map(\.description).joined(separator: ", ")) {
-      Diagnosis.Netcheck(settings, servers: named, keys: keys, configuration: check, within: timeout)
+      Diagnosis.Netcheck(
+        settings, servers: named, keys: keys, configuration: check, own: DaemonPlace.interfaces(settings),
+        within: timeout)
     }
     try output.show(found.report) { Self.text(found.report) }
     if found.status != .success { throw Failure(found.status, "joining would not work; what fails is marked above") }

@@ -19,6 +19,7 @@ final class RelayCommands {
   // Set once.
   private let daemon: Daemon
   private let state: StateDirectory
+  private let names: NameService
 
   // Owned by the main thread.
   private(set) var isDraining = false
@@ -43,13 +44,16 @@ final class RelayCommands {
   private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     RelayReports.recall(name, daemon, relay, reply)
+  } names: { [names] in
+    names.report
   }
   /// Of a relay whose host is a device.
   var hook: PeerHook?
   private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
   private lazy var changes = PeerChanges(daemon) { [unowned self] in withPeers($0) }
 
-  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory) {
+  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory, _ names: NameService) {
+    self.names = names
     self.settings = settings
     self.daemon = daemon
     self.state = state
@@ -71,7 +75,7 @@ final class RelayCommands {
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     switch command {
     case .status:
-      RelayReports.status(daemon, relay, device) { answer(.report($0)) }
+      RelayReports.status(daemon, relay, device, names.report) { answer(.report($0)) }
     case .metrics: metrics { answer(.report($0)) }
     case .peers: peers.peers(answer)
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
@@ -98,22 +102,20 @@ final class RelayCommands {
       relay.approve(name) { answer(ControlAnswer(waiting: $0)) }
     case .deny(let name):
       answer(ControlAnswer(waiting: Result { () throws(OperatorError) in try relay.deny(name) }))
-    case .devices:
-      devices(relay, answer)
+    case .devices(let name):
+      devices(named: name, relay, answer)
     case .leases:
       relay.leases { answer(ControlAnswer($0) { LeasesReport($0.map { LeasesReport.Lease($0) }) }) }
-    case .revoke(let id) where id == hostID, .forget(let id) where id == hostID,
-      .pinLease(let id, _) where id == hostID:
-      answer(
-        .failed(
-          ControlError(
-            .failed, "\(id) is the relay's own host; for a relay that is no device, start mnedcd with --no-device")))
-    case .revoke(let id):
-      relay.revoke(id) { answer(ControlAnswer($0, of: id) { DevicesReport([DevicesReport.Device($0, nil)]) }) }
-    case .forget(let id):
-      relay.forget(id) { answer(ControlAnswer($0, of: id) { DevicesReport($0.map { DevicesReport.Device($0, nil) }) }) }
-    case .pinLease(let id, let text):
-      pinLease(id, text, relay, answer)
+    case .revoke(let name):
+      relay.revoke(name, sparing: hostID) {
+        answer(ControlAnswer($0) { DevicesReport([DevicesReport.Device($0, nil)]) })
+      }
+    case .forget(let name):
+      relay.forget(name, sparing: hostID) {
+        answer(ControlAnswer($0) { DevicesReport($0.map { DevicesReport.Device($0, nil) }) })
+      }
+    case .pinLease(let name, let text):
+      pinLease(name, text, relay, answer)
     case .freeLease(let name):
       relay.freeLease(name) { answer(ControlAnswer(lease: $0)) }
     case .drain(let milliseconds, let restart):
@@ -249,6 +251,7 @@ final class RelayCommands {
       if !forgetOld, let old = try file.load() { try former.add(old) }
       try file.promoteNext()
       if forgetOld { try former.removeAll() }
+      daemon.noteWriting("a new key", nil)
       guard let key = PrivateKey(next) else { preconditionFailure("any 32 bytes are a key") }
       relay.replaceKey(with: key, forgettingOld: forgetOld)
       let fingerprint = key.publicKey.fingerprint
@@ -271,6 +274,7 @@ final class RelayCommands {
         }
       }
     } catch {
+      daemon.noteWriting("a new key", error)
       answer(.failed(ControlError(.failed, "the relay keeps its key: \(error)")))
     }
   }
@@ -308,29 +312,29 @@ final class RelayCommands {
     }
   }
 
-  private func pinLease(_ deviceID: String, _ text: String?, _ relay: Relay, _ answer: @escaping Answer) {
+  private func pinLease(_ name: String, _ text: String?, _ relay: Relay, _ answer: @escaping Answer) {
     let address = text.flatMap { IPv4Address($0) }
     guard (text == nil) == (address == nil) else {
       return answer(.failed(ControlError(.badRequest, "address is an IPv4 address, four numbers from 0 to 255")))
     }
-    relay.pinLease(of: deviceID, to: address) { answer(ControlAnswer(lease: $0)) }
+    relay.pinLease(of: name, to: address, sparing: hostID) { answer(ControlAnswer(lease: $0)) }
   }
 
-  private func devices(_ relay: Relay, _ answer: @escaping Answer) {
+  /// All devices, or the one that `name` means, which is not this host.
+  private func devices(named name: String?, _ relay: Relay, _ answer: @escaping Answer) {
     relay.status(on: daemon.events) { [hostID] status in
       let online = Dictionary(status.sessions.map { ($0.key, $0.address) }) { first, _ in first }
-      relay.devices { result in
-        answer(
-          ControlAnswer(result) { records in
-            DevicesReport(
-              records.map { record in
-                var device = DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
-                // Former versions have noted it as any other of an open relay.
-                if device.deviceId == hostID, device.status == .active { device.admittedBy = .host }
-                return device
-              })
+      @Sendable func report(_ records: [DeviceRecord]) -> DevicesReport {
+        DevicesReport(
+          records.map { record in
+            var device = DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
+            // Former versions have noted it as any other of an open relay.
+            if device.deviceId == hostID, device.status == .active { device.admittedBy = .host }
+            return device
           })
       }
+      guard let name else { return relay.devices { answer(ControlAnswer($0) { report($0) }) } }
+      relay.device(named: name, sparing: hostID) { answer(ControlAnswer($0) { report([$0]) }) }
     }
   }
 }

@@ -46,8 +46,6 @@ extension Failure {
       )
     case .permissionDenied:
       self.init(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
-    case .addressNotAvailable:
-      self.init(.cannotCreate, "\(what): this host has no such address; choose another --listen")
     case .addressFamilyNotSupported:
       let port = error.address.port
       self.init(

@@ -13,6 +13,7 @@ import Wire
           interface: mnedc0
           mtu: 1400
           allow-overlap: false
+          allow-public-pool: false
           timeout: 30s
           offload: auto
           socket: /run/mnedc/mnedc-join.sock

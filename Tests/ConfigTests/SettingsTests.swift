@@ -162,7 +162,7 @@ import Wire
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "metrics.listen",
         "metrics.peer-limit", "join.interface", "join.mtu",
-        "join.address", "join.allow-overlap",
+        "join.address", "join.allow-overlap", "join.allow-public-pool",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.congestion-control",
         "join.peer-keys", "join.names", "join.hosts-file", "join.on-peer",
         "join.peer-information", "join.orchestration.host-name", "join.orchestration.platform",

@@ -184,7 +184,9 @@ class StuckThread:
         return self
 
     def __exit__(self, *_):
-        self.ptrace(PTRACE_DETACH, self.thread, None, None)
+        if self.ptrace(PTRACE_DETACH, self.thread, None, None) != 0:
+            # The process has ended, but is not gone before the tracer has taken note of its thread.
+            os.waitpid(self.thread, 0x40000000)
 
 
 @pytest.mark.parametrize(("program", "thread"), [("mnedcd", "relay-0"), ("mnedcd", "device"), ("mnedc-join", "device")])
@@ -441,6 +443,12 @@ def test_the_units_run_under_systemd(flat):
     until(lambda: "peer" in system.run("ls", "/var/lib/mnedc-join").stdout.split(), "the hook has run", 30)
     assert system.run("test", "-e", "/etc/written", check=False).returncode == 1
 
+    # A new hosts file takes the unit's mount of the former one away; systemd is asked for another.
+    system.run("sh", "-c", "echo 192.0.2.1 printer >/etc/new-hosts && mv /etc/new-hosts /etc/hosts")
+    hosts = lambda: system.run("cat", "/etc/hosts").stdout  # noqa: E731
+    until(lambda: "peer.mnedc" in hosts(), "the names are in the new hosts file", 30)
+    assert "192.0.2.1 printer\n" in hosts()
+
     # One ends, and the other's socket stays.
     system.run("systemctl", "stop", "mnedc-join")
     assert system.run("ls", "/run/mnedc").stdout.split() == [
@@ -472,6 +480,8 @@ def test_the_units_run_under_systemd(flat):
     assert system.run("systemctl", "start", "mnedc-join", check=False).returncode != 0
     assert system.property("mnedc-join", "SubState") == "failed"
     assert system.property("mnedc-join", "ExecMainStatus") == "78"
+    said = system.run("mnedc-ctl", "status", "--of", "device", check=False).stderr
+    assert "mnedc-join.service has failed (exit status 78): journalctl -u mnedc-join says why" in said, said
     for unit in ("mnedcd", "mnedc-join@shop"):
         system.run("systemctl", "stop", unit)
         assert system.property(unit, "Result") == "success"
