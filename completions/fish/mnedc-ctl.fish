@@ -132,7 +132,7 @@ complete -c 'mnedc-ctl' -f
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_flags_or_options "mnedc-ctl" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'status' -d 'Shows the state of a daemon.'
-complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'explain' -d 'Tests the path to a peer step by step and names what fails.'
+complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'explain' -d 'Tests the path to a peer and names what fails.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'netcheck' -d 'Checks whether this host could join.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'metrics' -d 'Prints a daemon\'s metrics.'
 complete -c 'mnedc-ctl' -n '__mnedc-ctl_should_offer_completions_for_positional "mnedc-ctl" -eq 1' -fa 'report' -d 'Writes an archive for a bug report, without secrets.'
