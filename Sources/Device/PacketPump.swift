@@ -164,6 +164,7 @@ package final class PacketPump {
   package func pump() throws(Errno) {
     defer { flush() }
     readAt = .now()
+    links.catchUp(at: readAt)
     uplinkLimit = uplink?.shortRun ?? .max
     for _ in 0..<Self.batch {
       if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
@@ -408,6 +409,7 @@ package final class PacketPump {
       packetCounters.misaddressed += 1
       return wonder(who: source)
     }
+    links.catchUp(at: uplink?.lastReceived ?? .now())
     guard let (content, link) = links.open(payload, from: peer) else { return }
     defer { putJoined() }
     var offset = 0

@@ -390,7 +390,6 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-
   // MARK: The end
 
   /// Ends the connection and schedules the next attempt: `soon`, if something has changed that lets that one succeed.

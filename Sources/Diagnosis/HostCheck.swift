@@ -85,6 +85,10 @@ enum HostCheck {
       }
       return CheckReport(
         "pool", .ok, "\(which) is clear of this host's networks; the relay tells its own when it is reached")
+    } catch .noNetlink(let error) {
+      // Joining needs one, too.
+      let parts = "\(TunError.noNetlink(error))".split(separator: ";", maxSplits: 1).map { $0.drop { $0 == " " } }
+      return CheckReport("pool", .fail, String(parts[0]), advice: String(parts[1]))
     } catch {
       return CheckReport("pool", .warn, "this host's networks cannot be listed: \(error)")
     }

@@ -354,8 +354,7 @@ public final class NameService: @unchecked Sendable {
       }
     let notes = [
       means == .hostsFile ? hostsReason : reason,
-      hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" },
-      finding,
+      hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding,
     ]
     let note = notes.compactMap { $0 }.joined(separator: "; ")
     return NamesReport(

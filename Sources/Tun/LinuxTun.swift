@@ -39,10 +39,10 @@ public final class LinuxTun: PacketDevice {
     offloads = try Self.choose(offload, for: tun, name)
     do {
       index = try interfaceIndex(of: name)
-      netlink = try RouteNetlink()
     } catch {
-      throw .failed(step: "reaching \(name) by netlink", error, detail: nil)
+      throw .failed(step: "finding \(name)", error, detail: nil)
     }
+    do { netlink = try RouteNetlink() } catch { throw TunError(netlink: error) }
     removeStaleRoutes()
   }
 

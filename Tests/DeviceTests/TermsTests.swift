@@ -148,7 +148,9 @@ import Wire
     let client = try relay.welcome(welcome())
     #expect(hasJoined(device))
     for number in 0..<30 {
-      guard (try? client.send(.welcome(welcome(pool: number % 2 == 0 ? "10.0.0.0/16" : "10.0.0.0/15")))) != nil else { break }
+      guard (try? client.send(.welcome(welcome(pool: number % 2 == 0 ? "10.0.0.0/16" : "10.0.0.0/15")))) != nil else {
+        break
+      }
     }
     #expect(wait { losses(device).contains { $0.description.contains("again and again") } })
     #expect(device.interface.configurations.count <= 12)
@@ -214,7 +216,8 @@ import Wire
     let notice = try welcome().network
     #expect(throws: RawFrameClient.Failure.closed) { try relay.accept(network: notice) }
     #expect(wait { collisions(device) == 1 })
-    #expect(device.status()?.collision == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77)")
+    #expect(
+      device.status()?.collision == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77)")
     device.interface.setHostNetworks([])
     let (client, _) = try relay.accept(network: notice)
     try client.send(.welcome(welcome()))

@@ -184,7 +184,9 @@ class StuckThread:
         return self
 
     def __exit__(self, *_):
-        self.ptrace(PTRACE_DETACH, self.thread, None, None)
+        if self.ptrace(PTRACE_DETACH, self.thread, None, None) != 0:
+            # The process has ended, but is not gone before the tracer has taken note of its thread.
+            os.waitpid(self.thread, 0x40000000)
 
 
 @pytest.mark.parametrize(("program", "thread"), [("mnedcd", "relay-0"), ("mnedcd", "device"), ("mnedc-join", "device")])

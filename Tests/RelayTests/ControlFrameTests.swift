@@ -108,7 +108,11 @@ import Wire
     let (one, address) = try relay.join("one")
     try one.send(sealing: frame(#"{"type":"locate","address":"\#(address)","label":null}"#))
     let found = try one.receive { message -> [String]? in
-      if case .peers(let update) = message, update.since == update.revision { update.joined.map(\.deviceID) } else { nil }
+      if case .peers(let update) = message, update.since == update.revision {
+        update.joined.map(\.deviceID)
+      } else {
+        nil
+      }
     }
     #expect(found == ["one"])
     let absent = ControlMessage.locate(Locate(address: IPv4Address(bits: address.bits + 9))).frame()

@@ -14,18 +14,22 @@ import Wire
     }
   }
 
-  @Test(arguments: [
-    [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC3], [0xC3, 0x28], [0xE0, 0x9F, 0xBF], [0xE2, 0x82],
-    [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80],
-    [0xFE], [0xFF],
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0x80], [0xBF], [0xC0, 0x80], [0xC1, 0xBF], [0xC3], [0xC3, 0x28], [0xE0, 0x9F, 0xBF], [0xE2, 0x82],
+      [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80],
+      [0xF5, 0x80, 0x80, 0x80],
+      [0xFE], [0xFF],
+    ] as [[UInt8]])
   func `bytes that are no UTF-8 are refused wherever they are`(part: [UInt8]) {
     for message in Self.messages(with: part) {
       #expect(throws: WireError.badMessage("not UTF-8")) { try Self.decode(message) }
     }
   }
 
-  @Test(arguments: ["\u{80}", "\u{7FF}", "\u{800}", "\u{D7FF}", "\u{E000}", "\u{FFFF}", "\u{10000}", "\u{10FFFF}", "é👨‍👩‍👧"])
+  @Test(arguments: [
+    "\u{80}", "\u{7FF}", "\u{800}", "\u{D7FF}", "\u{E000}", "\u{FFFF}", "\u{10000}", "\u{10FFFF}", "é👨‍👩‍👧",
+  ])
   func `every character is read as it is and escaped`(text: String) throws {
     let escaped = text.utf16.map { unit in
       let digits = String(unit, radix: 16)
@@ -64,9 +68,11 @@ import Wire
     "", " ", "{", "}", "{}x", #"{"type":"leave"}{}"#, #"{"type":"leave",}"#, #"{"type" "leave"}"#, #"{'type':'leave'}"#,
     #"{type:"leave"}"#, #"{"type":"leave","x":01}"#, #"{"type":"leave","x":+1}"#, #"{"type":"leave","x":1.}"#,
     #"{"type":"leave","x":.5}"#, #"{"type":"leave","x":1e}"#, #"{"type":"leave","x":-}"#, #"{"type":"leave","x":NaN}"#,
-    #"{"type":"leave","x":truth}"#, #"{"type":"leave","x":nul}"#, #"{"type":"leave","x":[1,]}"#, #"{"type":"leave","x":[}"#,
+    #"{"type":"leave","x":truth}"#, #"{"type":"leave","x":nul}"#, #"{"type":"leave","x":[1,]}"#,
+    #"{"type":"leave","x":[}"#,
     "{\"type\":\"leave\",\"x\":\"\n\"}", #"{"type":"leave","x":"\x"}"#, #"{"type":"leave","x":"\u12g4"}"#,
-    #"{"type":"leave","x":"\u12"#, #"{"type":"leave","x":"abc"#, "\u{FEFF}{\"type\":\"leave\"}", "{\"type\":\"leave\"}\u{0}",
+    #"{"type":"leave","x":"\u12"#, #"{"type":"leave","x":"abc"#, "\u{FEFF}{\"type\":\"leave\"}",
+    "{\"type\":\"leave\"}\u{0}",
     "{\u{A0}\"type\":\"leave\"}", #"{"type":"leave"/**/}"#,
   ])
   func `what RFC 8259 does not have is refused`(text: String) {
@@ -83,7 +89,9 @@ import Wire
     }
   }
 
-  @Test(arguments: ["0", "-0", "12", "-1.5", "1e5", "1E-7", "0.25e+3", "true", "false", "null", "[]", "{}", " [ 1 , 2 ] "])
+  @Test(arguments: [
+    "0", "-0", "12", "-1.5", "1e5", "1E-7", "0.25e+3", "true", "false", "null", "[]", "{}", " [ 1 , 2 ] ",
+  ])
   func `every value may be in a member that is not known`(value: String) throws {
     #expect(try Self.decode(" {\t\"type\" : \"leave\" ,\r\n\"x\":\(value)} ") == .leave)
   }
@@ -91,7 +99,8 @@ import Wire
   @Test func `nesting has a limit`() throws {
     for (open, close) in [("[", "]"), (#"{"a":"#, "}")] {
       func text(_ depth: Int) -> String {
-        #"{"type":"leave","x":"# + String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth) + "}"
+        #"{"type":"leave","x":"# + String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)
+          + "}"
       }
       #expect(try Self.decode(text(31)) == .leave)
       #expect(throws: WireError.badMessage("nested more than 32 deep")) { try Self.decode(text(32)) }
@@ -128,7 +137,9 @@ import Wire
     ] {
       #expect(throws: WireError.self) { try read(Array(text.utf8)) }
     }
-    #expect(throws: WireError.self) { try read(Array(#"{"type":"unchanged","x":""#.utf8) + [0xFF] + Array(#""}"#.utf8)) }
+    #expect(throws: WireError.self) {
+      try read(Array(#"{"type":"unchanged","x":""#.utf8) + [0xFF] + Array(#""}"#.utf8))
+    }
   }
 }
 
@@ -142,7 +153,8 @@ import Wire
   }
 
   @Test(arguments: [
-    #""address":"10.0.0.7","label":"hub""#, #""address":null,"label":null"#, #""x":1"#, #""label":"Hub""#, #""label":"""#,
+    #""address":"10.0.0.7","label":"hub""#, #""address":null,"label":null"#, #""x":1"#, #""label":"Hub""#,
+    #""label":"""#,
     #""label":"a.b""#, #""label":7"#, #""address":"10.0.0""#, #""address":7"#, #""address":7,"label":"hub""#,
   ])
   func `both members, neither, or one that is none cannot be read`(members: String) {
