@@ -188,8 +188,23 @@ table ip lab {
 END
 }
 
+# A node's /etc: the suite's files are its own, the rest are links to the machine's. It is a directory, since a single file that is
+# mounted goes when another one is renamed over the machine's.
+make_etc() {
+  local etc=$1 path links=() others=()
+  mkdir -p "$etc/.machine" "$etc/mnedc"
+  printf '127.0.0.1 localhost\n::1 localhost\n' >"$etc/hosts"
+  for path in /etc/* /etc/.[!.]*; do
+    [[ " hosts resolv.conf mnedc netns " != *" ${path##*/} "* ]] || continue
+    if [[ -L $path ]]; then links+=("$path"); elif [[ -e $path ]]; then others+=(".machine/${path##*/}"); fi
+  done
+  cp -fP -t "$etc" "${links[@]}"
+  ln -sfn -t "$etc" "${others[@]}"
+}
+
 host() {
   ip netns add "$prefix$1"
+  make_etc "$state/$prefix$1/etc"
   ip -n "$prefix$1" link set lo up
   # Pings from unprivileged users too, as on a usual host.
   on "$1" sh -c 'echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range' 2>/dev/null || true
@@ -246,7 +261,6 @@ add() {
   number=$((100 + ${#nodes[@]}))
   ((number < 200)) || fail "no room for more in this lab" 69
   address=${gateway%.1}.$number
-  mkdir -p "$state"
   echo "$name $router $address" >>"$added"
   nodes+=("$name")
   host "$name"
@@ -314,10 +328,7 @@ remove() {
 status() {
   local node pid virtual any=false
   for node in "${nodes[@]}"; do exists "$node" && any=true; done
-  if ! $any; then
-    echo "no lab '$prefix'; 'nat-lab.sh up' makes one"
-    return 3
-  fi
+  $any || { echo "no lab '$prefix'; 'nat-lab.sh up' makes one" && return 3; }
   picture
   echo
   for node in "${nodes[@]}"; do
@@ -333,26 +344,12 @@ status() {
   done
 }
 
-# A node's /etc: the suite's files are its own, the rest are links to the machine's. It is a directory, since a single file that is
-# mounted goes when another one is renamed over the machine's.
-make_etc() {
-  local etc=$1 path name
-  mkdir -p "$etc/.machine" "$etc/mnedc"
-  printf '127.0.0.1 localhost\n::1 localhost\n' >"$etc/hosts"
-  for path in /etc/* /etc/.[!.]*; do
-    name=${path##*/}
-    [[ " hosts resolv.conf mnedc netns " != *" $name "* && (-e $path || -L $path) ]] || continue
-    ln -s "$(readlink "$path" || echo ".machine/$name")" "$etc/$name"
-  done
-}
-
 # Runs a command on a node in this process: its own /etc, /run/mnedc, state directories, host name and programs.
 run_on() {
   local node=$1 build=${BUILD:-$here/../.build/release} place virtual
   shift
   [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
   mkdir -p "$state/$prefix$node/run"
-  [[ -d $state/$prefix$node/etc ]] || make_etc "$state/$prefix$node/etc"
   (umask 077 && mkdir -p "$state/$prefix$node/mnedcd" "$state/$prefix$node/mnedc-join")
   for place in /run/mnedc /var/lib/mnedcd /var/lib/mnedc-join; do
     [[ -d $place ]] || { mkdir -m 755 "$place" 2>/dev/null && echo "$place" >>"$state/places"; }
