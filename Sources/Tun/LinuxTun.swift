@@ -42,11 +42,8 @@ public final class LinuxTun: PacketDevice {
     } catch {
       throw .failed(step: "finding \(name)", error, detail: nil)
     }
-<<<<<<< HEAD
     do { netlink = try RouteNetlink() } catch { throw TunError(netlink: error) }
-=======
-    removeStaleRoutes()
->>>>>>> 7ca95af9fd7d87bad01fe5b7988881694c4a4d49
+    Self.removeStaleRoutes()
   }
 
   /// Opens /dev/net/tun and closes it again: whether this process could make an interface, but for the right to.
