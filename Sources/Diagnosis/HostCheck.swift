@@ -84,15 +84,11 @@ enum HostCheck {
         )
       }
       return CheckReport(
-<<<<<<< HEAD
-        "pool", .ok, "\(which) is clear of this host's networks; the relay tells its own to those that are let in")
+        "pool", .ok, "\(which) is clear of this host's networks; the relay tells its own when it is reached")
     } catch .noNetlink(let error) {
       // Joining needs one, too.
       let parts = "\(TunError.noNetlink(error))".split(separator: ";", maxSplits: 1).map { $0.drop { $0 == " " } }
       return CheckReport("pool", .fail, String(parts[0]), advice: String(parts[1]))
-=======
-        "pool", .ok, "\(which) is clear of this host's networks; the relay tells its own when it is reached")
->>>>>>> 7ca95af9fd7d87bad01fe5b7988881694c4a4d49
     } catch {
       return CheckReport("pool", .warn, "this host's networks cannot be listed: \(error)")
     }
