@@ -56,7 +56,7 @@ extension PathWalk {
     }
     let own = Set([peer.address, peer.address6].compactMap { $0 })
     let advice =
-      "use the address \(peer.address); mnedc-ctl status tells how names are to resolve, mnedc-ctl reload has that arranged anew"
+      "use the address \(peer.address); mnedc-ctl status tells how names resolve here, mnedc-ctl reload arranges it anew"
     switch found {
     case .success(let addresses) where !own.isDisjoint(with: addresses):
       return step(.ok, "programs of this host find \(peer.deviceId) as \(naming.name)")

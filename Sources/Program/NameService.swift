@@ -265,7 +265,7 @@ public final class NameService: @unchecked Sendable {
       default: error.description
       }
     hostsTrouble = why
-    if error == .readOnlyFileSystem { regain(path) }
+    if error == .readOnlyFileSystem, hostsFile?.hasBeenWritten == true { regain(path) }
     if settings.hostsFile != .auto {
       complain("\(path) cannot have the names of the network: \(why), or write off to join.hosts-file")
     }

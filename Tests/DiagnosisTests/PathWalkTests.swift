@@ -152,6 +152,25 @@ import Wire
     #expect(refused.finding.contains(Self.other6))
   }
 
+  @Test func `a name that programs do not find is a warning, and the path works`() throws {
+    var facts = Self.facts()
+    for (found, words) in [
+      (.failure(.init("Name or service not known")), "do not find d2.mnedc: Name or service not known"),
+      (.success(["192.0.2.9"]), "d2.mnedc is 192.0.2.9 for programs of this host, not 10.0.0.3"),
+    ] as [(Result<[String], PathFacts.Naming.Reason>, String)] {
+      facts.naming?.found = found
+      let report = PathWalk.report(facts)
+      let step = try #require(report.steps.last)
+      #expect(report.works && step.name == "name" && step.result == .warn && step.finding.contains(words))
+      #expect(step.advice?.contains("10.0.0.3") == true)
+    }
+    // Where programs are not told of names, that is how the host is set up.
+    facts.naming = PathFacts.Naming(name: "d2.mnedc", names: NamesReport(domain: "mnedc", by: .server, note: "why"))
+    #expect(PathWalk.report(facts).steps.last?.result == .skipped)
+    facts.naming?.names.by = .off
+    #expect(PathWalk.report(facts).steps.last?.finding.contains("join.names") == true)
+  }
+
   @Test func `a host that has not joined yet is told of its uplink, not of what comes with joining`() {
     var facts = Self.facts()
     facts.interface.state = InterfaceState(isUp: false, mtu: 1500, addresses: [])

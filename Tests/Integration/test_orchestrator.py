@@ -112,9 +112,15 @@ def test_the_reference_implementations_file_names_the_relay_where_nothing_else_d
     for options in (("--config", config), ("--name", "shop")):
         assert node.run(*before, join, "--check", *options, check=False).returncode == 78
 
-    device = node.start(*before, join, *node._with_paths("mnedc-join", ("--device-id", "d1")), name="d1")
+    paths = ("--socket", node.socket_path, "--state", node.state_path)
+    device = node.start(*before, join, "--device-id", "d1", *paths, name="d1")
     until(node.virtual_address, "it joins")
     assert REFERENCE in device.log
+    # What the first join has written names no relay, so the next start finds it in the same place.
+    assert device.stop() == 0
+    device = node.start(*before, join, *paths, name="d1")
+    until(node.virtual_address, "it joins again")
+    assert REFERENCE in device.log and "joined 10.0.0.0/24 as d1 " in device.log
     # The daemon's file is read again, the reference's too.
     file.write_text(f"server-ip: relay.example\nport: {PORT}\n")
     assert "relay.example" in node.mnedc("mnedc-ctl", "reload").stdout
