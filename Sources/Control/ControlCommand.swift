@@ -45,8 +45,11 @@ public enum ControlCommand: Sendable, Equatable {
   case pinLease(device: String, address: String?)
   /// By the address, or by what `revoke` takes.
   case freeLease(String)
-  /// Lets what is under way arrive, for so many milliseconds at most, and ends.
-  case drain(milliseconds: Int)
+  /// Lets what is under way arrive, for so many milliseconds at most, and ends; with `restart` by the status that asks
+  /// the service manager to start it again.
+  case drain(milliseconds: Int, restart: Bool = false)
+  /// A copy of the database, as an open file beside the answer.
+  case backup
   /// Sets the level of the log, until it is told otherwise; `nil` asks for it.
   case logLevel(String?)
   /// What a bug report tells of the daemon beside its status.
@@ -61,7 +64,7 @@ public enum ControlCommand: Sendable, Equatable {
     case leases
     case pinLease = "lease-pin"
     case freeLease = "lease-free"
-    case reload, drain, announce
+    case reload, drain, backup, announce
     case logLevel = "log-level"
     case diagnostics
 
@@ -126,6 +129,7 @@ public enum ControlCommand: Sendable, Equatable {
     case .freeLease: .freeLease
     case .reload: .reload
     case .drain: .drain
+    case .backup: .backup
     case .announce: .announce
     case .logLevel: .logLevel
     case .diagnostics: .diagnostics
@@ -134,6 +138,8 @@ public enum ControlCommand: Sendable, Equatable {
 
   public static let drainRange = 100...3_600_000
   public static let defaultDrain = 10_000
+  /// How long a large database on a slow disk may take to be copied.
+  public static let backupTime = Duration.seconds(300)
   /// For what peers are asked.
   public static let askRange = 100...60_000
   public static let defaultAsk = 2000
@@ -143,8 +149,9 @@ public enum ControlCommand: Sendable, Equatable {
   /// How long a daemon may be about it, beside the time that any answer may take.
   var patience: Duration {
     switch self {
-    case .drain(let time), .fetch(let time), .show(_, let time), .ping(_, let time), .explain(_, let time):
+    case .drain(let time, _), .fetch(let time), .show(_, let time), .ping(_, let time), .explain(_, let time):
       .milliseconds(time)
+    case .backup: Self.backupTime
     default: .zero
     }
   }
@@ -182,7 +189,8 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .leases, .reload, .diagnostics:
+    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .leases, .reload, .backup,
+      .diagnostics:
       break
     case .devices(let name): try container.encodeIfPresent(name, forKey: "name")
     case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
@@ -203,7 +211,9 @@ extension ControlCommand {
       try container.encodeIfPresent(address, forKey: "address")
     case .announce(let order): try order.encode(to: &container)
     case .logLevel(let level): try container.encodeIfPresent(level, forKey: "level")
-    case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
+    case .drain(let milliseconds, let restart):
+      try container.encode(milliseconds, forKey: "within_ms")
+      if restart { try container.encode(true, forKey: "restart") }
     }
   }
 
@@ -241,7 +251,11 @@ extension ControlCommand {
     case .freeLease: self = .freeLease(try members.text("name"))
     case .reload: self = .reload
     case .announce: self = .announce(try AnnounceOrder(&members))
-    case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
+    case .drain:
+      self = .drain(
+        milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain,
+        restart: try members.flag("restart"))
+    case .backup: self = .backup
     case .logLevel: self = .logLevel(try members.optionalText("level"))
     case .diagnostics: self = .diagnostics
     }

@@ -7,6 +7,7 @@ protocol LeanJSON: Codable {
 extension PeersReport: LeanJSON {
   func write(to json: inout JSONWriter) {
     json.object { json in
+      json.member("collision", collision) { $0.write($1) }
       json.member("complete") { $0.write(complete) }
       json.member("network", network) { $0.write($1) }
       json.member("peers") { $0.array(peers) { $1.write(to: &$0) } }
@@ -20,8 +21,10 @@ extension PeersReport: LeanJSON {
     var complete: Bool?
     var peers: [Peer]?
     var (network, relayAddress, own, version) = (String?.none, String?.none, Peer?.none, 0)
+    var collision: String?
     try json.object { key, json throws(JSONReader.Malformed) in
       switch key {
+      case "collision": collision = try json.string()
       case "complete": complete = try json.bool()
       case "network": network = try json.string()
       case "peers": peers = try json.array { json throws(JSONReader.Malformed) in try Peer(reading: &json) }
@@ -33,6 +36,7 @@ extension PeersReport: LeanJSON {
     }
     guard let complete, let peers, version == 1 else { throw .init() }
     self.init(network: network, relayAddress: relayAddress, self: own, complete: complete, peers: peers)
+    self.collision = collision
   }
 }
 

@@ -50,8 +50,12 @@ public struct PeersReport: Codable, Sendable, Equatable {
   public var relayAddress: String?
   /// The host that was asked, if it is a device: its state is `online` while it has a connection to the relay.
   public var `self`: Peer?
+  /// Why this host cannot tell how its peers are: it has no connection to the relay. Absent while it has one.
+  public var disconnected: String?
   /// Whether `peers` are all there are; in a large network, a device knows those that it deals with.
   public var complete: Bool
+  /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
+  public var collision: String?
   public var peers: [Peer]
 
   public init(network: String?, relayAddress: String? = nil, `self` own: Peer?, complete: Bool, peers: [Peer]) {

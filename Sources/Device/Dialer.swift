@@ -5,6 +5,8 @@ internal import SystemPackage
 protocol DialerDelegate: AnyObject {
   /// A name is looked up now, or an address dialed.
   func dialerReached(_ step: JoinStep)
+  /// The largest TCP segments that the way to the address takes, in bytes, if that is known; `nil`: as large as this host's link takes.
+  func segmentLimit(for address: SocketAddress) -> Int?
   /// `name` is the address with its port, `host` without; `server` the one of the config that it was found under.
   func dialed(_ descriptor: consuming Descriptor, name: String, host: String?, server: String)
   /// `failures` has what went wrong in order, such as `192.0.2.1:3334: connection refused`.
@@ -93,7 +95,7 @@ final class Dialer: EventHandler {
     progress = "no answer from \(address) yet"
     delegate?.dialerReached(.connecting(address))
     do {
-      let socket = try TCPSocket(connectingTo: address)
+      let socket = try TCPSocket(connectingTo: address, maximumSegment: delegate?.segmentLimit(for: address))
       let registration = try events.register(socket.descriptor, for: .writable, handler: self)
       let timer = events.schedule(after: DeviceSettings.connectTimeout) { [weak self] in
         self?.fail(address, "no answer within \(Int(DeviceSettings.connectTimeout.seconds)) s")

@@ -46,6 +46,7 @@ extension Uplink {
   private func isWayChanged(by change: NetworkChange) -> Bool {
     guard let way, let path = pathFinder?.path(to: way.peer) else { return false }
     self.way?.path = path
+    if path != way.path { segments.forget() }
     return path != way.path || change.mayHaveRestored(path.interface)
   }
 }

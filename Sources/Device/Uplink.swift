@@ -1,6 +1,7 @@
 // The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
 // the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
-// `Uplink+Keys.swift` has how keys change, and `Uplink+Network.swift` what a change of the host's network comes to.
+// `Uplink+Keys.swift` has how keys change, `Uplink+Network.swift` what a change of the host's network comes to, and
+// `Uplink+Terms.swift` what the relay may say of the lease; `Uplink+Settings.swift` has what may change while it runs.
 
 internal import Link
 internal import Noise
@@ -33,25 +34,34 @@ final class Uplink: EventHandler, DialerDelegate {
   /// How often the relay may announce another key of its own.
   var adoptions = RateLimit(perSecond: 0.1, burst: 5)
 
+  // For `Uplink+Keepalive.swift`.
+  var terms = KeepaliveTerms(base: .seconds(2))
+  var roundTrip: Duration?
+  /// Of the program that the relay runs, as it says.
+  var relayVersion: String?
+
+  // For `Uplink+Segments.swift`.
+  var segments = SegmentLimits()
+  /// That of the present connection, if it has one.
+  var segmentLimit: Int?
+
   // For `RelayEchoes.swift`.
   var echoes = RelayEchoes()
 
   var settings: DeviceSettings
   private(set) var phase = Phase.idle(atRelaysWish: false)
-  private var terms = KeepaliveTerms(base: .seconds(2))
+  /// How often the relay may change the terms of the lease.
+  var renewals = RateLimit(perSecond: 0.2, burst: 10)
   /// How far this device is with sending no more data, while the relay wants that.
   private var draining = Draining.no
-  private var backoff = Backoff()
+  var backoff = Backoff()
   /// What the connections that have ended had carried.
   private var carriedBefore = LinkTotals()
   var generation = 0
-  private var lastAddress: IPv4Address?
-  private(set) var roundTrip: Duration?
-  /// Of the program that the relay runs, as it says.
-  private(set) var relayVersion: String?
+  private(set) var lastAddress: IPv4Address?
   private(set) var server: String?
   /// The same without the port; `nil` within the process.
-  private var host: String?
+  private(set) var host: String?
   /// What the config calls it, and the key that it has proved to have.
   var serverName = ""
   var relayKey: PublicKey?
@@ -60,7 +70,7 @@ final class Uplink: EventHandler, DialerDelegate {
     /// Waiting before the next attempt; at the relay's wish, or as it likes.
     case idle(atRelaysWish: Bool)
     case dialing(Dialer)
-    case greeting(FrameConnection, Handshake)
+    case greeting(FrameConnection, Handshake, Trial?)
     case joining(FrameConnection)
     /// An operator has to decide.
     case pending(FrameConnection)
@@ -75,13 +85,6 @@ final class Uplink: EventHandler, DialerDelegate {
     case done
   }
 
-  /// How long the relay may be silent while an operator decides.
-  private static let pendingSilence = Duration.seconds(60)
-  /// How long an answer may take when there is reason to doubt that one will come.
-  private static let probePatience = Duration.seconds(1)
-  /// Times in proportion, in milliseconds, whatever a relay says.
-  private static let keepaliveRange = 100...600_000
-  private static let idleKeepaliveRange = 100...3_600_000
   /// A connection that has held for so long was a good one, and the next attempt need not wait.
   private static let stableAfter = Duration.seconds(60)
 
@@ -122,7 +125,7 @@ final class Uplink: EventHandler, DialerDelegate {
     switch phase {
     case .idle: "waiting before the next attempt"
     case .dialing(let dialer): dialer.progress
-    case .greeting: "waiting for \(server ?? "the relay") to prove who it is"
+    case .greeting: "waiting for \(server ?? "the relay") to begin the handshake"
     case .joining: "waiting for \(server ?? "the relay") to answer the join request"
     case .pending: "waiting for an operator of the relay to let this device in"
     case .joined: isDraining ? "waiting for the relay to end, as it has announced" : "joined"
@@ -165,27 +168,43 @@ final class Uplink: EventHandler, DialerDelegate {
     do {
       try descriptor.tune(.frames)
       way = findWay(local: descriptor.localAddress(), peer: descriptor.peerAddress())
+      segmentLimit = descriptor.peerAddress().flatMap { segmentLimit(for: $0) }
+      let trial = trial(of: descriptor)
       let connection = FrameConnection(
         descriptor, loop: events, queueLimit: settings.queueLimit,
         choosesCongestionControl: settings.choosesCongestionControl)
       connection.payloadLimit = FrameType.handshake.maximumPayload
+      connection.controlRate = Self.controlRate
       let hello = HandshakeHello(keyHint: settings.trust.expectedKey(of: serverName)?.hint ?? 0)
       var handshake = Handshake(
         .xx, cipher: .chaCha20Poly1305, role: .initiator, prologue: hello.prologue, key: key)
-      let message = try handshake.write()
-      phase = .greeting(connection, handshake)
+      let message = try handshake.write(trial?.padding ?? [])
+      phase = .greeting(connection, handshake, trial)
       try connection.attach(self)
       connection.send(handshake: hello.bytes + message)
       delegate.uplinkReached(.greeting)
+      limitHandshake(trial, name)
     } catch {
       return lose(.broken("\(error)"))
     }
+  }
+
+  private func limitHandshake(_ trial: Trial?, _ name: String) {
     let generation = generation
+    if let trial {
+      events.schedule(after: trial.patience) { [weak self] in
+        guard let self, self.generation == generation, case .greeting(let connection, _, _) = self.phase else { return }
+        self.end(trial, connection)
+      }
+    }
     events.schedule(after: DeviceSettings.joinTimeout) { [weak self] in
       guard let self, self.generation == generation else { return }
+      let time = "\(Int(DeviceSettings.joinTimeout.seconds)) s"
       switch self.phase {
-      case .greeting, .joining:
-        self.lose(.broken("\(name) has not let this device in within \(Int(DeviceSettings.joinTimeout.seconds)) s"))
+      case .greeting(let connection, _, _):
+        if let other = connection.foreignProtocol { return self.lose(.broken(self.text(.foreign(other)))) }
+        self.lose(.broken("\(name) took the connection and has not begun the handshake within \(time)"))
+      case .joining: self.lose(.broken("\(name) has not answered the join request within \(time)"))
       default: break
       }
     }
@@ -193,7 +212,7 @@ final class Uplink: EventHandler, DialerDelegate {
 
   /// The handshake's second message: the relay proves who it is, and this device asks to be let in.
   private func meet(
-    _ connection: FrameConnection, _ handshake: consuming Handshake, _ message: UnsafeRawBufferPointer
+    _ connection: FrameConnection, _ handshake: consuming Handshake, _ message: UnsafeRawBufferPointer, _ trial: Trial?
   ) throws(WireError) {
     let payload: [UInt8]
     do {
@@ -201,7 +220,8 @@ final class Uplink: EventHandler, DialerDelegate {
     } catch {
       throw .notAuthentic(.handshake)
     }
-    guard payload.first == protocolVersion, let key = handshake.remoteKey else {
+    let greeting = try RelayGreeting(parsing: payload)
+    guard greeting.version == protocolVersion, let key = handshake.remoteKey else {
       throw .badMessage("no version of the protocol that this device speaks")
     }
     do {
@@ -209,7 +229,10 @@ final class Uplink: EventHandler, DialerDelegate {
     } catch {
       return lose(.distrusted(error))
     }
+    // Before the relay is asked, so that it admits no device that cannot take part.
+    if let network = greeting.network, let objection = objection(to: network) { return lose(objection) }
     relayKey = key
+    if let trial, !passed(trial, padding: greeting.padding) { return }
     let request = JoinRequest(
       deviceID: settings.deviceID, instance: instance, address: settings.address ?? lastAddress,
       addressRequired: settings.address == nil ? nil : true, token: settings.token, ciphers: settings.peers.ciphers)
@@ -228,7 +251,7 @@ final class Uplink: EventHandler, DialerDelegate {
   func handle(_ events: Events) {
     let connection: FrameConnection
     switch phase {
-    case .greeting(let current, _), .joining(let current), .pending(let current), .joined(let current, _):
+    case .greeting(let current, _, _), .joining(let current), .pending(let current), .joined(let current, _):
       connection = current
     case .idle, .dialing, .ended: return
     }
@@ -236,19 +259,23 @@ final class Uplink: EventHandler, DialerDelegate {
       connection.flush()
       answerDrain(connection)
     }
-    guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
-        using: memory,
+        events, using: memory,
         deliver: { frame, header throws(WireError) in try accept(frame, header) },
         finish: {})
     } catch {
-      switch error {
-      case .closed: lose(.broken("the relay closed the connection"))
-      case .system(let errno): lose(.broken("\(errno)"))
-      case .wire(let problem): lose(.broken("the relay sent \(problem)"))
-      }
+      let why = if case .wire(let problem) = error { text(problem) } else { error.text("the relay") }
+      lose(.broken(why))
     }
+  }
+
+  /// What answers in another protocol is no relay.
+  private func text(_ problem: WireError) -> String {
+    guard case .foreign(let other) = problem else {
+      return FrameConnection.ReceiveError.wire(problem).text("the relay")
+    }
+    return "\(server ?? "the server") is no MNEDC relay: it answers with \(other.name); \(other.adviceAtDevice)"
   }
 
   private func accept(_ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader) throws(WireError) {
@@ -259,14 +286,14 @@ final class Uplink: EventHandler, DialerDelegate {
       delegate.uplinkReceived(payload, from: header.address)
     case (.joined, .peerHandshake):
       delegate.uplinkReceived(handshake: bytes, from: header.address)
-    case (.greeting(let connection, let handshake), .handshake):
-      try meet(connection, handshake, bytes)
+    case (.greeting(let connection, let handshake, let trial), .handshake):
+      try meet(connection, handshake, bytes, trial)
     case (.greeting, .control):
       // In the clear, so from anybody.
       guard case .refused(let refusal)? = try ControlMessage.decode(bytes) else { throw .unexpectedFrame(.control) }
       lose(
         .broken(
-          "whoever answers at \(server ?? "the server") does not prove to be the relay, but says: \(refusal.text)"))
+          "\(server ?? "the server") refuses before it has proved to be the relay: \(refusal.text)"))
     case (.joining(let connection), .control), (.pending(let connection), .control):
       try enter(connection, try ControlMessage.decode(bytes))
     case (.joined, .control):
@@ -319,22 +346,10 @@ final class Uplink: EventHandler, DialerDelegate {
     connection.send(control: ControlMessage.drain.frame())
   }
 
-  // MARK: Other settings
-
-  /// Other servers to join, from the next attempt on, which comes at once if there is no connection and none is being made.
-  func setServers(_ servers: [(host: String, port: UInt16)]) {
-    if case .servers(let former) = settings.route, former.elementsEqual(servers, by: ==) { return }
-    settings.route = .servers(servers)
-    guard case .idle = phase else { return }
-    generation += 1
-    backoff.reset()
-    connect()
-  }
-
-  /// How many bytes of data may wait for the relay.
-  func setQueueLimit(_ limit: Int) {
-    settings.queueLimit = limit
-    connection?.setQueueLimit(limit)
+  /// Why this device cannot join a network with these addresses; `nil` if it can.
+  private func objection(to network: NetworkNotice) -> UplinkLoss? {
+    guard settings.allowPublicPool || network.pool.isPrivate else { return .publicPool(network.pool) }
+    return delegate.uplinkObjection(to: network, from: host).map { .collision($0) }
   }
 
   // MARK: The answer to the join request
@@ -344,7 +359,10 @@ final class Uplink: EventHandler, DialerDelegate {
     case .welcome(let welcome):
       try check(welcome)
       delegate.uplinkReached(.admitted)
-      if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
+      if let objection = objection(to: welcome.network) {
+        connection.send(control: ControlMessage.decline.frame())
+        return lose(objection)
+      }
       lastAddress = welcome.address
       draining = .no
       agree(on: welcome)
@@ -372,88 +390,14 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  /// Another welcome in the same session.
-  private func renew(_ welcome: Welcome) throws(WireError) {
-    guard case .joined = phase else { return }
-    try check(welcome)
-    guard welcome.address == lastAddress else {
-      throw .badMessage("another address, \(welcome.address), while this device is in")
-    }
-    agree(on: welcome)
-    delegate.uplinkRenewed(welcome, from: host)
-  }
-
-  private func check(_ welcome: Welcome) throws(WireError) {
-    guard welcome.isPlausible, welcome.address != welcome.relayAddress || isLocal else {
-      throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
-    }
-  }
-
-  private var isLocal: Bool { if case .local = settings.route { true } else { false } }
-
-  // MARK: Signs of life
-
-  /// Takes the relay's word for how often to ask for a sign of life; a further welcome may change it.
-  private func agree(on welcome: Welcome) {
-    relayVersion = welcome.shownRelayVersion
-    func duration(_ milliseconds: Int, _ range: ClosedRange<Int>) -> Duration {
-      .milliseconds(min(max(milliseconds, range.lowerBound), range.upperBound))
-    }
-    terms = KeepaliveTerms(
-      base: duration(welcome.keepalive, Self.keepaliveRange),
-      idle: welcome.idleKeepalive.map { duration($0, Self.idleKeepaliveRange) })
-  }
-
-  /// Looks after the connection soon, and then again and again: often even on an idle one, to notice that this host has slept.
-  private func checkLater(_ generation: Int, after last: Instant = .now()) {
-    events.schedule(after: terms.checkInterval) { [weak self] in
-      guard let self, self.generation == generation, let connection = self.connection else { return }
-      let now = Instant.now()
-      do throws(FrameConnection.Lifelessness) {
-        try connection.check(at: now, wasAway: self.terms.isAbsence(now.since(last)), self.terms)
-        self.checkLater(generation, after: now)
-      } catch {
-        switch error {
-        case .silent(let time): self.lose(.broken("no sign of life from the relay for \(Int(time.seconds)) s"))
-        case .stalled(let time):
-          self.lose(.broken("the rest of a frame has not come from the relay for \(Int(time.seconds)) s"))
-        }
-      }
-    }
-  }
-
-  /// Asks for a sign of life at once, and with little patience: there may be no way to the relay any more.
-  func probe(_ connection: FrameConnection) {
-    connection.probe(
-      at: .now(), patience: max(min(terms.base / 2, Self.probePatience), (roundTrip ?? .zero) * 3))
-  }
-
-  private func checkPending(_ generation: Int) {
-    events.schedule(after: Self.pendingSilence / 3) { [weak self] in
-      guard let self, self.generation == generation, case .pending(let connection) = self.phase else { return }
-      let silence = Instant.now().since(connection.lastReceived)
-      guard silence < Self.pendingSilence else {
-        return self.lose(.broken("no sign of life from the relay for \(Int(silence.seconds)) s"))
-      }
-      connection.sendPing()
-      self.checkPending(generation)
-    }
-  }
-
-  private func learn(from pong: UnsafeRawBufferPointer) {
-    let isFirst = roundTrip == nil
-    roundTrip = PingFrame.roundTrip(pong)
-    guard let roundTrip else { return }
-    echoes.end(with: roundTrip, at: .now())
-    if isFirst, connection != nil { delegate.uplinkReached(.echo(roundTrip)) }
-  }
-
   // MARK: The end
 
   /// Ends the connection and schedules the next attempt: `soon`, if something has changed that lets that one succeed.
   func lose(_ reason: UplinkLoss, soon: Bool = false) {
     let former = phase
     if case .ended = former { return }
+    var (reason, soon) = (reason, soon)
+    if let connection, let problem = sizeProblem(of: connection, behind: reason) { (reason, soon) = (problem, true) }
     generation += 1
     roundTrip = nil
     echoes.giveUp()
@@ -485,14 +429,15 @@ final class Uplink: EventHandler, DialerDelegate {
     switch phase {
     case .idle, .ended: break
     case .dialing(let dialer): dialer.cancel()
-    case .greeting(let connection, _), .joining(let connection), .pending(let connection), .joined(let connection, _):
+    case .greeting(let connection, _, _), .joining(let connection), .pending(let connection),
+      .joined(let connection, _):
       connection.close()
     }
   }
 
-  /// Says goodbye and makes no further attempt.
-  func end() {
-    if let connection { connection.send(control: ControlMessage.leave.frame()) }
+  /// Says goodbye and makes no further attempt. `declining`: this host cannot do with what its first welcome says.
+  func end(declining: Bool = false) {
+    if let connection { connection.send(control: (declining ? ControlMessage.decline : .leave).frame()) }
     endConnection()
     phase = .ended
     generation += 1

@@ -16,8 +16,12 @@ public struct PathFacts: Sendable {
   public var echo: PingOutcome?
   /// Since when there is a sealed session with the peer, in seconds; `nil`: there is none.
   public var session: Double?
-  /// What became of packets of this host's kernel; `nil`: none were sent.
+  /// What became of packets of this host's kernel, by the first of the interface's families; `nil`: none were sent.
   public var packets: Packets?
+  /// The same by the second one.
+  public var packets6: Packets?
+  /// What programs of this host find under the peer's name; `nil`: that was not looked up.
+  public var naming: Naming?
   /// What this device has carried meanwhile; `nil`: nobody has looked.
   public var traffic: Traffic?
 
@@ -72,9 +76,8 @@ public struct PathFacts: Sendable {
     /// What it should have; `nil` before the first join, and while the address is given up.
     public var address: IPv4Address?
     public var pool: IPv4Prefix?
-    /// The way that the kernel has for packets to `target`: the peer, or the relay's own address.
-    public var target: IPv4Address?
-    public var route: Route?
+    /// IPv4, IPv6 or both, as `name` asks for: an address for its own, any other name for both where this host has both.
+    public var families: [Family] = []
 
     public init(name: String, state: InterfaceState?, address: IPv4Address?, pool: IPv4Prefix?) {
       self.name = name
@@ -84,13 +87,32 @@ public struct PathFacts: Sendable {
     }
   }
 
+  /// IPv4 or IPv6 on the interface.
+  public struct Family: Sendable {
+    /// What the interface should have: this host's address in the network, and a route to it.
+    public var address: String
+    public var network: HostNetwork.Prefix
+    public var hasAddress: Bool
+    public var hasRoute: Bool
+    /// The way that the kernel has for packets to `target`: the peer, or the relay's own address.
+    public var target: String?
+    public var route: Route?
+
+    public init(address: String, network: HostNetwork.Prefix, hasAddress: Bool, hasRoute: Bool) {
+      self.address = address
+      self.network = network
+      self.hasAddress = hasAddress
+      self.hasRoute = hasRoute
+    }
+  }
+
   public struct Route: Sendable, Equatable {
     /// `nil`: there is no way.
     public var interface: String?
     /// The address that packets come from, if the kernel says.
-    public var source: IPv4Address?
+    public var source: String?
 
-    public init(interface: String?, source: IPv4Address? = nil) {
+    public init(interface: String?, source: String? = nil) {
       self.interface = interface
       self.source = source
     }
@@ -146,6 +168,10 @@ public struct PathFacts: Sendable {
     public var version: String?
     /// What waits for the relay here.
     public var link: LinkReport?
+    /// Whether large packets get through to it; `nil`: not known.
+    public var sizes: PacketSizes?
+    /// The largest TCP segments of the connection, if they were made smaller since larger ones did not get through.
+    public var segmentLimit: Int?
 
     public init(roundTripMs: Double? = nil, version: String? = nil, link: LinkReport? = nil) {
       self.roundTripMs = roundTripMs
@@ -169,6 +195,8 @@ public struct PathFacts: Sendable {
 
   public enum Packets: Sendable, Equatable {
     case answered
+    /// Small ones were; packets of so many bytes were not.
+    case answeredSmall(Int)
     case refused(Errno)
     case silent(triedEcho: Bool)
   }

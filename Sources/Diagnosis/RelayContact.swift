@@ -25,7 +25,7 @@ struct RelayContact: ~Copyable {
     case closed
     case failed(Errno)
     /// It says something else.
-    case foreign(String)
+    case foreign(String, advice: String? = nil)
     /// It says no, without proof of who it is.
     case refused(String)
     /// It does not prove to have the key that it shows.
@@ -37,14 +37,21 @@ struct RelayContact: ~Copyable {
   struct Proof {
     let key: PublicKey
     let version: Int
+    /// The network that it has; `nil` from a relay of an older release.
+    let network: NetworkNotice?
+    /// How many bytes of padding its answer had.
+    let padding: Int
     /// From the question to the answer, with what both ends compute.
     let time: Duration
   }
 
-  init(connectingTo address: SocketAddress, until deadline: Instant) throws(ConnectFailure) {
+  /// `maximumSegment` bounds the TCP segments of both ends, in bytes.
+  init(
+    connectingTo address: SocketAddress, maximumSegment: Int? = nil, until deadline: Instant
+  ) throws(ConnectFailure) {
     let begun = Instant.now()
     do {
-      let socket = try TCPSocket(connectingTo: address)
+      let socket = try TCPSocket(connectingTo: address, maximumSegment: maximumSegment)
       guard try socket.descriptor.wait(for: .writable, until: deadline) else { throw ConnectFailure.timeout }
       if let error = socket.descriptor.takeSocketError() { throw ConnectFailure.failed(error) }
       connectTime = Instant.now().since(begun)
@@ -64,13 +71,16 @@ struct RelayContact: ~Copyable {
 
   var local: SocketAddress? { descriptor.localAddress() }
 
-  /// Has the relay prove who it is. `hint` says which of its keys is expected, if one is.
-  func meet(expecting hint: UInt64, until deadline: Instant) throws(MeetFailure) -> Proof {
+  /// Has the relay prove who it is. `hint` says which of its keys is expected, if one is; the first message carries so many bytes of
+  /// padding, and a relay that is not too old sends as many back.
+  func meet(expecting hint: UInt64, padding: Int = 0, until deadline: Instant) throws(MeetFailure) -> Proof {
     let hello = HandshakeHello(keyHint: hint)
     // A key of this one contact; it does not even go out.
     var handshake = Handshake(
       .xx, cipher: .chaCha20Poly1305, role: .initiator, prologue: hello.prologue, key: PrivateKey())
-    guard let message = try? handshake.write() else { preconditionFailure("the first message is the initiator's") }
+    guard let message = try? handshake.write([UInt8](repeating: 0, count: padding)) else {
+      preconditionFailure("the first message is the initiator's")
+    }
     let payload = hello.bytes + message
     var frame = [UInt8](repeating: 0, count: FrameHeader.size)
     frame.withUnsafeMutableBytes { FrameHeader(type: .handshake, length: payload.count).write(to: $0) }
@@ -92,10 +102,12 @@ struct RelayContact: ~Copyable {
     } catch {
       throw .notAuthentic
     }
-    guard let version = proved.first, hello.versions.contains(version), let key = handshake.remoteKey else {
-      throw .otherVersion
-    }
-    return Proof(key: key, version: Int(version), time: Instant.now().since(begun))
+    guard let greeting = try? RelayGreeting(parsing: proved), hello.versions.contains(greeting.version),
+      let key = handshake.remoteKey
+    else { throw .otherVersion }
+    return Proof(
+      key: key, version: Int(greeting.version), network: greeting.network, padding: greeting.padding,
+      time: Instant.now().since(begun))
   }
 
   private func send(_ bytes: [UInt8], until deadline: Instant) throws(MeetFailure) {
@@ -117,6 +129,7 @@ struct RelayContact: ~Copyable {
     do throws(WireError) {
       header = try FrameHeader(parsing: start.span.bytes)
     } catch {
+      if let other = ForeignProtocol(start.span.bytes) { throw .foreign(other.name, advice: other.adviceAtDevice) }
       throw .foreign(error.description)
     }
     // Before a device is in, no frame is longer.
@@ -135,7 +148,12 @@ struct RelayContact: ~Copyable {
         let room = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<(count - bytes.count)])
         guard let got = try descriptor.read(into: room) else { continue }
         // Who sends too little to be a frame before it closes may have said a line of another protocol.
-        guard got > 0 else { throw bytes.isEmpty ? MeetFailure.closed : MeetFailure.foreign("\(bytes.count) bytes") }
+        guard got > 0 else {
+          if let other = ForeignProtocol(bytes.span.bytes) {
+            throw MeetFailure.foreign(other.name, advice: other.adviceAtDevice)
+          }
+          throw bytes.isEmpty ? MeetFailure.closed : MeetFailure.foreign("\(bytes.count) bytes")
+        }
         bytes += room[..<got]
       }
     } catch {

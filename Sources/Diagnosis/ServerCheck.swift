@@ -9,12 +9,14 @@ internal import SystemIO
 internal import SystemPackage
 internal import Wire
 
-/// Looks at the way to one server, as lightly as a device that joins: one handshake, and a few connections that say nothing.
+/// Looks at the way to one server, as lightly as a device that joins: two handshakes, the second one of large packets, and a few
+/// connections that say nothing.
 struct ServerCheck {
   private let server: ServerAddress
   private let expectation: RelayExpectation
   private let deadline: Instant
   private var report: Control.ServerReport
+  private var network: NetworkNotice?
 
   /// How many addresses of a name are tried, and how many connections are timed.
   private static let maximumAddresses = 8
@@ -31,16 +33,17 @@ struct ServerCheck {
     report = Control.ServerReport(server: server.description)
   }
 
-  /// Blocks for as long as `limit` at most, and a second for the routers.
-  consuming func run() -> Control.ServerReport {
+  /// Blocks for as long as `limit` at most, and a second for the routers. Gives the network that the relay tells, too.
+  consuming func run() -> (report: Control.ServerReport, network: NetworkNotice?) {
     let addresses = resolve()
     if let contact = connect(to: addresses), let proof = meet(contact) {
+      network = proof.network
       checkKey(proof)
       measure(contact)
       trace(contact)
     }
     report.works = report.protocolVersion != nil && !report.checks.contains { $0.name == "key" && $0.result == .fail }
-    return report
+    return (report, network)
   }
 
   private mutating func note(
@@ -144,8 +147,9 @@ struct ServerCheck {
         note("relay", .fail, "it takes the connection and says nothing", "see the log of mnedcd, or \(another)")
       case .closed: note("relay", .fail, "it closes the connection at once", "see the log of mnedcd, or \(another)")
       case .failed(let error): note("relay", .fail, "the connection breaks: \(error)", "try again")
-      case .foreign(let what): note("relay", .fail, "it is no MNEDC relay: it sends \(what)", another)
-      case .refused(let text): note("relay", .fail, "it says no: \(text)", "wait a minute, and try again")
+      case .foreign(let what, let advice):
+        note("relay", .fail, "it is no MNEDC relay: it answers with \(what)", advice ?? another)
+      case .refused(let text): note("relay", .fail, "it refuses: \(text)", "wait a minute, and try again")
       case .notAuthentic:
         note(
           "relay", .fail, "it does not prove to have the key that it shows",
@@ -204,12 +208,15 @@ struct ServerCheck {
     guard let path = contact.path else { return }
     report.segmentSize = path.segment
     report.pathMtu = path.mtu
-    let finding =
-      "segments of \(path.segment) bytes, a path MTU of \(path.mtu) as far as the kernel knows; no larger packets were sent to try it"
-    if path.mtu < Self.smallPath {
+    let known = "segments of \(path.segment) bytes, a path MTU of \(path.mtu) as far as the kernel knows"
+    let sizes = PacketSizes.find(at: contact.address, until: deadline)
+    let finding = "\(known); \(sizes?.finding ?? "whether such large packets get through was not found out in time")"
+    switch sizes {
+    case .lost: note("mtu", .warn, finding, PacketSizes.advice)
+    case nil: note("mtu", .warn, finding, "give it more time (--timeout)")
+    case .passed where path.mtu < Self.smallPath:
       note("mtu", .warn, finding, "such small packets cost speed: see who on the way has this MTU")
-    } else {
-      note("mtu", .ok, finding)
+    case .passed: note("mtu", .ok, finding)
     }
   }
 

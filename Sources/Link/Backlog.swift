@@ -41,9 +41,12 @@ struct Backlog: ~Copyable {
 
   var isEmpty: Bool { committed.isEmpty && control.isEmpty && fair.isEmpty }
 
+  /// How many bytes are committed or of control frames.
+  var urgentBytes: Int { committed.bytes - committedSent + control.bytes }
+
   var statistics: SendQueueStatistics {
     var result = SendQueueStatistics()
-    result.bytes = committed.bytes - committedSent + control.bytes + fair.bytes
+    result.bytes = urgentBytes + fair.bytes
     result.delay = .nanoseconds(Int64(clamping: fair.lastDelay))
     result.lateDrops = fair.lateDrops
     result.overflowDrops = fair.overflowDrops

@@ -1,6 +1,7 @@
 // The journey of a frame through one end of a connection:
 //
-//   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure
+//   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure; what is more than a turn
+//        takes waits in a `ReceivedRest` until those in line before it have had theirs
 //   out  `send` by whichever thread has the frame: straight to the kernel, or what it does not take, or shall not have yet on a
 //        slow path, to the `SendQueue` → `flush` by the owner's loop when the kernel takes more
 
@@ -8,32 +9,46 @@ public import Noise
 internal import Synchronization
 public import SystemIO
 public import SystemPackage
-public import Wire
+internal import Wire
 
 /// A stream socket that carries frames, and the queue of what it does not take at once.
 public final class FrameConnection: @unchecked Sendable {
   // Set once.
-  private let descriptor: Descriptor
-  private let loop: EventLoop
+  let descriptor: Descriptor
+  let loop: EventLoop
 
   // Owned by the loop's thread.
-  private var partial: PartialFrame?
-  private var isOpen = true
+  private(set) var isOpen = true
+  var partial: PartialFrame?
+  /// Who deals with what comes, from `attach` to `close`.
+  private(set) var handler: (any EventHandler)?
+  /// What the last turn has left.
+  var rest: ReceivedRest?
+  /// Whether the last turn ended before all was dealt with.
+  var isCut = false
+  var isInLine = false
+  /// Whether nothing is read for a while, because too much came.
+  var isPaused = false
+  /// How many control, ping and pong frames may come; `nil`: any number.
+  public var controlRate: ControlRate?
   /// Set once the handshake is over.
-  private var receiveSeal: FrameSeal?
+  var receiveSeal: FrameSeal?
   /// When bytes last came.
-  public private(set) var lastReceived = Instant.now()
-  public private(set) var received = Traffic()
+  public internal(set) var lastReceived = Instant.now()
+  public internal(set) var received = Traffic()
   /// Those of the frames that came that carry what devices send each other.
-  private var receivedData = 0
+  var receivedData = 0
   var keepalive = Keepalive()
+  private var question = QuestionWatch()
   private var terms: KeepaliveTerms?
+  /// How long the kernel lets data go unacknowledged.
+  private var userTimeout = Duration.zero
   /// When `check` is to be called the next time, unless `onUse` is called before.
   public private(set) var nextCheck = Instant(nanoseconds: 0)
   /// Called when data goes after no look was due for long. To be set before `attach`.
   public var onUse: (() -> Void)?
   /// Whether `onUse` is to be called for data that comes; for data that is sent, `Sending` has another.
-  private var isQuiet = false
+  private(set) var isQuiet = false
   /// Payloads longer than this, in bytes, are refused as soon as their header is here, whatever their type allows.
   public var payloadLimit = FrameHeader.maximumPayload
 
@@ -48,6 +63,9 @@ public final class FrameConnection: @unchecked Sendable {
     /// What the loop was last told to wait for.
     var interest: Events = .readable
     var isClosed = false
+    var isReading = true
+    /// Closed because the other end does not read.
+    var isCutOff = false
     var path: PathTuning
     var sent = Traffic()
     var sentData = 0
@@ -82,9 +100,10 @@ public final class FrameConnection: @unchecked Sendable {
   /// Has `handler` called for what happens on the socket.
   public func attach(_ handler: any EventHandler) throws(Errno) {
     let registration = try loop.register(descriptor, for: .readable, handler: handler)
+    self.handler = handler
     sending.withLock { sending in
       sending.registration = registration
-      if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
+      if !sending.queue.isEmpty { setInterest(&sending) }
     }
   }
 
@@ -95,136 +114,8 @@ public final class FrameConnection: @unchecked Sendable {
     self.sending.withLock { $0.seal = FrameSeal(sending) }
   }
 
-  /// Why `receive` ended a connection.
-  public enum ReceiveError: Error, Sendable {
-    /// The other end closed it.
-    case closed
-    case system(Errno)
-    case wire(WireError)
-  }
-
-  /// Reads once what is there and calls `deliver` with each whole frame, header and payload, which it may change in place.
-  /// The frames' memory is good until `finish` has returned, which is called last if anything came.
-  public func receive(
-    using memory: ReceiveMemory, deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
-    finish: () -> Void
-  ) throws(ReceiveError) {
-    precondition(loop.isCurrent)
-    do {
-      try receiveFrames(using: memory, deliver: deliver, finish: finish)
-    } catch let error as Errno {
-      throw .system(error)
-    } catch let error as WireError {
-      throw .wire(error)
-    } catch let error as ReceiveError {
-      throw error
-    } catch {
-      preconditionFailure("no other error is thrown")
-    }
-  }
-
-  private func receiveFrames(
-    using memory: ReceiveMemory, deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
-    finish: () -> Void
-  ) throws {
-    let scratch = memory.scratch.bytes
-    var end = 0  // of what scratch holds
-    var completed: PartialFrame?
-    /// When the first of the bytes came that scratch begins with.
-    var since: Instant?
-    if let partial, partial.needed > 0 {
-      // The rest of the frame goes behind its beginning, what follows it to the scratch buffer.
-      let room = UnsafeMutableRawBufferPointer(rebasing: partial.bytes[partial.filled..<partial.needed])
-      guard let count = try read({ () throws(Errno) in try descriptor.read(into: room, then: scratch) }) else { return }
-      partial.filled += min(count, room.count)
-      guard partial.filled == partial.needed else { return }
-      end = count - room.count
-      completed = partial
-      self.partial = nil
-    } else {
-      // Less than a header is here; it moves to the front.
-      let start = partial?.filled ?? 0
-      since = partial?.since
-      if let partial {
-        scratch.copyMemory(from: UnsafeRawBufferPointer(rebasing: partial.bytes[..<start]))
-        memory.giveBack(partial)
-        self.partial = nil
-      }
-      let room = UnsafeMutableRawBufferPointer(rebasing: scratch[start...])
-      guard let count = try read({ () throws(Errno) in try descriptor.read(into: room) }) else {
-        keepPartial(UnsafeRawBufferPointer(rebasing: scratch[..<start]), needed: 0, since: since, memory)
-        return
-      }
-      end = start + count
-    }
-    defer {
-      finish()
-      if let completed { memory.giveBack(completed) }
-    }
-    if let completed {
-      let frame = UnsafeMutableRawBufferPointer(rebasing: completed.bytes[..<completed.needed])
-      try open(frame, FrameHeader(parsing: UnsafeRawBufferPointer(frame).bytes), deliver)
-    }
-    try parse(UnsafeMutableRawBufferPointer(rebasing: scratch[..<end]), since: since, memory, deliver: deliver)
-  }
-
-  private func parse(
-    _ bytes: UnsafeMutableRawBufferPointer, since: Instant?, _ memory: ReceiveMemory,
-    deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
-  ) throws(WireError) {
-    var offset = 0
-    while isOpen, offset < bytes.count {
-      switch try FrameScan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
-      case .frame(let header) where header.length > payloadLimit:
-        throw .oversizedFrame(header.type, header.length)
-      case .partial(let needed) where needed > FrameHeader.size + payloadLimit:
-        throw .badMessage("a frame of \(needed) bytes is too long here")
-      case .frame(let header):
-        try open(UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + header.frameSize]), header, deliver)
-        offset += header.frameSize
-      case .partial(let needed):
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-        keepPartial(
-          rest, needed: rest.count < FrameHeader.size ? 0 : needed, since: offset == 0 ? since : nil, memory)
-        return
-      }
-    }
-  }
-
-  private func open(
-    _ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader,
-    _ deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
-  ) throws(WireError) {
-    received.frames += 1
-    if !header.type.isSealedByLink {
-      receivedData += 1
-      if isQuiet { beUsed() }
-    }
-    guard header.type.isSealedByLink, receiveSeal != nil else { return try deliver(frame, header) }
-    guard let (frame, header) = receiveSeal!.open(frame, header) else { throw .notAuthentic(header.type) }
-    try deliver(frame, header)
-  }
-
-  private func read(_ call: () throws(Errno) -> Int?) throws -> Int? {
-    guard let count = try call() else { return nil }
-    guard count > 0 else { throw ReceiveError.closed }
-    lastReceived = .now()
-    received.bytes += count
-    return count
-  }
-
-  /// `since` is when the first of these bytes came; `nil`: only now.
-  private func keepPartial(
-    _ rest: UnsafeRawBufferPointer, needed: Int, since: Instant?, _ memory: ReceiveMemory
-  ) {
-    guard rest.count > 0 else { return }
-    let kept = memory.takePartial()
-    kept.bytes.copyMemory(from: rest)
-    kept.filled = rest.count
-    kept.needed = needed
-    kept.since = since ?? lastReceived
-    partial = kept
-  }
+  /// Whether this end closed the connection because the other one does not read.
+  var isCutOff: Bool { sending.withLock { $0.isCutOff } }
 
   /// Sends what waits; to be called when the socket is writable.
   public func flush() {
@@ -232,7 +123,7 @@ public final class FrameConnection: @unchecked Sendable {
     sending.withLock { sending in
       guard !sending.isClosed else { return }
       flush(&sending, at: .now())
-      if sending.queue.isEmpty { setInterest(.readable, &sending) }
+      if sending.queue.isEmpty { setInterest(&sending) }
     }
   }
 
@@ -244,31 +135,30 @@ public final class FrameConnection: @unchecked Sendable {
     sending.path.adapt(descriptor, sent: sent)
   }
 
-  /// Why a connection is at its end.
-  public enum Lifelessness: Error, Sendable {
-    /// There was no sign of life for so long.
-    case silent(Duration)
-    /// The rest of a frame did not come for so long.
-    case stalled(Duration)
-  }
-
-  /// Looks after the other end's life, to be called at `nextCheck`, or more often: asks for a sign of it when that is due.
+  /// Looks whether the other end lives, to be called at `nextCheck`, or more often: asks for an echo when that is due.
   /// `wasAway`: nobody could look for so long that an answer may lie in the socket still (`KeepaliveTerms.isAbsence`).
   public func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) throws(Lifelessness) {
     precondition(loop.isCurrent)
-    if self.terms != terms {
-      self.terms = terms
-      descriptor.setUserTimeout(terms.deadline)
+    // What waits to be dealt with has come.
+    if isPaused || rest != nil { lastReceived = now }
+    let (sentData, roundTrip) = sending.withLock { sending in
+      sending.queue.trim()
+      return (sending.sentData, sending.path.roundTrip)
     }
-    let sentData = trim()
+    adapt(to: terms, roundTrip)
+    watchQuestion(at: now, terms)
     switch keepalive.check(
       at: now, received: lastReceived, dataFrames: receivedData + sentData, wasAway: wasAway, terms)
     {
     case .fine: break
-    case .ask: sendPing()
-    case .dead: throw .silent(now.since(lastReceived))
+    case .ask: ask()
+    case .dead:
+      if let problem = sizeProblem(at: now) { throw .blocked(problem) }
+      throw isAnswerOverdue ? .unanswered(now.since(lastReceived)) : .silent(now.since(lastReceived))
     }
-    if let partial, !wasAway, now.since(partial.since) >= Self.frameTime { throw .stalled(now.since(partial.since)) }
+    if let partial, !wasAway, !isPaused, now.since(partial.since) >= Self.frameTime {
+      throw .stalled(now.since(partial.since))
+    }
     nextCheck = keepalive.nextCheck(after: now, received: lastReceived, terms)
     if let partial { nextCheck = min(nextCheck, partial.since.advanced(by: Self.frameTime)) }
     let isQuiet = keepalive.isQuiet(at: now, terms)
@@ -281,20 +171,57 @@ public final class FrameConnection: @unchecked Sendable {
     if hasSentMore { beUsed() }
   }
 
-  /// Gives back the send queue's memory if nothing waits. Returns how many frames of data were sent so far.
-  @discardableResult
-  public func trim() -> Int {
-    sending.withLock { sending in
-      sending.queue.trim()
-      return sending.sentData
-    }
+  /// Has the kernel wait as long for acknowledgments as the terms and the path ask for.
+  private func adapt(to terms: KeepaliveTerms, _ roundTrip: Duration) {
+    let deadline = terms.deadline(roundTrip: roundTrip)
+    guard self.terms != terms || deadline > userTimeout || deadline < userTimeout / 2 else { return }
+    self.terms = terms
+    userTimeout = deadline
+    descriptor.setUserTimeout(deadline)
+  }
+
+  /// Sends a ping, and takes note of it.
+  private func ask() {
+    let outOfOrder = descriptor.tcpPath()?.outOfOrder ?? 0
+    sendPing()
+    let end = sending.withLock { $0.sent.bytes + $0.queue.urgentBytes }
+    question = QuestionWatch(end: end, outOfOrder: outOfOrder)
+  }
+
+  /// Gives a question that has no answer yet the time that the path takes.
+  private func watchQuestion(at now: Instant, _ terms: KeepaliveTerms) {
+    guard let asked = keepalive.askedAt, lastReceived <= asked else { return }
+    let sent = sending.withLock { $0.sent.bytes }
+    if question.note(acknowledged: sent - descriptor.undelivered()) { keepalive.startAnew(at: now) }
+    guard now.since(asked) >= terms.patience / 2, let path = descriptor.tcpPath() else { return }
+    keepalive.allow(terms.patience(roundTrip: path.longRoundTrip))
+  }
+
+  /// Whether this connection stands because its largest packets do not get through. Good until `close`, and after an error too.
+  public func sizeProblem(at now: Instant) -> SizeProblem? {
+    precondition(loop.isCurrent)
+    guard let path else { return nil }
+    return SizeProblem(path, keepalive.askedAt == nil ? nil : question, heard: now.since(lastReceived))
+  }
+
+  /// Whether the other end's kernel has got a ping, by the last `check`, and nothing has come since.
+  public var isAnswerOverdue: Bool {
+    keepalive.askedAt.map { lastReceived <= $0 } == true && question.isDelivered
+  }
+
+  /// What the kernel knows of the path; `nil` if the connection is none of TCP.
+  public var path: TCPPath? { descriptor.tcpPath() }
+
+  /// Gives back the send queue's memory if nothing waits.
+  public func trim() {
+    sending.withLock { $0.queue.trim() }
   }
 
   /// How long a whole frame may take to come, once it has begun.
   static let frameTime = Duration.seconds(60)
 
   /// Data goes again.
-  private func beUsed() {
+  func beUsed() {
     guard isOpen, isQuiet else { return }
     isQuiet = false
     sending.withLock { $0.isQuiet = false }
@@ -302,11 +229,11 @@ public final class FrameConnection: @unchecked Sendable {
     onUse?()
   }
 
-  /// Asks for a sign of life at once; without one within `patience`, `check` has the other end for dead.
+  /// Asks for an echo at once; if nothing comes within `patience`, `check` has the other end for dead.
   public func probe(at now: Instant, patience: Duration) {
     precondition(loop.isCurrent)
     keepalive.probe(at: now, patience: patience)
-    sendPing()
+    ask()
   }
 
   /// Ends the connection. What waits is dropped, but bytes that the kernel took still go out. Within `receive`, nothing more
@@ -316,6 +243,7 @@ public final class FrameConnection: @unchecked Sendable {
     guard isOpen else { return }
     isOpen = false
     onUse = nil
+    handler = nil
     let registration = sending.withLock { sending in
       sending.isClosed = true
       sending.queue.removeAll()
@@ -370,7 +298,7 @@ public final class FrameConnection: @unchecked Sendable {
         }
       }
       if isFirst, sending.path.isTight { flush(&sending, at: now) }
-      if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
+      if !sending.queue.isEmpty { setInterest(&sending) }
     }
   }
 
@@ -396,10 +324,11 @@ public final class FrameConnection: @unchecked Sendable {
         if sent > 0 {
           sending.queue.addRest(UnsafeRawBufferPointer(rebasing: frame[sent...]), at: now)
         } else if !sending.queue.addControl(frame, at: now) {
+          sending.isCutOff = true
           descriptor.shutDown()
           return
         }
-        setInterest([.readable, .writable], &sending)
+        setInterest(&sending)
       }
     }
   }
@@ -441,7 +370,18 @@ public final class FrameConnection: @unchecked Sendable {
     }
   }
 
-  private func setInterest(_ events: Events, _ sending: inout Sending) {
+  /// Whether the loop is to wait for what comes.
+  func setReading(_ isReading: Bool) {
+    sending.withLock { sending in
+      sending.isReading = isReading
+      setInterest(&sending)
+    }
+  }
+
+  /// Has the loop wait for what is of use now.
+  private func setInterest(_ sending: inout Sending) {
+    var events: Events = sending.isReading ? .readable : []
+    if !sending.queue.isEmpty { events.insert(.writable) }
     guard let registration = sending.registration, sending.interest != events else { return }
     sending.interest = events
     loop.setInterest(events, of: descriptor, registration)

@@ -1,8 +1,8 @@
 internal import SystemIO
 
-/// How two ends of a connection have agreed to ask each other for signs of life.
+/// How often the two ends of a connection have agreed to send each other echoes.
 public struct KeepaliveTerms: Sendable, Equatable {
-  /// While data goes over the connection: after this silence a sign of life is asked for.
+  /// While data goes over the connection: after this silence an echo is asked for.
   public let base: Duration
   /// What that may grow to while no data does.
   public let idle: Duration
@@ -19,12 +19,17 @@ public struct KeepaliveTerms: Sendable, Equatable {
   /// Whether a look that comes so long after the one before means that nobody could look: an answer may lie in the socket still.
   public func isAbsence(_ gap: Duration) -> Bool { gap > max(base, .seconds(1)) }
 
-  /// How long the first question may go without any answer.
+  /// How long the first question may go without any answer, if the round trip is none of the longest.
   var patience: Duration { base * 3 / 2 }
 
-  /// The other end of a connection in use that has given no sign of life for so long is dead: the silence before the
-  /// question, the patience after it, and two late looks fit into this.
-  var deadline: Duration { base * 3 }
+  /// The same on a connection with this round trip: as TCP does, the answer is given twice the time that it takes.
+  func patience(roundTrip: Duration) -> Duration { max(patience, min(roundTrip * 2, Self.longestPatience)) }
+
+  /// The other end of a connection in use that has been silent for so long is dead: the silence before the question, the
+  /// patience after it, and two late looks fit into this.
+  func deadline(roundTrip: Duration) -> Duration { patience(roundTrip: roundTrip) * 2 }
+
+  private static let longestPatience = Duration.seconds(60)
 
   /// Within this time after the last data, a connection is in use.
   private var use: Duration { base * 30 }
@@ -35,7 +40,7 @@ public struct KeepaliveTerms: Sendable, Equatable {
   }
 }
 
-/// When to ask the other end of a connection for a sign of life, and when it is dead. Knows no clock.
+/// When to ask the other end of a connection for an echo, and when it is dead. Knows no clock.
 ///
 /// One echo proves both ends to each other, so one side asks and the other waits a little longer: whose question was
 /// answered the last time waits. On a connection without data the questions become rare, and data that goes again
@@ -50,8 +55,8 @@ struct Keepalive: Sendable {
   }
 
   private var hasChecked = false
-  /// The first question that nothing has come after, and how long to wait for that.
-  private var asked: (at: Instant, patience: Duration)?
+  /// The first question that nothing has come after; since when, and for how long, something is waited for.
+  private var asked: (at: Instant, since: Instant, patience: Duration)?
   private var isOurTurn = true
   private var dataFrames = 0
   private var lastData = Instant(nanoseconds: 0)
@@ -67,12 +72,12 @@ struct Keepalive: Sendable {
       lastData = now
     }
     hasChecked = true
-    if let (since, patience) = asked {
-      if received <= since {
+    if let asked {
+      if received <= asked.at {
         if wasAway { return ask(at: now, terms.patience) }
-        return now.since(since) >= patience ? .dead : .fine
+        return now.since(asked.since) >= asked.patience ? .dead : .fine
       }
-      asked = nil
+      self.asked = nil
     }
     guard wasAway || now.since(received) >= dueSilence(at: now, terms) else { return .fine }
     return ask(at: now, terms.patience)
@@ -101,8 +106,19 @@ struct Keepalive: Sendable {
   }
 
   private mutating func ask(at now: Instant, _ patience: Duration) -> Verdict {
-    asked = (now, patience)
+    asked = (now, now, patience)
     return .ask
+  }
+
+  /// Since when a question goes without any answer; `nil`: it does not.
+  var askedAt: Instant? { asked?.at }
+
+  /// The question has come further on its way, so its answer is waited for from now on.
+  mutating func startAnew(at now: Instant) { asked?.since = now }
+
+  /// The answer may take so long, if that is longer than before.
+  mutating func allow(_ patience: Duration) {
+    if let asked { self.asked?.patience = max(asked.patience, patience) }
   }
 
   /// This side has asked, so the next question is the other's.

@@ -26,6 +26,8 @@ struct PathTuning {
 
   /// In bytes.
   private(set) var unsentLimit = Int(TCPTuning.frames.unsentLimit)
+  /// The round trip that nearly no packet exceeded at the last look; zero before.
+  private(set) var roundTrip = Duration.zero
   private var sentSinceLook = 0
   private var lastLook = Instant(nanoseconds: 0)
   private var congestion: Congestion
@@ -57,13 +59,14 @@ struct PathTuning {
     let now = Instant.now()
     guard now.since(lastLook) >= Self.interval else { return }
     lastLook = now
-    guard let (rate, mayBeMore) = socket.deliveryRate(), rate > 0 else { return }
+    guard let path = socket.tcpPath(), path.rate > 0 else { return }
     sentSinceLook = 0
-    let limit = Self.unsentLimit(at: rate)
+    roundTrip = path.longRoundTrip
+    let limit = Self.unsentLimit(at: path.rate)
     // A path that was not used to the full may be faster than it seems, but not slower.
-    if !mayBeMore || limit > unsentLimit { limitUnsent(of: socket, to: limit) }
-    slowInRow = !mayBeMore && rate < Self.slow ? slowInRow + 1 : 0
-    chooseCongestionControl(of: socket, at: rate)
+    if !path.mayBeFaster || limit > unsentLimit { limitUnsent(of: socket, to: limit) }
+    slowInRow = !path.mayBeFaster && path.rate < Self.slow ? slowInRow + 1 : 0
+    chooseCongestionControl(of: socket, at: path.rate)
   }
 
   /// For a path that takes `rate` bytes a second.

@@ -27,6 +27,14 @@ struct SendQueue: ~Copyable {
     }
   }
 
+  /// How many bytes go before all data frames that can still be dropped.
+  var urgentBytes: Int {
+    switch backlog {
+    case nil: 0
+    case .some(let backlog): backlog.urgentBytes
+    }
+  }
+
   var statistics: SendQueueStatistics {
     var result: SendQueueStatistics
     switch backlog {

@@ -52,6 +52,14 @@ public struct PeerList: Sendable {
   /// What a person should know who reads the table; `nil` if there is nothing.
   public func footnote(_ report: PeersReport) -> String? {
     var notes: [String] = []
+    if let collision = report.collision, report.network != nil || !report.peers.isEmpty {
+      notes.append("Devices with addresses in both networks are out of reach: \(collision.harmless).")
+    }
+    if let why = report.disconnected, !report.peers.isEmpty {
+      notes.append(
+        "This host has no connection to the relay, so how its peers are is unknown: \(why.harmless). "
+          + "mnedc-ctl netcheck finds out more.")
+    }
     if !report.complete {
       notes.append("The network is large: these are the devices that this host deals with. The relay lists all.")
     }
@@ -66,7 +74,10 @@ public struct PeerList: Sendable {
   /// Why nothing is listed, for people; `nil` if something is.
   public func emptiness(of report: PeersReport) -> String? {
     guard peers(of: report).isEmpty, !filter.isEmpty || report.`self` == nil else { return nil }
-    if report.network == nil { return "this host has not joined its network; mnedc-ctl status says why" }
+    if report.network == nil {
+      let why = (report.collision ?? report.disconnected).map { ": \($0.harmless)" } ?? "; mnedc-ctl status says why"
+      return "this host has not joined its network\(why)"
+    }
     switch report.peers.count {
     case 0: return filter.isEmpty ? "no device is in the network" : "no other device is in the network"
     case 1: return "the only other device is not as wanted"

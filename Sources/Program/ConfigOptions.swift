@@ -16,6 +16,14 @@ public struct ConfigOptions: ConfigChoice {
   public var config: String?
 
   public init() {}
+
+  /// The reference implementation's file, which names the relay of a device whose configuration names none.
+  public static let referencePath = "/var/edge-orchestration/mnedc/client-config.yaml"
+
+  /// What the reference implementation's file says; the defaults if it is missing.
+  public static func loadReference() throws -> Settings {
+    try ConfigFile(nil, usual: referencePath, defaults: Settings(), isTrusted: true).load()
+  }
 }
 
 /// With `--config` alone, for a program in which `-c` is something else.
@@ -35,12 +43,14 @@ extension ArgumentHelp {
 extension ConfigChoice {
   /// The file that is read; one of several networks has one of its own.
   public func file(of network: NetworkName? = nil) -> ConfigFile {
-    ConfigFile(config, usual: network?.configuration ?? ConfigOptions.defaultPath, defaults: Settings(in: network))
+    ConfigFile(
+      config, usual: network?.configuration ?? ConfigOptions.defaultPath, defaults: Settings(in: network),
+      isTrusted: true)
   }
 
   /// The settings of the file, or the defaults where no file is named and the usual one is missing.
   public func load() throws -> Settings {
-    try file().load()
+    try ConfigFile(config, usual: ConfigOptions.defaultPath, defaults: Settings(), isTrusted: false).load()
   }
 }
 

@@ -1,6 +1,7 @@
 public import ArgumentParser
 internal import Config
 public import Control
+public import SystemIO
 internal import SystemPackage
 
 /// Which daemon a tool talks to.
@@ -62,14 +63,28 @@ public struct ControlOptions<Configuration: ConfigChoice>: ParsableArguments {
     return (try ask(command, at: place), place.path)
   }
 
+  /// As `ask`, for an answer with an open file.
+  public func askForFile<Report: Codable>(_ command: ControlCommand) throws -> (report: Report, file: OpenFile) {
+    let place = try place(for: command)
+    return try during(command, at: place) { () throws(ControlClient.Failure) in
+      try ControlClient.askForFile(command, at: place.path, timeout: timeout)
+    }
+  }
+
   /// The answer of the daemon there.
   public func ask<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self, at place: DaemonPlace
   ) throws -> Report {
+    try during(command, at: place) { () throws(ControlClient.Failure) in
+      try ControlClient.ask(command, at: place.path, timeout: timeout)
+    }
+  }
+
+  private func during<Answer>(
+    _ command: ControlCommand, at place: DaemonPlace, _ ask: () throws(ControlClient.Failure) -> Answer
+  ) throws -> Answer {
     do {
-      return try WaitingNote.during(command.awaited) { () throws(ControlClient.Failure) in
-        try ControlClient.ask(command, at: place.path, timeout: timeout)
-      }
+      return try WaitingNote.during(command.awaited, ask)
     } catch {
       guard case .notRunning(let errno) = error else { throw Self.failure(error, place.path) }
       if errno == .permissionDenied { throw Failure(.noPermission, "\(place.path): \(errno); run as root") }
@@ -80,7 +95,7 @@ public struct ControlOptions<Configuration: ConfigChoice>: ParsableArguments {
   /// All daemons that run here, or the one that `--of` or `--socket` names, which has to.
   public func running() throws -> [DaemonPlace] {
     // What runs can be told in spite of a mistake in the file.
-    let places = places((try? configuration.load()) ?? Settings())
+    let places = places(configuration.file().loadInPart())
     guard isNamed else { return places.filter { $0.presence == .answers } }
     for place in places {
       guard case .missing(let errno) = place.presence else { continue }
@@ -95,7 +110,17 @@ public struct ControlOptions<Configuration: ConfigChoice>: ParsableArguments {
 
   /// A mistake in the usual file must not keep anybody from asking a daemon that runs.
   private func settings() throws -> Settings {
-    configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
+    configuration.config == nil ? configuration.file().loadInPart() : try configuration.load()
+  }
+
+  /// What is wrong with the usual file, which may be why a daemon is not found.
+  private var mistake: String? {
+    do {
+      _ = try configuration.load()
+      return nil
+    } catch {
+      return (error as? Failure)?.message
+    }
   }
 
   private func places(_ settings: @autoclosure () throws -> Settings) rethrows -> [DaemonPlace] {
@@ -125,7 +150,7 @@ public struct ControlOptions<Configuration: ConfigChoice>: ParsableArguments {
       if let place = running.first(where: { $0.name == .relay }) ?? running.first { return place }
     }
     guard let first = running.first else {
-      throw Self.notRunning(missing, start: Self.either(command), units: Self.units(for: command))
+      throw notRunning(missing, start: Self.either(command), units: Self.units(for: command))
     }
     guard running.count == 1 else { throw Self.ambiguous(running, CommandLine.arguments) }
     return first
@@ -145,17 +170,19 @@ public struct ControlOptions<Configuration: ConfigChoice>: ParsableArguments {
   private func notRunning(_ place: DaemonPlace, _ errno: Errno, start program: String) -> Failure {
     let named = of.flatMap { _ in try? settings() }.map { DaemonPlace.all($0) } ?? []
     let running = named.filter { $0.presence == .answers }.compactMap { $0.name?.description }
-    return Self.notRunning(
+    return notRunning(
       ["\(place.path): \(errno)"], start: program, running: running, units: place.name.map { [$0.unit] } ?? [])
   }
 
   /// `units` are those of the daemons that could be meant.
-  private static func notRunning(
+  private func notRunning(
     _ places: [String], start program: String, running: [String] = [], units: [String]
   ) -> Failure {
     let others = running.isEmpty ? "" : "; what runs here is --of \(running.joined(separator: ", --of "))"
+    let mistake = socket == nil ? mistake.map { "\n\($0)" } ?? "" : ""
     let advice = ServiceUnits.advice(units) ?? "start \(program), or name its --socket"
-    return Failure(.unavailable, "no daemon answers (\(places.joined(separator: "; "))); \(advice)\(others)")
+    return Failure(
+      .unavailable, "no daemon answers (\(places.joined(separator: "; "))); \(advice)\(others)\(mistake)")
   }
 
   /// Says what to type, which may be taken as it is shown: what stands behind `#` is a comment to any shell.

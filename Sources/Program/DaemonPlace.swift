@@ -1,4 +1,4 @@
-internal import Config
+public import Config
 internal import Control
 internal import SystemIO
 internal import SystemPackage
@@ -27,6 +27,14 @@ public struct DaemonPlace: Sendable, Equatable {
       if !places.contains(where: { $0.path == path }) { places.append(DaemonPlace(name: name, path: path)) }
     }
     return places
+  }
+
+  /// The interfaces of the daemons that run here, as far as they answer soon.
+  public static func interfaces(_ settings: Settings) -> [String] {
+    all(settings).compactMap { place in
+      let report: StatusReport? = try? ControlClient.ask(.status, at: place.path, timeout: .seconds(1))
+      return report?.device?.interface
+    }
   }
 
   private static func networks() -> [DaemonName] {

@@ -14,6 +14,16 @@ extension PeersReport {
       self: Self.own(status),
       complete: !status.isPartial,
       peers: status.peers.map { Peer($0, in: status.pool6, isJoined: status.isJoined, at: now) })
+    collision = status.collision
+    if !status.isJoined { disconnected = Self.disconnected(status) }
+  }
+
+  private static func disconnected(_ status: DeviceStatus) -> String {
+    let loss = status.lastLoss.map { loss in
+      let age = status.lostAt.map { " (\(Int(Instant.now().since($0).seconds)) s ago)" } ?? ""
+      return "; last error\(age): \(loss)"
+    }
+    return "\(status.progress)\(loss ?? "")"
   }
 
   /// The device itself; `nil` while it has no address.

@@ -18,9 +18,9 @@ public enum AdmissionMode: String, CaseIterable, Sendable {
 /// Decides who may join, by what the store knows and what operators say. For any thread.
 final class AdmissionDesk: Sendable {
   // Set once.
-  private let store: Store
+  let store: Store
   let leases: LeaseOffice
-  private let logger: Logger
+  let logger: Logger
   private let mode: Mutex<AdmissionMode>
   private let state = Mutex(State())
 
@@ -56,8 +56,9 @@ final class AdmissionDesk: Sendable {
   private static let pauseAfterFailure = Duration.seconds(60)
 
   enum Decision: Sendable {
-    /// With this address, which is the device's lease, or the relay host's own.
-    case admitted(IPv4Address)
+    /// With this address, which is the device's lease, or the relay host's own. `isNew`: the relay did not know the device
+    /// before.
+    case admitted(IPv4Address, isNew: Bool = false)
     case refused(Refusal)
     case pending
   }
@@ -134,7 +135,7 @@ final class AdmissionDesk: Sendable {
     if let failure = question.failure { return (.refused(refusal(failure, to: applicant)), nil) }
 
     var grant = LeaseOffice.Grant()
-    var refusal = leases.poolFull()
+    var refusal: Refusal?
     let address = try transaction.attempt { () throws(StoreError) -> IPv4Address? in
       try admit(applicant, match, question.mode, transaction, at: now)
       if applicant.origin.isRelayHost { return leases.registry.network.pool.relayAddress }
@@ -145,12 +146,15 @@ final class AdmissionDesk: Sendable {
         return nil
       case .needs(let wanted):
         grant = try leases.grant(wanted, to: applicant.key.bytes, applicant.deviceID, transaction, at: now)
+        refusal = leases.poolFull(isReclaimPaused: grant.isReclaimPaused)
         return grant.address
       }
     }
     // So that nobody looks at them again soon.
     for key in grant.inUse { try transaction.touchLease(ofKey: key, at: now) }
-    return (address.map { .admitted($0) } ?? .refused(refusal), grant.reclaimed)
+    if let address { return (.admitted(address, isNew: match == nil), grant.reclaimed) }
+    guard let refusal else { preconditionFailure("who gets no address is told why") }
+    return (.refused(refusal), nil)
   }
 
   /// What is decided about a device that is known under its present key, if nothing has to be written for it.
@@ -217,7 +221,9 @@ final class AdmissionDesk: Sendable {
     let host = applicant.origin.host
     let mayTry = state.withLock { $0.wrongTokens.mightAllow(host, at: .now()) }
     return mayTry
-      ? nil : Refusal(.tooManyAttempts, "too many wrong invites have come from \(host); try again in a minute")
+      ? nil
+      : Refusal(
+        .tooManyAttempts, "too many wrong invites have come from \(host); try again in a minute", retryAfter: 10_000)
   }
 
   private static var turnedAway: Refusal {
@@ -229,24 +235,24 @@ final class AdmissionDesk: Sendable {
     case .admission(.idTaken):
       Refusal(
         .deviceIDTaken,
-        "the device ID \(applicant.deviceID) belongs to another device; choose another one (--device-id), or have the "
-          + "relay's operator run `mnedc-ctl revoke \(applicant.deviceID)` if that device is gone")
+        "the device ID \(applicant.deviceID) belongs to another device; choose another one (--device-id); only if that "
+          + "device is gone for good, the relay's operator can free the ID (`mnedc-ctl revoke \(applicant.deviceID)`)")
     case .admission(.labelTaken(let id)):
       Refusal(
         .deviceIDTaken,
         "the device ID \(applicant.deviceID) makes the same host name as \(id), which is another device's "
-          + "(\(HostLabel.label(of: id)).\(HostLabel.domain)); choose another one (--device-id), or have the relay's operator run "
-          + "`mnedc-ctl revoke \(id)` if that device is gone")
+          + "(\(HostLabel.label(of: id)).\(HostLabel.domain)); choose another one (--device-id); only if that device is gone "
+          + "for good, the relay's operator can free the ID (`mnedc-ctl revoke \(id)`)")
     case .admission(.keyBound(let id)):
       Refusal(
         .keyBound,
-        "the relay knows this device's key as \(id); join as that (--device-id \(id)), or remove device.key from the "
-          + "state directory and join with a new invite")
+        "the relay knows this device's key as \(id); join as that (--device-id \(id)); or, if this machine is a copy of "
+          + "\(id), run mnedc-join --reset --device-id NAME with an invite")
     case .admission(.revoked(let id)):
       Refusal(
         .revoked,
-        "the key of this device was revoked (as \(id)) by the relay's operator; to join again, remove device.key from the "
-          + "state directory and take a new invite")
+        "the key of this device was revoked (as \(id)) by the relay's operator; to join again, run mnedc-join --reset with "
+          + "a new invite")
     case .invite(let problem):
       refusal(problem, to: applicant)
     case .busy:
@@ -451,6 +457,16 @@ public enum OperatorError: Error, Sendable {
   /// No device of this name waits; the IDs of those that do.
   case nobodyWaits(String, waiting: [String])
   case store(StoreError)
+}
+
+extension StoreError {
+  /// Whether the file is to blame, not what was asked of it.
+  var isOfFile: Bool {
+    switch self {
+    case .diskFull, .failed, .damaged, .noAccess: true
+    default: false
+    }
+  }
 }
 
 extension Token {

@@ -54,8 +54,10 @@ final class OperationQueue: Sendable {
     hasNews.raise()
   }
 
-  /// Waits for operations and takes all there are; `nil` once there will be no more.
-  func next() -> [PostedOperation]? {
+  /// Waits for operations and takes all there are; empty if there are none within `time`, `nil` once there will be no
+  /// more.
+  func next(within time: Duration) -> [PostedOperation]? {
+    let deadline = Instant.now().advanced(by: time)
     while true {
       let (operations, isClosed) = state.withLock { state in
         defer { state.waiting = [] }
@@ -63,7 +65,8 @@ final class OperationQueue: Sendable {
       }
       if !operations.isEmpty { return operations }
       if isClosed { return nil }
-      if hasNews.wait(until: Instant.now().advanced(by: .seconds(3600))) { hasNews.lower() }
+      guard hasNews.wait(until: deadline) else { return [] }
+      hasNews.lower()
     }
   }
 

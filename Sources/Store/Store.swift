@@ -11,8 +11,12 @@ internal import SystemPackage
 /// One process has the store at a time, by a lock (flock) on `relay.lock` that the kernel releases however the process
 /// ends. SQLite's own exclusive mode would do the same, but only once the file is opened, and it would keep out
 /// programs that read it for a copy (`sqlite3 relay.db .backup`).
+///
+/// Commits are in a log beside the file. It is written into the file whenever nothing has been committed for a second,
+/// so that a copy of the file alone, made then, holds all of them.
 public final class Store: Sendable {
   // Set once.
+  let directory: String
   private let queue: OperationQueue
 
   // Guarded by its lock.
@@ -40,6 +44,7 @@ public final class Store: Sendable {
     } catch {
       throw .failed(connection.path, detail: "there is nothing to wait with: \(error)")
     }
+    self.directory = directory
     self.queue = queue
     let worker = StoreWorker(connection: connection, queue: queue, lock: lock, onHealth: onHealth)
     thread = Mutex(SystemThread.start(name: "store") { worker.run() })

@@ -19,10 +19,21 @@ final class StoreWorker: Sendable {
     self.onHealth = onHealth
   }
 
+  /// When nothing has waited for so long, the log is written into the file, which a copy of the file alone has to hold.
+  /// Where not all of it could be, that is tried again after a longer time.
+  private static let idleTime = Duration.seconds(1)
+  private static let retryTime = Duration.seconds(30)
+
   func run() {
     var isFailing = false
-    while let operations = queue.next() {
-      switch carryOut(operations) {
+    // A process that was killed may have left a log.
+    var time = Self.idleTime
+    while let operations = queue.next(within: time) {
+      guard !operations.isEmpty else {
+        if time != Self.endless { time = connection.emptyLog() ? Self.endless : Self.retryTime }
+        continue
+      }
+      switch carryOut(operations, &time) {
       case .failing(let error):
         if !isFailing { onHealth(.failing(error)) }
         isFailing = true
@@ -34,8 +45,10 @@ final class StoreWorker: Sendable {
     }
   }
 
+  private static let endless = Duration.seconds(365 * 86_400)
+
   /// What the transaction shows of the file: nothing if nothing was to be written.
-  private func carryOut(_ operations: [PostedOperation]) -> StoreHealth? {
+  private func carryOut(_ operations: [PostedOperation], _ time: inout Duration) -> StoreHealth? {
     let changesBefore = connection.changedRows
     do throws(StoreError) {
       let outcomes = try connection.transaction { () throws(StoreError) in
@@ -48,6 +61,7 @@ final class StoreWorker: Sendable {
         return outcomes
       }
       let hasWritten = connection.changedRows != changesBefore
+      if hasWritten { time = Self.idleTime }
       queue.count {
         $0.operations += operations.count
         $0.transactions += 1

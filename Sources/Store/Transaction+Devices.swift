@@ -141,6 +141,17 @@ extension Transaction {
 
   // MARK: Going
 
+  /// Undoes the admission of the device with this key and ID: it is forgotten with its lease, and the invite that admitted it
+  /// has that use back. Nothing happens if there is no such active device, or an operator has approved it.
+  public func undoAdmission(key: [UInt8], id: String) throws(StoreError) {
+    guard let device = try device(key: key)?.device, device.id == id, device.status == .active,
+      device.admittedBy != .approved
+    else { return }
+    try dropLease(ofKey: device.key)
+    try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key))
+    if case .invite(let invite) = device.admittedBy { try returnUse(ofInvite: invite) }
+  }
+
   /// Refuses the device of this ID for good, by all its keys; its ID is free for another key, and its address for anybody.
   /// Nothing happens if it is revoked already.
   ///

@@ -8,6 +8,8 @@ public enum PacketProbe {
   public enum Answer: Sendable, Equatable {
     /// Something came back: the kernel there answers.
     case answered
+    /// It answered a small packet, and none of so many bytes.
+    case answeredSmall(Int)
     /// This host, or somebody on the way, refuses.
     case refused(Errno)
     /// Nothing came, neither to the echo, if there was one, nor to the attempt.
@@ -20,8 +22,9 @@ public enum PacketProbe {
   private static let resend = Duration.milliseconds(400)
   private static let look = Duration.milliseconds(20)
 
-  /// Blocks until something has come or `deadline`. `target` is an IPv4 address, whatever the port.
-  public static func probe(_ target: SocketAddress, until deadline: Instant) -> Answer {
+  /// Blocks until something has come or `deadline`. `target` is an address of either family, whatever the port. Once a small echo
+  /// has come back, one of `mtu` bytes goes out, headers included.
+  public static func probe(_ target: SocketAddress, mtu: Int? = nil, until deadline: Instant) -> Answer {
     let echo = Echo(target)
     let attempt: TCPSocket
     do {
@@ -30,20 +33,28 @@ public enum PacketProbe {
       return .refused(error)
     }
     var (nextEcho, hasConnected) = (Instant(nanoseconds: 0), false)
+    /// By when the small echo must have come back, after the attempt has shown that the kernel there answers.
+    var echoDeadline: Instant?
     while true {
       let now = Instant.now()
-      guard now < deadline else { return .silent(triedEcho: echo.hasSent) }
+      if let echoDeadline, now >= echoDeadline { return .answered }
+      guard now < deadline else { return echoDeadline == nil ? .silent(triedEcho: echo.hasSent) : .answered }
       if now >= nextEcho {
         do { try echo.send() } catch { return .refused(error) }
         nextEcho = now.advanced(by: resend)
       }
-      if echo.isAnswered { return .answered }
+      if echo.answer() != nil {
+        guard let mtu, mtu > echo.headers else { return .answered }
+        return isAnswered(echo, size: mtu, until: deadline) ? .answered : .answeredSmall(mtu)
+      }
       if hasConnected {
         sleep(for: look)
       } else if (try? attempt.descriptor.wait(for: .writable, until: now.advanced(by: look))) == true {
         hasConnected = true
         switch attempt.descriptor.takeSocketError() {
-        case nil, .connectionRefused?, .connectionReset?: return .answered
+        case nil, .connectionRefused?, .connectionReset?:
+          guard echo.hasSent, mtu != nil else { return .answered }
+          echoDeadline = now.advanced(by: resend)
         case let error? where error != .timedOut: return .refused(error)
         default: break
         }
@@ -51,7 +62,23 @@ public enum PacketProbe {
     }
   }
 
-  /// An ICMP echo request by a socket of its own kind (icmp(7)); nothing where the system does not let this process have one.
+  private static func isAnswered(_ echo: borrowing Echo, size: Int, until deadline: Instant) -> Bool {
+    var nextEcho = Instant(nanoseconds: 0)
+    while true {
+      let now = Instant.now()
+      guard now < deadline else { return false }
+      if now >= nextEcho {
+        // What this host does not send says nothing about the path.
+        do { try echo.send(size: size) } catch { return true }
+        nextEcho = now.advanced(by: resend)
+      }
+      if let answer = echo.answer(), answer + echo.headers >= size { return true }
+      sleep(for: look)
+    }
+  }
+
+  /// An ICMP echo request of the target's family by a socket of its own kind (icmp(7)); nothing where the system does not let
+  /// this process have one.
   private struct Echo: ~Copyable {
     /// -1 if there is none.
     private let raw: CInt
@@ -59,7 +86,9 @@ public enum PacketProbe {
 
     init(_ target: SocketAddress) {
       let type = CInt(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-      raw = Glibc.socket(AF_INET, type, CInt(IPPROTO_ICMP))
+      raw =
+        target.isIPv6
+        ? Glibc.socket(AF_INET6, type, CInt(IPPROTO_ICMPV6)) : Glibc.socket(AF_INET, type, CInt(IPPROTO_ICMP))
       self.target = target.with(port: 0)
     }
 
@@ -69,20 +98,26 @@ public enum PacketProbe {
 
     var hasSent: Bool { raw >= 0 }
 
-    borrowing func send() throws(Errno) {
+    /// Of IP and ICMP, in bytes.
+    var headers: Int { target.isIPv6 ? 48 : 28 }
+
+    /// Sends one of `size` bytes, headers of IP and ICMP included; `nil`: as short as possible.
+    borrowing func send(size: Int? = nil) throws(Errno) {
       guard hasSent else { return }
-      // Type 8, code 0; the kernel sees to the checksum and the identifier.
-      let request: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 1]
+      // Code 0; the kernel sees to the checksum and the identifier.
+      let padding = [UInt8](repeating: 0, count: max(0, (size ?? 0) - headers))
+      let request: [UInt8] = [target.isIPv6 ? 128 : 8, 0, 0, 0, 0, 0, 0, 1] + padding
       let result = target.withSockaddr { sendto(raw, request, request.count, CInt(MSG_NOSIGNAL), $0, target.length) }
       // An error of an earlier one may be told here; whether there is an answer is what counts.
-      if result < 0, errno == EPERM { throw Errno(rawValue: EPERM) }
+      if result < 0, errno == EPERM || errno == EMSGSIZE { throw Errno(rawValue: errno) }
     }
 
-    var isAnswered: Bool {
-      guard hasSent else { return false }
-      var answer = [UInt8](repeating: 0, count: 64)
+    /// How many bytes an answer has brought behind its ICMP header; `nil`: there is none.
+    borrowing func answer() -> Int? {
+      guard hasSent else { return nil }
+      var answer = [UInt8](repeating: 0, count: 1 << 16)
       let count = recv(raw, &answer, answer.count, 0)
-      return count >= 8 && answer[0] == 0
+      return count >= 8 && answer[0] == (target.isIPv6 ? 129 : 0) ? count - 8 : nil
     }
   }
 }

@@ -1,26 +1,50 @@
 internal import CLinux
 
-/// What the kernel knows of the way that a TCP connection takes.
+/// What the kernel knows of the path that a TCP connection takes.
 public struct TCPPath: Sendable, Equatable {
   /// The largest segment that it sends, in bytes without headers: no more than the other end takes and the path, as far as known.
-  public let segment: Int
+  public var segment: Int
   /// The largest packet of the path in bytes, as far as the kernel knows: the interface's, until a router says less.
-  public let mtu: Int
+  public var mtu: Int
   /// The smoothed round trip; of a connection that is new, that of its first packets.
-  public let roundTrip: Duration
+  public var roundTrip: Duration
+  /// How much the round trip varies.
+  public var variation = Duration.zero
+  /// How many bytes a second the other end takes, as the kernel last measured it, and whether it may be more because there was
+  /// not always something to send.
+  public var rate: UInt64 = 0
+  public var mayBeFaster = false
+  /// How often in a row the retransmission timer has run out for the oldest data that is not acknowledged.
+  public var timeouts = 0
+  /// How long ago the other end last acknowledged something, were it the same as before.
+  public var acknowledged = Duration.zero
+  /// How many segments have come after one that is missing.
+  public var outOfOrder = 0
 
   public init(segment: Int, mtu: Int, roundTrip: Duration) {
     self.segment = segment
     self.mtu = mtu
     self.roundTrip = roundTrip
   }
+
+  /// The round trip that nearly no packet exceeds, as a retransmission timer reckons (RFC 6298).
+  public var longRoundTrip: Duration { roundTrip + variation * 4 }
 }
 
 extension Descriptor {
   /// Of a connection that is established (TCP_INFO); `nil` if this is no TCP connection.
   public borrowing func tcpPath() -> TCPPath? {
-    var (segment, mtu, microseconds) = (UInt32(0), UInt32(0), UInt32(0))
-    guard clinux_tcp_path(raw, &segment, &mtu, &microseconds) == 0 else { return nil }
-    return TCPPath(segment: Int(segment), mtu: Int(mtu), roundTrip: .microseconds(Int64(microseconds)))
+    countCall(.tuning)
+    var facts = clinux_tcp_facts()
+    guard clinux_tcp_facts(raw, &facts) == 0 else { return nil }
+    var path = TCPPath(
+      segment: Int(facts.segment), mtu: Int(facts.path), roundTrip: .microseconds(Int64(facts.round_trip)))
+    path.variation = .microseconds(Int64(facts.variation))
+    path.rate = facts.delivery_rate
+    path.mayBeFaster = facts.may_be_faster != 0
+    path.timeouts = Int(facts.timeouts)
+    path.acknowledged = .milliseconds(Int64(facts.acknowledged))
+    path.outOfOrder = Int(facts.out_of_order)
+    return path
   }
 }

@@ -17,7 +17,7 @@ public enum FrameType: UInt8, Sendable {
   case data = 3
   /// A message of the handshake between two devices (`PeerHandshakeHeader`), which the relay passes on like data.
   case peerHandshake = 4
-  /// Asks for a pong with the same payload: a sign of life, and a round trip measured. Both are sealed.
+  /// An echo: asks for a pong with the same payload, which proves the other end alive and measures the round trip. Both are sealed.
   case ping = 5
   case pong = 6
 
@@ -114,6 +114,8 @@ public enum FrameScan: Sendable, Equatable {
 
 /// What was wrong with bytes from the other end.
 public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The first bytes of a connection are of another protocol.
+  case foreign(ForeignProtocol)
   case unknownFrameType(UInt8)
   case oversizedFrame(FrameType, Int)
   case reservedBitsSet
@@ -125,6 +127,7 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
 
   public var description: String {
     switch self {
+    case .foreign(let other): "\(other.name) in place of MNEDC's first frame"
     case .unknownFrameType(let type): "a frame of the unknown type \(type)"
     case .oversizedFrame(let type, let length):
       "a \(type) frame of \(length) bytes, more than the \(type.maximumPayload) it may have"

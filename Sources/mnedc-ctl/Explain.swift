@@ -33,7 +33,9 @@ struct Explain: ParsableCommand {
     let address = report.address.map { " (\($0))" } ?? ""
     let steps = CheckText.lines(report.steps)
     // That it fails is the error.
-    return report.failedStep == nil
-      ? steps + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) works" : steps
+    guard report.failedStep == nil else { return steps }
+    let isNameless = report.steps.contains { $0.name == "name" && $0.result == .warn }
+    return steps + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) works"
+      + (isNameless ? " by address; its name does not resolve on this host" : "")
   }
 }

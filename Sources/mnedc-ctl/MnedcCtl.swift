@@ -15,7 +15,7 @@ struct MnedcCtl: ParsableCommand {
       CommandGroup(
         name: "Daemon",
         subcommands: [
-          Reload.self, LogLevel.self, Announce.self, Key.self, RotateKey.self, Drain.self, Stop.self,
+          Reload.self, LogLevel.self, Announce.self, Key.self, RotateKey.self, Backup.self, Drain.self, Stop.self,
         ]),
       CommandGroup(
         name: "Admission",

@@ -35,7 +35,9 @@ struct Netcheck: ParsableCommand {
     var (named, keys) = (settings.servers, settings.serverKeys)
     if !servers.isEmpty { (named, keys) = try arguments(keys) }
     let found = WaitingNote.during(named.map(\.description).joined(separator: ", ")) {
-      Diagnosis.Netcheck(settings, servers: named, keys: keys, configuration: check, within: timeout)
+      Diagnosis.Netcheck(
+        settings, servers: named, keys: keys, configuration: check, own: DaemonPlace.interfaces(settings),
+        within: timeout)
     }
     try output.show(found.report) { Self.text(found.report) }
     if found.status != .success { throw Failure(found.status, "joining would not work; what fails is marked above") }

@@ -26,5 +26,8 @@ struct Show: ParsableCommand {
     let time = Int(control.timeout.nanoseconds / 1_000_000)
     let report: PeersReport = try control.waitingLonger(by: control.timeout).ask(.show(peer: peer, milliseconds: time))
     try printOut(output.json ? JSON.pretty(report) : report.peers.map(\.details).joined(separator: "\n\n"))
+    if !output.json, let why = report.disconnected {
+      printError("this host has no connection to the relay, so how the device is now is unknown: \(why.harmless)")
+    }
   }
 }

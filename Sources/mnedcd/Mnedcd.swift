@@ -16,7 +16,7 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Listen here (default: \(defaults.listen[0])); may be given several times.", valueName: "address:port"),
+      "Listen here (default: \(Settings.Relay.usualListen[0])); may be given several times.", valueName: "address:port"),
     transform: { try ValueKind<ServerAddress>.listen.option($0) })
   var listen: [ServerAddress] = []
 
@@ -64,7 +64,7 @@ struct Mnedcd: ParsableCommand {
   private static let defaults = Settings().relay
 
   func run() throws {
-    let settings = try overridden(try configuration.load())
+    let settings = try overridden(try configuration.file().load())
     if daemon.check { return try daemon.show(settings) }
     let file = try configuration.file().fixed()
     try RelayDaemon(settings, mayMakeKey: newKey) { try overridden(try file.reload()) }.run()

@@ -16,6 +16,7 @@ import Wire
 final class RelayDaemon {
   // Set once.
   private let settings: Settings.Relay
+  private let allowsPublicPool: Bool
   private let daemon: Daemon
   private let state: StateDirectory
   private let commands: RelayCommands
@@ -33,6 +34,7 @@ final class RelayDaemon {
   /// `mayMakeKey` allows that a relay whose devices know a key, which is lost, gets a new one.
   init(_ all: Settings, mayMakeKey: Bool = false, reread: @escaping () throws -> Settings) throws {
     settings = all.relay
+    allowsPublicPool = all.join.allowPublicPool
     raiseDescriptorLimit()
     let user = try Self.user(settings.user)
     daemon = try Daemon("mnedcd", level: all.logLevel)
@@ -43,8 +45,15 @@ final class RelayDaemon {
     } catch {
       throw Failure(error)
     }
-    let listeners = try Self.makeListeners(settings)
-    let commands = RelayCommands(settings, daemon, state)
+    let listeners = try RelayListeners.make(settings)
+    for address in listeners.awaited {
+      daemon.warnLater(
+        "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; if that is a "
+          + "mistake, correct relay.listen (--listen)")
+    }
+    names = NameService(all.join, interface: settings.interface, daemon)
+    names.removeStaleBlocks()
+    let commands = RelayCommands(settings, daemon, state, names)
     self.commands = commands
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
@@ -52,7 +61,6 @@ final class RelayDaemon {
     metrics = MetricsServer(daemon) { [unowned commands] in commands.metrics($0) }
     var inForce = all
     inForce.metrics.listen = metrics.serve(at: all.metrics.listen)
-    names = NameService(all.join, interface: settings.interface, daemon)
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
     do {
@@ -67,14 +75,21 @@ final class RelayDaemon {
       throw Failure(error)
     }
     let keys = try Self.keys(in: state, store, mayBeNew: mayMakeKey, daemon)
+    if case .prefix(let pool) = settings.pool, !pool.isPrivate, !all.join.allowPublicPool {
+      let problem = Self.publicPoolProblem(pool)
+      guard tun == nil else {
+        throw Failure(.configuration, "\(problem); choose another --pool, or set that key here too")
+      }
+      daemon.logger.warning("\(problem)")
+    }
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
     let identity =
-      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon.logger)
+      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
     if let tun, let identity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      let orchestration = try OwnOrchestration(
+      let orchestration = OwnOrchestration(
         in: state, deviceID: identity.deviceID, all.join.orchestration, warn: daemon.warnLater)
       orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
       device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands, names)
@@ -83,7 +98,7 @@ final class RelayDaemon {
       device = nil
       orchestration = nil
     }
-    commands.serve(relay, device, orchestration, hostID: identity?.deviceID)
+    commands.serve(relay, store, device, orchestration, hostID: identity?.deviceID)
     if device != nil {
       commands.hook = PeerHook(
         all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)
@@ -113,6 +128,11 @@ final class RelayDaemon {
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
+    if case .prefix(let prefix) = setting, !prefix.isPrivate, !allowsPublicPool {
+      daemon.logger.error("the pool stays as it is: \(Self.publicPoolProblem(prefix))")
+      setting = commands.settings.pool
+      return
+    }
     guard case .prefix(let prefix) = setting, let outcome = try? PendingValue<Result<Void, PoolError>>() else {
       setting = commands.settings.pool
       return
@@ -130,6 +150,10 @@ final class RelayDaemon {
     }
   }
 
+  private static func publicPoolProblem(_ pool: IPv4Prefix) -> String {
+    "the pool \(pool) has addresses of the Internet, and devices join only with join.allow-public-pool in their configurations"
+  }
+
   /// How long the disk may take to note a larger pool.
   private static let growthTimeout = Duration.seconds(3)
 
@@ -141,6 +165,9 @@ final class RelayDaemon {
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
+    if settings.listen.isEmpty, !relay.addresses.contains(where: \.isIPv6) {
+      daemon.logger.notice("the kernel of this host has no IPv6, so the relay listens for IPv4 alone")
+    }
     let status = { @Sendable (online: Int) in "relay for \(pool) at \(places), devices online: \(online)" }
     daemon.becomeReady(status(0))
     daemon.prove { [relay, device, commands] done in
@@ -246,33 +273,6 @@ final class RelayDaemon {
     }
   }
 
-  private static func makeListeners(_ settings: Settings.Relay) throws -> RelayListeners {
-    let listen = try settings.listen.map { place in
-      guard let address = SocketAddress(numeric: place.host, port: place.port) else {
-        throw Failure(.configuration, "cannot listen on \(place); give an address of this host, not a name")
-      }
-      return address
-    }
-    do {
-      return try RelayListeners(on: listen)
-    } catch {
-      let what = "cannot listen on \(error.address)"
-      throw switch error.errno {
-      case .addressInUse:
-        Failure(
-          .cannotCreate,
-          "\(what): another program listens there, or another --listen of this one ([::] takes IPv4 too); stop it or choose another --listen"
-        )
-      case .permissionDenied:
-        Failure(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
-      case .addressNotAvailable:
-        Failure(.cannotCreate, "\(what): this host has no such address; choose another --listen")
-      default:
-        Failure(.cannotCreate, "\(what): \(error.errno)")
-      }
-    }
-  }
-
   private static func settleNetwork(
     _ settings: Settings.Relay, _ store: Store, _ logger: Logger
   ) throws -> RelayNetwork {
@@ -289,7 +289,13 @@ final class RelayDaemon {
       for notice in notices { logger.warning("\(notice)") }
       return network
     } catch {
-      throw if case .store(let error) = error { Failure(error) } else { Failure(.configuration, error.description) }
+      throw
+        switch error
+      {
+      case .store(let error): Failure(error)
+      case .noPool: Failure(.temporaryFailure, error.description)
+      case .notForHosts, .ofRelay: Failure(.configuration, error.description)
+      }
     }
   }
 
@@ -327,8 +333,9 @@ final class RelayDaemon {
     }
     let pools = HostNetwork.Prefix.pools(relay.network.pool.prefix, relay.network.pool6)
     guard let collision = NetworkCollision(of: pools, with: networks) else { return }
+    // The other network may be gone at the next start.
     throw Failure(
-      .configuration,
+      .temporaryFailure,
       "\(collision); choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
         + "join.allow-overlap")
   }
@@ -336,9 +343,9 @@ final class RelayDaemon {
   /// The host as a device. It stays who it is in its own network: a file that is also that of mnedc-join may say who it is in
   /// another one.
   private static func hostIdentity(
-    in state: StateDirectory, configured: String?, _ store: Store, _ logger: Logger
+    in state: StateDirectory, configured: String?, _ store: Store, _ daemon: Daemon
   ) throws -> DeviceIdentity {
-    let identity = try DeviceIdentity(in: state, configured: configured)
+    let identity = try DeviceIdentity(in: state, configured: configured, warn: daemon.warnLater)
     let key = identity.key.publicKey.bytes
     let known: DeviceRecord?
     do {
@@ -347,12 +354,12 @@ final class RelayDaemon {
       throw Failure(error)
     }
     guard let known, known.status == .active, known.id != identity.deviceID else { return identity }
-    logger.warning(
+    daemon.logger.warning(
       """
       this host stays \(known.id) in its own network, though the configuration says device-id \(identity.deviceID); \
       for that to hold, run mnedc-ctl forget \(known.id) and start mnedcd anew
       """)
-    return try DeviceIdentity(in: state, configured: known.id)
+    return try DeviceIdentity(in: state, configured: known.id, warn: daemon.warnLater)
   }
 
   private static func makeDevice(
@@ -367,6 +374,7 @@ final class RelayDaemon {
       orchestration: orchestration)
     settings.peerInformation = all.join.peerInformation
     settings.allowOverlap = all.join.allowOverlap
+    settings.allowPublicPool = all.join.allowPublicPool
     do {
       return try Device(settings, tun) { event in
         names.note(event)
@@ -374,18 +382,22 @@ final class RelayDaemon {
         case .joined(let address, _, _):
           try? identity.remember()
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
+        case .interfaceChanged(let name):
+          daemon.events.post { commands.value.hook?.interface = name }
+        case .notice(let line):
+          daemon.logger.notice("\(line)")
         case .warning(let line):
           daemon.logger.warning("\(line)")
+        case .collided(let collision):
+          daemon.log(collision)
         case .reached, .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
           break  // The relay knows its own host, and the host its relay.
         case .peers(let events):
           daemon.events.post { commands.value.noticeChanges(events) }
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
-        case .failed(.configure(let error)):
-          daemon.fail(Failure(error))
-        case .failed(.interface(let name, let errno)):
-          daemon.fail(Failure(.systemError, "the interface \(name) has failed: \(errno); start the daemon again"))
+        case .failed(let failure):
+          daemon.fail(Failure(failure))
         }
       }
     } catch {

@@ -4,7 +4,7 @@ import json
 
 from lab import INTERFACE, until
 
-STEPS = ["interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets"]
+STEPS = ["interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets", "name"]
 
 
 def explain(node, peer, *options, check=True):
@@ -75,33 +75,6 @@ def test_who_is_not_there_is_told_from_who_never_was(flat):
     fails_at(lab["d3"], "d1", "uplink", "revoked", "do what this answer says")
     fails_at(d1, "8.8.8.8", "peer", "no address of this network")
     assert d1.mnedc("mnedc-ctl", "explain", "", check=False).returncode == 64
-
-
-def test_a_broken_interface_address_or_route_is_named(flat):
-    """And mended by what the step says to do."""
-    lab = flat(2)
-    lab.start_all()
-    d1, own, peer = lab["d1"], lab["d1"].virtual_address(), lab["d2"].virtual_address()
-    works(d1, "d2")
-
-    d1.run("ip", "link", "set", INTERFACE, "down")
-    report = fails_at(d1, "d2", "interface", f"ip link set {INTERFACE} up")
-    assert report["by"]["echo"]["result"] == "ok" and report["by"]["packets"]["result"] == "skipped"
-    d1.run("ip", "link", "set", INTERFACE, "up")
-    works(d1, "d2")
-
-    d1.run("ip", "address", "del", f"{own}/24", "dev", INTERFACE)
-    report = fails_at(d1, "d2", "address", f"ip address add {own}/24 dev {INTERFACE}")
-    d1.run("ip", "address", "add", f"{own}/24", "dev", INTERFACE)
-    works(d1, "d2")
-
-    d1.run("ip", "route", "add", "blackhole", f"{peer}/32")
-    fails_at(d1, "d2", "route", "no route")
-    d1.run("ip", "route", "del", "blackhole", f"{peer}/32")
-    d1.run("ip", "route", "add", f"{peer}/32", "via", "192.168.50.10")
-    fails_at(d1, "d2", "route", "in place of mnedc0")
-    d1.run("ip", "route", "del", f"{peer}/32")
-    works(d1, "d2")
 
 
 def test_firewalls_that_drop_or_refuse_packets_are_found_behind_an_echo_that_comes(flat):

@@ -131,7 +131,7 @@ MISTAKES = {
     "an ID that another has": (
         "d2", join(known("good"), device_id="d1"), 69,
         r"the relay does not let this device in: the device ID d1 belongs to another device; choose another one "
-        r"\(--device-id\), or have the relay's operator run `mnedc-ctl revoke d1` if that device is gone"),
+        r"\(--device-id\); only if that device is gone for good, the relay's operator can free the ID \(`mnedc-ctl revoke d1`\)"),
     "a pool that is full": (
         "d2", join(known("good")), 69,
         r"the relay does not let this device in: the pool 10.0.0.0/30 is full: .+; have the relay's operator give it a "

@@ -59,6 +59,37 @@ import Wire
     #expect(try relay.join("one").address == address)
   }
 
+  @Test func `the relay tells its addresses before it is asked`() throws {
+    let relay = try TestRelay(admission: .invite)
+    defer { relay.stop() }
+    let client = try relay.ask("one")
+    let pool = relay.relay.network.pool.prefix
+    #expect(client.network == NetworkNotice(pool: pool, pool6: relay.relay.network.pool6))
+    let larger = IPv4Prefix(pool.network, length: pool.length - 2)
+    try result { relay.relay.growPool(to: larger, $0) }
+    #expect(try relay.ask("one").network?.pool == larger)
+  }
+
+  @Test func `a device that declines is not known, and its invite is as it was`() throws {
+    let relay = try TestRelay(admission: .invite)
+    defer { relay.stop() }
+    let token = try invite(relay).token
+    let (one, address) = try relay.join("one", token: token)
+    try one.send(.decline)
+    #expect(one.waitForEnd())
+    #expect(wait { (try? (result { relay.relay.devices($0) } as [DeviceRecord]))?.isEmpty == true })
+    // Another device has all of it.
+    let (two, again) = try relay.join("two", token: token)
+    #expect(again == address)
+    // Once it was in, it can only leave.
+    try two.send(.leave)
+    #expect(two.waitForEnd())
+    let (known, _) = try relay.join("two")
+    try known.send(.decline)
+    #expect(known.waitForEnd())
+    #expect(try relay.join("two").address == address)
+  }
+
   @Test func `an invite that is none, that is over, taken back or another's is refused with its reason`() throws {
     let relay = try TestRelay(admission: .invite)
     defer { relay.stop() }

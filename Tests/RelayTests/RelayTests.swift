@@ -106,7 +106,7 @@ import Wire
     let ping = try old.receive(.ping)
     try old.send(sealing: frameBytes(.pong, ping.payload))
     let refused = try newcomer.receive(refusal)
-    #expect(refused.code == .keyInUse && refused.text.contains("device.key"))
+    #expect(refused.code == .keyInUse && refused.text.contains("--reset"))
     #expect(relay.status()?.sessions.map(\.address) == [address])
   }
 

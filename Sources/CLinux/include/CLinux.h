@@ -4,6 +4,8 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include "tcp_facts.h"
+
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
@@ -38,16 +40,14 @@ int clinux_accept(int fd, struct sockaddr *address, socklen_t *length);
 /// Who connected a local socket (SO_PEERCRED).
 int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group);
 
+/// Sends bytes, and a descriptor along with the first of them, by a local socket without waiting (SCM_RIGHTS); how many went.
+int clinux_send_descriptor(int fd, const void *bytes, size_t count, int passed);
+
+/// Reads bytes from a local socket without waiting, and the descriptor that came along, or -1; it is closed on exec.
+int clinux_receive_descriptor(int fd, void *bytes, size_t count, int *received);
+
 /// How many cores the calling thread may run on (sched_getaffinity); -EINVAL where there are more than 1024.
 int clinux_usable_cores(void);
-
-/// How many bytes a second the other end of a TCP connection takes, as the kernel last measured it (TCP_INFO). 1 if it may be more,
-/// because there was not always something to send, else 0.
-int clinux_tcp_delivery_rate(int fd, uint64_t *bytes_per_second);
-
-/// What the kernel knows of the way of a TCP connection (TCP_INFO): the largest segment it sends and the MTU of the path, in bytes, and
-/// the smoothed round trip in microseconds.
-int clinux_tcp_path(int fd, uint32_t *segment, uint32_t *path, uint32_t *round_trip);
 
 /// Whether somebody keeps the clock right (adjtimex, STA_UNSYNC): 1 or 0.
 int clinux_clock_is_kept(void);

@@ -1,0 +1,84 @@
+internal import Link
+internal import Noise
+internal import SystemIO
+internal import SystemPackage
+internal import Wire
+
+// A link on the way may take smaller packets than this host knows of, while a firewall drops the ICMP messages that would tell. The
+// kernel sends its large segments again and again, and small packets arrive as if nothing were wrong. Neither end can make the
+// segments of an open connection smaller, so the device makes a new one of smaller segments, which binds the relay as well.
+extension Uplink {
+  /// A connection that is to show whether large packets get through.
+  struct Trial {
+    let address: String
+    /// Of segments of this size.
+    let segment: Int
+    /// How long the answer may take: several retransmissions.
+    let patience: Duration
+    /// What the first message of the handshake carries, and the relay's answer too: enough for two packets, where it may be as long.
+    var padding: [UInt8] { [UInt8](repeating: 0, count: min(segment * 2, HandshakeHello.maximumPadding)) }
+
+    fileprivate static let shortest = Duration.seconds(2)
+  }
+
+  func segmentLimit(for address: SocketAddress) -> Int? {
+    segments.limit(for: "\(address)", at: .now())
+  }
+
+  /// `nil`: the new connection need not show anything.
+  func trial(of descriptor: borrowing Descriptor) -> Trial? {
+    guard let address = descriptor.peerAddress()?.description, segments.isInDoubt(address),
+      let path = descriptor.tcpPath()
+    else { return nil }
+    return Trial(address: address, segment: path.segment, patience: max(Trial.shortest, path.longRoundTrip * 6))
+  }
+
+  /// The answer of a trial did not come in time.
+  func end(_ trial: Trial, _ connection: FrameConnection) {
+    let name = server ?? "the relay"
+    let what = "\(name) does not answer packets with TCP segments of \(trial.segment) bytes"
+    let isLost = connection.sizeProblem(at: .now()) != nil
+    if segments.noteUnanswered(trial.address, segment: trial.segment, isLost: isLost) {
+      lose(.broken("\(what); smaller ones are tried next, as the path's MTU may be small"), soon: true)
+    } else {
+      lose(.broken("\(what), nor larger ones: its program is stuck, or the path loses nearly everything"))
+    }
+  }
+
+  /// The answer of a trial has come, with so many bytes of padding. False: the connection is given up for a larger one.
+  func passed(_ trial: Trial, padding: Int) -> Bool {
+    let name = server ?? "the relay"
+    let isBothWays = padding >= trial.padding.count
+    switch segments.noteAnswered(trial.address, isBothWays: isBothWays, at: .now()) {
+    case .settled(nil): return true
+    case .settled(let limit?):
+      delegate.uplinkWarns(
+        """
+        packets with TCP segments of more than \(limit) bytes do not get through between this host and \(name), so larger ones \
+        are not sent for an hour: a link on the path has a smaller MTU than this host's, and a firewall drops the ICMP messages \
+        about it; let those through, or lower the MTU of this host's link
+        """)
+      return true
+    case .again:
+      let size = "segments of \(trial.segment) bytes"
+      lose(.broken("\(name) answers packets with \(size); larger ones are tried once more"), soon: true)
+      return false
+    }
+  }
+
+  /// Looks, before a connection is given up for `reason`, whether it stood because of the size of its packets. Returns what to say
+  /// of that in place of `reason`, if it was nothing else.
+  func sizeProblem(of connection: FrameConnection, behind reason: UplinkLoss) -> UplinkLoss? {
+    switch reason {
+    case .broken: break
+    case .refused(let refusal) where refusal.code == .silent: break
+    case .refused, .unreachable, .distrusted, .collision, .publicPool: return nil
+    }
+    let now = Instant.now()
+    guard let server, let path = connection.path else { return nil }
+    let problem = connection.sizeProblem(at: now)
+    guard problem != nil || connection.isAnswerOverdue else { return nil }
+    segments.doubt(server, segment: path.segment, isSure: problem != nil, at: now)
+    return problem.map { .broken($0.text("the relay")) }
+  }
+}
