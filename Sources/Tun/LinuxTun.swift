@@ -43,7 +43,7 @@ public final class LinuxTun: PacketDevice {
       throw .failed(step: "finding \(name)", error, detail: nil)
     }
     do { netlink = try RouteNetlink() } catch { throw TunError(netlink: error) }
-    removeStaleRoutes()
+    Self.removeStaleRoutes()
   }
 
   /// Opens /dev/net/tun and closes it again: whether this process could make an interface, but for the right to.

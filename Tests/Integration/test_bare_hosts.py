@@ -162,7 +162,8 @@ def test_daemons_run_without_files_in_run_and_with_an_etc_that_cannot_be_written
     inside = ("nsenter", f"--mount=/proc/{device.pid}/ns/mnt")
     status = node.run(*inside, lab.program("mnedc-ctl"), "status").stdout
     assert node.virtual_address() in status
+    device.stop()
     unnamed = node.start(
         "unshare", "--mount", "sh", "-c", script, "sh", etc, lab.program("mnedc-join"), "--server", RELAY, name="mnedc-join"
     )
-    assert unnamed.wait() == 78 and "--device-id" in unnamed.log, unnamed.log
+    assert unnamed.wait() == 78 and "device-id" in unnamed.log and "machine-id" in unnamed.log, unnamed.log

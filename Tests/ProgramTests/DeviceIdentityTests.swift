@@ -9,8 +9,8 @@ import Wire
   private func identity(
     in directory: borrowing TemporaryDirectory, _ configured: String? = nil, isReset: Bool = false
   ) throws -> DeviceIdentity {
-    try DeviceIdentity(in: StateDirectory(directory.path), configured: configured, isReset: isReset) {
-      Issue.record("\($0)")
+    try DeviceIdentity(in: StateDirectory(directory.path), configured: configured, isReset: isReset) { line in
+      Issue.record("\(line)")
     }
   }
 
