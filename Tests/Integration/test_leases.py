@@ -200,10 +200,10 @@ def test_a_full_pool_takes_back_what_is_old_and_nothing_else(flat):
     with contextlib.closing(sqlite3.connect(lab.directory / "relay.state" / "relay.db")) as database, database:
         database.execute("UPDATE leases SET last_used = last_used - 2 * 86400 - 60")
     lab.start_relay("--config", config)
-    # The device may be on its way back.
-    fails(lab["d2"], says=full)
-    time.sleep(30)
-    start(lab["d2"])
+    # The device may be on its way back; who has the time waits until that is no longer thought.
+    fails(lab["d2"], "--timeout", "1s", says=f"could not join within 1s: the {full}", status=75)
+    waiting = start(lab["d2"], "--timeout", "2m", wait=False)
+    until(lambda: "mnedc-join: joined " in waiting.log or not waiting.is_running, "it joins", 60)
     assert lab["d2"].virtual_address() == "10.0.0.2" and list(leases(lab)) == ["d2"]
     fails(lab["d1"], says=full)
 

@@ -405,6 +405,7 @@ RULES = {
         f"mnedc-join -d kitchen-hub --background {INVITE}": On("kitchen-hub", before=new("kitchen-hub")),
         "mnedc-join --background": On("kitchen-hub", before=stopped("kitchen-hub")),
         f"mnedc-join --check {INVITE}": On("workshop"),
+        f"mnedc-join --reset -d cam-b --background {INVITE}": On("workshop", after=has_joined("workshop")),
         "mnedc-join --server relay.example --device-id kitchen-hub": On(
             "kitchen-hub", before=stopped("kitchen-hub"), until=joined("kitchen-hub")
         ),
