@@ -8,6 +8,7 @@ extension PeersReport: LeanJSON {
   func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("complete") { $0.write(complete) }
+      json.member("disconnected", disconnected) { $0.write($1) }
       json.member("network", network) { $0.write($1) }
       json.member("peers") { $0.array(peers) { $1.write(to: &$0) } }
       json.member("relay_address", relayAddress) { $0.write($1) }
@@ -20,9 +21,11 @@ extension PeersReport: LeanJSON {
     var complete: Bool?
     var peers: [Peer]?
     var (network, relayAddress, own, version) = (String?.none, String?.none, Peer?.none, 0)
+    var disconnected: String?
     try json.object { key, json throws(JSONReader.Malformed) in
       switch key {
       case "complete": complete = try json.bool()
+      case "disconnected": disconnected = try json.string()
       case "network": network = try json.string()
       case "peers": peers = try json.array { json throws(JSONReader.Malformed) in try Peer(reading: &json) }
       case "relay_address": relayAddress = try json.string()
@@ -33,6 +36,7 @@ extension PeersReport: LeanJSON {
     }
     guard let complete, let peers, version == 1 else { throw .init() }
     self.init(network: network, relayAddress: relayAddress, self: own, complete: complete, peers: peers)
+    self.disconnected = disconnected
   }
 }
 

@@ -29,8 +29,9 @@ public final class FrameConnection: @unchecked Sendable {
   var keepalive = Keepalive()
   private var question = QuestionWatch()
   private var terms: KeepaliveTerms?
-  /// How long the kernel lets data go unacknowledged.
+  /// How long the kernel lets data go unacknowledged, and the round trip when a question was last long without an answer.
   private var userTimeout = Duration.zero
+  private var slowRoundTrip = Duration.zero
   /// When `check` is to be called the next time, unless `onUse` is called before.
   public private(set) var nextCheck = Instant(nanoseconds: 0)
   /// Called when data goes after no look was due for long. To be set before `attach`.
@@ -57,14 +58,6 @@ public final class FrameConnection: @unchecked Sendable {
     var sent = Traffic()
     var sentData = 0
     var isQuiet = false
-  }
-
-  /// What went one way.
-  public struct Traffic: Sendable, Equatable {
-    public var frames = 0
-    public var bytes = 0
-
-    public init() {}
   }
 
   /// Takes over `descriptor`, a connected stream socket. At most `queueLimit` bytes of data frames wait for it, as far as
@@ -148,8 +141,9 @@ public final class FrameConnection: @unchecked Sendable {
         self.partial = nil
       }
       let room = UnsafeMutableRawBufferPointer(rebasing: scratch[start...])
-      guard let count = try read({ () throws(Errno) in try descriptor.read(into: room) }) else {
-        keepPartial(UnsafeRawBufferPointer(rebasing: scratch[..<start]), needed: 0, since: since, memory)
+      let beginning = UnsafeRawBufferPointer(rebasing: scratch[..<start])
+      guard let count = try read(after: beginning, { () throws(Errno) in try descriptor.read(into: room) }) else {
+        keepPartial(beginning, needed: 0, since: since, memory)
         return
       }
       end = start + count
@@ -217,10 +211,14 @@ public final class FrameConnection: @unchecked Sendable {
     try deliver(frame, header)
   }
 
-  private func read(_ call: () throws(Errno) -> Int?) throws -> Int? {
+  /// `beginning` is what has come of a header.
+  private func read(
+    after beginning: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    _ call: () throws(Errno) -> Int?
+  ) throws -> Int? {
     guard let count = try call() else { return nil }
     guard count > 0 else {
-      if let foreignProtocol { throw WireError.foreign(foreignProtocol) }
+      if received.frames == 0, let other = ForeignProtocol(beginning.bytes) { throw WireError.foreign(other) }
       throw sending.withLock { $0.isCutOff } ? ReceiveError.unread : .closed
     }
     lastReceived = .now()
@@ -267,7 +265,7 @@ public final class FrameConnection: @unchecked Sendable {
       sending.queue.trim()
       return (sending.sentData, sending.path.roundTrip)
     }
-    adapt(to: terms, roundTrip)
+    adapt(to: terms, max(roundTrip, slowRoundTrip))
     watchQuestion(at: now, terms)
     switch keepalive.check(
       at: now, received: lastReceived, dataFrames: receivedData + sentData, wasAway: wasAway, terms)
@@ -314,7 +312,8 @@ public final class FrameConnection: @unchecked Sendable {
     let sent = sending.withLock { $0.sent.bytes }
     if question.note(acknowledged: sent - descriptor.undelivered()) { keepalive.startAnew(at: now) }
     guard now.since(asked) >= terms.patience / 2, let path = descriptor.tcpPath() else { return }
-    keepalive.allow(terms.patience(roundTrip: path.longRoundTrip))
+    slowRoundTrip = path.longRoundTrip
+    keepalive.allow(terms.patience(roundTrip: slowRoundTrip))
   }
 
   /// Whether this connection stands because its largest packets do not get through. Good until `close`, and after an error too.

@@ -68,7 +68,7 @@ public struct RelaySettings: Sendable {
 
   /// A connection that has not joined by then is closed.
   static let handshakeTimeout = Duration.seconds(10)
-  /// How a device that waits for an operator is asked for signs of life: it may be silent for a minute.
+  /// How a device that waits for an operator is asked for echoes: it may be silent for a minute.
   static let pendingTerms = KeepaliveTerms(base: .seconds(20))
   /// How many strangers make room at once when there is no place for further connections, and how long each may take first.
   static let strangersAtOnce = 16
