@@ -5,6 +5,9 @@ DESTDIR ?=
 # The programs look for their configuration in /etc/mnedc; an example of it is installed there.
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+# Where systemd-networkd and NetworkManager look for what they leave alone; the latter below /usr and /etc only.
+NETWORKDIR ?= $(PREFIX)/lib/systemd/network
+NMCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,$(SYSCONFDIR))/NetworkManager/conf.d
 # The programs that are installed and packaged.
 BUILD ?= .build/release
 SWIFT ?= swift
@@ -104,6 +107,8 @@ install uninstall deb: export PREFIX := $(PREFIX)
 install uninstall deb: export DESTDIR := $(DESTDIR)
 install uninstall deb: export SYSCONFDIR := $(SYSCONFDIR)
 install uninstall deb: export UNITDIR := $(UNITDIR)
+install uninstall deb: export NETWORKDIR := $(NETWORKDIR)
+install uninstall deb: export NMCONFDIR := $(NMCONFDIR)
 install uninstall deb: export BUILD := $(BUILD)
 install uninstall deb: export STRIP := $(STRIP)
 

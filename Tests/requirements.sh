@@ -34,6 +34,10 @@ have_from_pypi() {
 # Unpacked only: to install them would start services, or change how this host resolves names. A package, and a file of it.
 unpacked=(
   systemd-resolved lib/systemd/systemd-resolved
+  network-manager usr/sbin/NetworkManager
+  libnm0 usr/lib/*/libnm.so.0
+  libndp0 usr/lib/*/libndp.so.0
+  libteamdctl0 usr/lib/*/libteamdctl.so.0
   mosquitto usr/sbin/mosquitto
   mosquitto-clients usr/bin/mosquitto_pub
   libmosquitto1 usr/lib/*/libmosquitto.so.1

@@ -16,11 +16,8 @@ if [[ -f $added ]]; then
   while read -r node _; do nodes+=("$node"); done <"$added"
 fi
 
-if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
-  bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' plain=$'\e[0m'
-else
-  bold='' dim='' green='' plain=''
-fi
+bold='' dim='' green='' plain=''
+[[ ! -t 1 || -n ${NO_COLOR:-} ]] || bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' plain=$'\e[0m'
 
 fail() {
   echo "nat-lab: $1" >&2
@@ -59,7 +56,7 @@ A router lets its own side out and drops what comes from above, as the one at ho
   close               no such routes any more, and nothing published
   help                this text
 
-On a node, /etc/mnedc, /run/mnedc and the state directories are the node's own, and .build/release (or \$BUILD) comes first in PATH,
+On a node, /etc, /run/mnedc and the state directories are the node's own, and .build/release (or \$BUILD) comes first in PATH,
 and the names of its peers resolve (NAME.mnedc) once it has joined. So this is a whole network:
 
   nat-lab.sh up
@@ -286,22 +283,21 @@ processes() {
 
 remove() {
   local node pids tries place
-  pids=$(processes)
-  if [[ -n $pids ]]; then
-    # shellcheck disable=SC2086 # one word a process
-    kill -TERM $pids 2>/dev/null || true
-    # shellcheck disable=SC2086
-    kill -CONT $pids 2>/dev/null || true
+  mapfile -t pids < <(processes)
+  if ((${#pids[@]})); then
+    kill -TERM "${pids[@]}" 2>/dev/null || true
+    kill -CONT "${pids[@]}" 2>/dev/null || true
     for ((tries = 0; tries < 40; tries++)); do
-      pids=$(processes)
-      [[ -n $pids ]] || break
+      mapfile -t pids < <(processes)
+      ((${#pids[@]})) || break
       sleep 0.05
     done
-    # shellcheck disable=SC2086
-    [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
+    ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" 2>/dev/null || true
   fi
   for node in "${nodes[@]}"; do
     if exists "$node"; then ip netns delete "$prefix$node" 2>/dev/null || rm -f "/run/netns/$prefix$node"; fi
+    # Only if nothing of the machine's is in it.
+    [[ ! -d $state/$prefix$node/etc/.machine ]] || rmdir "$state/$prefix$node/etc/.machine" || continue
     rm -rf "${state:?}/$prefix$node"
   done
   rm -f "$added"
@@ -325,10 +321,7 @@ status() {
   picture
   echo
   for node in "${nodes[@]}"; do
-    if ! exists "$node"; then
-      printf '  %-11s missing\n' "$node"
-      continue
-    fi
+    exists "$node" || { printf '  %-11s missing\n' "$node" && continue; }
     printf '  %s%-11s%s %-15s' "$bold" "$node" "$plain" "$(address "$node")"
     virtual=$(ip -n "$prefix$node" -4 -brief address show 2>/dev/null |
       awk '$1 !~ /^(lo|eth0|wan0|lan|to-)/ { sub("/.*", "", $3); printf " %s %s", $1, $3 }')
@@ -340,29 +333,39 @@ status() {
   done
 }
 
-# Runs a command on a node in this process: its own /run/mnedc, state directories, host name and programs.
+# A node's /etc: the suite's files are its own, the rest are links to the machine's. It is a directory, since a single file that is
+# mounted goes when another one is renamed over the machine's.
+make_etc() {
+  local etc=$1 path name
+  mkdir -p "$etc/.machine" "$etc/mnedc"
+  printf '127.0.0.1 localhost\n::1 localhost\n' >"$etc/hosts"
+  for path in /etc/* /etc/.[!.]*; do
+    name=${path##*/}
+    [[ " hosts resolv.conf mnedc netns " != *" $name "* && (-e $path || -L $path) ]] || continue
+    ln -s "$(readlink "$path" || echo ".machine/$name")" "$etc/$name"
+  done
+}
+
+# Runs a command on a node in this process: its own /etc, /run/mnedc, state directories, host name and programs.
 run_on() {
-  local node=$1 build place virtual resolv=$state/$prefix$1/resolv.conf
+  local node=$1 build=${BUILD:-$here/../.build/release} place virtual
   shift
-  build=${BUILD:-$here/../.build/release}
   [[ ! -d $build ]] || PATH=$(cd "$build" && pwd):$PATH
-  mkdir -p "$state/$prefix$node/run" "$state/$prefix$node/etc"
+  mkdir -p "$state/$prefix$node/run"
+  [[ -d $state/$prefix$node/etc ]] || make_etc "$state/$prefix$node/etc"
   (umask 077 && mkdir -p "$state/$prefix$node/mnedcd" "$state/$prefix$node/mnedc-join")
-  for place in /run/mnedc /etc/mnedc /var/lib/mnedcd /var/lib/mnedc-join; do
+  for place in /run/mnedc /var/lib/mnedcd /var/lib/mnedc-join; do
     [[ -d $place ]] || { mkdir -m 755 "$place" 2>/dev/null && echo "$place" >>"$state/places"; }
   done
   # There is no name server in the lab, and nobody is to wait for one, but a device answers for its peers' names.
   virtual=$(ip -n "$prefix$node" -4 -brief address show dev mnedc0 2>/dev/null | awk '{ sub("/.*", "", $3); print $3 }') || true
-  echo "${virtual:+nameserver $virtual}" >"$resolv"
-  # A device writes its peers' names there, too; several nodes would be at odds over the machine's own.
-  [[ -f $state/$prefix$node/hosts ]] || cp /etc/hosts "$state/$prefix$node/hosts" 2>/dev/null || : >"$state/$prefix$node/hosts"
+  echo "${virtual:+nameserver $virtual}" >"$state/$prefix$node/etc/resolv.conf"
   # shellcheck disable=SC2016 # for the inner shell
   exec ip netns exec "$prefix$node" unshare --uts sh -c '
     hostname "$1"
-    mount --bind "$2/resolv.conf" /etc/resolv.conf 2>/dev/null
-    mount --bind "$2/hosts" /etc/hosts 2>/dev/null
+    mount --rbind /etc "$2/etc/.machine" && mount --rbind "$2/etc" /etc &&
     mount --bind "$2/mnedcd" /var/lib/mnedcd && mount --bind "$2/mnedc-join" /var/lib/mnedc-join &&
-    mount --bind "$2/etc" /etc/mnedc && mount --bind "$2/run" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
+    mount --bind "$2/run" /run/mnedc && shift 2 && exec "$@"' sh "$node" "$state/$prefix$node" "$@"
 }
 
 limit() {
@@ -439,10 +442,9 @@ END
 
 close_again() {
   local router
-  ip -n "${prefix}r1" route delete 192.168.70.0/24 2>/dev/null || true
-  ip -n "${prefix}r1" route delete 192.168.80.0/24 2>/dev/null || true
-  ip -n "${prefix}r2" route delete 192.168.60.0/24 2>/dev/null || true
-  ip -n "${prefix}r2" route delete 192.168.80.0/24 2>/dev/null || true
+  for router in r1:70 r1:80 r2:60 r2:80; do
+    ip -n "$prefix${router%:*}" route delete "192.168.${router#*:}.0/24" 2>/dev/null || true
+  done
   for router in r1 r2 r3; do
     on "$router" nft delete table ip lab-open 2>/dev/null || true
     on "$router" nft flush chain ip lab published
@@ -456,8 +458,7 @@ case $command in
   up)
     up
     picture
-    echo
-    echo "The lab is up. Next: nat-lab.sh shell deep, nat-lab.sh help, nat-lab.sh down"
+    printf '\n%s\n' "The lab is up. Next: nat-lab.sh shell deep, nat-lab.sh help, nat-lab.sh down"
     ;;
   down)
     check_tools down

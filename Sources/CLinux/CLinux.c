@@ -54,6 +54,33 @@ int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group) {
   return 0;
 }
 
+int clinux_send_descriptor(int fd, const void *bytes, size_t count, int passed) {
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof passed)] = {0};
+  struct iovec vector = {(void *)bytes, count};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(sizeof passed);
+  memcpy(CMSG_DATA(part), &passed, sizeof passed);
+  ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 ? -errno : (int)sent;
+}
+
+int clinux_receive_descriptor(int fd, void *bytes, size_t count, int *received) {
+  // Room for one: the kernel closes what does not fit.
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof *received)];
+  struct iovec vector = {bytes, count};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  *received = -1;
+  ssize_t read = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (read < 0) return -errno;
+  struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+  if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS && part->cmsg_len == CMSG_LEN(sizeof *received))
+    memcpy(received, CMSG_DATA(part), sizeof *received);
+  return (int)read;
+}
+
 int clinux_usable_cores(void) {
   cpu_set_t mask;
   return sched_getaffinity(0, sizeof mask, &mask) < 0 ? -errno : CPU_COUNT(&mask);

@@ -1,7 +1,8 @@
 internal import Wire
 
 extension String {
-  /// In double quotes as YAML writes it, on one line, with nothing in it that a terminal would act upon.
+  /// In double quotes as YAML writes it, on one line, with nothing in it that a terminal would act upon, or that would be taken
+  /// for a space.
   var quoted: String {
     var result = "\""
     for scalar in unicodeScalars {
@@ -10,7 +11,8 @@ extension String {
       case "\n": result += "\\n"
       case "\t": result += "\\t"
       case "\r": result += "\\r"
-      case _ where scalar.isVisible: result.unicodeScalars.append(scalar)
+      case _ where scalar.isVisible && (scalar == " " || scalar.properties.generalCategory != .spaceSeparator):
+        result.unicodeScalars.append(scalar)
       default:
         let digits = String(scalar.value, radix: 16, uppercase: true)
         let width = digits.utf8.count <= 2 ? 2 : digits.utf8.count <= 4 ? 4 : 8

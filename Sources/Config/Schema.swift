@@ -78,6 +78,7 @@ enum Schema {
     one("join.mtu", \.settings.join.mtu, .mtu, .device(.restart)),
     optional("join.address", \.settings.join.address, .virtualAddress, .device(.restart)),
     one("join.allow-overlap", \.settings.join.allowOverlap, .boolean, .both(.restart)),
+    one("join.allow-public-pool", \.settings.join.allowPublicPool, .boolean, .both(.restart)),
     one("join.timeout", \.settings.join.timeout, .joinTimeout, .device(.restart)),
     one("join.offload", \.settings.join.offload, .offload, .device(.restart)),
     one("join.socket", \.settings.join.socket, .socketPath, .device(.restart)),
@@ -100,7 +101,7 @@ enum Schema {
       "join.orchestration.labels", \.settings.join.orchestration.labels, from: .labelName, to: .labelValue,
       limit: Orchestration.maximumLabels, isUnique: false, .both(.live)),
 
-    list("relay.listen", \.settings.relay.listen, .listen, .relay(.restart)),
+    list("relay.listen", \.settings.relay.listen, .listen, none: "auto", .relay(.restart)),
     one("relay.pool", \.settings.relay.pool, .pool, .relay(.live)),
     one("relay.pool6", \.settings.relay.pool6, .pool6, .relay(.restart)),
     one("relay.lease-age", \.settings.relay.leaseAge, .leaseAge, .relay(.restart)),
@@ -163,16 +164,23 @@ enum Schema {
       written: { draft in .values(draft[keyPath: field].map { [kind.text($0)] } ?? []) })
   }
 
-  /// One value or a list of several.
+  /// One value or a list of several. `none` is the word for no values, if it is not an empty list.
   private static func list<Value: Hashable>(
-    _ path: String, _ field: any DraftField<[Value]>, _ kind: ValueKind<Value>, _ reach: Reach
+    _ path: String, _ field: any DraftField<[Value]>, _ kind: ValueKind<Value>, none: String? = nil, _ reach: Reach
   ) -> SchemaKey {
     key(
       path, field, reach,
       decode: { node, decoder in
-        if let values = decoder.values(node, kind) { decoder.draft[keyPath: field] = values }
+        if let none, node.text == none {
+          decoder.draft[keyPath: field] = []
+        } else if let values = decoder.values(node, kind, mayBeEmpty: none == nil) {
+          decoder.draft[keyPath: field] = values
+        }
       },
-      written: { .values($0[keyPath: field].map { kind.text($0) }) })
+      written: { draft in
+        let values = draft[keyPath: field].map { kind.text($0) }
+        return .values(values.isEmpty ? none.map { [$0] } ?? [] : values)
+      })
   }
 
   /// A program's path, or a list of it and its arguments.

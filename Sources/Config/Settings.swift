@@ -36,6 +36,8 @@ public struct Settings: Equatable, Sendable {
     public var address: IPv4Address?
     /// Whether a network may have addresses that mean something else on this host.
     public var allowOverlap = false
+    /// Whether a network's pool may have addresses of the Internet.
+    public var allowPublicPool = false
     /// How long the first join may take.
     public var timeout = Duration.seconds(30)
     public var offload = Offload.auto
@@ -80,8 +82,11 @@ public struct Settings: Equatable, Sendable {
 
   /// The section `relay`.
   public struct Relay: Equatable, Sendable {
-    /// Numeric addresses; port 0 leaves the choice to the kernel.
-    public var listen = [ServerAddress(host: "::")]
+    /// Every address of the host: the first takes IPv4 too, and the second is for a kernel without IPv6.
+    public static let usualListen = [ServerAddress(host: "::"), ServerAddress(host: "0.0.0.0")]
+
+    /// Numeric addresses; port 0 leaves the choice to the kernel. Empty: the first of `usualListen` that the kernel has.
+    public var listen: [ServerAddress] = []
     /// The virtual addresses to lease from.
     public var pool = Pool.prefix(IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24))
     /// The IPv6 addresses that go with them.
@@ -95,7 +100,7 @@ public struct Settings: Equatable, Sendable {
     public var interface = "mnedc0"
     public var mtu = 1400
     public var offload = Offload.auto
-    /// After this silence a device is asked for a sign of life.
+    /// After this silence a device is asked for an echo.
     public var keepalive = Duration.seconds(2)
     /// What that grows to while no data goes; never less than `keepalive`.
     public var idleKeepalive = Duration.seconds(30)

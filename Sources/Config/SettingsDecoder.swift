@@ -1,6 +1,16 @@
 internal import Wire
 
 extension Settings {
+  /// What a configuration file says in spite of mistakes in it: a key with a mistake has its default, and all have if it is not YAML.
+  public static func loadInPart(_ bytes: [UInt8], over defaults: Settings = Settings()) -> Settings {
+    var decoder = SettingsDecoder()
+    decoder.draft.settings = defaults
+    guard let source = try? SourceText(bytes, maximumSize: maximumFileSize), let root = try? YAMLParser.parse(source)
+    else { return defaults }
+    decoder.decode(root)
+    return decoder.draft.settings
+  }
+
   /// Reads a configuration file's bytes. `file` is its name for the error, which holds every problem found; only where
   /// the text is not YAML or passes a limit is that one problem all there is to say.
   public static func load(
@@ -31,7 +41,7 @@ struct SettingsDecoder {
   }
 
   mutating func decode(_ root: YAMLNode) {
-    decode(root, section: nil)
+    decode(root.withoutExtensions, section: nil)
     settleServer()
     settleKeepalive()
     settleOrchestration()
@@ -41,7 +51,8 @@ struct SettingsDecoder {
   private mutating func decode(_ node: YAMLNode, section: String?) {
     if node.isNull { return }
     let names = Schema.names(in: section)
-    for (name, mark, value) in members(node, names, unknown: { Self.unknownKey($0, names, section) }) {
+    for (name, mark, value) in members(node, names, unknown: { Self.unknownKey($0, names, section) })
+    where !value.isWordForNull {
       if let known = Schema.keys.first(where: { $0.section == section && $0.name == name }) {
         given[known.path] = mark
         known.decode(value, &self)
@@ -150,15 +161,25 @@ extension SettingsDecoder {
     do throws(ValueError) {
       return try kind.parse(text)
     } catch {
+      if let value = node.synonym.flatMap({ try? kind.parse($0) }) { return value }
+      if let octal = node.octal, (try? kind.parse("\(octal)")) != nil {
+        report(
+          node.mark,
+          "\(text.quotedBriefly) begins with 0, so YAML takes it for the octal form of \(octal); write \(octal) if that is "
+            + "meant, else leave out the 0")
+        return nil
+      }
       report(node.mark, error.message)
       return nil
     }
   }
 
-  /// One value or a list of them; a value given twice is a slip.
-  mutating func values<Value: Hashable>(_ node: YAMLNode, _ kind: ValueKind<Value>) -> [Value]? {
+  /// One value or a list of them, which may have none where that is the default; a value given twice is a slip.
+  mutating func values<Value: Hashable>(
+    _ node: YAMLNode, _ kind: ValueKind<Value>, mayBeEmpty: Bool
+  ) -> [Value]? {
     guard case .sequence(let items) = node.content else { return value(node, kind).map { [$0] } }
-    if items.isEmpty { report(node.mark, "an empty list; expected \(kind.rule)") }
+    if items.isEmpty, !mayBeEmpty { report(node.mark, "an empty list; expected \(kind.rule)") }
     var values: [Value] = []
     var lines: [Value: Int] = [:]
     for item in items {
@@ -173,13 +194,10 @@ extension SettingsDecoder {
     return values
   }
 
-  /// A program's path alone, or a list of it and its arguments.
+  /// A program's path alone, or a list of it and its arguments; an empty list is no program.
   mutating func command(_ node: YAMLNode) -> [String]? {
     guard case .sequence(let items) = node.content else { return value(node, .program).map { [$0] } }
-    guard let first = items.first else {
-      report(node.mark, "an empty list; expected \(ValueKind<String>.program.rule)")
-      return nil
-    }
+    guard let first = items.first else { return [] }
     let limit = 64
     if items.count > limit { report(items[limit].mark, "more than \(limit) words") }
     var words = [value(first, .program)]
@@ -211,5 +229,14 @@ extension SettingsDecoder {
       values[name] = value
     }
     return values
+  }
+}
+
+extension YAMLNode {
+  /// Without the keys at the top of a file that are there for the anchors in their values.
+  fileprivate var withoutExtensions: YAMLNode {
+    guard case .mapping(let pairs) = content else { return self }
+    let own = pairs.filter { pair in pair.key.text?.hasPrefix("x-") != true }
+    return YAMLNode(mark: mark, content: .mapping(own), weight: weight)
   }
 }

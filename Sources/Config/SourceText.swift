@@ -18,6 +18,8 @@ struct SourceError: Error {
 struct SourceText {
   /// Without the byte order mark that some editors put first.
   let bytes: ArraySlice<UInt8>
+  /// In the order of the file.
+  private(set) var invisible: [InvisibleCharacter] = []
 
   init(_ file: [UInt8], maximumSize: Int) throws(SourceError) {
     guard file.count <= maximumSize else {
@@ -37,6 +39,7 @@ struct SourceText {
       let name = bytes[position] == 0 ? "a NUL byte" : "a control character"
       throw SourceError(mark: mark(at: position), message: "\(name) has no place in YAML; remove it")
     }
+    if bytes.contains(where: { $0 >= 0x80 }) { invisible = InvisibleCharacter.all(in: Self.lines(bytes)) }
   }
 
   /// A character that YAML 1.1 (section 5.1) does not take, found here because libyaml would not say on which line.

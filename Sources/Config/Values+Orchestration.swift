@@ -9,7 +9,8 @@ extension ValueKind where Value == String {
   }
 
   static var platform: ValueKind {
-    let rule = "two names with a slash between them, such as linux/arm64"
+    let rule =
+      "1 to \(Orchestration.maximumPlatform) visible ASCII characters without a space, such as linux/arm64 or docker"
     return ValueKind("a platform", rule) { Orchestration.isPlatform($0) ? .value($0) : .malformed }
   }
 

@@ -210,11 +210,7 @@ extension ValueKind where Value == Settings.Threads {
 extension ValueKind where Value == Bool {
   public static var boolean: ValueKind {
     ValueKind("a boolean", "true or false") { text in
-      switch text {
-      case "true": .value(true)
-      case "false": .value(false)
-      default: .malformed
-      }
+      yamlBoolean(text).map { .value($0) } ?? .malformed
     }
   }
 }

@@ -1,7 +1,7 @@
 /// A value of a YAML document and where it stands.
 struct YAMLNode: Sendable {
   enum Content: Sendable {
-    /// `isPlain` if it was written without quotes and not as a block.
+    /// `isPlain` if its text decides its type: it was written without quotes and not as a block, or its tag says so.
     case scalar(String, isPlain: Bool)
     case sequence([YAMLNode])
     /// In the order of the file; the same key may come twice.
@@ -13,10 +13,20 @@ struct YAMLNode: Sendable {
   /// How many nodes it is, itself and what its aliases stand for among them.
   let weight: Int
 
+  /// Of a scalar.
+  var text: String? {
+    if case .scalar(let text, _) = content { text } else { nil }
+  }
+
   /// No value: nothing behind the colon, or YAML's words for it.
-  var isNull: Bool {
-    guard case .scalar(let text, isPlain: true) = content else { return false }
-    return ["", "~", "null", "Null", "NULL"].contains(text)
+  var isNull: Bool { isWordForNull || plainText == "" }
+
+  /// YAML's words for no value, which tools write for a setting that is not set.
+  var isWordForNull: Bool { plainText.map { ["~", "null", "Null", "NULL"].contains($0) } ?? false }
+
+  /// Of a scalar whose type its text decides.
+  var plainText: String? {
+    if case .scalar(let text, isPlain: true) = content { text } else { nil }
   }
 
   /// What it is, for an error message.

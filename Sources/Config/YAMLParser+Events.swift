@@ -17,7 +17,12 @@ extension YAMLParser {
     var kind: Kind
     var mark: Mark
     var anchor: String?
-    var hasTag = false
+    /// With its handle resolved, as `tag:yaml.org,2002:str`.
+    var tag: String?
+    /// Where it is, in Unicode scalars from the beginning.
+    var range = 0..<0
+    /// Whether a sequence or mapping is in brackets.
+    var isFlow = false
   }
 
   func nextEvent() throws(SourceError) -> Event {
@@ -26,6 +31,7 @@ extension YAMLParser {
     defer { yaml_event_delete(&raw) }
 
     var event = Event(kind: .end, mark: Mark(raw.start_mark))
+    event.range = Int(raw.start_mark.index)..<Int(raw.end_mark.index)
     switch raw.type {
     case YAML_STREAM_START_EVENT, YAML_DOCUMENT_START_EVENT:
       event.kind = .start
@@ -39,24 +45,35 @@ extension YAMLParser {
       let text = String(decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self)
       event.kind = .scalar(text, isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE)
       event.anchor = scalar.anchor.map { String(cString: $0) }
-      event.hasTag = scalar.tag != nil
+      event.tag = scalar.tag.map { String(cString: $0) }
+      if scalar.style == YAML_PLAIN_SCALAR_STYLE { try checkVisible(from: event.mark, to: Mark(raw.end_mark)) }
     case YAML_SEQUENCE_START_EVENT:
       event.kind = .sequence
+      event.isFlow = raw.data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE
       event.anchor = raw.data.sequence_start.anchor.map { String(cString: $0) }
-      event.hasTag = raw.data.sequence_start.tag != nil
+      event.tag = raw.data.sequence_start.tag.map { String(cString: $0) }
     case YAML_MAPPING_START_EVENT:
       event.kind = .mapping
+      event.isFlow = raw.data.mapping_start.style == YAML_FLOW_MAPPING_STYLE
       event.anchor = raw.data.mapping_start.anchor.map { String(cString: $0) }
-      event.hasTag = raw.data.mapping_start.tag != nil
+      event.tag = raw.data.mapping_start.tag.map { String(cString: $0) }
     default:
       break
     }
     return event
   }
 
+  /// Throws if a character that nobody sees, or that looks like a space and is none, stands between the two marks.
+  private func checkVisible(from start: Mark, to end: Mark) throws(SourceError) {
+    if let stranger = source.invisible.first(where: { $0.mark >= start && $0.mark < end }) { throw stranger.error }
+  }
+
   /// libyaml's own words, or better ones for the slips that are common.
   private func failure() -> SourceError {
     let mark = Mark(parser.pointee.problem_mark)
+    let contextLine = Mark(parser.pointee.context_mark).line
+    let strangers = source.invisible.filter { !$0.isInComment && [contextLine, mark.line].contains($0.mark.line) }
+    if let stranger = strangers.first { return stranger.error }
     let line = source.line(mark.line)
     let indentation = line.unicodeScalars.prefix { $0 == " " || $0 == "\t" }
     if let tab = indentation.firstIndex(of: "\t") {

@@ -28,7 +28,7 @@ struct YAMLParser: ~Copyable {
   }
 
   /// `bytes` must outlive the parser.
-  private init(_ source: SourceText, _ bytes: UnsafeBufferPointer<UInt8>) {
+  init(_ source: SourceText, _ bytes: UnsafeBufferPointer<UInt8>) {
     self.source = source
     parser = .allocate(capacity: 1)
     // It fails only where memory is out, and the Swift runtime ends the process there too.
@@ -60,13 +60,11 @@ struct YAMLParser: ~Copyable {
     let before = nodeCount
     if case .alias(let name) = event.kind { return try expand(name, event.mark) }
     try count(1, event.mark)
-    if event.hasTag {
-      throw SourceError(mark: event.mark, message: "a tag (!) has no meaning here; write the plain value")
-    }
+    let kind = try event.tagged()
     if let anchor = event.anchor { anchors[anchor] = .open }
 
     let content: YAMLNode.Content
-    switch event.kind {
+    switch kind {
     case .scalar(let text, let isPlain):
       content = .scalar(text, isPlain: isPlain)
     case .sequence:
@@ -94,12 +92,18 @@ struct YAMLParser: ~Copyable {
 
   private mutating func pairs(depth: Int) throws(SourceError) -> [(key: YAMLNode, value: YAMLNode)] {
     var pairs: [(key: YAMLNode, value: YAMLNode)] = []
+    var merged: [(key: YAMLNode, value: YAMLNode)] = []
     while true {
       let event = try nextEvent()
-      if event.kind == .end { return pairs }
+      if event.kind == .end { break }
       let key = try node(event, depth: depth)
-      pairs.append((key, try node(nextEvent(), depth: depth)))
+      let value = try node(nextEvent(), depth: depth)
+      if key.isMergeKey { merged += try value.mergedPairs() } else { pairs.append((key, value)) }
     }
+    // The mapping's own keys win, then the first of those merged.
+    var names = Set(pairs.compactMap(\.key.text))
+    for pair in merged where pair.key.text.map({ names.insert($0).inserted }) ?? true { pairs.append(pair) }
+    return pairs
   }
 
   private mutating func expand(_ name: String, _ mark: Mark) throws(SourceError) -> YAMLNode {

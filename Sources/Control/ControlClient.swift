@@ -1,4 +1,4 @@
-internal import SystemIO
+public import SystemIO
 public import SystemPackage
 
 /// Asks a daemon on this host.
@@ -18,19 +18,51 @@ public enum ControlClient {
   /// An answer longer than this is none.
   static let maximumAnswer = 64 << 20
 
+  /// While a daemon has too many to answer, it is asked again after this.
+  private static let pause = Duration.milliseconds(50)
+
   /// Asks for `command`, whose answer is a `Report`. If the daemon ends after that, this waits for its end too, as long as `timeout`
-  /// allows.
+  /// allows. A daemon that has too many to answer is asked again within that time.
   public static func ask<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self, at path: String, timeout: Duration
   ) throws(Failure) -> Report {
+    try askAgain(command, Report.self, at: path, timeout: timeout).0
+  }
+
+  /// As `ask`, for an answer with an open file.
+  public static func askForFile<Report: Codable>(
+    _ command: ControlCommand, _: Report.Type = Report.self, at path: String, timeout: Duration
+  ) throws(Failure) -> (report: Report, file: OpenFile) {
+    let (report, file) = try askAgain(command, Report.self, at: path, timeout: timeout)
+    guard let file else { throw .badAnswer }
+    return (report, file)
+  }
+
+  private static func askAgain<Report: Codable>(
+    _ command: ControlCommand, _: Report.Type, at path: String, timeout: Duration
+  ) throws(Failure) -> (Report, OpenFile?) {
     let deadline = Instant.now().advanced(by: timeout)
-    let socket = try connect(to: path)
+    while true {
+      do throws(Failure) {
+        return try askOnce(command, Report.self, at: path, until: deadline)
+      } catch {
+        guard case .refused(.tooMany) = error, Instant.now().advanced(by: pause) < deadline else { throw error }
+        sleep(for: pause)
+      }
+    }
+  }
+
+  private static func askOnce<Report: Codable>(
+    _ command: ControlCommand, _: Report.Type, at path: String, until deadline: Instant
+  ) throws(Failure) -> (Report, OpenFile?) {
+    let socket = try connect(to: path, until: deadline)
     // Before it can be gone.
     let end = command.name.endsDaemon ? end(ofDaemonAt: socket) : nil
     let answer: [UInt8]
+    let file: OpenFile?
     do {
       try JSON.line(ControlRequest(command)).withUnsafeBytes { try send($0, to: socket, until: deadline) }
-      answer = try readLine(from: socket, until: deadline)
+      (answer, file) = try readLine(from: socket, until: deadline)
     } catch let failure as Failure {
       throw failure
     } catch {
@@ -43,7 +75,7 @@ public enum ControlClient {
     case .some(let end): _ = try? end.wait(until: deadline)
     case nil: break
     }
-    return result
+    return (result, file)
   }
 
   /// `nil`: the daemon is not to be seen from here, or the kernel is too old to tell; then nobody waits for its end.
@@ -54,14 +86,17 @@ public enum ControlClient {
     return try? ProcessEnd(of: process)
   }
 
-  static func connect(to path: String) throws(Failure) -> Descriptor {
+  /// By the socket of root and the daemon's user, if this user is one of them, else by the one for all.
+  static func connect(to path: String, until deadline: Instant) throws(Failure) -> Descriptor {
     do {
-      return try .connected(toUnix: path)
+      return try .connected(toUnix: ControlServer.ownersPath(path), until: deadline)
     } catch {
-      if error == .wouldBlock || error == .resourceTemporarilyUnavailable {
-        throw .refused(ControlError(.busy, "too many programs ask at once; try again"))
-      }
-      throw .notRunning(error)
+      if error == .timedOut { throw .refused(.tooMany) }
+    }
+    do {
+      return try .connected(toUnix: path, until: deadline)
+    } catch {
+      throw error == .timedOut ? .refused(.tooMany) : .notRunning(error)
     }
   }
 
@@ -82,16 +117,20 @@ public enum ControlClient {
     }
   }
 
-  private static func readLine(from socket: borrowing Descriptor, until deadline: Instant) throws -> [UInt8] {
+  private static func readLine(
+    from socket: borrowing Descriptor, until deadline: Instant
+  ) throws -> (line: [UInt8], file: OpenFile?) {
     let buffer = RawBuffer(count: 64 << 10)
     var line: [UInt8] = []
+    var file: OpenFile?
     while true {
       guard try socket.wait(for: .readable, until: deadline) else { throw Failure.timeout }
-      guard let count = try socket.read(into: buffer.bytes) else { continue }
+      guard let (count, along) = try socket.receive(into: buffer.bytes) else { continue }
+      if let along { file = along }
       if count == 0, line.isEmpty { throw Failure.noAnswer }
       guard count > 0, line.count < maximumAnswer else { throw Failure.badAnswer }
       line.append(contentsOf: buffer.bytes[..<count])
-      if line.last == UInt8(ascii: "\n") { return line.dropLast() }
+      if line.last == UInt8(ascii: "\n") { return (line.dropLast(), file) }
     }
   }
 }

@@ -35,16 +35,21 @@ public enum ControlCommand: Sendable, Equatable {
   /// A device that waits, by its device ID or fingerprint.
   case approve(String)
   case deny(String)
-  case devices
-  case revoke(deviceID: String)
-  case forget(deviceID: String)
+  /// All that were ever let in; or the one that `named` means, which may be anything that `revoke` takes.
+  case devices(named: String? = nil)
+  /// By its device ID, the host name that goes with it, its virtual address, or the beginning of its key's fingerprint.
+  case revoke(device: String)
+  case forget(device: String)
   case leases
   /// `address`: the device's present one if `nil`.
-  case pinLease(deviceID: String, address: String?)
-  /// By the device ID or the address.
+  case pinLease(device: String, address: String?)
+  /// By the address, or by what `revoke` takes.
   case freeLease(String)
-  /// Lets what is under way arrive, for so many milliseconds at most, and ends.
-  case drain(milliseconds: Int)
+  /// Lets what is under way arrive, for so many milliseconds at most, and ends; with `restart` by the status that asks the service
+  /// manager to start it again.
+  case drain(milliseconds: Int, restart: Bool = false)
+  /// A copy of the database, as an open file beside the answer.
+  case backup
   /// Sets the level of the log, until it is told otherwise; `nil` asks for it.
   case logLevel(String?)
   /// What a bug report tells of the daemon beside its status.
@@ -59,7 +64,7 @@ public enum ControlCommand: Sendable, Equatable {
     case leases
     case pinLease = "lease-pin"
     case freeLease = "lease-free"
-    case reload, drain, announce
+    case reload, drain, backup, announce
     case logLevel = "log-level"
     case diagnostics
 
@@ -76,7 +81,8 @@ public enum ControlCommand: Sendable, Equatable {
       switch self {
       case .pinLease: "mnedc-ctl lease pin"
       case .freeLease: "mnedc-ctl lease free"
-      case .peers, .fetch, .show, .ping, .subscribe: "mnedc-peers"
+      case .show, .ping: "mnedc-peers \(rawValue)"
+      case .peers, .fetch, .subscribe: "mnedc-peers"
       case .diagnostics: "a daemon's log"
       default: "mnedc-ctl \(rawValue)"
       }
@@ -123,6 +129,7 @@ public enum ControlCommand: Sendable, Equatable {
     case .freeLease: .freeLease
     case .reload: .reload
     case .drain: .drain
+    case .backup: .backup
     case .announce: .announce
     case .logLevel: .logLevel
     case .diagnostics: .diagnostics
@@ -131,6 +138,8 @@ public enum ControlCommand: Sendable, Equatable {
 
   public static let drainRange = 100...3_600_000
   public static let defaultDrain = 10_000
+  /// How long a large database on a slow disk may take to be copied.
+  public static let backupTime = Duration.seconds(300)
   /// For what peers are asked.
   public static let askRange = 100...60_000
   public static let defaultAsk = 2000
@@ -140,8 +149,9 @@ public enum ControlCommand: Sendable, Equatable {
   /// How long a daemon may be about it, beside the time that any answer may take.
   var patience: Duration {
     switch self {
-    case .drain(let time), .fetch(let time), .show(_, let time), .ping(_, let time), .explain(_, let time):
+    case .drain(let time, _), .fetch(let time), .show(_, let time), .ping(_, let time), .explain(_, let time):
       .milliseconds(time)
+    case .backup: Self.backupTime
     default: .zero
     }
   }
@@ -179,9 +189,10 @@ extension ControlCommand {
   /// The members beside `version` and `command`.
   func encode(to container: inout KeyedEncodingContainer<MemberName>) throws {
     switch self {
-    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .devices, .leases, .reload,
+    case .status, .metrics, .peers, .subscribe, .stop, .key, .invites, .pending, .leases, .reload, .backup,
       .diagnostics:
       break
+    case .devices(let name): try container.encodeIfPresent(name, forKey: "name")
     case .fetch(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
     case .show(let peer, let milliseconds), .ping(let peer, let milliseconds), .explain(let peer, let milliseconds):
       try container.encode(peer, forKey: "peer")
@@ -200,7 +211,9 @@ extension ControlCommand {
       try container.encodeIfPresent(address, forKey: "address")
     case .announce(let order): try order.encode(to: &container)
     case .logLevel(let level): try container.encodeIfPresent(level, forKey: "level")
-    case .drain(let milliseconds): try container.encode(milliseconds, forKey: "within_ms")
+    case .drain(let milliseconds, let restart):
+      try container.encode(milliseconds, forKey: "within_ms")
+      if restart { try container.encode(true, forKey: "restart") }
     }
   }
 
@@ -229,16 +242,20 @@ extension ControlCommand {
     case .pending: self = .pending
     case .approve: self = .approve(try members.text("name"))
     case .deny: self = .deny(try members.text("name"))
-    case .devices: self = .devices
-    case .revoke: self = .revoke(deviceID: try members.text("device_id"))
-    case .forget: self = .forget(deviceID: try members.text("device_id"))
+    case .devices: self = .devices(named: try members.optionalText("name"))
+    case .revoke: self = .revoke(device: try members.text("device_id"))
+    case .forget: self = .forget(device: try members.text("device_id"))
     case .leases: self = .leases
     case .pinLease:
-      self = .pinLease(deviceID: try members.text("device_id"), address: try members.optionalText("address"))
+      self = .pinLease(device: try members.text("device_id"), address: try members.optionalText("address"))
     case .freeLease: self = .freeLease(try members.text("name"))
     case .reload: self = .reload
     case .announce: self = .announce(try AnnounceOrder(&members))
-    case .drain: self = .drain(milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain)
+    case .drain:
+      self = .drain(
+        milliseconds: try members.number("within_ms", in: Self.drainRange) ?? Self.defaultDrain,
+        restart: try members.flag("restart"))
+    case .backup: self = .backup
     case .logLevel: self = .logLevel(try members.optionalText("level"))
     case .diagnostics: self = .diagnostics
     }

@@ -35,6 +35,9 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
   }
 
   public var description: String { text }
+
+  /// Before the request is read, so that it can be sent again.
+  static let tooMany = ControlError(.busy, "too many programs ask at once; try again")
 }
 
 struct ControlResponse<Result: Codable>: Codable {

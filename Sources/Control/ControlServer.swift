@@ -1,15 +1,18 @@
 public import SystemIO
 public import SystemPackage
 
-/// Answers requests on the daemon's local socket. Owned by its loop's thread.
-public final class ControlServer: EventHandler {
+/// Answers requests on the daemon's local sockets. Owned by its loop's thread.
+///
+/// There are two. Any user may connect to the one at the daemon's path, and its queue of connections that wait to be accepted can be
+/// filled by any of them. The kernel lets only root and the daemon's own user connect to the other one (mode 0600), so no other
+/// user's connections ever wait before theirs.
+public final class ControlServer {
   /// Carries out a command and gives the answer to the last argument, once, on any thread.
   public typealias Handler = (ControlCommand, @escaping @Sendable (ControlAnswer) -> Void) -> Void
 
-  private let listener: UnixListener
   private let events: EventLoop
   private let handler: Handler
-  private var registration: Registration?
+  private var doors: [Door] = []
   private var clients: [ObjectIdentifier: ControlClientSession] = [:]
   private var subscribers: [ObjectIdentifier: ControlClientSession] = [:]
   /// Told why nobody can be answered; not more often than once a minute.
@@ -21,57 +24,97 @@ public final class ControlServer: EventHandler {
   private static let maximumClientsOfOneUser = 8
   /// Those who listen are counted apart, so that they keep nobody from asking.
   private static let maximumSubscribers = 16
-  /// Everybody may connect; what they may ask is decided by who they are.
-  private static let socketMode: UInt32 = 0o666
-
   /// Where the sockets of the suite's daemons are.
   public static let directory = "/run/mnedc"
+
+  /// The socket of root and the daemon's own user, beside the one at `path`.
+  public static func ownersPath(_ path: String) -> String { "\(path).root" }
 
   /// Listens at `path` from now on; `heir` is the user that this process will become.
   public init(
     path: String, for heir: User? = nil, on events: EventLoop, onTrouble: @escaping (Errno) -> Void = { _ in },
     _ handler: @escaping Handler
   ) throws {
-    listener = try UnixListener(path: path, mode: Self.socketMode, for: heir, shared: Self.directory)
     self.events = events
     self.handler = handler
     self.onTrouble = onTrouble
-    registration = try events.register(listener.descriptor, for: .readable, handler: self)
-  }
-
-  public func handle(_ events: Events) {
+    // Any user may connect; what they may ask is decided by who they are.
+    try open(path, mode: 0o666, for: heir)
     do {
-      try acceptAll()
-    } catch {
-      // No descriptor is left: trying again at once would find none either.
-      if troubles.allow(at: .now()) { onTrouble(error) }
-      setInterest([])
-      self.events.schedule(after: .milliseconds(200)) { [weak self] in self?.setInterest(.readable) }
+      try open(Self.ownersPath(path), mode: 0o600, for: heir)
+    } catch UnixListenerError.pathTooLong {
+      // The other one serves root too, as long as nobody fills its queue.
     }
   }
 
-  private func setInterest(_ interest: Events) {
-    if let registration { events.setInterest(interest, of: listener.descriptor, registration) }
+  private func open(_ path: String, mode: UInt32, for heir: User?) throws {
+    let door = Door(self, try UnixListener(path: path, mode: mode, for: heir, shared: Self.directory))
+    door.registration = try events.register(door.listener.descriptor, for: .readable, handler: door)
+    doors.append(door)
   }
 
-  private func acceptAll() throws(Errno) {
-    while let socket = try listener.accept() {
-      guard let peer = try? socket.peerCredentials() else { continue }
-      let client = ControlClientSession(socket, peer, on: events)
-      if isFull(for: peer.user) {
-        client.refuse(ControlError(.busy, "too many programs ask at once; try again"))
-        continue
+  private func take(_ socket: consuming Descriptor) {
+    guard let peer = try? socket.peerCredentials() else { return }
+    let client = ControlClientSession(socket, peer, on: events)
+    if isFull(for: peer.user) { return client.refuse(.tooMany) }
+    clients[ObjectIdentifier(client)] = client
+    client.subscribe = { [weak self, weak client] in
+      guard let self, let client else { return false }
+      return subscribe(client)
+    }
+    client.start(handler) { [weak self, weak client] in
+      guard let client else { return }
+      self?.clients[ObjectIdentifier(client)] = nil
+      self?.subscribers[ObjectIdentifier(client)] = nil
+    }
+  }
+
+  private func complain(_ error: Errno) {
+    if troubles.allow(at: .now()) { onTrouble(error) }
+  }
+
+  /// One of the two sockets.
+  private final class Door: EventHandler {
+    private unowned let server: ControlServer
+    let listener: UnixListener
+    var registration: Registration?
+
+    /// How many connections are taken before everything else on this thread has its turn, and how long the rest waits: whoever
+    /// connects without end gets a fraction of the thread's time.
+    private static let batch = 32
+    private static let pause = Duration.milliseconds(5)
+
+    init(_ server: ControlServer, _ listener: consuming UnixListener) {
+      self.server = server
+      self.listener = listener
+    }
+
+    func handle(_ events: Events) {
+      do {
+        for _ in 0..<Self.batch {
+          guard let socket = try listener.accept() else { return }
+          server.take(socket)
+        }
+        pause(for: Self.pause)
+      } catch {
+        // No descriptor is left: trying again at once would find none either.
+        server.complain(error)
+        pause(for: .milliseconds(200))
       }
-      clients[ObjectIdentifier(client)] = client
-      client.subscribe = { [weak self, weak client] in
-        guard let self, let client else { return false }
-        return subscribe(client)
-      }
-      client.start(handler) { [weak self, weak client] in
-        guard let client else { return }
-        self?.clients[ObjectIdentifier(client)] = nil
-        self?.subscribers[ObjectIdentifier(client)] = nil
-      }
+    }
+
+    private func pause(for time: Duration) {
+      setInterest([])
+      server.events.schedule(after: time) { [weak self] in self?.setInterest(.readable) }
+    }
+
+    private func setInterest(_ interest: Events) {
+      if let registration { server.events.setInterest(interest, of: listener.descriptor, registration) }
+    }
+
+    func close() {
+      if let registration { server.events.deregister(listener.descriptor, registration) }
+      registration = nil
     }
   }
 
@@ -106,8 +149,7 @@ public final class ControlServer: EventHandler {
   /// Stops listening. The rest of answers that have begun is sent, though the loop may not run any more; who does not take
   /// it within a second goes without.
   public func stop() {
-    if let registration { events.deregister(listener.descriptor, registration) }
-    registration = nil
+    for door in doors { door.close() }
     let deadline = Instant.now().advanced(by: .seconds(1))
     for client in Array(clients.values) { client.finish(until: deadline) }
     for client in Array(subscribers.values) { client.endStream() }
@@ -117,12 +159,14 @@ public final class ControlServer: EventHandler {
 /// What a command comes to.
 public enum ControlAnswer: Sendable {
   case report(any Codable & Sendable)
+  /// With an open file, which the other end gets too.
+  case file(any Codable & Sendable, OpenFile)
   case done
   case failed(ControlError)
 
   var line: [UInt8] {
     switch self {
-    case .report(let report): Self.line(report)
+    case .report(let report), .file(let report, _): Self.line(report)
     case .done: Self.line(Done())
     case .failed(let error): JSON.line(ControlResponse<Done>(error: error))
     }
@@ -144,6 +188,8 @@ private final class ControlClientSession: EventHandler {
   private var timer: Timer?
   private var request: [UInt8] = []
   private var answer: ArraySlice<UInt8> = []
+  /// What goes along with the first byte of the answer.
+  private var file: OpenFile?
   /// Of a subscriber, with what gives it snapshots.
   private var feed: (lines: ControlFeed, handler: ControlServer.Handler)?
   /// Makes this a subscriber, unless there are too many.
@@ -231,6 +277,7 @@ private final class ControlClientSession: EventHandler {
     guard registration != nil else { return }
     handler = nil
     self.answer = answer.line[...]
+    if case .file(_, let file) = answer { self.file = file }
     write()
   }
 
@@ -242,12 +289,13 @@ private final class ControlClientSession: EventHandler {
   private func write() {
     let sent = answer.withUnsafeBytes { bytes in
       do {
-        return try socket.send(bytes) ?? 0
+        return try (file.map { file in try socket.send(bytes, with: file) } ?? socket.send(bytes)) ?? 0
       } catch {
         return -1
       }
     }
     guard sent >= 0 else { return end() }
+    if sent > 0 { file = nil }
     answer = answer.dropFirst(sent)
     if answer.isEmpty {
       end()

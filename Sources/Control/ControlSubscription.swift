@@ -10,9 +10,9 @@ public final class ControlSubscription {
 
   /// Asks the daemon at `path`; what it says to that comes with `read`.
   public init(at path: String, timeout: Duration) throws(ControlClient.Failure) {
-    socket = try ControlClient.connect(to: path)
+    let deadline = Instant.now().advanced(by: timeout)
+    socket = try ControlClient.connect(to: path, until: deadline)
     do {
-      let deadline = Instant.now().advanced(by: timeout)
       try JSON.line(ControlRequest(.subscribe)).withUnsafeBytes {
         try ControlClient.send($0, to: socket, until: deadline)
       }

@@ -7,6 +7,7 @@ protocol LeanJSON: Codable {
 extension PeersReport: LeanJSON {
   func write(to json: inout JSONWriter) {
     json.object { json in
+      json.member("collision", collision) { $0.write($1) }
       json.member("complete") { $0.write(complete) }
       json.member("disconnected", disconnected) { $0.write($1) }
       json.member("network", network) { $0.write($1) }
@@ -22,8 +23,10 @@ extension PeersReport: LeanJSON {
     var peers: [Peer]?
     var (network, relayAddress, own, version) = (String?.none, String?.none, Peer?.none, 0)
     var disconnected: String?
+    var collision: String?
     try json.object { key, json throws(JSONReader.Malformed) in
       switch key {
+      case "collision": collision = try json.string()
       case "complete": complete = try json.bool()
       case "disconnected": disconnected = try json.string()
       case "network": network = try json.string()
@@ -37,6 +40,7 @@ extension PeersReport: LeanJSON {
     guard let complete, let peers, version == 1 else { throw .init() }
     self.init(network: network, relayAddress: relayAddress, self: own, complete: complete, peers: peers)
     self.disconnected = disconnected
+    self.collision = collision
   }
 }
 

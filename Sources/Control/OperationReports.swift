@@ -61,10 +61,36 @@ public struct DrainReport: Codable, Sendable, Equatable {
   /// How many of them were not through when the time was over.
   public var cutOff: Int
   public var duration: Double
+  /// The relay's process that serves after `drain --restart`.
+  public var processId: Int?
 
   public init(sessions: Int, cutOff: Int, duration: Double) {
     self.sessions = sessions
     self.cutOff = cutOff
     self.duration = duration
+  }
+}
+
+/// The answer to `backup`.
+public struct BackupReport: Codable, Sendable, Equatable {
+  public var version = 1
+  /// Where the tool has put the copy.
+  public var file: String?
+  public var bytes: Int
+  public var devices: Int
+  public var leases: Int
+  public var invites: Int
+  /// What the copy was made of.
+  public var database: String
+  /// The files with keys, which a restored relay needs as well.
+  public var keys: [String]
+
+  public init(bytes: Int, devices: Int, leases: Int, invites: Int, database: String, keys: [String]) {
+    self.bytes = bytes
+    self.devices = devices
+    self.leases = leases
+    self.invites = invites
+    self.database = database
+    self.keys = keys
   }
 }

@@ -54,6 +54,8 @@ public struct PeersReport: Codable, Sendable, Equatable {
   public var disconnected: String?
   /// Whether `peers` are all there are; in a large network, a device knows those that it deals with.
   public var complete: Bool
+  /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
+  public var collision: String?
   public var peers: [Peer]
 
   public init(network: String?, relayAddress: String? = nil, `self` own: Peer?, complete: Bool, peers: [Peer]) {

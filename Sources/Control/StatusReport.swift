@@ -163,6 +163,8 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   /// What the uplink is about, for people.
   public var progress: String
   public var interface: String
+  /// Why the interface is not always as it should be, if that is so.
+  public var interfaceProblem: String?
   public var address: String?
   public var address6: String?
   public var network: String?
@@ -172,14 +174,19 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   /// How often it has joined since it started.
   public var joins: Int
   public var lastError: String?
+  /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
+  public var collision: String?
   public var place: PlaceReport?
+  /// How the names of devices resolve on this host.
+  public var names: NamesReport?
   public var peers: Int
   public var packets: PacketReport
   public var peerLinks: PeerLinksReport
   public var link: LinkReport
 
   public init(
-    deviceId: String, state: State, progress: String, interface: String, address: String?, address6: String? = nil,
+    deviceId: String, state: State, progress: String, interface: String, interfaceProblem: String? = nil,
+    address: String?, address6: String? = nil,
     network: String?, relayAddress: String?, server: String?, roundTripMs: Double?, joins: Int, lastError: String?,
     place: PlaceReport?, peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
   ) {
@@ -187,6 +194,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
     self.state = state
     self.progress = progress
     self.interface = interface
+    self.interfaceProblem = interfaceProblem
     self.address = address
     self.address6 = address6
     self.network = network

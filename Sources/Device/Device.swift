@@ -14,6 +14,8 @@ public enum DeviceEvent: Sendable {
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
   /// The relay has changed the network while the device is in; its address is the same.
   case networkChanged(pool: IPv4Prefix, pool6: IPv6Prefix?)
+  /// Another network of this host has addresses of this one, beginning now; `nil`: none has any more.
+  case collided(NetworkCollision?)
   /// No connection; another attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
   /// The relay is about to end: nothing is sent any more, but what comes is taken.
@@ -30,6 +32,10 @@ public enum DeviceEvent: Sendable {
   case located(Orchestration.Place)
   /// What has become of peers, in this order. After a connection was lost, those are told of that have come and gone meanwhile.
   case peers([PeerEvent])
+  /// Another program has changed the interface, which has this name now, or its IPv6 address has come or gone.
+  case interfaceChanged(String)
+  /// Something that a person may want to know of.
+  case notice(String)
   /// Something that a person should know of.
   case warning(String)
   /// The interface cannot be set up, or does not work any more: the device has stopped.
@@ -39,24 +45,26 @@ public enum DeviceEvent: Sendable {
 public enum DeviceFailure: Error, Sendable {
   case configure(TunError)
   case interface(String, Errno)
+  /// Another program has deleted the interface, or moved it to another network namespace.
+  case lostInterface(String)
 }
 
 /// This host as a device of the network: its uplink, its interface, and the packets between them, on one thread. `start`,
 /// `stop`, `apply`, `status`, `ping`, `fetch` and `locate` are for any thread.
 public final class Device: @unchecked Sendable {
   // Set once.
-  private let settings: DeviceSettings
-  private let events: EventLoop
-  private let onEvent: @Sendable (DeviceEvent) -> Void
+  let settings: DeviceSettings
+  let events: EventLoop
+  let onEvent: @Sendable (DeviceEvent) -> Void
 
   // Owned by the device's thread once it runs.
-  private let tun: any PacketDevice
+  let tun: any PacketDevice
   private lazy var exchange = PeerExchange(
     settings, on: events, onEvent: { [unowned self] in onEvent(.peers([$0])) },
     onWarning: { [unowned self] in onEvent(.warning($0)) })
-  private lazy var uplink = Uplink(settings, on: events, delegate: self)
-  private var pump: PacketPump?
-  private var membership: Membership?
+  private(set) lazy var uplink = Uplink(settings, on: events, delegate: self)
+  private(set) var pump: PacketPump?
+  var membership: Membership?
   private var joins = 0
   /// How often it had joined when the uplink was lost last.
   private var joinsBeforeLoss = 0
@@ -67,9 +75,15 @@ public final class Device: @unchecked Sendable {
   private var lostAt: Instant?
   private var isReading = false
   /// Why the interface has no IPv6 address, as was last told.
-  private var missingIPv6: MissingIPv6?
-  /// `nil` for the relay's own host, whose connection leaves no process.
-  private var monitor: NetworkMonitor?
+  var missingIPv6: MissingIPv6?
+  var monitor: NetworkMonitor?
+  private(set) lazy var keeper = InterfaceKeeper(tun, on: events) { [unowned self] in take($0) }
+  /// The addresses of the network as the relay told them last, where that was, and what they collide with on this host.
+  var pools: [HostNetwork.Prefix] = []
+  var relayHost: String?
+  var currentCollision: NetworkCollision?
+  var isCollisionCheckDue = false
+  var earliestCollisionCheck = Instant.now()
   private lazy var placeFinder = PlaceFinder(on: events) { [unowned self] in onEvent(.located($0)) }
   private lazy var peerSettings = settings.peers
   private var searches = LabelSearches()
@@ -97,29 +111,18 @@ public final class Device: @unchecked Sendable {
     thread = SystemThread.start(name: "device") { [events] in events.run() }
   }
 
-  /// Leaves, and ends the thread. Once only.
-  public func stop() {
+  /// Leaves, and ends the thread. Once only. `declining`: the relay is to undo what it has admitted just now.
+  public func stop(declining: Bool = false) {
     events.post { [self] in
-      uplink.end()
+      uplink.end(declining: declining)
       stopReading()
       monitor?.stop()
+      keeper.stop()
+      // The interface goes with this process, and its unreachable routes would stay.
+      try? tun.clearAddresses()
       events.stop()
     }
     thread?.join()
-  }
-
-  /// Notices when the way to the relay may have changed.
-  private func watchNetwork() {
-    guard case .servers = settings.route else { return }
-    do {
-      uplink.pathFinder = try PathFinder()
-      monitor = try NetworkMonitor(on: events, ignoring: try? interfaceIndex(of: tun.name)) { [unowned self] change in
-        uplink.networkChanged(change)
-      }
-    } catch {
-      onEvent(
-        .warning("changes of this host's network cannot be watched (\(error)), so a lost way is noticed later"))
-    }
   }
 
   /// Moves this device to another key without losing its ID, lease or open connections. An event tells of the end; `reply`
@@ -140,6 +143,7 @@ public final class Device: @unchecked Sendable {
       }
       if let limit = changes.peerInformation { exchange.setLimit(limit) }
       if let information = changes.orchestration { exchange.announce(information) }
+      keeper.checkNow()
     }
   }
 
@@ -162,9 +166,11 @@ public final class Device: @unchecked Sendable {
     isReading = false
   }
 
-  private func fail(_ failure: DeviceFailure) {
-    uplink.end()
+  func fail(_ failure: DeviceFailure) {
+    uplink.end(declining: joins == 0)
     stopReading()
+    monitor?.stop()
+    keeper.stop()
     onEvent(.failed(failure))
   }
 
@@ -248,13 +254,13 @@ public final class Device: @unchecked Sendable {
       server: uplink.server, segmentLimit: connection == nil ? nil : uplink.segmentLimit, roundTrip: uplink.roundTrip,
       joins: joins, joinedSince: uplink.joinedSince,
       pendingKey: uplink.pendingKey, losses: losses, lastLoss: lastLoss, lastLossWasAttempt: lastLossWasAttempt,
-      wasTurnedAway: wasTurnedAway, lostAt: lostAt,
+      wasTurnedAway: wasTurnedAway, lostAt: lostAt, collision: currentCollision?.description,
       orchestration: exchange.own,
       peers: peers,
       isPartial: pump?.peers.isPartial ?? false,
       counters: counters, received: connection?.received ?? FrameConnection.Traffic(),
       sent: sent?.traffic ?? FrameConnection.Traffic(), queue: sent?.queue ?? SendQueueStatistics(),
-      totals: uplink.totals, place: placeFinder.place)
+      totals: uplink.totals, place: placeFinder.place, interfaceProblem: keeper.problem?.description)
   }
 }
 
@@ -264,14 +270,22 @@ extension Device: EventHandler {
     do {
       try pump.pump()
     } catch {
-      fail(.interface(tun.name, error))
+      let isLost = (try? interfaceIndex(of: tun.name)) == nil
+      fail(isLost ? .lostInterface(tun.name) : .interface(tun.name, error))
     }
   }
 }
 
 extension Device: UplinkDelegate {
-  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision? {
-    collision(of: HostNetwork.Prefix.pools(welcome.pool, welcome.pool6), from: host)
+  func uplinkObjection(to network: NetworkNotice, from host: String?) -> NetworkCollision? {
+    let collision = collision(of: HostNetwork.Prefix.pools(network.pool, network.pool6), from: host)
+    // A network that this device is in already goes on as it was.
+    if collision == nil || uplink.connection == nil {
+      pools = HostNetwork.Prefix.pools(network.pool, network.pool6)
+      relayHost = host
+      note(collision)
+    }
+    return collision
   }
 
   func uplinkReached(_ step: JoinStep) {
@@ -301,7 +315,7 @@ extension Device: UplinkDelegate {
     guard let former = membership,
       (former.pool, former.pool6, former.relayAddress) != (welcome.pool, welcome.pool6, welcome.relayAddress)
     else { return }
-    if let collision = uplinkObjection(to: welcome, from: host) {
+    if let collision = uplinkObjection(to: welcome.network, from: host) {
       // What has been there goes on: better a network without its new part than none.
       return onEvent(
         .warning("\(collision); this device stays in \(former.pool), as it was, until it has to connect anew"))
@@ -321,8 +335,7 @@ extension Device: UplinkDelegate {
       fail(.configure(error))
       return nil
     }
-    if let missing, missing != missingIPv6 { onEvent(.warning("\(tun.name) has no IPv6 address: \(missing)")) }
-    missingIPv6 = missing
+    note(missing)
     let new = Membership(
       deviceID: settings.deviceID, address: welcome.address, pool: welcome.pool, relayAddress: welcome.relayAddress,
       pool6: welcome.pool6, address6: missing == nil ? welcome.pool6?.address(of: welcome.address) : nil)
@@ -332,18 +345,24 @@ extension Device: UplinkDelegate {
 
   /// What `pools` collide with on this host, which reaches the relay at the address `host`, unless that is allowed.
   private func collision(of pools: [HostNetwork.Prefix], from host: String?) -> NetworkCollision? {
+    do {
+      return try findCollision(of: pools, from: host)
+    } catch {
+      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
+      return nil
+    }
+  }
+
+  func findCollision(
+    of pools: [HostNetwork.Prefix], from host: String?
+  ) throws(TunError) -> NetworkCollision? {
     guard !settings.allowOverlap else { return nil }
     if let place = host.flatMap(HostNetwork.Prefix.init(host:)),
       let collision = NetworkCollision(of: pools, withRelayAt: place)
     {
       return collision
     }
-    do {
-      return NetworkCollision(of: pools, with: try tun.hostNetworks())
-    } catch {
-      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
-      return nil
-    }
+    return NetworkCollision(of: pools, with: try tun.hostNetworks())
   }
 
   /// Without an uplink, the host may be about to move into a network that has the same addresses: they are not taken away from

@@ -21,6 +21,8 @@ public struct DeviceSettings: Sendable {
   public var mtu: Int
   /// Whether to take part in a network even if it has addresses that mean something else on this host.
   public var allowOverlap = false
+  /// Whether the network's pool may have addresses of the Internet (`IPv4Prefix.isPrivate`).
+  public var allowPublicPool = false
   /// How many bytes of data may wait for the relay.
   public var queueLimit: Int
   /// Whether the connection to the relay uses BBR on a slow path, where the kernel has it.

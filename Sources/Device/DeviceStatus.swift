@@ -41,6 +41,8 @@ public struct DeviceStatus: Sendable {
   /// Whether that was an answer, of the relay or of this host, which trying again does not change.
   public var wasTurnedAway = false
   public var lostAt: Instant?
+  /// Which network of this host has addresses of this one, if any has.
+  public var collision: String?
   /// What this device tells its peers of itself.
   public var orchestration: Orchestration
   /// The other devices, by address; in a large network those that this device deals with.
@@ -56,6 +58,8 @@ public struct DeviceStatus: Sendable {
   public var totals = LinkTotals()
   /// Where this device sits; `nil` before that is known.
   public var place: Orchestration.Place?
+  /// Why the interface is not always as it should be, if that is so.
+  public var interfaceProblem: String?
 }
 
 /// What a device knows of a peer, at one time.

@@ -58,7 +58,7 @@ package struct Membership: Equatable {
 
   /// Whether another device may have this address.
   func mayBePeer(_ address: IPv4Address) -> Bool {
-    pool.contains(address) && address != self.address && !isForAll(address)
+    pool.isHost(address) && address != self.address && !isForAll(address)
   }
 
   private func isForAll(_ destination: IPv4Address) -> Bool {

@@ -145,8 +145,9 @@ package final class PacketPump {
     let outcome = peers.apply(update, in: membership.pool, except: membership.address, onEvent: onEvent)
     for address in update.dismissed ?? [] { links.drop(address) }
     links.update(peers)
-    // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on.
-    if update.partial == true { for address in links.links.keys { ask(who: address) } }
+    // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on, but does not
+    // answer more questions at once.
+    if update.partial == true { for address in links.links.keys.prefix(Locate.maximumWatched) { ask(who: address) } }
     unlocated.dropOutdated(at: .now())
     for address in unlocated.addresses {
       guard let peer = peers.peers[address] else { continue }
@@ -163,6 +164,7 @@ package final class PacketPump {
   package func pump() throws(Errno) {
     defer { flush() }
     readAt = .now()
+    links.catchUp(at: readAt)
     uplinkLimit = uplink?.shortRun ?? .max
     for _ in 0..<Self.batch {
       if buffer.count - end - (open?.header.frameSize ?? 0) < room { flush() }
@@ -368,7 +370,7 @@ package final class PacketPump {
 
   /// Something has come from an address that the relay has not told of: in a large network, it has to be asked.
   private func wonder(who address: IPv4Address) {
-    guard peers.isPartial, membership.pool.contains(address), questions.allow(at: .now()) else { return }
+    guard peers.isPartial, membership.mayBePeer(address), questions.allow(at: .now()) else { return }
     ask(who: address)
   }
 
@@ -407,6 +409,7 @@ package final class PacketPump {
       packetCounters.misaddressed += 1
       return wonder(who: source)
     }
+    links.catchUp(at: uplink?.lastReceived ?? .now())
     guard let (content, link) = links.open(payload, from: peer) else { return }
     defer { putJoined() }
     var offset = 0

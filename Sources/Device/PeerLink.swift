@@ -27,8 +27,9 @@ final class PeerLink {
   var emptySince: Instant?
   /// Since when the relay does not list the peer, if it does not: nothing goes either way until it does again.
   var absentSince: Instant?
-  /// How often the peer may begin a handshake.
+  /// How often the peer may begin a handshake, and how many responses are looked at: each costs this device an agreement on keys.
   var initiations = RateLimit(perSecond: 5, burst: 20)
+  var responses = RateLimit(perSecond: 5, burst: 100)
   /// How often frames of sessions that this device does not have may make it begin one.
   var healing = RateLimit(perSecond: 0.5, burst: 1)
 

@@ -43,6 +43,7 @@ final class PeerLinks {
   private var initiations = RateLimit(perSecond: 500, burst: 1000)
   private var warnings = RateLimit(perSecond: 1, burst: 10)
   private var isChecking = false
+  private var lastCheck = Instant.now()
   private(set) var counters = PeerLinkCounters()
 
   /// How long to wait for a response before the first initiation is sent anew; doubled each time up to the last.
@@ -101,7 +102,7 @@ final class PeerLinks {
     let now = Instant.now()
     for (address, link) in links {
       switch table.peers[address] {
-      case link.peer:
+      case link.peer where link.absentSince.map({ now.since($0) < Self.absence }) ?? true:
         link.absentSince = nil
         // It was gone for a moment, and with it the attempt.
         if !link.pending.isEmpty, link.next == nil { begin(link) }
@@ -258,6 +259,10 @@ final class PeerLinks {
     guard var attempt = link.attempt, attempt.number == header.session, attempt.suite.wireCipher == header.cipher else {
       return
     }
+    guard link.responses.allow(at: .now()) else {
+      counters.limited += 1
+      return
+    }
     let before = attempt.handshake
     guard let payload = try? attempt.handshake.read(message), payload.count >= 4 else {
       // Whoever forged it does not end the attempt.
@@ -339,6 +344,7 @@ final class PeerLinks {
   private func checkLater() {
     guard !isChecking, !links.isEmpty else { return }
     isChecking = true
+    lastCheck = .now()
     events.schedule(after: settings.checkInterval) { [weak self] in
       guard let self else { return }
       self.isChecking = false
@@ -347,9 +353,15 @@ final class PeerLinks {
     }
   }
 
+  /// To be called before a session is used: where the last check is too long ago, because the host slept or the process was
+  /// stopped, what should have ended ends first.
+  func catchUp(at now: Instant) {
+    if isChecking, now.since(lastCheck) > settings.checkInterval * 2 { check(at: now) }
+  }
+
   /// Begins anew where keys have served long enough and are still in use, and forgets the old.
-  private func check() {
-    let now = Instant.now()
+  private func check(at now: Instant = .now()) {
+    lastCheck = now
     for link in links.values {
       if let since = link.absentSince {
         if now.since(since) >= Self.absence { forget(link) }

@@ -36,8 +36,9 @@ package struct PeerTable {
     isComplete = false
   }
 
-  /// Takes an update from the relay, and tells `onEvent` what that changes. Peers that cannot be, outside `pool` or with an ID that is none, are left out, and so are those beyond `maximumPeers`:
-  /// the relay may be anybody.
+  /// Takes an update from the relay, and tells `onEvent` what that changes. Peers that cannot be are left out: outside `pool`, at
+  /// its network or broadcast address, or with an ID that is none; and so are those beyond `maximumPeers`. The relay may be
+  /// anybody.
   mutating func apply(
     _ update: PeerUpdate, in pool: IPv4Prefix, except own: IPv4Address, onEvent: (PeerEvent) -> Void = { _ in }
   ) -> Outcome {
@@ -55,7 +56,7 @@ package struct PeerTable {
       if let peer = changed.removeValue(forKey: address), !isSnapshot { onEvent(.left(peer)) }
     }
     for peer in update.joined
-    where peer.address != own && pool.contains(peer.address) && DeviceID.isValid(peer.deviceID) {
+    where peer.address != own && pool.isHost(peer.address) && DeviceID.isValid(peer.deviceID) {
       guard changed.count < Self.maximumPeers || changed[peer.address] != nil else { continue }
       let former = changed.updateValue(peer, forKey: peer.address)
       if !isSnapshot, former != peer {

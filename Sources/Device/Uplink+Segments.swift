@@ -74,7 +74,7 @@ extension Uplink {
     switch reason {
     case .broken: break
     case .refused(let refusal) where refusal.code == .silent: break
-    case .refused, .unreachable, .distrusted, .collision: return nil
+    case .refused, .unreachable, .distrusted, .collision, .publicPool: return nil
     }
     let now = Instant.now()
     guard let path = connection.path else { return nil }

@@ -1,6 +1,7 @@
 // The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
 // the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
-// `Uplink+Keys.swift` has how keys change, and `Uplink+Network.swift` what a change of the host's network comes to.
+// `Uplink+Keys.swift` has how keys change, `Uplink+Network.swift` what a change of the host's network comes to, and
+// `Uplink+Terms.swift` what the relay may say of the lease; `Uplink+Settings.swift` has what may change while it runs.
 
 internal import Link
 internal import Noise
@@ -50,16 +51,18 @@ final class Uplink: EventHandler, DialerDelegate {
 
   var settings: DeviceSettings
   private(set) var phase = Phase.idle(atRelaysWish: false)
+  /// How often the relay may change the terms of the lease.
+  var renewals = RateLimit(perSecond: 0.2, burst: 10)
   /// How far this device is with sending no more data, while the relay wants that.
   private var draining = Draining.no
-  private var backoff = Backoff()
+  var backoff = Backoff()
   /// What the connections that have ended had carried.
   private var carriedBefore = LinkTotals()
   var generation = 0
-  private var lastAddress: IPv4Address?
+  private(set) var lastAddress: IPv4Address?
   private(set) var server: String?
   /// The same without the port; `nil` within the process.
-  private var host: String?
+  private(set) var host: String?
   /// What the config calls it, and the key that it has proved to have.
   var serverName = ""
   var relayKey: PublicKey?
@@ -171,6 +174,7 @@ final class Uplink: EventHandler, DialerDelegate {
         descriptor, loop: events, queueLimit: settings.queueLimit,
         choosesCongestionControl: settings.choosesCongestionControl)
       connection.payloadLimit = FrameType.handshake.maximumPayload
+      connection.controlRate = Self.controlRate
       let hello = HandshakeHello(keyHint: settings.trust.expectedKey(of: serverName)?.hint ?? 0)
       var handshake = Handshake(
         .xx, cipher: .chaCha20Poly1305, role: .initiator, prologue: hello.prologue, key: key)
@@ -216,7 +220,8 @@ final class Uplink: EventHandler, DialerDelegate {
     } catch {
       throw .notAuthentic(.handshake)
     }
-    guard payload.first == protocolVersion, let key = handshake.remoteKey else {
+    let greeting = try RelayGreeting(parsing: payload)
+    guard greeting.version == protocolVersion, let key = handshake.remoteKey else {
       throw .badMessage("no version of the protocol that this device speaks")
     }
     do {
@@ -224,8 +229,10 @@ final class Uplink: EventHandler, DialerDelegate {
     } catch {
       return lose(.distrusted(error))
     }
+    // Before the relay is asked, so that it admits no device that cannot take part.
+    if let network = greeting.network, let objection = objection(to: network) { return lose(objection) }
     relayKey = key
-    if let trial, !passed(trial, padding: payload.count - 1) { return }
+    if let trial, !passed(trial, padding: greeting.padding) { return }
     let request = JoinRequest(
       deviceID: settings.deviceID, instance: instance, address: settings.address ?? lastAddress,
       addressRequired: settings.address == nil ? nil : true, token: settings.token, ciphers: settings.peers.ciphers)
@@ -252,10 +259,9 @@ final class Uplink: EventHandler, DialerDelegate {
       connection.flush()
       answerDrain(connection)
     }
-    guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
-        using: memory,
+        events, using: memory,
         deliver: { frame, header throws(WireError) in try accept(frame, header) },
         finish: {})
     } catch {
@@ -340,22 +346,10 @@ final class Uplink: EventHandler, DialerDelegate {
     connection.send(control: ControlMessage.drain.frame())
   }
 
-  // MARK: Other settings
-
-  /// Other servers to join, from the next attempt on, which comes at once if there is no connection and none is being made.
-  func setServers(_ servers: [(host: String, port: UInt16)]) {
-    if case .servers(let former) = settings.route, former.elementsEqual(servers, by: ==) { return }
-    settings.route = .servers(servers)
-    guard case .idle = phase else { return }
-    generation += 1
-    backoff.reset()
-    connect()
-  }
-
-  /// How many bytes of data may wait for the relay.
-  func setQueueLimit(_ limit: Int) {
-    settings.queueLimit = limit
-    connection?.setQueueLimit(limit)
+  /// Why this device cannot join a network with these addresses; `nil` if it can.
+  private func objection(to network: NetworkNotice) -> UplinkLoss? {
+    guard settings.allowPublicPool || network.pool.isPrivate else { return .publicPool(network.pool) }
+    return delegate.uplinkObjection(to: network, from: host).map { .collision($0) }
   }
 
   // MARK: The answer to the join request
@@ -365,7 +359,10 @@ final class Uplink: EventHandler, DialerDelegate {
     case .welcome(let welcome):
       try check(welcome)
       delegate.uplinkReached(.admitted)
-      if let collision = delegate.uplinkObjection(to: welcome, from: host) { return lose(.collision(collision)) }
+      if let objection = objection(to: welcome.network) {
+        connection.send(control: ControlMessage.decline.frame())
+        return lose(objection)
+      }
       lastAddress = welcome.address
       draining = .no
       agree(on: welcome)
@@ -392,25 +389,6 @@ final class Uplink: EventHandler, DialerDelegate {
     default: throw .badMessage("a welcome was due")
     }
   }
-
-  /// Another welcome in the same session.
-  private func renew(_ welcome: Welcome) throws(WireError) {
-    guard case .joined = phase else { return }
-    try check(welcome)
-    guard welcome.address == lastAddress else {
-      throw .badMessage("another address, \(welcome.address), while this device is in")
-    }
-    agree(on: welcome)
-    delegate.uplinkRenewed(welcome, from: host)
-  }
-
-  private func check(_ welcome: Welcome) throws(WireError) {
-    guard welcome.isPlausible, welcome.address != welcome.relayAddress || isLocal else {
-      throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
-    }
-  }
-
-  private var isLocal: Bool { if case .local = settings.route { true } else { false } }
 
   // MARK: The end
 
@@ -457,9 +435,9 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  /// Says goodbye and makes no further attempt.
-  func end() {
-    if let connection { connection.send(control: ControlMessage.leave.frame()) }
+  /// Says goodbye and makes no further attempt. `declining`: this host cannot do with what its first welcome says.
+  func end(declining: Bool = false) {
+    if let connection { connection.send(control: (declining ? ControlMessage.decline : .leave).frame()) }
     endConnection()
     phase = .ended
     generation += 1

@@ -4,8 +4,8 @@ internal import Wire
 
 /// Who uses an uplink. Called on the loop.
 protocol UplinkDelegate: AnyObject {
-  /// Why this host cannot take part in the network that the relay at the address `host` lets it into; `nil` if it can.
-  func uplinkObjection(to welcome: Welcome, from host: String?) -> NetworkCollision?
+  /// Why this host cannot take part in `network`, whose relay it reaches at the address `host`; `nil` if it can.
+  func uplinkObjection(to network: NetworkNotice, from host: String?) -> NetworkCollision?
   /// How far the way into the network has been gone.
   func uplinkReached(_ step: JoinStep)
   /// The relay lets this device in.

@@ -11,6 +11,8 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   case distrusted(RelayDistrust)
   /// The network has addresses that mean something else on this host.
   case collision(NetworkCollision)
+  /// The pool has addresses of the Internet.
+  case publicPool(IPv4Prefix)
   /// The connection broke.
   case broken(String)
 
@@ -23,7 +25,7 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     case .unreachable: "unreachable"
     case .refused: "refused"
     case .distrusted: "distrusted"
-    case .collision: "collision"
+    case .collision, .publicPool: "collision"
     case .broken: "broken"
     }
   }
@@ -31,8 +33,8 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   /// Whether the way to the relay works, and it is who answers, or who it is, that ends the attempt.
   var isTurnedAway: Bool {
     switch self {
-    case .refused(let refusal): !refusal.code.isPassing
-    case .distrusted, .collision: true
+    case .refused(let refusal): !refusal.isPassing
+    case .distrusted, .collision, .publicPool: true
     case .unreachable, .broken: false
     }
   }
@@ -46,6 +48,9 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     case .distrusted(let problem): problem.description
     case .collision(let collision):
       "\(collision); have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
+    case .publicPool(let pool):
+      "the network \(pool) has addresses of the Internet, which this host could not reach any more; have the relay use another "
+        + "pool (relay.pool: auto), or allow it with join.allow-public-pool"
     case .broken(let why): why
     }
   }

@@ -1,5 +1,5 @@
 // A walk's measures, one after the other: who is meant → an echo of the relay → an echo of the peer → how the device, its interface and
-// the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → `PathWalk` judges.
+// the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → the peer's name → `PathWalk` judges.
 
 internal import Config
 public import Control
@@ -33,18 +33,23 @@ public final class Explanation {
   private let device: Device?
   private let peers: PeerCommands
   private let recall: Recall?
+  private let names: () -> NamesReport
 
   private var running = 0
 
   /// Each takes a thread for a while.
   private static let maximum = 8
 
-  /// `recall` is for a relay's own host.
-  public init(_ daemon: Daemon, _ device: Device?, _ peers: PeerCommands, recall: Recall? = nil) {
+  /// `recall` is for a relay's own host; `names` gives how names resolve on this host.
+  public init(
+    _ daemon: Daemon, _ device: Device?, _ peers: PeerCommands, recall: Recall? = nil,
+    names: @escaping () -> NamesReport
+  ) {
     events = daemon.events
     self.device = device
     self.peers = peers
     self.recall = recall
+    self.names = names
   }
 
   /// Walks to the peer with that ID, name or address; each echo has a third of `limit`.
@@ -109,7 +114,7 @@ public final class Explanation {
           PathFacts.Absence(near: suggestion(for: name, among: report.peers.map(\.deviceId)), isSure: report.complete))
       }
     var facts = PathFacts(
-      name: name, peer: found, interface: interface(of: status, peer),
+      name: name, peer: found, interface: interface(of: status, peer, askedFor: name),
       uplink: PathFacts.Uplink(
         isLocal: isLocal, joined: status.joinedSince.map { now.since($0).roundedSeconds }, server: status.server,
         progress: status.progress, lastLoss: status.lastLoss, lost: status.lostAt.map { now.since($0).roundedSeconds },
@@ -127,7 +132,9 @@ public final class Explanation {
   }
 
   /// The kernel answers at once.
-  private static func interface(of status: DeviceStatus, _ peer: PeersReport.Peer?) -> PathFacts.Interface {
+  private static func interface(
+    of status: DeviceStatus, _ peer: PeersReport.Peer?, askedFor name: String
+  ) -> PathFacts.Interface {
     var facts = PathFacts.Interface(
       name: status.interface, state: nil, address: status.address, pool: status.pool)
     do {
@@ -136,20 +143,49 @@ public final class Explanation {
       facts.problem = "how \(status.interface) is cannot be told: \(error)"
     }
     // Without an address, this host has no business with the others.
-    guard status.address != nil else { return facts }
-    let relay = status.relayAddress == status.address ? nil : status.relayAddress
-    facts.target = peer.flatMap { IPv4Address($0.address) } ?? relay
-    guard let target = facts.target, let place = SocketAddress(numeric: "\(target)", port: 0),
-      var finder = try? PathFinder()
-    else { return facts }
+    guard let own = status.address, let pool = status.pool else { return facts }
+    let relay = status.relayAddress == own ? nil : status.relayAddress
+    let target = peer.flatMap { IPv4Address($0.address) } ?? relay
+    let state = facts.state
+    if IPv6Address(name) == nil {
+      facts.families.append(
+        family("\(own)", .ipv4(pool), target.map { "\($0)" }, has: state?.addresses.contains(own) == true, state))
+    }
+    // A name resolves to both; on a host without IPv6 in this network, to IPv4 alone.
+    if IPv4Address(name) == nil, let pool6 = status.pool6, status.address6 != nil || IPv6Address(name) != nil {
+      let own6 = pool6.address(of: own)
+      facts.families.append(
+        family(
+          "\(own6)", .ipv6(pool6), target.map { "\(pool6.address(of: $0))" },
+          has: state?.addresses6.contains(own6) == true, state))
+    }
+    return facts
+  }
+
+  private static func family(
+    _ own: String, _ network: HostNetwork.Prefix, _ target: String?, has isPresent: Bool, _ state: InterfaceState?
+  ) -> PathFacts.Family {
+    var facts = PathFacts.Family(
+      address: own, network: network, hasAddress: isPresent, hasRoute: state?.routes.contains(network) == true)
+    facts.target = target
+    guard let target, let place = SocketAddress(numeric: target, port: 0), var finder = try? PathFinder() else {
+      return facts
+    }
     let path = finder.path(to: place)
     facts.route = PathFacts.Route(
       interface: path.map { interfaceName(of: $0.interface) ?? "an interface that is gone" },
-      source: path.flatMap {
-        $0.source.count == 4 ? IPv4Address(bits: $0.source.reduce(0) { $0 << 8 | UInt32($1) }) : nil
-      }
-    )
+      source: path.flatMap { address($0.source) })
     return facts
+  }
+
+  /// The text of an address in network byte order.
+  private static func address(_ bytes: [UInt8]) -> String? {
+    func number(_ part: Range<Int>) -> UInt64 { bytes[part].reduce(0) { $0 << 8 | UInt64($1) } }
+    return switch bytes.count {
+    case 4: "\(IPv4Address(bits: UInt32(number(0..<4))))"
+    case 16: "\(IPv6Address(high: number(0..<8), low: number(8..<16)))"
+    default: nil
+    }
   }
 
   /// Adds what the relay knows, where this is its host.
@@ -172,7 +208,8 @@ public final class Explanation {
     }
   }
 
-  /// Sends large packets to the relay, if there is a connection; and to the peer those of the kernel, where all else works.
+  /// Sends large packets to the relay, if there is a connection. Where all else works, sends packets of the kernel to the peer,
+  /// and looks its name up.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
     var relay: SocketAddress?
     if !facts.uplink.isLocal, facts.relay.roundTripMs != nil, let server = facts.uplink.server,
@@ -180,21 +217,39 @@ public final class Explanation {
     {
       relay = SocketAddress(numeric: place.host, port: place.port)
     }
-    var target: SocketAddress?
+    var targets: [SocketAddress] = []
+    var naming: PathFacts.Naming?
     if case .known(let peer, _) = facts.peer, PathWalk.report(facts).works {
-      target = SocketAddress(numeric: peer.address, port: 0)
+      targets = facts.interface.families.compactMap { family in
+        family.target.flatMap { SocketAddress(numeric: $0, port: 0) }
+      }
+      let names = names()
+      naming = PathFacts.Naming(name: "\(HostLabel.label(of: peer.deviceId)).\(names.domain)", names: names)
     }
-    guard relay != nil || target != nil else { return next(facts) }
+    guard let device, relay != nil || naming != nil else { return next(facts) }
     let goOn = LoopBound(next)
     let mtu = facts.interface.state?.mtu
-    SystemThread.detach(name: "packet-probe") { [events, relay, target] in
-      let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
-      let answer = target.map { PacketProbe.probe($0, mtu: mtu, until: Instant.now().advanced(by: patience)) }
-      events.post {
-        var facts = facts
-        facts.relay.sizes = sizes
-        facts.packets = answer.map { PathFacts.Packets($0) }
-        goOn.value(facts)
+    device.status { [events, relay, targets, naming] before in
+      SystemThread.detach(name: "packet-probe") {
+        let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
+        let answers = targets.map { target in
+          PathFacts.Packets(PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience)))
+        }
+        var found = naming
+        found?.lookUp(until: Instant.now().advanced(by: patience))
+        device.status { [found] after in
+          events.post {
+            var facts = facts
+            facts.relay.sizes = sizes
+            facts.packets = answers.first
+            facts.packets6 = answers.dropFirst().first
+            facts.traffic = PathFacts.Traffic(
+              sent: after.counters.sent - before.counters.sent,
+              received: after.counters.received - before.counters.received)
+            facts.naming = found
+            goOn.value(facts)
+          }
+        }
       }
     }
   }

@@ -16,8 +16,14 @@ public struct PathFacts: Sendable {
   public var echo: PingOutcome?
   /// Since when there is a sealed session with the peer, in seconds; `nil`: there is none.
   public var session: Double?
-  /// What became of packets of this host's kernel; `nil`: none were sent.
+  /// What became of packets of this host's kernel, by the first of the interface's families; `nil`: none were sent.
   public var packets: Packets?
+  /// The same by the second one.
+  public var packets6: Packets?
+  /// What programs of this host find under the peer's name; `nil`: that was not looked up.
+  public var naming: Naming?
+  /// What this device has carried meanwhile; `nil`: nobody has looked.
+  public var traffic: Traffic?
 
   public init(name: String, peer: Peer, interface: Interface, uplink: Uplink) {
     self.name = name
@@ -70,9 +76,8 @@ public struct PathFacts: Sendable {
     /// What it should have; `nil` before the first join, and while the address is given up.
     public var address: IPv4Address?
     public var pool: IPv4Prefix?
-    /// The way that the kernel has for packets to `target`: the peer, or the relay's own address.
-    public var target: IPv4Address?
-    public var route: Route?
+    /// IPv4, IPv6 or both, as `name` asks for: an address for its own, any other name for both where this host has both.
+    public var families: [Family] = []
 
     public init(name: String, state: InterfaceState?, address: IPv4Address?, pool: IPv4Prefix?) {
       self.name = name
@@ -82,13 +87,32 @@ public struct PathFacts: Sendable {
     }
   }
 
+  /// IPv4 or IPv6 on the interface.
+  public struct Family: Sendable {
+    /// What the interface should have: this host's address in the network, and a route to it.
+    public var address: String
+    public var network: HostNetwork.Prefix
+    public var hasAddress: Bool
+    public var hasRoute: Bool
+    /// The way that the kernel has for packets to `target`: the peer, or the relay's own address.
+    public var target: String?
+    public var route: Route?
+
+    public init(address: String, network: HostNetwork.Prefix, hasAddress: Bool, hasRoute: Bool) {
+      self.address = address
+      self.network = network
+      self.hasAddress = hasAddress
+      self.hasRoute = hasRoute
+    }
+  }
+
   public struct Route: Sendable, Equatable {
     /// `nil`: there is no way.
     public var interface: String?
     /// The address that packets come from, if the kernel says.
-    public var source: IPv4Address?
+    public var source: String?
 
-    public init(interface: String?, source: IPv4Address? = nil) {
+    public init(interface: String?, source: String? = nil) {
       self.interface = interface
       self.source = source
     }
@@ -153,6 +177,19 @@ public struct PathFacts: Sendable {
       self.roundTripMs = roundTripMs
       self.version = version
       self.link = link
+    }
+  }
+
+  /// What passed between this host's kernel and the network while packets were tried, other programs' packets among it.
+  public struct Traffic: Sendable, Equatable {
+    /// From the kernel to peers.
+    public var sent: Int
+    /// From peers to the kernel.
+    public var received: Int
+
+    public init(sent: Int, received: Int) {
+      self.sent = sent
+      self.received = received
     }
   }
 

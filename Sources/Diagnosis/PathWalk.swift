@@ -1,5 +1,5 @@
 // The walk, in the order of a packet's journey: this host's interface, its address, the kernel's route → the uplink → the relay → the
-// peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from kernel to kernel.
+// peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from kernel to kernel → the peer's name, as programs look it up.
 
 public import Control
 internal import Device
@@ -13,7 +13,7 @@ public enum PathWalk {
   public static func report(_ facts: PathFacts) -> ExplainReport {
     var steps = [interface(facts), address(facts), route(facts), uplink(facts), relay(facts), peer(facts)]
     if case .known(_, let session?) = facts.peer { steps.append(peerUplink(session)) }
-    steps += [session(facts), echo(facts), packets(facts, after: steps + [session(facts), echo(facts)])]
+    steps += [session(facts), echo(facts), packets(facts, after: steps + [session(facts), echo(facts)]), name(facts)]
     var report = ExplainReport(peer: facts.name, steps: steps)
     if case .known(let peer, _) = facts.peer {
       report.deviceId = peer.deviceId
@@ -34,13 +34,14 @@ public enum PathWalk {
     if let problem = facts.interface.problem { return step(.warn, problem) }
     guard let state = facts.interface.state else {
       return step(
-        .fail, "there is no interface \(name)", "somebody has deleted it: start the daemon again, which makes it anew")
+        .fail, "there is no interface \(name)",
+        "another program has deleted it: start the daemon again, which makes it anew")
     }
     guard state.isUp else {
       if facts.interface.address == nil, facts.uplink.joined == nil {
         return step(.skipped, "\(name) is down until this host has joined")
       }
-      return step(.fail, "\(name) is down", "bring it up: ip link set \(name) up")
+      return step(.fail, "\(name) is down", restoration(name))
     }
     return step(.ok, "\(name) is up, with an MTU of \(state.mtu) bytes")
   }
@@ -50,45 +51,69 @@ public enum PathWalk {
     func step(_ result: CheckReport.Result, _ finding: String, _ advice: String? = nil) -> CheckReport {
       CheckReport("address", result, finding, advice: advice)
     }
-    guard let address = interface.address, let pool = interface.pool else {
+    guard let first = interface.families.first else {
       return step(.skipped, "this host has no virtual address until it has joined")
     }
-    guard let state = interface.state else { return step(.skipped, "there is no interface for the address \(address)") }
-    guard state.addresses.contains(address) else {
-      return step(
-        .fail, "\(interface.name) does not have this host's virtual address \(address)",
-        "give it back: ip address add \(address)/\(pool.length) dev \(interface.name); and keep what manages this host's "
-          + "network (NetworkManager, systemd-networkd) from touching \(interface.name)")
+    guard interface.state != nil else {
+      return step(.skipped, "there is no interface for the address \(first.address)")
     }
-    return step(.ok, "\(interface.name) has \(address) in \(pool)")
+    if let family = interface.families.first(where: { !$0.hasAddress }) {
+      return step(
+        .fail, "\(interface.name) does not have this host's virtual address \(family.address)",
+        restoration(interface.name))
+    }
+    let all = interface.families.map { "\($0.address) in \($0.network)" }.joined(separator: ", and ")
+    return step(.ok, "\(interface.name) has \(all)")
+  }
+
+  /// What to do about what the daemon itself restores.
+  private static func restoration(_ name: String) -> String {
+    "the daemon restores it within a second, and more slowly if another program changes it again and again, which its log says: "
+      + "exclude \(name) from what manages this host's network, see THE INTERFACE in mnedc-join(8), and run mnedc-ctl reload"
   }
 
   private static func route(_ facts: PathFacts) -> CheckReport {
     let interface = facts.interface
+    let steps = interface.families.compactMap { route($0, interface) }
+    let skipped = CheckReport("route", .skipped, "there is no virtual address to ask the kernel about")
+    guard let first = steps.first(where: { $0.result != .ok }) ?? steps.first else { return skipped }
+    guard first.result == .ok, steps.count > 1 else { return first }
+    let targets = interface.families.compactMap(\.target).joined(separator: " and ")
+    return CheckReport("route", .ok, "the kernel sends packets for \(targets) to \(interface.name)")
+  }
+
+  private static func route(_ family: PathFacts.Family, _ interface: PathFacts.Interface) -> CheckReport? {
     func step(_ result: CheckReport.Result, _ finding: String, _ advice: String? = nil) -> CheckReport {
       CheckReport("route", result, finding, advice: advice)
     }
-    guard let target = interface.target, let route = interface.route else {
-      return step(.skipped, "there is no virtual address to ask the kernel about")
-    }
+    guard let target = family.target, let route = family.route else { return nil }
+    let (name, network) = (interface.name, family.network)
     let see = "ip route get \(target) and ip rule show why"
+    guard family.hasRoute || route.interface == name else {
+      let instead =
+        route.interface.map { "it sends packets for \(target) to \($0)" } ?? "packets for \(target) are refused"
+      return step(
+        .fail, "the kernel has no route to \(network) over \(name), so \(instead)",
+        interface.state?.isUp == false ? "\(name) is down: see above" : restoration(name))
+    }
     guard let leavesBy = route.interface else {
-      let pool = interface.pool.map { "\($0)" } ?? "\(target)"
       return step(
-        .fail, "the kernel has no route to \(target)",
-        "if nothing above says why, put it back: ip route add \(pool) dev \(interface.name); \(see)")
+        .fail, "another route wins over the one to \(network) over \(name): it refuses packets for \(target)",
+        "remove that route (unreachable, blackhole or prohibit) or the rule; \(see)")
     }
-    guard leavesBy == interface.name else {
+    guard leavesBy == name else {
       return step(
-        .fail, "the kernel sends packets for \(target) to \(leavesBy) in place of \(interface.name)",
-        "remove the route that takes them away; \(see)")
+        .fail, "another route wins over the one to \(network) over \(name): packets for \(target) go to \(leavesBy)",
+        "remove that route or the rule; \(see)")
     }
-    if let source = route.source, let own = interface.address, source != own {
+    if let source = route.source, source != family.address {
       return step(
-        .fail, "the kernel sends packets for \(target) from \(source), which is not this host's virtual address \(own)",
+        .fail,
+        "the kernel sends packets for \(target) from \(source), which is not this host's virtual address "
+          + family.address,
         "remove the source from the route; \(see)")
     }
-    return step(.ok, "the kernel sends packets for \(target) to \(interface.name)")
+    return step(.ok, "the kernel sends packets for \(target) to \(name)")
   }
 
   // MARK: The relay
@@ -298,25 +323,46 @@ public enum PathWalk {
     guard case .known(let peer, _) = facts.peer, let packets = facts.packets else {
       return CheckReport("packets", .skipped, "not sent")
     }
-    let firewall = "a firewall (nft list ruleset) or a sysctl that drops what goes over \(facts.interface.name)"
-    switch packets {
-    case .answered: return CheckReport("packets", .ok, "the kernel of \(peer.deviceId) answers this host's kernel")
-    case .answeredSmall(let size):
+    switch (packets, facts.packets6) {
+    case (.answeredSmall(let size), _), (.answered, .answeredSmall(let size)?):
       return CheckReport(
         "packets", .warn,
         "the kernel of \(peer.deviceId) answers small packets of this host's kernel, but none of \(size) bytes",
         advice:
           "a path's MTU may be smaller than its ends know: ask again in some seconds, and run mnedc-ctl explain on "
           + "\(peer.deviceId) too")
-    case .refused(let error):
+    case (.answered, nil), (.answered, .answered?):
+      return CheckReport("packets", .ok, "the kernel of \(peer.deviceId) answers this host's kernel")
+    case (.answered, _):
       return CheckReport(
-        "packets", .fail, "packets for \(peer.address) are refused: \(error)",
-        advice: "look for \(firewall) on this host, then on \(peer.deviceId)")
-    case .silent(let triedEcho):
+        "packets", .warn, "the kernel of \(peer.deviceId) answers this host's kernel by IPv4, but not by IPv6",
+        advice:
+          "programs that try IPv6 first have to wait: see whether \(peer.deviceId) has an IPv6 address (mnedc-ctl status), "
+          + "and look for a firewall (nft list ruleset) or a sysctl there that drops what goes over its interface")
+    case (.refused(let error), _):
+      let target = facts.interface.families.first?.target ?? peer.address
+      return CheckReport(
+        "packets", .fail, "packets for \(target) are refused: \(error)",
+        advice: suspicion(facts, peer, isRefusedHere: error == .notPermitted))
+    case (.silent(let triedEcho), _):
       let tried = triedEcho ? "neither ICMP nor TCP" : "no TCP"
       return CheckReport(
         "packets", .fail, "the daemons reach each other, but \(tried) packets of their kernels come back",
-        advice: "look for \(firewall) on \(peer.deviceId), then on this host")
+        advice: suspicion(facts, peer, isRefusedHere: false))
+    }
+  }
+
+  /// Where to look for what stops packets. Most often it is the peer's firewall, which lets nothing in that is not asked for; only
+  /// what was counted here, or the kernel's own refusal, speaks against this host.
+  private static func suspicion(_ facts: PathFacts, _ peer: PeersReport.Peer, isRefusedHere: Bool) -> String {
+    let firewall = "a firewall (nft list ruleset) or a sysctl that drops packets of \(facts.interface.name)"
+    if isRefusedHere { return "this host's kernel refuses to send them: look for \(firewall) on this host" }
+    switch facts.traffic {
+    case let traffic? where traffic.sent == 0:
+      return "they do not leave this host's kernel: look for \(firewall) on this host"
+    case let traffic? where traffic.received == 0:
+      return "they leave this host, and nothing comes back: look for \(firewall) on \(peer.deviceId)"
+    default: return "look for \(firewall) on \(peer.deviceId), then on this host"
     }
   }
 }

@@ -13,6 +13,19 @@ public struct AnnouncementFile: Sendable {
     self.directory = directory
   }
 
+  /// What was announced; nothing if that cannot be read, which `warn` is told. A file that is damaged is put aside.
+  public func loadOrSetAside(_ warn: (String) -> Void) -> Announcement {
+    do throws(StateError) {
+      return try load()
+    } catch {
+      let consequence = "peers are told of nothing that was announced before; announce it anew (mnedc-ctl announce)"
+      warn(
+        error.isOfContent
+          ? directory.setAside(Self.fileName, because: error, consequence) : "\(error.finding); \(consequence)")
+      return Announcement()
+    }
+  }
+
   /// An empty one if there is none.
   public func load() throws(StateError) -> Announcement {
     guard let content = try directory.read(Self.fileName, limit: Self.limit, .trusted) else { return Announcement() }

@@ -55,6 +55,11 @@ public struct KnownRelays: Sendable {
     }
   }
 
+  /// Forgets all of them.
+  public func removeAll() throws(StateError) {
+    try directory.remove(Self.fileName)
+  }
+
   private struct Entry: Equatable {
     var server: String
     var key: [UInt8]

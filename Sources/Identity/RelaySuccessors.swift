@@ -31,11 +31,21 @@ public struct RelaySuccessors: Sendable {
     try directory.update(Self.fileName, limit: Self.limit, .trusted) { content throws(StateError) in
       // A key that comes back begins a chain anew.
       let kept = try entries(content).filter { $0.old != old && $0.old != new }
-      let lines = (kept + [Entry(old: old, new: new)]).map { entry in
-        "\(KeyText.relay.text(entry.old)) \(KeyText.relay.text(entry.new))\n"
-      }
-      return Array(lines.joined().utf8)
+      return Self.text(kept + [Entry(old: old, new: new)])
     }
+  }
+
+  /// Forgets that another key has come in the place of `key`; for who has proof that a relay has `key` again.
+  public func forgetSuccessor(of key: [UInt8]) throws(StateError) {
+    try directory.update(Self.fileName, limit: Self.limit, .trusted) { content throws(StateError) in
+      let former = try entries(content)
+      let kept = former.filter { $0.old != key }
+      return kept.count == former.count ? nil : Self.text(kept)
+    }
+  }
+
+  private static func text(_ entries: [Entry]) -> [UInt8] {
+    Array(entries.map { "\(KeyText.relay.text($0.old)) \(KeyText.relay.text($0.new))\n" }.joined().utf8)
   }
 
   private struct Entry {

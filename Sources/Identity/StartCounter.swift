@@ -1,8 +1,11 @@
+internal import SystemIO
 internal import SystemPackage
 
 /// How often a device was started: the file `device.starts`, one line with a number. What a device tells its peers is numbered
 /// by it, so that nothing of this start is taken for older than what an earlier one has told. For any thread, and for several
 /// processes at a time.
+///
+/// Where the number is lost, counting goes on from the minutes since 1970: that is more than any device was started, and rises.
 public struct StartCounter: Sendable {
   private let directory: StateDirectory
 
@@ -16,8 +19,43 @@ public struct StartCounter: Sendable {
     self.directory = directory
   }
 
+  /// Counts a start, even where the file cannot be used, which `warn` is told. A file that is damaged is put aside.
+  public func count(_ warn: (String) -> Void) -> Int {
+    do throws(StateError) {
+      guard try !isLost() else {
+        warn("\(directory.file(Self.fileName)) is missing; starts are counted on from \(Self.numberOfNow)")
+        return restart()
+      }
+      return try next()
+    } catch {
+      guard error.isOfContent else {
+        warn(
+          "this start is not counted, so peers may take what the next one tells for no newer than this one's: \(error)")
+        return (try? peek()) ?? Self.numberOfNow
+      }
+      warn(directory.setAside(Self.fileName, because: error, "starts are counted on from \(Self.numberOfNow)"))
+      return restart()
+    }
+  }
+
+  /// Whether the number is missing although this device has joined, so that peers know an earlier one.
+  private func isLost() throws(StateError) -> Bool {
+    guard try directory.read(Self.fileName, limit: Self.limit, .trusted) == nil else { return false }
+    return (try? directory.read("device-id", limit: 256, .trusted)) ?? nil != nil
+  }
+
+  private static var numberOfNow: Int { min(max(1, Int(UnixTime.now() / 60)), range.upperBound) }
+
+  /// Begins to count anew, where no earlier number has got.
+  private func restart() -> Int {
+    let number = Self.numberOfNow
+    // If that fails too, the next start finds no number, or the damaged one, and says so.
+    try? directory.update(Self.fileName, limit: Self.limit, .trusted) { _ in Array("\(number)\n".utf8) }
+    return number
+  }
+
   /// Counts a start; its number, from 1 on, is on the disk when this returns.
-  public func next() throws(StateError) -> Int {
+  func next() throws(StateError) -> Int {
     var number = 0
     try directory.update(Self.fileName, limit: Self.limit, .trusted) { content throws(StateError) in
       number = try self.number(content) + 1
@@ -27,7 +65,7 @@ public struct StartCounter: Sendable {
   }
 
   /// The number that `next` would give, with nothing written.
-  public func peek() throws(StateError) -> Int {
+  func peek() throws(StateError) -> Int {
     try number(directory.read(Self.fileName, limit: Self.limit, .trusted)) + 1
   }
 
@@ -40,7 +78,7 @@ public struct StartCounter: Sendable {
       throw StateError(
         .damaged,
         "\(directory.file(Self.fileName)) holds no number of starts (one line, such as 12); write a number that is higher "
-          + "than it was, or remove it to count from 1")
+          + "than it was")
     }
     return number
   }

@@ -79,7 +79,7 @@ public final class StateDirectory: Sendable {
     }
     guard attributes.mode & 0o077 == 0 else {
       throw StateError(
-        .unsafe, "\(path) is open to other users (mode \(octal(attributes.mode))); close it with chmod 700 \(path)")
+        .unsafe, "\(path) is open to other users (mode \(attributes.octalMode)); close it with chmod 700 \(path)")
     }
   }
 
@@ -133,14 +133,14 @@ public final class StateDirectory: Sendable {
       guard attributes.mode & 0o077 == 0 else {
         throw StateError(
           .unsafe,
-          "\(path) is open to other users (mode \(octal(attributes.mode))); chmod 600 \(path), or remove it if one of them "
+          "\(path) is open to other users (mode \(attributes.octalMode)); chmod 600 \(path), or remove it if one of them "
             + "may have read it")
       }
     case .trusted:
       guard attributes.mode & 0o022 == 0 else {
         throw StateError(
           .unsafe,
-          "\(path) can be changed by other users (mode \(octal(attributes.mode))); look it through, then chmod 600 \(path)"
+          "\(path) can be changed by other users (mode \(attributes.octalMode)); look it through, then chmod 600 \(path)"
         )
       }
     }
@@ -184,6 +184,18 @@ public final class StateDirectory: Sendable {
     _ = consume lock
   }
 
+  /// Puts a file that cannot be used out of the way, under a name that ends with `.damaged`, so that it can be made anew. Returns
+  /// what a person should know of that: what is wrong, where the file is now, and that `consequence`.
+  public func setAside(_ name: String, because error: StateError, _ consequence: String) -> String {
+    let new = "\(name).damaged"
+    do throws(StateError) {
+      try move(name, to: new)
+      return "\(error.finding); it is \(file(new)) now, and \(consequence)"
+    } catch let obstacle {
+      return "\(error.finding); it cannot be put aside (\(obstacle.finding)), and \(consequence)"
+    }
+  }
+
   /// Removes a file if it is there.
   public func remove(_ name: String) throws(StateError) {
     let lock = try locked(name)
@@ -209,10 +221,4 @@ public final class StateDirectory: Sendable {
       throw StateError(what, error)
     }
   }
-}
-
-/// A mode as chmod(1) takes it.
-private func octal(_ mode: UInt32) -> String {
-  let digits = String(mode, radix: 8)
-  return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
 }

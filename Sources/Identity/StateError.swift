@@ -14,6 +14,10 @@ public struct StateError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   public let kind: Kind
+
+  /// Whether the file itself is at fault, so that another in its place would do.
+  public var isOfContent: Bool { kind == .damaged || kind == .unsafe }
+
   public let description: String
 
   /// What is wrong, without what to do about it, for a program that has no `--state`.
@@ -21,7 +25,7 @@ public struct StateError: Error, Equatable, Sendable, CustomStringConvertible {
     description.firstRange(of: "; ").map { String(description[..<$0.lowerBound]) } ?? description
   }
 
-  init(_ kind: Kind, _ description: String) {
+  public init(_ kind: Kind, _ description: String) {
     self.kind = kind
     self.description = description
   }

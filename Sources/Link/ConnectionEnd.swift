@@ -11,6 +11,8 @@ extension FrameConnection {
     case unread
     case system(Errno)
     case wire(WireError)
+    /// The other end has sent more control, ping and pong frames than this many a second for too long.
+    case flood(perSecond: Int)
   }
 
   /// Why `check` ended a connection.
@@ -41,6 +43,8 @@ extension FrameConnection.ReceiveError {
       "\(other) has acknowledged nothing for too long: the path is broken, or its program does not read"
     case .system(let errno): "the connection broke: \(errno)"
     case .wire(let problem): "\(other) sent \(problem)"
+    case .flood(let perSecond):
+      "\(other) sent more than \(perSecond) control, ping and pong frames a second for \(Int(ControlRate.patience.seconds)) s"
     }
   }
 }

@@ -1,6 +1,7 @@
 // The journey of a frame through one end of a connection:
 //
-//   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure
+//   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure; what is more than a turn
+//        takes waits in a `ReceivedRest` until those in line before it have had theirs
 //   out  `send` by whichever thread has the frame: straight to the kernel, or what it does not take, or shall not have yet on a
 //        slow path, to the `SendQueue` → `flush` by the owner's loop when the kernel takes more
 
@@ -8,24 +9,35 @@ public import Noise
 internal import Synchronization
 public import SystemIO
 public import SystemPackage
-public import Wire
+internal import Wire
 
 /// A stream socket that carries frames, and the queue of what it does not take at once.
 public final class FrameConnection: @unchecked Sendable {
   // Set once.
-  private let descriptor: Descriptor
-  private let loop: EventLoop
+  let descriptor: Descriptor
+  let loop: EventLoop
 
   // Owned by the loop's thread.
-  private var partial: PartialFrame?
-  private var isOpen = true
+  private(set) var isOpen = true
+  var partial: PartialFrame?
+  /// Who deals with what comes, from `attach` to `close`.
+  private(set) var handler: (any EventHandler)?
+  /// What the last turn has left.
+  var rest: ReceivedRest?
+  /// Whether the last turn ended before all was dealt with.
+  var isCut = false
+  var isInLine = false
+  /// Whether nothing is read for a while, because too much came.
+  var isPaused = false
+  /// How many control, ping and pong frames may come; `nil`: any number.
+  public var controlRate: ControlRate?
   /// Set once the handshake is over.
-  private var receiveSeal: FrameSeal?
+  var receiveSeal: FrameSeal?
   /// When bytes last came.
-  public private(set) var lastReceived = Instant.now()
-  public private(set) var received = Traffic()
+  public internal(set) var lastReceived = Instant.now()
+  public internal(set) var received = Traffic()
   /// Those of the frames that came that carry what devices send each other.
-  private var receivedData = 0
+  var receivedData = 0
   var keepalive = Keepalive()
   private var question = QuestionWatch()
   private var terms: KeepaliveTerms?
@@ -37,7 +49,7 @@ public final class FrameConnection: @unchecked Sendable {
   /// Called when data goes after no look was due for long. To be set before `attach`.
   public var onUse: (() -> Void)?
   /// Whether `onUse` is to be called for data that comes; for data that is sent, `Sending` has another.
-  private var isQuiet = false
+  private(set) var isQuiet = false
   /// Payloads longer than this, in bytes, are refused as soon as their header is here, whatever their type allows.
   public var payloadLimit = FrameHeader.maximumPayload
 
@@ -52,6 +64,7 @@ public final class FrameConnection: @unchecked Sendable {
     /// What the loop was last told to wait for.
     var interest: Events = .readable
     var isClosed = false
+    var isReading = true
     /// Closed because the other end does not read.
     var isCutOff = false
     var path: PathTuning
@@ -80,9 +93,10 @@ public final class FrameConnection: @unchecked Sendable {
   /// Has `handler` called for what happens on the socket.
   public func attach(_ handler: any EventHandler) throws(Errno) {
     let registration = try loop.register(descriptor, for: .readable, handler: handler)
+    self.handler = handler
     sending.withLock { sending in
       sending.registration = registration
-      if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
+      if !sending.queue.isEmpty { setInterest(&sending) }
     }
   }
 
@@ -93,151 +107,8 @@ public final class FrameConnection: @unchecked Sendable {
     self.sending.withLock { $0.seal = FrameSeal(sending) }
   }
 
-  /// Reads once what is there and calls `deliver` with each whole frame, header and payload, which it may change in place.
-  /// The frames' memory is good until `finish` has returned, which is called last if anything came.
-  public func receive(
-    using memory: ReceiveMemory, deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
-    finish: () -> Void
-  ) throws(ReceiveError) {
-    precondition(loop.isCurrent)
-    do {
-      try receiveFrames(using: memory, deliver: deliver, finish: finish)
-    } catch let error as Errno {
-      throw .system(error)
-    } catch let error as WireError {
-      throw .wire(error)
-    } catch let error as ReceiveError {
-      throw error
-    } catch {
-      preconditionFailure("no other error is thrown")
-    }
-  }
-
-  private func receiveFrames(
-    using memory: ReceiveMemory, deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
-    finish: () -> Void
-  ) throws {
-    let scratch = memory.scratch.bytes
-    var end = 0  // of what scratch holds
-    var completed: PartialFrame?
-    /// When the first of the bytes came that scratch begins with.
-    var since: Instant?
-    if let partial, partial.needed > 0 {
-      // The rest of the frame goes behind its beginning, what follows it to the scratch buffer.
-      let room = UnsafeMutableRawBufferPointer(rebasing: partial.bytes[partial.filled..<partial.needed])
-      guard let count = try read({ () throws(Errno) in try descriptor.read(into: room, then: scratch) }) else { return }
-      partial.filled += min(count, room.count)
-      guard partial.filled == partial.needed else { return }
-      end = count - room.count
-      completed = partial
-      self.partial = nil
-    } else {
-      // Less than a header is here; it moves to the front.
-      let start = partial?.filled ?? 0
-      since = partial?.since
-      if let partial {
-        scratch.copyMemory(from: UnsafeRawBufferPointer(rebasing: partial.bytes[..<start]))
-        memory.giveBack(partial)
-        self.partial = nil
-      }
-      let room = UnsafeMutableRawBufferPointer(rebasing: scratch[start...])
-      let beginning = UnsafeRawBufferPointer(rebasing: scratch[..<start])
-      guard let count = try read(after: beginning, { () throws(Errno) in try descriptor.read(into: room) }) else {
-        keepPartial(beginning, needed: 0, since: since, memory)
-        return
-      }
-      end = start + count
-    }
-    defer {
-      finish()
-      if let completed { memory.giveBack(completed) }
-    }
-    if let completed {
-      let frame = UnsafeMutableRawBufferPointer(rebasing: completed.bytes[..<completed.needed])
-      try open(frame, FrameHeader(parsing: UnsafeRawBufferPointer(frame).bytes), deliver)
-    }
-    try parse(UnsafeMutableRawBufferPointer(rebasing: scratch[..<end]), since: since, memory, deliver: deliver)
-  }
-
-  private func parse(
-    _ bytes: UnsafeMutableRawBufferPointer, since: Instant?, _ memory: ReceiveMemory,
-    deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
-  ) throws(WireError) {
-    var offset = 0
-    while isOpen, offset < bytes.count {
-      switch try scan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
-      case .frame(let header) where header.length > payloadLimit:
-        throw .oversizedFrame(header.type, header.length)
-      case .partial(let needed) where needed > FrameHeader.size + payloadLimit:
-        throw .badMessage("a frame of \(needed) bytes is too long here")
-      case .frame(let header):
-        try open(UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + header.frameSize]), header, deliver)
-        offset += header.frameSize
-      case .partial(let needed):
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-        keepPartial(
-          rest, needed: rest.count < FrameHeader.size ? 0 : needed, since: offset == 0 ? since : nil, memory)
-        return
-      }
-    }
-  }
-
-  private func scan(_ bytes: RawSpan, at offset: Int) throws(WireError) -> FrameScan {
-    do {
-      return try FrameScan(bytes, at: offset)
-    } catch {
-      guard received.frames == 0, offset == 0, let other = ForeignProtocol(bytes) else { throw error }
-      throw .foreign(other)
-    }
-  }
-
-  /// The protocol that the other end speaks in place of this one, if the little that has come shows it.
-  public var foreignProtocol: ForeignProtocol? {
-    guard received.frames == 0, let partial else { return nil }
-    return ForeignProtocol(UnsafeRawBufferPointer(rebasing: partial.bytes[..<partial.filled]).bytes)
-  }
-
-  private func open(
-    _ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader,
-    _ deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
-  ) throws(WireError) {
-    received.frames += 1
-    if !header.type.isSealedByLink {
-      receivedData += 1
-      if isQuiet { beUsed() }
-    }
-    guard header.type.isSealedByLink, receiveSeal != nil else { return try deliver(frame, header) }
-    guard let (frame, header) = receiveSeal!.open(frame, header) else { throw .notAuthentic(header.type) }
-    try deliver(frame, header)
-  }
-
-  /// `beginning` is what has come of a header.
-  private func read(
-    after beginning: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
-    _ call: () throws(Errno) -> Int?
-  ) throws -> Int? {
-    guard let count = try call() else { return nil }
-    guard count > 0 else {
-      if received.frames == 0, let other = ForeignProtocol(beginning.bytes) { throw WireError.foreign(other) }
-      throw sending.withLock { $0.isCutOff } ? ReceiveError.unread : .closed
-    }
-    lastReceived = .now()
-    received.bytes += count
-    return count
-  }
-
-  /// `since` is when the first of these bytes came; `nil`: only now.
-  private func keepPartial(
-    _ rest: UnsafeRawBufferPointer, needed: Int, since: Instant?, _ memory: ReceiveMemory
-  ) {
-    guard rest.count > 0 else { return }
-    let kept = memory.takePartial()
-    kept.bytes.copyMemory(from: rest)
-    kept.filled = rest.count
-    kept.needed = needed
-    kept.since = since ?? lastReceived
-    partial = kept
-  }
+  /// Whether this end closed the connection because the other one does not read.
+  var isCutOff: Bool { sending.withLock { $0.isCutOff } }
 
   /// Sends what waits; to be called when the socket is writable.
   public func flush() {
@@ -245,7 +116,7 @@ public final class FrameConnection: @unchecked Sendable {
     sending.withLock { sending in
       guard !sending.isClosed else { return }
       flush(&sending, at: .now())
-      if sending.queue.isEmpty { setInterest(.readable, &sending) }
+      if sending.queue.isEmpty { setInterest(&sending) }
     }
   }
 
@@ -261,6 +132,8 @@ public final class FrameConnection: @unchecked Sendable {
   /// `wasAway`: nobody could look for so long that an answer may lie in the socket still (`KeepaliveTerms.isAbsence`).
   public func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) throws(Lifelessness) {
     precondition(loop.isCurrent)
+    // What waits to be dealt with has come.
+    if isPaused || rest != nil { lastReceived = now }
     let (sentData, roundTrip) = sending.withLock { sending in
       sending.queue.trim()
       return (sending.sentData, sending.path.roundTrip)
@@ -276,7 +149,9 @@ public final class FrameConnection: @unchecked Sendable {
       if let problem = sizeProblem(at: now) { throw .blocked(problem) }
       throw isAnswerOverdue ? .unanswered(now.since(lastReceived)) : .silent(now.since(lastReceived))
     }
-    if let partial, !wasAway, now.since(partial.since) >= Self.frameTime { throw .stalled(now.since(partial.since)) }
+    if let partial, !wasAway, !isPaused, now.since(partial.since) >= Self.frameTime {
+      throw .stalled(now.since(partial.since))
+    }
     nextCheck = keepalive.nextCheck(after: now, received: lastReceived, terms)
     if let partial { nextCheck = min(nextCheck, partial.since.advanced(by: Self.frameTime)) }
     let isQuiet = keepalive.isQuiet(at: now, terms)
@@ -340,7 +215,7 @@ public final class FrameConnection: @unchecked Sendable {
   static let frameTime = Duration.seconds(60)
 
   /// Data goes again.
-  private func beUsed() {
+  func beUsed() {
     guard isOpen, isQuiet else { return }
     isQuiet = false
     sending.withLock { $0.isQuiet = false }
@@ -362,6 +237,7 @@ public final class FrameConnection: @unchecked Sendable {
     guard isOpen else { return }
     isOpen = false
     onUse = nil
+    handler = nil
     let registration = sending.withLock { sending in
       sending.isClosed = true
       sending.queue.removeAll()
@@ -416,7 +292,7 @@ public final class FrameConnection: @unchecked Sendable {
         }
       }
       if isFirst, sending.path.isTight { flush(&sending, at: now) }
-      if !sending.queue.isEmpty { setInterest([.readable, .writable], &sending) }
+      if !sending.queue.isEmpty { setInterest(&sending) }
     }
   }
 
@@ -446,7 +322,7 @@ public final class FrameConnection: @unchecked Sendable {
           descriptor.shutDown()
           return
         }
-        setInterest([.readable, .writable], &sending)
+        setInterest(&sending)
       }
     }
   }
@@ -488,7 +364,18 @@ public final class FrameConnection: @unchecked Sendable {
     }
   }
 
-  private func setInterest(_ events: Events, _ sending: inout Sending) {
+  /// Whether the loop is to wait for what comes.
+  func setReading(_ isReading: Bool) {
+    sending.withLock { sending in
+      sending.isReading = isReading
+      setInterest(&sending)
+    }
+  }
+
+  /// Has the loop wait for what is of use now.
+  private func setInterest(_ sending: inout Sending) {
+    var events: Events = sending.isReading ? .readable : []
+    if !sending.queue.isEmpty { events.insert(.writable) }
     guard let registration = sending.registration, sending.interest != events else { return }
     sending.interest = events
     loop.setInterest(events, of: descriptor, registration)

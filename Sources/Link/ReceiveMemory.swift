@@ -7,11 +7,15 @@ public final class ReceiveMemory {
   let scratch: RawBuffer
   private var spares: [PartialFrame] = []
   private static let maximumSpares = 16
+  /// The part of `scratch` for connections that are read in small portions: of who has sent more than a turn takes, or has not
+  /// joined.
+  let smallScratch: UnsafeMutableRawBufferPointer
 
   /// `size` bytes are read at once at the most: a dozen super-packets, so that a busy connection costs few wake-ups.
   public init(size: Int = 768 << 10) {
     precondition(size >= FrameHeader.maximumFrame)
     scratch = RawBuffer(count: size)
+    smallScratch = UnsafeMutableRawBufferPointer(rebasing: scratch.bytes[..<min(size, 32 << 10)])
   }
 
   func takePartial() -> PartialFrame {
@@ -34,4 +38,19 @@ final class PartialFrame {
   var needed = 0
 
   var bytes: UnsafeMutableRawBufferPointer { memory.bytes }
+}
+
+/// What a turn has left of the bytes that were read: whole frames, and perhaps the beginning of one.
+final class ReceivedRest {
+  private let memory: RawBuffer
+  private var start = 0
+
+  init(_ bytes: UnsafeRawBufferPointer) {
+    memory = RawBuffer(count: bytes.count)
+    memory.bytes.copyMemory(from: bytes)
+  }
+
+  var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: memory.bytes[start...]) }
+
+  func drop(_ count: Int) { start += count }
 }

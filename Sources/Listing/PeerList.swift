@@ -52,6 +52,9 @@ public struct PeerList: Sendable {
   /// What a person should know who reads the table; `nil` if there is nothing.
   public func footnote(_ report: PeersReport) -> String? {
     var notes: [String] = []
+    if let collision = report.collision, report.network != nil || !report.peers.isEmpty {
+      notes.append("Devices with addresses in both networks are out of reach: \(collision.harmless).")
+    }
     if let why = report.disconnected, !report.peers.isEmpty {
       notes.append(
         "This host has no connection to the relay, so how its peers are is unknown: \(why.harmless). "
@@ -72,7 +75,7 @@ public struct PeerList: Sendable {
   public func emptiness(of report: PeersReport) -> String? {
     guard peers(of: report).isEmpty, !filter.isEmpty || report.`self` == nil else { return nil }
     if report.network == nil {
-      let why = report.disconnected.map { ": \($0.harmless)" } ?? "; mnedc-ctl status says why"
+      let why = (report.collision ?? report.disconnected).map { ": \($0.harmless)" } ?? "; mnedc-ctl status says why"
       return "this host has not joined its network\(why)"
     }
     switch report.peers.count {

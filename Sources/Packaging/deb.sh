@@ -58,7 +58,7 @@ fi
 # Swift is no package of Debian, so that what is needed to build cannot be checked (-d); the programs are built already.
 (
   cd "$work/mnedc"
-  unset DESTDIR PREFIX UNITDIR SYSCONFDIR MAKEFLAGS MAKELEVEL
+  unset DESTDIR PREFIX UNITDIR NETWORKDIR NMCONFDIR SYSCONFDIR MAKEFLAGS MAKELEVEL
   SOURCES=$top BUILD=$BUILD dpkg-buildpackage --build=binary --no-sign -d >"$work/log" 2>&1
 ) || {
   cat "$work/log" >&2

@@ -8,6 +8,8 @@
 #   DESTDIR     stands before every path but in none of them: where a package is put together
 #   SYSCONFDIR  the directory of the example configuration's directory, /etc
 #   UNITDIR     where systemd looks for units
+#   NETWORKDIR  where systemd-networkd looks for how to treat interfaces
+#   NMCONFDIR   where NetworkManager looks for parts of its configuration
 #   BUILD       the directory of the programs
 #   STRIP       what leaves their symbols out; `:` keeps them
 #
@@ -16,7 +18,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
-: "${PREFIX:?}" "${SYSCONFDIR:?}" "${UNITDIR:?}" "${BUILD:?}" "${STRIP:?}"
+: "${PREFIX:?}" "${SYSCONFDIR:?}" "${UNITDIR:?}" "${NETWORKDIR:?}" "${NMCONFDIR:?}" "${BUILD:?}" "${STRIP:?}"
 DESTDIR=${DESTDIR:-}
 list=$PREFIX/share/mnedc/installed
 daemons=(mnedcd mnedc-join)
@@ -29,7 +31,7 @@ fail() {
   exit 1
 }
 
-for path in "$PREFIX" "$SYSCONFDIR" "$UNITDIR"; do
+for path in "$PREFIX" "$SYSCONFDIR" "$UNITDIR" "$NETWORKDIR" "$NMCONFDIR"; do
   [[ $path == /* && $path != *$'\n'* ]] || fail "'$path' is no absolute path; say PREFIX=/usr/local or the like"
 done
 
@@ -66,12 +68,17 @@ put() {
   echo "$DESTDIR$3"
 }
 
-# replaced FILE WORD TEXT: makes $temporary, a copy of FILE in which WORD is TEXT.
+# replaced FILE WORD TEXT [WORD TEXT]...: makes $temporary, a copy of FILE in which each WORD is its TEXT.
 replaced() {
   local text
   text=$(<"$1")
+  shift
+  while (($# > 1)); do
+    text=${text//"$1"/"$2"}
+    shift 2
+  done
   temporary=$(mktemp)
-  printf '%s\n' "${text//"$2"/"$3"}" >"$temporary"
+  printf '%s\n' "$text" >"$temporary"
 }
 
 # put_with_paths MODE SOURCE TARGET [DOC]: puts a copy of a file that names the documents where they are installed; DOC is how
@@ -108,18 +115,24 @@ completions() {
 
 # Units name the programs by their full path, in which systemd gives some characters a meaning.
 units() {
-  local unit sbin=$PREFIX/sbin
-  sbin=${sbin//\\/\\\\}
-  sbin=${sbin//%/%%}
-  sbin=${sbin//\$/\$\$}
-  sbin=${sbin// /\\x20}
+  local unit prefix=$PREFIX
+  prefix=${prefix//\\/\\\\}
+  prefix=${prefix//%/%%}
+  prefix=${prefix//\$/\$\$}
+  prefix=${prefix// /\\x20}
   for unit in Sources/Packaging/systemd/*.in; do
-    replaced "$unit" @sbindir@ "$sbin"
+    replaced "$unit" @sbindir@ "$prefix/sbin" @bindir@ "$prefix/bin"
     unit=${unit##*/}
     put 644 "$temporary" "$UNITDIR/${unit%.in}"
     rm -f "$temporary"
   done
   put 644 Sources/Packaging/sysusers.d/mnedc.conf "$PREFIX/lib/sysusers.d/mnedc.conf"
+}
+
+# That what manages the host's network leaves the interfaces alone.
+managers() {
+  put 644 Sources/Packaging/network/05-mnedc.network "$NETWORKDIR/05-mnedc.network"
+  put 644 Sources/Packaging/NetworkManager/mnedc.conf "$NMCONFDIR/mnedc.conf"
 }
 
 # All but the demo, which runs the programs of this directory.
@@ -165,6 +178,7 @@ case ${1:-} in
     pages
     completions
     units
+    managers
     examples
     configuration
     ;;

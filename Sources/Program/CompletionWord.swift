@@ -24,10 +24,14 @@ struct CompletionWord {
   /// The options of a line that say which daemon is meant, as they were typed: each shell hands its words on with their
   /// quotes, and bash cuts them at "=" too.
   static func daemonOptions(of line: [String]) -> [String] {
-    options(configurationNames.union(["--socket", "--of"]), of: line)
+    options(configurationNames(of: line).union(["--socket", "--of"]), of: line)
   }
 
-  static let configurationNames: Set<String> = ["--config", "-c"]
+  /// The options that name the configuration; of mnedc-peers, `-c` is another one.
+  static func configurationNames(of line: [String]) -> Set<String> {
+    let isPeers = line.first.map { $0 == "mnedc-peers" || $0.hasSuffix("/mnedc-peers") } ?? false
+    return isPeers ? ["--config"] : ["--config", "-c"]
+  }
 
   /// Those of these names that the line has, with their values.
   static func options(_ names: Set<String>, of line: [String]) -> [String] {

@@ -7,10 +7,13 @@ public struct ConfigFile: Sendable {
   public private(set) var path: String
   /// Somebody has named it, so that it has to be there.
   private let isNamed: Bool
+  /// Whether a daemon goes by it, so that nobody else may be able to change it.
+  private let isTrusted: Bool
   /// What holds where it says nothing.
   public let defaults: Settings
 
-  init(_ named: String?, usual: String, defaults: Settings) {
+  init(_ named: String?, usual: String, defaults: Settings, isTrusted: Bool) {
+    self.isTrusted = isTrusted
     path = named ?? usual
     isNamed = named != nil
     self.defaults = defaults
@@ -21,13 +24,20 @@ public struct ConfigFile: Sendable {
     try parse(try read())
   }
 
+  /// As `load`, but with what the file says in spite of mistakes in it, and with the defaults where it cannot be read.
+  func loadInPart() -> Settings {
+    guard let content = try? read() else { return defaults }
+    return Settings.loadInPart(content, over: defaults)
+  }
+
   /// What the file holds; `nil` if it is missing, which only the usual one may be, and one that is about to be made.
   public func read(mayBeNew: Bool = false) throws -> [UInt8]? {
+    if isTrusted { try checkTrust() }
     do {
       return try readFile(path, limit: Settings.maximumFileSize + 1)
     } catch {
       if mayBeNew || !isNamed, error == .noSuchFileOrDirectory { return nil }
-      throw Failure(.noInput, "cannot read the configuration \(path): \(error)\(Self.hint(error))")
+      throw Failure(Self.status(error), "cannot read the configuration \(path): \(error)\(hint(error))")
     }
   }
 
@@ -44,6 +54,7 @@ public struct ConfigFile: Sendable {
 
   /// As `load`, by a daemon that runs: it may not wait for the file, and may be another user than when it began.
   public func reload(mayBeNew: Bool = false) throws -> Settings {
+    if isTrusted { try checkTrust() }
     do {
       return try parse(try readRegularFile(path, limit: Settings.maximumFileSize + 1))
     } catch let error as Errno {
@@ -52,8 +63,7 @@ public struct ConfigFile: Sendable {
         switch error {
         case .isDirectory: "\(error); put the file in its place again, or start the daemon anew with another --config"
         case .invalidArgument: "it is no regular file, so it was good for the start only"
-        case .permissionDenied:
-          "\(error); let the user \(User.name(of: currentUser())), whom this daemon runs as, read it, or start the daemon anew"
+        case .permissionDenied: "\(error); \(permission)"
         default: "\(error)"
         }
       throw Failure(.noInput, "cannot read the configuration \(path): \(why)")
@@ -70,12 +80,60 @@ public struct ConfigFile: Sendable {
     }
   }
 
-  private static func hint(_ error: Errno) -> String {
+  /// Throws if other users can change the file, or put another in its place: it can name a command that the daemon runs, and the
+  /// relays that it trusts. What cannot be looked at is for `read` to tell of.
+  private func checkTrust() throws(Failure) {
+    guard let file = try? FileAttributes(of: path, followingLinks: true), file.kind == .regular else { return }
+    let danger = "they could have this program run any command (join.on-peer)"
+    guard !file.isWritableByOthers else {
+      throw Failure(
+        .noPermission,
+        "the configuration \(path) can be changed by other users (mode \(file.octalMode)), so \(danger); look it through, then "
+          + "chmod go-w \(path)")
+    }
+    for place in Set([path, (try? realPath(path)) ?? path].map { Self.parent(of: $0) }).sorted() {
+      guard let directory = try? FileAttributes(of: place, followingLinks: true),
+        directory.isWritableByOthers, directory.mode & 0o1000 == 0
+      else { continue }
+      throw Failure(
+        .noPermission,
+        "the configuration \(path) can be replaced by other users, as \(place) is writable for them (mode "
+          + "\(directory.octalMode)), so \(danger); look it through, then chmod go-w \(place), or move the file to /etc/mnedc")
+    }
+  }
+
+  private static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// What passes by itself is no reason for a service manager to stay away.
+  private static func status(_ error: Errno) -> ExitStatus {
+    switch error {
+    case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .ioError, .staleNFSFileHandle: .systemError
+    default: .noInput
+    }
+  }
+
+  private func hint(_ error: Errno) -> String {
     switch error {
     case .noSuchFileOrDirectory: "; name another with --config"
-    case .permissionDenied: "; run as root or as the user that the file is for"
+    case .permissionDenied:
+      "; " + (ServiceManager.isThere ? permission : "run as root or as the user that the file is for")
     case .isDirectory: "; name a file in it with --config"
     default: ""
     }
+  }
+
+  /// What lets the user of this process, which is a daemon, read the file.
+  private var permission: String {
+    let user = User.name(of: currentUser())
+    // A service that is root has not its right to read what is others'.
+    if currentUser() == 0 { return "this daemon may read only what is root's: chown root \(ShellText.word(path))" }
+    let isInReach = (try? FileAttributes(of: path)) != nil
+    let slash = path.lastIndex(of: "/") ?? path.startIndex
+    let (place, mode) = isInReach ? (path, "640") : (slash == path.startIndex ? "/" : String(path[..<slash]), "750")
+    let word = ShellText.word(place)
+    return "let the user \(user), which this daemon runs as, read it: chgrp \(user) \(word) && chmod \(mode) \(word)"
   }
 }

@@ -1,11 +1,12 @@
 public import ArgumentParser
 internal import Config
 public import Control
+public import SystemIO
 internal import SystemPackage
 
 /// Which daemon a tool talks to.
-public struct ControlOptions: ParsableArguments {
-  @OptionGroup public var configuration: ConfigOptions
+public struct ControlOptions<Configuration: ConfigChoice>: ParsableArguments {
+  @OptionGroup public var configuration: Configuration
 
   @Option(
     help: ArgumentHelp("Talk to the daemon at this socket (default: the one that runs here).", valueName: "path"),
@@ -27,7 +28,7 @@ public struct ControlOptions: ParsableArguments {
     transform: { try ValueKind<Duration>.answerTimeout.option($0) })
   public var timeout = defaultTimeout
 
-  private static let defaultTimeout = Duration.seconds(5)
+  private static var defaultTimeout: Duration { .seconds(5) }
 
   public init() {}
 
@@ -62,14 +63,28 @@ public struct ControlOptions: ParsableArguments {
     return (try ask(command, at: place), place.path)
   }
 
+  /// As `ask`, for an answer with an open file.
+  public func askForFile<Report: Codable>(_ command: ControlCommand) throws -> (report: Report, file: OpenFile) {
+    let place = try place(for: command)
+    return try during(command, at: place) { () throws(ControlClient.Failure) in
+      try ControlClient.askForFile(command, at: place.path, timeout: timeout)
+    }
+  }
+
   /// The answer of the daemon there.
   public func ask<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self, at place: DaemonPlace
   ) throws -> Report {
+    try during(command, at: place) { () throws(ControlClient.Failure) in
+      try ControlClient.ask(command, at: place.path, timeout: timeout)
+    }
+  }
+
+  private func during<Answer>(
+    _ command: ControlCommand, at place: DaemonPlace, _ ask: () throws(ControlClient.Failure) -> Answer
+  ) throws -> Answer {
     do {
-      return try WaitingNote.during(command.awaited) { () throws(ControlClient.Failure) in
-        try ControlClient.ask(command, at: place.path, timeout: timeout)
-      }
+      return try WaitingNote.during(command.awaited, ask)
     } catch {
       guard case .notRunning(let errno) = error else { throw Self.failure(error, place.path) }
       if errno == .permissionDenied { throw Failure(.noPermission, "\(place.path): \(errno); run as root") }
@@ -80,7 +95,7 @@ public struct ControlOptions: ParsableArguments {
   /// All daemons that run here, or the one that `--of` or `--socket` names, which has to.
   public func running() throws -> [DaemonPlace] {
     // What runs can be told in spite of a mistake in the file.
-    let places = places((try? configuration.load()) ?? Settings())
+    let places = places(configuration.file().loadInPart())
     guard isNamed else { return places.filter { $0.presence == .answers } }
     for place in places {
       guard case .missing(let errno) = place.presence else { continue }
@@ -95,7 +110,17 @@ public struct ControlOptions: ParsableArguments {
 
   /// A mistake in the usual file must not keep anybody from asking a daemon that runs.
   private func settings() throws -> Settings {
-    configuration.config == nil ? (try? configuration.load()) ?? Settings() : try configuration.load()
+    configuration.config == nil ? configuration.file().loadInPart() : try configuration.load()
+  }
+
+  /// What is wrong with the usual file, which may be why a daemon is not found.
+  private var mistake: String? {
+    do {
+      _ = try configuration.load()
+      return nil
+    } catch {
+      return (error as? Failure)?.message
+    }
   }
 
   private func places(_ settings: @autoclosure () throws -> Settings) rethrows -> [DaemonPlace] {
@@ -124,9 +149,17 @@ public struct ControlOptions: ParsableArguments {
       // A device says itself where the relay is to be asked.
       if let place = running.first(where: { $0.name == .relay }) ?? running.first { return place }
     }
-    guard let first = running.first else { throw Self.notRunning(missing, start: Self.either(command)) }
+    guard let first = running.first else {
+      throw notRunning(missing, start: Self.either(command), units: Self.units(for: command))
+    }
     guard running.count == 1 else { throw Self.ambiguous(running, CommandLine.arguments) }
     return first
+  }
+
+  /// Those of the daemons that could carry it out; of named networks, the ones that systemd has tried to start.
+  private static func units(for command: ControlCommand) -> [String] {
+    let relay = DaemonName.relay.unit
+    return command.name.isForRelay ? [relay] : [DaemonName.device.unit, relay, "mnedc-join@*.service"]
   }
 
   private static func either(_ command: ControlCommand) -> String {
@@ -137,14 +170,19 @@ public struct ControlOptions: ParsableArguments {
   private func notRunning(_ place: DaemonPlace, _ errno: Errno, start program: String) -> Failure {
     let named = of.flatMap { _ in try? settings() }.map { DaemonPlace.all($0) } ?? []
     let running = named.filter { $0.presence == .answers }.compactMap { $0.name?.description }
-    return Self.notRunning(["\(place.path): \(errno)"], start: program, running: running)
+    return notRunning(
+      ["\(place.path): \(errno)"], start: program, running: running, units: place.name.map { [$0.unit] } ?? [])
   }
 
-  private static func notRunning(_ places: [String], start program: String, running: [String] = []) -> Failure {
+  /// `units` are those of the daemons that could be meant.
+  private func notRunning(
+    _ places: [String], start program: String, running: [String] = [], units: [String]
+  ) -> Failure {
     let others = running.isEmpty ? "" : "; what runs here is --of \(running.joined(separator: ", --of "))"
+    let mistake = socket == nil ? mistake.map { "\n\($0)" } ?? "" : ""
+    let advice = ServiceUnits.advice(units) ?? "start \(program), or name its --socket"
     return Failure(
-      .unavailable,
-      "no daemon answers (\(places.joined(separator: "; "))); start \(program), or name its --socket\(others)")
+      .unavailable, "no daemon answers (\(places.joined(separator: "; "))); \(advice)\(others)\(mistake)")
   }
 
   /// Says what to type, which may be taken as it is shown: what stands behind `#` is a comment to any shell.

@@ -1,5 +1,6 @@
 public import Config
 public import Control
+public import Device
 public import Identity
 public import Logging
 public import SystemIO
@@ -26,6 +27,8 @@ public final class Daemon: @unchecked Sendable {
   private var failure: Failure?
   private var isStopping = false
   private var isReady = false
+  /// What could not be written the last time.
+  private var failedWrites: Set<String> = []
   private let beat: ServiceBeat
   private var reloading: Reloading?
   /// Whether idle code is to be let go of soon.
@@ -40,7 +43,7 @@ public final class Daemon: @unchecked Sendable {
       output = try LogOutput(program: program, level: Logger.Level(level))
       logger = output.logger()
       events = try EventLoop()
-      beat = ServiceBeat(on: events)
+      beat = ServiceBeat(program, on: events)
       signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
         switch signal {
         case .hangup: self?.reload { _ in }
@@ -62,7 +65,10 @@ public final class Daemon: @unchecked Sendable {
   /// Throws if a daemon answers at `path` already; takes nothing, so `listen` has the last word. For before anything that only one of
   /// two can have: who starts a daemon twice is told that, and not what comes of it.
   public static func checkIsFirst(at path: String) throws(Failure) {
-    guard let socket = try? Descriptor.connected(toUnix: path), let peer = try? socket.peerCredentials() else { return }
+    let deadline = Instant.now().advanced(by: .seconds(1))
+    guard let socket = try? Descriptor.connected(toUnix: path, until: deadline),
+      let peer = try? socket.peerCredentials()
+    else { return }
     throw failure(.inUse(by: peer), path)
   }
 
@@ -110,6 +116,11 @@ public final class Daemon: @unchecked Sendable {
 
   /// What the daemon goes by; `nil` before it is known how to reload.
   var settingsInForce: Settings? { reloading?.inForce }
+
+  /// Notes that more of the configuration holds now than when it was read.
+  func updateSettingsInForce(_ body: (inout Settings) -> Void) {
+    if let reloading { body(&reloading.inForce) }
+  }
 
   /// Takes over the level that a reloaded configuration says. A level that was set by hand stays unless that has changed.
   public func configure(_ level: Settings.LogLevel) {
@@ -199,9 +210,20 @@ public final class Daemon: @unchecked Sendable {
     releaseIdleCode()
   }
 
+  /// Logs that something begins to be impossible to write, or can be written again; `error` is `nil` where it was written. On the
+  /// main thread.
+  public func noteWriting(_ what: String, _ error: (any Error)?) {
+    if let error {
+      if failedWrites.insert(what).inserted { logger.warning("\(what) cannot be written: \(error)") }
+    } else if failedWrites.remove(what) != nil {
+      logger.notice("\(what) can be written again")
+    }
+  }
+
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.
   public func run(shutDown: () -> Void) throws(Failure) {
     events.run()
+    beat.stop()
     notifyServiceManager("STOPPING=1")
     control?.stop()
     shutDown()
@@ -277,12 +299,28 @@ extension Failure {
   public init(_ error: TunError) {
     let status: ExitStatus =
       switch error {
-      case .noPermission: .noPermission
+      case .noPermission, .deviceRefused: .noPermission
       case .nameTaken: .cannotCreate
       case .badName, .mtuRefused, .addressRefused: .configuration
       case .noTunDevice, .failed: .systemError
       }
     self.init(status, error.description)
+  }
+}
+
+extension Failure {
+  /// An interface that does not work any more.
+  public init(_ failure: DeviceFailure) {
+    switch failure {
+    case .configure(let error): self.init(error)
+    case .interface(let name, let errno):
+      self.init(.systemError, "the interface \(name) has failed: \(errno); start this program again")
+    case .lostInterface(let name):
+      self.init(
+        .systemError,
+        "another program has deleted the interface \(name), or moved it to another network namespace; start this program "
+          + "again, which makes the interface anew")
+    }
   }
 }
 

@@ -54,6 +54,15 @@ public enum DaemonName: Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// The unit that systemd starts it by.
+  var unit: String {
+    switch self {
+    case .relay: "mnedcd.service"
+    case .device: "mnedc-join.service"
+    case .network(let name): "mnedc-join@\(name).service"
+    }
+  }
+
   /// Where it is asked, by the configuration `settings`.
   func socket(_ settings: Settings) -> String {
     switch self {

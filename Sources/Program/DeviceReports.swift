@@ -7,15 +7,18 @@ public import Wire
 // Both daemons can be devices, so both report as one.
 
 extension DeviceReport {
-  public init(_ status: DeviceStatus) {
+  public init(_ status: DeviceStatus, _ names: NamesReport) {
     self.init(
       deviceId: status.deviceID, state: status.isJoined ? .joined : .connecting, progress: status.progress,
-      interface: status.interface, address: status.address?.description, address6: status.address6?.description,
+      interface: status.interface, interfaceProblem: status.interfaceProblem, address: status.address?.description,
+      address6: status.address6?.description,
       network: status.pool?.description, relayAddress: status.relayAddress?.description, server: status.server,
       roundTripMs: status.roundTrip.map(\.milliseconds), joins: status.joins, lastError: status.lastLoss,
       place: status.place.map { PlaceReport($0) }, peers: status.peers.count, packets: PacketReport(status.counters),
       peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
+    collision = status.collision
+    self.names = names
   }
 }
 

@@ -5,6 +5,7 @@ internal import SystemIO
 /// and an exit status.
 public func run<Command: ParsableCommand>(_ type: Command.Type) -> Never {
   ignoreBrokenPipes()
+  endOnAbort()
   if let mistake = UsageMessage(help: CommandLine.arguments.dropFirst(), of: type) {
     fail(Command._commandName, Failure(.usage, mistake.description))
   }

@@ -17,10 +17,12 @@ public enum ExitStatus: Int32, Sendable {
   case cannotCreate = 73
   /// What was asked for cannot be written.
   case ioError = 74
-  /// It took too long.
+  /// It took too long, or what was in the way passes by itself.
   case temporaryFailure = 75
   /// The user may not do this.
   case noPermission = 77
   /// The configuration is wrong.
   case configuration = 78
+  /// A daemon that was told to restart: its service manager starts it again. The number is that of ERESTART.
+  case restart = 85
 }

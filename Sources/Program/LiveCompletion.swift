@@ -8,6 +8,8 @@ internal import SystemPackage
 // where no daemon answers soon or this user may not ask.
 
 extension CompletionKind {
+  private typealias Daemon = ControlOptions<ConfigOptions>
+
   /// The other devices, by their IDs; by address where that is how the word begins.
   public static var peers: CompletionKind {
     .live { daemon, word in
@@ -85,8 +87,8 @@ extension CompletionKind {
   public static var daemons: CompletionKind {
     .custom { line, _, prefix in
       // The daemon is still to be named, so that nothing but the file tells where to look.
-      let file = CompletionWord.options(CompletionWord.configurationNames, of: line)
-      guard let options = try? ControlOptions.parse(file) else { return [] }
+      let file = CompletionWord.options(CompletionWord.configurationNames(of: line), of: line)
+      guard let options = try? Daemon.parse(file) else { return [] }
       let running = ((try? options.running()) ?? []).compactMap { $0.name?.description }
       return CompletionWord(prefix).fitting(running.isEmpty ? ["relay", "device"] : running)
     }
@@ -102,13 +104,13 @@ extension CompletionKind {
 
   /// What `names` gets from the daemon that the line is for, as far as it fits the word before the cursor.
   private static func live(
-    _ names: @escaping @Sendable (_ daemon: ControlOptions, _ word: String) throws -> [String]
+    _ names: @escaping @Sendable (_ daemon: Daemon, _ word: String) throws -> [String]
   ) -> CompletionKind {
     .custom { line, index, prefix in
       // Before version 4, fish does not always tell where the cursor is.
       let isUntold = prefix.isEmpty && CompletionShell.requesting == .fish && line.indices.contains(index)
       let word = CompletionWord(isUntold ? line[index] : prefix)
-      guard var daemon = try? ControlOptions.parse(CompletionWord.daemonOptions(of: line)) else { return [] }
+      guard var daemon = try? Daemon.parse(CompletionWord.daemonOptions(of: line)) else { return [] }
       daemon.timeout = CompletionWord.patience
       let fitting = word.fitting((try? names(daemon, word.text)) ?? [])
       // To zsh, what is behind a colon is a description.
@@ -116,15 +118,15 @@ extension CompletionKind {
     }
   }
 
-  private static func everybody(_ daemon: ControlOptions) throws -> [PeersReport.Peer] {
+  private static func everybody(_ daemon: Daemon) throws -> [PeersReport.Peer] {
     let report: PeersReport = try daemon.ask(.peers)
     return report.peers + (report.`self`.map { [$0] } ?? [])
   }
 
   /// An ordinary user, who is about to use sudo, may ask only who is there.
-  private static func admitted(_ daemon: ControlOptions, alsoRevoked: Bool) throws -> [String] {
+  private static func admitted(_ daemon: Daemon, alsoRevoked: Bool) throws -> [String] {
     do {
-      return try daemon.ask(.devices, DevicesReport.self).devices
+      return try daemon.ask(.devices(), DevicesReport.self).devices
         .filter { alsoRevoked || $0.status == .active }.map(\.deviceId)
     } catch let failure as Failure where failure.status == .noPermission {
       return try daemon.ask(.peers, PeersReport.self).peers.map(\.deviceId)

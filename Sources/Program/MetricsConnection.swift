@@ -46,7 +46,16 @@ final class MetricsConnection: EventHandler {
     self.onEnd = onEnd
   }
 
-  var isAsking: Bool { step == .asking }
+  /// How much it needs its place: least where its answer is sent, more where its request is awaited, most where its answer is
+  /// being taken; `nil` while the answer is collected, which takes no longer than the daemon itself.
+  var claim: Int? {
+    switch step {
+    case .lingering: 0
+    case .asking: 1
+    case .answering: 2
+    case .collecting: nil
+    }
+  }
 
   func start() {
     do {

@@ -5,6 +5,7 @@ internal import SystemPackage
 /// thread.
 final class NameConnection: EventHandler {
   // Set once.
+  let since = Instant.now()
   private let socket: Descriptor
   private let events: EventLoop
   private let answer: ([UInt8], @escaping ([UInt8]?) -> Void) -> Void
@@ -16,7 +17,7 @@ final class NameConnection: EventHandler {
   private var input: [UInt8] = []
   private var output: [UInt8] = []
   /// Whether an answer is awaited; until it is sent, nothing more is read.
-  private var isAnswering = false
+  private(set) var isAnswering = false
 
   /// How long a question may take to come, and its answer to be taken.
   private static let patience = Duration.seconds(5)

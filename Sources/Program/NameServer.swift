@@ -26,7 +26,10 @@ final class NameServer {
 
   /// How many questions are read in a row.
   private static let burst = 32
+  /// Beyond that, the one that was opened first gives way, unless an answer is awaited for it.
   private static let maximumConnections = 32
+  /// Connections that wait in the kernel. Large, because what a flood puts there stands before everybody else.
+  private static let backlog: CInt = 1024
 
   init(_ zone: Zone, on events: EventLoop, port: UInt16 = 53, _ search: @escaping Search) {
     self.zone = zone
@@ -49,10 +52,11 @@ final class NameServer {
       for host in hosts {
         guard let address = SocketAddress(numeric: host, port: port) else { throw Errno.invalidArgument }
         sources.insert(address.bytes)
-        let endpoint = Endpoint(self, try UDPSocket(on: address))
+        let endpoint = Endpoint(self, try UDPSocket(on: address, mayAwaitAddress: true))
         endpoint.registration = try events.register(endpoint.socket.descriptor, for: .readable, handler: endpoint)
         endpoints.append(endpoint)
-        let listener = Listener(self, try TCPListener(on: endpoint.socket.address, backlog: 32))
+        let listener = Listener(
+          self, try TCPListener(on: endpoint.socket.address, backlog: Self.backlog, mayAwaitAddress: true))
         listener.registration = try events.register(listener.socket.descriptor, for: .readable, handler: listener)
         listeners.append(listener)
       }
@@ -154,24 +158,38 @@ final class NameServer {
 
     func handle(_ events: Events) {
       do {
-        while let socket = try socket.accept() { server.take(socket) }
+        for _ in 0..<ConnectionBatch.size {
+          guard !server.isFull || server.oldestIdle != nil else { return pause(for: ConnectionBatch.pauseForRoom) }
+          guard let socket = try socket.accept() else { return }
+          server.take(socket)
+        }
       } catch {
         // Without descriptors or memory: those who wait are taken later.
-        guard let registration else { return }
-        server.events.setInterest([], of: socket.descriptor, registration)
-        server.events.schedule(after: .seconds(1)) { [weak self] in
-          guard let self, self.server.listeners.contains(where: { $0 === self }) else { return }
-          self.server.events.setInterest(.readable, of: self.socket.descriptor, registration)
-        }
+        pause(for: .seconds(1))
+      }
+    }
+
+    private func pause(for time: Duration) {
+      guard let registration else { return }
+      server.events.setInterest([], of: socket.descriptor, registration)
+      server.events.schedule(after: time) { [weak self] in
+        guard let self, self.server.listeners.contains(where: { $0 === self }) else { return }
+        self.server.events.setInterest(.readable, of: self.socket.descriptor, registration)
       }
     }
   }
 
+  private var isFull: Bool { connections.count >= Self.maximumConnections }
+
+  /// The connection that gives way to another; `nil` if answers are awaited for all.
+  private var oldestIdle: NameConnection? {
+    connections.values.filter { !$0.isAnswering }.min { $0.since < $1.since }
+  }
+
   private func take(_ socket: consuming TCPSocket) {
-    // One that has been there for long makes room for nobody: its time is short anyway.
-    guard connections.count < Self.maximumConnections else { return }
     let source = socket.peer
     guard isOwn(source) else { return }
+    if isFull { oldestIdle?.close() }
     let connection = NameConnection(
       socket.takeDescriptor(), on: events,
       answer: { [unowned self] message, reply in

@@ -13,6 +13,9 @@ public final class OwnOrchestration {
   private let file: AnnouncementFile
   private let warn: (String) -> Void
 
+  /// Called with each attempt to write what was announced: the error, or `nil` where it was written.
+  public var onSave: ((any Error)?) -> Void = { _ in }
+
   private var settings: Settings.Orchestration
   private var announcement: Announcement
   private var load: Double?
@@ -23,42 +26,20 @@ public final class OwnOrchestration {
   /// Revisions of one start, in bits: more changes than one start can see.
   private static let revisionBits = 24
 
-  /// Counts this start and reads what was announced before it. A disk that cannot be written to keeps no device from its
-  /// network; a damaged file has to be looked at by a person. `warn` gets a line for the log.
+  /// Counts this start and reads what was announced before it. Neither a disk that cannot be written to nor a damaged file keeps a
+  /// device from its network. `warn` gets a line for the log.
   public init(
     in directory: StateDirectory, deviceID: String, _ settings: Settings.Orchestration,
     warn: @escaping (String) -> Void
-  ) throws(Failure) {
+  ) {
     self.deviceID = deviceID
     self.settings = settings
     self.warn = warn
     file = AnnouncementFile(in: directory)
-    let start: Int
-    do throws(StateError) {
-      start = try Self.countStart(in: directory, warn)
-      announcement = try file.load()
-    } catch {
-      throw Failure(error)
-    }
+    let start = StartCounter(in: directory).count(warn)
+    announcement = file.loadOrSetAside(warn)
     current = Orchestration(deviceID: deviceID, revision: start << Self.revisionBits, platform: currentPlatform)
     current = merged()
-  }
-
-  private static func countStart(
-    in directory: StateDirectory, _ warn: (String) -> Void
-  ) throws(StateError) -> Int {
-    let counter = StartCounter(in: directory)
-    do throws(StateError) {
-      return try counter.next()
-    } catch {
-      switch error.kind {
-      case .damaged, .unsafe: throw error
-      case .denied, .system:
-        warn(
-          "this start is not counted, so peers may take what the next one tells for no newer than this one's: \(error)")
-        return try counter.peek()
-      }
-    }
   }
 
   /// What was not announced, with the present revision and host name.
@@ -151,7 +132,9 @@ public final class OwnOrchestration {
     if changed != announcement {
       do {
         try file.save(changed)
+        onSave(nil)
       } catch {
+        onSave(error)
         throw ControlError(.failed, "nothing has changed, as it could not be kept: \(error)")
       }
       announcement = changed

@@ -7,12 +7,14 @@ public final class PeerHook {
   // Set once.
   private let events: EventLoop
   private let logger: Logger
-  private let interface: String
 
   /// The program and its arguments; empty: nothing is run.
   public var command: [String] {
     didSet { if command.isEmpty { queue = HookQueue() } }
   }
+
+  /// The interface's name, for the command.
+  public var interface: String
 
   private var queue = HookQueue()
   private var running: ChildProcess?

@@ -14,6 +14,7 @@ extension PeersReport {
       self: Self.own(status),
       complete: !status.isPartial,
       peers: status.peers.map { Peer($0, in: status.pool6, isJoined: status.isJoined, at: now) })
+    collision = status.collision
     if !status.isJoined { disconnected = Self.disconnected(status) }
   }
 

@@ -9,7 +9,7 @@ public final class Reloading {
   private let apply: (inout Settings) -> Void
 
   /// What the daemon goes by: a key that needs a restart keeps the value from the start.
-  private(set) var inForce: Settings
+  var inForce: Settings
 
   /// `read` gives what a daemon that is started now would go by, `apply` takes over what may change while it runs,
   /// and puts the old value back where that fails.

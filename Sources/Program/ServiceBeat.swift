@@ -2,23 +2,26 @@ internal import SystemIO
 internal import Wire
 
 /// Tells the service manager how the daemon does, if one has asked for that: a line about it, and, where it watches, again and
-/// again that all of the daemon's threads still work. Owned by the main thread (`@unchecked`: others hand back to it).
+/// again that all of the daemon's threads still work. Where it does not watch, the daemon's own watchdog does. Owned by the main thread (`@unchecked`: others hand back to it).
 final class ServiceBeat: @unchecked Sendable {
   /// Has each thread that does the daemon's work call back in its turn, and then gives what the daemon does now, if that is to
   /// be told.
   typealias Proof = (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void
 
   // Set once.
+  private let program: String
   private let events: EventLoop
   private let watchdog = ServiceManager.watchdogTime
 
   private var status = ""
   private var proof: Proof = { _ in }
+  private var ownWatchdog: Watchdog?
 
   /// How often the line is looked at where nobody watches.
   private static let interval = Duration.seconds(10)
 
-  init(on events: EventLoop) {
+  init(_ program: String, on events: EventLoop) {
+    self.program = program
     self.events = events
   }
 
@@ -39,7 +42,23 @@ final class ServiceBeat: @unchecked Sendable {
   /// word of this daemon's life, until it goes on.
   func begin(_ proof: @escaping Proof) {
     self.proof = proof
-    if ServiceManager.isThere { next() }
+    guard ServiceManager.isThere else { return }
+    if watchdog == nil { watchItself() }
+    next()
+  }
+
+  /// The loop is about to end.
+  func stop() {
+    ownWatchdog?.stop()
+  }
+
+  private func watchItself() {
+    ownWatchdog = Watchdog()
+    ownWatchdog?.start { [program] in
+      // The log's own thread may be the one that is stuck.
+      printError("\(program): a thread has been stuck for 30 s; the daemon ends itself, to be started again")
+      abortProcess()
+    }
   }
 
   private func next() {
@@ -54,6 +73,7 @@ final class ServiceBeat: @unchecked Sendable {
 
   private func isProven(_ status: String?) {
     if watchdog != nil { notifyServiceManager("WATCHDOG=1") }
+    ownWatchdog?.beat()
     if let status { tell(status) }
     next()
   }

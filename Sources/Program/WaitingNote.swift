@@ -51,6 +51,7 @@ extension ControlCommand {
   var awaited: String {
     switch self {
     case .drain: "what is under way to arrive"
+    case .backup: "the copy of the database"
     case .rotateKey: "the new key to take its place"
     case .fetch: "the peers to tell what they offer"
     case .show(let peer, _): "\(peer.harmless) to tell what it offers"

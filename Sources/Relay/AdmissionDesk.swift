@@ -18,9 +18,9 @@ public enum AdmissionMode: String, CaseIterable, Sendable {
 /// Decides who may join, by what the store knows and what operators say. For any thread.
 final class AdmissionDesk: Sendable {
   // Set once.
-  private let store: Store
+  let store: Store
   let leases: LeaseOffice
-  private let logger: Logger
+  let logger: Logger
   private let mode: Mutex<AdmissionMode>
   private let state = Mutex(State())
 
@@ -34,8 +34,6 @@ final class AdmissionDesk: Sendable {
     var seen: [PublicKey: Int64] = [:]
     /// Until then nothing is noted, since the store has failed.
     var seenPause = Instant(nanoseconds: 0)
-    /// How often the log says each of the few things that there are to complain of.
-    var complaints: [String: RateLimit] = [:]
   }
 
   private struct Pending {
@@ -58,8 +56,9 @@ final class AdmissionDesk: Sendable {
   private static let pauseAfterFailure = Duration.seconds(60)
 
   enum Decision: Sendable {
-    /// With this address, which is the device's lease, or the relay host's own.
-    case admitted(IPv4Address)
+    /// With this address, which is the device's lease, or the relay host's own. `isNew`: the relay did not know the device
+    /// before.
+    case admitted(IPv4Address, isNew: Bool = false)
     case refused(Refusal)
     case pending
   }
@@ -115,18 +114,9 @@ final class AdmissionDesk: Sendable {
           again.repeats -= 1
           ask(again, reply)
         case .failure(let error):
-          if error.isOfFile { complain("nobody new can be let in", error) }
           reply(.refused(refusal(error, to: question.applicant)))
         }
       })
-  }
-
-  /// Tells the operator what comes of the store's failure, now and then.
-  private func complain(_ what: String, _ error: StoreError) {
-    let isAllowed = state.withLock {
-      $0.complaints[what, default: RateLimit(perSecond: 0.1, burst: 1)].allow(at: .now())
-    }
-    if isAllowed { logger.error("\(what): \(error)") }
   }
 
   /// On the store's thread. The lease, if there is one, has been taken from another device.
@@ -142,13 +132,10 @@ final class AdmissionDesk: Sendable {
     } else if let answer = try answer(toStranger: applicant, question.mode, transaction) {
       return (answer, nil)
     }
-    if let failure = question.failure {
-      complain("nobody new can be let in", failure)
-      return (.refused(refusal(failure, to: applicant)), nil)
-    }
+    if let failure = question.failure { return (.refused(refusal(failure, to: applicant)), nil) }
 
     var grant = LeaseOffice.Grant()
-    var refusal = leases.poolFull()
+    var refusal: Refusal?
     let address = try transaction.attempt { () throws(StoreError) -> IPv4Address? in
       try admit(applicant, match, question.mode, transaction, at: now)
       if applicant.origin.isRelayHost { return leases.registry.network.pool.relayAddress }
@@ -159,12 +146,15 @@ final class AdmissionDesk: Sendable {
         return nil
       case .needs(let wanted):
         grant = try leases.grant(wanted, to: applicant.key.bytes, applicant.deviceID, transaction, at: now)
+        refusal = leases.poolFull(isReclaimPaused: grant.isReclaimPaused)
         return grant.address
       }
     }
     // So that nobody looks at them again soon.
     for key in grant.inUse { try transaction.touchLease(ofKey: key, at: now) }
-    return (address.map { .admitted($0) } ?? .refused(refusal), grant.reclaimed)
+    if let address { return (.admitted(address, isNew: match == nil), grant.reclaimed) }
+    guard let refusal else { preconditionFailure("who gets no address is told why") }
+    return (.refused(refusal), nil)
   }
 
   /// What is decided about a device that is known under its present key, if nothing has to be written for it.
@@ -231,7 +221,9 @@ final class AdmissionDesk: Sendable {
     let host = applicant.origin.host
     let mayTry = state.withLock { $0.wrongTokens.mightAllow(host, at: .now()) }
     return mayTry
-      ? nil : Refusal(.tooManyAttempts, "too many wrong invites have come from \(host); try again in a minute")
+      ? nil
+      : Refusal(
+        .tooManyAttempts, "too many wrong invites have come from \(host); try again in a minute", retryAfter: 10_000)
   }
 
   private static var turnedAway: Refusal {
@@ -243,24 +235,24 @@ final class AdmissionDesk: Sendable {
     case .admission(.idTaken):
       Refusal(
         .deviceIDTaken,
-        "the device ID \(applicant.deviceID) belongs to another device; choose another one (--device-id), or have the "
-          + "relay's operator run `mnedc-ctl revoke \(applicant.deviceID)` if that device is gone")
+        "the device ID \(applicant.deviceID) belongs to another device; choose another one (--device-id); only if that "
+          + "device is gone for good, the relay's operator can free the ID (`mnedc-ctl revoke \(applicant.deviceID)`)")
     case .admission(.labelTaken(let id)):
       Refusal(
         .deviceIDTaken,
         "the device ID \(applicant.deviceID) makes the same host name as \(id), which is another device's "
-          + "(\(HostLabel.label(of: id)).\(HostLabel.domain)); choose another one (--device-id), or have the relay's operator run "
-          + "`mnedc-ctl revoke \(id)` if that device is gone")
+          + "(\(HostLabel.label(of: id)).\(HostLabel.domain)); choose another one (--device-id); only if that device is gone "
+          + "for good, the relay's operator can free the ID (`mnedc-ctl revoke \(id)`)")
     case .admission(.keyBound(let id)):
       Refusal(
         .keyBound,
-        "the relay knows this device's key as \(id); join as that (--device-id \(id)), or remove device.key from the "
-          + "state directory and join with a new invite")
+        "the relay knows this device's key as \(id); join as that (--device-id \(id)); or, if this machine is a copy of "
+          + "\(id), run mnedc-join --reset --device-id NAME with an invite")
     case .admission(.revoked(let id)):
       Refusal(
         .revoked,
-        "the key of this device was revoked (as \(id)) by the relay's operator; to join again, remove device.key from the "
-          + "state directory and take a new invite")
+        "the key of this device was revoked (as \(id)) by the relay's operator; to join again, run mnedc-join --reset with "
+          + "a new invite")
     case .invite(let problem):
       refusal(problem, to: applicant)
     case .busy:
@@ -301,12 +293,11 @@ final class AdmissionDesk: Sendable {
         for (key, time) in takeSeen() { try transaction.touch(key: key.bytes, at: time) }
       },
       then: { [self] result in
-        guard case .failure(let error) = result else { return }
+        guard case .failure = result else { return }
         state.withLock { state in
           state.seen = [:]
           state.seenPause = Instant.now().advanced(by: Self.pauseAfterFailure)
         }
-        if error.isOfFile { complain("it cannot be noted who was here", error) }
       })
   }
 
@@ -323,13 +314,12 @@ final class AdmissionDesk: Sendable {
   func setNextKey(_ next: PublicKey, of applicant: Applicant, _ reply: @escaping @Sendable (Refusal?) -> Void) {
     store.perform(
       { transaction throws(StoreError) in try transaction.setNextKey(next.bytes, ofKey: applicant.key.bytes) },
-      then: { [self] result in
+      then: { result in
         switch result {
         case .success: reply(nil)
         case .failure(.admission(.keyBound)):
           reply(Refusal(.keyBound, "the new key belongs to another device already; try again, which makes another"))
         case .failure(.busy), .failure(.closed), .failure(.diskFull), .failure(.failed):
-          if case .failure(let error) = result, error.isOfFile { complain("no device can get a new key", error) }
           reply(Refusal(.busy, "the relay cannot note the new key now; try again in a while"))
         case .failure(let error): reply(Refusal(.other, error.description))
         }
@@ -368,17 +358,19 @@ final class AdmissionDesk: Sendable {
     }
   }
 
-  /// Those who wait and go by this device ID or fingerprint.
-  private func waiting(_ name: String) -> [Pending] {
-    state.withLock { state in
-      state.pending.values.filter { $0.applicant.deviceID == name || $0.applicant.fingerprint == name }
-    }
-  }
-
+  /// The one that waits under this device ID, host name or beginning of a fingerprint.
   private func one(_ name: String) throws(OperatorError) -> Pending {
-    let found = waiting(name)
-    guard let first = found.first else { throw .nobodyWaits(name) }
-    guard found.count == 1 else { throw .severalWait(name, found.map(\.applicant.fingerprint)) }
+    let all = state.withLock { Array($0.pending.values) }
+    let found = DeviceNames.matches(name, all, id: \.applicant.deviceID, fingerprint: \.applicant.fingerprint).devices
+    guard let first = found.first else { throw .nobodyWaits(name, waiting: all.map(\.applicant.deviceID)) }
+    guard found.count == 1 else {
+      throw .name(
+        .ambiguous(
+          name,
+          found.map { entry in
+            DeviceNameError.Candidate(deviceID: entry.applicant.deviceID, fingerprint: entry.applicant.fingerprint)
+          }))
+    }
     return first
   }
 
@@ -460,24 +452,16 @@ extension PendingDevice {
 }
 
 /// Why an operator's command did nothing.
-public enum OperatorError: Error, Sendable, CustomStringConvertible {
-  case nobodyWaits(String)
-  case severalWait(String, [String])
+public enum OperatorError: Error, Sendable {
+  case name(DeviceNameError)
+  /// No device of this name waits; the IDs of those that do.
+  case nobodyWaits(String, waiting: [String])
   case store(StoreError)
-
-  public var description: String {
-    switch self {
-    case .nobodyWaits(let name): "no device waits that goes by \(name); see `mnedc-ctl pending`"
-    case .severalWait(let name, let fingerprints):
-      "several devices wait that go by \(name); name one by its fingerprint: \(fingerprints.joined(separator: ", "))"
-    case .store(let error): error.description
-    }
-  }
 }
 
 extension StoreError {
   /// Whether the file is to blame, not what was asked of it.
-  fileprivate var isOfFile: Bool {
+  var isOfFile: Bool {
     switch self {
     case .diskFull, .failed, .damaged, .noAccess: true
     default: false

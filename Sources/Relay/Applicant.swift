@@ -65,5 +65,14 @@ struct Applicant: Sendable {
     return nil
   }
 
+  /// Why it cannot have `next` as its next key, whatever the store knows.
+  func objection(toNextKey next: PublicKey) -> Refusal? {
+    if next == key {
+      return Refusal(.keyBound, "the new key is the key that this device has already; make another one")
+    }
+    return next.isOfSmallOrder
+      ? Refusal(.badRequest, "the new key is none: whoever has it can agree on no secret; make another one") : nil
+  }
+
   var fingerprint: String { KeyText.fingerprint(digest: key.digest) }
 }

@@ -32,14 +32,16 @@ struct LeaseOffice: Sendable {
     var address: IPv4Address?
     /// Whose lease it was until now.
     var reclaimed: Lease?
+    /// Whether there are leases that may be taken back, but not yet.
+    var isReclaimPaused = false
     /// The keys of those that were found to use theirs.
     var inUse: [[UInt8]] = []
   }
 
   // MARK: Who may have what
 
-  /// Reads only. The device is known under the key that it has come with; `dead` is an older session of it that has given no
-  /// sign of life.
+  /// Reads only. The device is known under the key that it has come with; `dead` is an older session of it that has
+  /// answered no echo.
   func claim(
     of applicant: Applicant, over dead: Session?, _ transaction: borrowing Transaction
   ) throws(StoreError) -> Claim {
@@ -122,9 +124,12 @@ struct LeaseOffice: Sendable {
   private func reclaim(
     from pool: LeasePool, _ transaction: borrowing Transaction, at now: Int64, into grant: inout Grant
   ) throws(StoreError) {
-    guard pause.isOver(at: .now()) else { return }
-    let count = 64
     let limit = now - age.components.seconds
+    guard pause.isOver(at: .now(), UnixTime.now()) else {
+      grant.isReclaimPaused = try !transaction.leasesUnused(since: limit, in: pool.prefix, after: nil, limit: 1).isEmpty
+      return
+    }
+    let count = 64
     var leases: [Lease] = []
     repeat {
       leases = try transaction.leasesUnused(since: limit, in: pool.prefix, after: leases.last, limit: count)
@@ -142,15 +147,19 @@ struct LeaseOffice: Sendable {
   }
 
   /// What a device is told for which there is no address.
-  func poolFull() -> Refusal {
+  func poolFull(isReclaimPaused: Bool) -> Refusal {
     let pool = registry.network.pool
     let within = age > .zero ? " or of devices that were here within \(Self.text(age))" : ""
     let all = pool.capacity == 1 ? "its only address is" : "all \(pool.capacity) addresses are"
     return Refusal(
       .poolFull,
       "the pool \(pool.prefix) is full: \(all) in use\(within); have the relay's operator "
-        + "give it a larger pool (relay.pool) or free leases (mnedc-ctl leases, mnedc-ctl lease free)")
+        + "give it a larger pool (relay.pool) or free leases (mnedc-ctl leases, mnedc-ctl lease free)",
+      retryAfter: isReclaimPaused ? Self.retryAfter : nil)
   }
+
+  /// When a device may ask again for which there was no address, in milliseconds, while no lease may be taken back.
+  private static let retryAfter = 5_000
 
   private static func text(_ age: Duration) -> String {
     let seconds = age.components.seconds

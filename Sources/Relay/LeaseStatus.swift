@@ -39,8 +39,7 @@ extension LeaseStatus {
 /// Why a lease cannot be what an operator wants.
 public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
   case store(StoreError)
-  /// No device of this ID was ever let in.
-  case noSuchDevice(String)
+  case name(DeviceNameError)
   /// Nobody has a lease by this device ID or address.
   case noSuchLease(String)
   case revoked(String)
@@ -55,7 +54,7 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .store(let error): error.description
-    case .noSuchDevice(let id): "the relay knows no device \(id); see `mnedc-ctl devices`"
+    case .name(let error): error.text(suggesting: nil)
     case .noSuchLease(let name): "there is no lease of \(name); see `mnedc-ctl leases`"
     case .revoked(let id): "\(id) is revoked, and has no address any more"
     case .fixed(let id, let address):

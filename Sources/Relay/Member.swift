@@ -21,9 +21,6 @@ final class Member {
   /// Whom this member has asked for, the latest last.
   private(set) var watched: [IPv4Address] = []
 
-  /// Who asks for more than this many is not told any more what becomes of the first.
-  static let maximumWatched = 1024
-
   init(session: Session, applicant: Applicant, address: IPv4Address, isPartial: Bool) {
     self.session = session
     self.applicant = applicant
@@ -41,7 +38,7 @@ final class Member {
   func watch(_ other: Member) -> IPv4Address? {
     guard other.watchers.updateValue(self, forKey: ObjectIdentifier(self)) == nil else { return nil }
     watched.append(other.address)
-    return watched.count > Self.maximumWatched ? watched.removeFirst() : nil
+    return watched.count > Locate.maximumWatched ? watched.removeFirst() : nil
   }
 
   func loseWatcher(_ other: Member) {

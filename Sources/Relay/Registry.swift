@@ -19,7 +19,11 @@ final class Registry: Sendable {
   private let telling = Mutex<Void>(())
 
   private struct State {
-    var network: RelayNetwork
+    var network: RelayNetwork {
+      didSet { greeting = network.greeting }
+    }
+    /// What the relay says of the network to every device that connects, encoded once.
+    var greeting: [UInt8]
     var roster: Roster
     /// Devices that an operator has sent away, and those that have lost or changed their leases, and when: by a count of
     /// these events. Kept for as long as anything is being decided, since only what was decided before does not hold.
@@ -34,10 +38,15 @@ final class Registry: Sendable {
     self.settings = settings
     let settings = settings.now
     directory = Directory(pool: settings.network.pool.prefix)
-    state = Mutex(State(network: settings.network, roster: Roster(listLimit: settings.peerList)))
+    state = Mutex(
+      State(
+        network: settings.network, greeting: settings.network.greeting, roster: Roster(listLimit: settings.peerList)))
   }
 
   var network: RelayNetwork { state.withLock { $0.network } }
+
+  /// The payload of the handshake's second message.
+  var greeting: [UInt8] { state.withLock { $0.greeting } }
 
   /// How many devices are in, and how many can be, the relay host not counted.
   var occupancy: (online: Int, capacity: Int) {

@@ -21,27 +21,32 @@ extension Relay {
 
   /// Sees to it that the device keeps its address, or gets and keeps `address`, for which it connects anew if it is in. A
   /// device that was let in once and has no address gets one.
+  /// `name` and `host` are those of `revoke`.
   public func pinLease(
-    of deviceID: String, to address: IPv4Address?,
+    of name: String, to address: IPv4Address?, sparing host: String? = nil,
     _ reply: @escaping @Sendable (Result<LeaseStatus, LeaseError>) -> Void
   ) {
     let (office, now) = (desk.leases, UnixTime.now())
     settings.store.perform(
-      { transaction throws(StoreError) in
-        try office.pin(deviceID, to: address, transaction, at: now)
+      { [registry] transaction throws(StoreError) -> Result<Lease, LeaseError> in
+        switch try NamedDevice.find(name, transaction, registry) {
+        case .success(let device) where device.record.id == host: return .failure(.name(.relayHost(device.record.id)))
+        case .success(let device): return try office.pin(device.record, to: address, transaction, at: now)
+        case .failure(let error): return .failure(.name(error))
+        }
       },
       then: { [registry] result in
         if case .success(.success(let lease)) = result {
           registry.move(
-            deviceID, to: lease.address,
-            Refusal(.sessionReplaced, "the relay's operator has given \(deviceID) the address \(lease.address)"))
+            lease.deviceID, to: lease.address,
+            Refusal(.sessionReplaced, "the relay's operator has given \(lease.deviceID) the address \(lease.address)"))
         }
         reply(Self.status(result, registry))
       })
   }
 
-  /// Frees the lease of a device, by its ID or its address, so that the address is anybody's. Of a device that is in, only
-  /// the pin is taken away; if there is none, it fails.
+  /// Frees the lease of a device, by the address or by what `revoke` takes, so that the address is anybody's. Of a device that is
+  /// in, only the pin is taken away; if there is none, it fails.
   public func freeLease(_ name: String, _ reply: @escaping @Sendable (Result<LeaseStatus, LeaseError>) -> Void) {
     let office = desk.leases
     settings.store.perform(
@@ -84,10 +89,9 @@ extension Relay {
 extension LeaseOffice {
   /// Pins the device's lease, once it has moved to `address` if that is another. Nothing is written if it fails.
   func pin(
-    _ deviceID: String, to address: IPv4Address?, _ transaction: borrowing Transaction, at now: Int64
+    _ device: DeviceRecord, to address: IPv4Address?, _ transaction: borrowing Transaction, at now: Int64
   ) throws(StoreError) -> Result<Lease, LeaseError> {
-    let pool = registry.network.pool
-    guard let device = try transaction.device(id: deviceID) else { return .failure(.noSuchDevice(deviceID)) }
+    let (pool, deviceID) = (registry.network.pool, device.id)
     guard device.status == .active else { return .failure(.revoked(deviceID)) }
     if let fixed = pool.fixed[deviceID] { return .failure(.fixed(deviceID, fixed)) }
     let present = try transaction.lease(ofKey: device.key).flatMap { pool.isLeasable($0.address) ? $0 : nil }
@@ -109,7 +113,14 @@ extension LeaseOffice {
   func free(_ name: String, _ transaction: borrowing Transaction) throws(StoreError) -> Result<Lease, LeaseError> {
     let pool = registry.network.pool
     var found = try IPv4Address(name).flatMap { address throws(StoreError) in try transaction.lease(at: address) }
-    if found == nil, let device = try transaction.device(id: name) { found = try transaction.lease(ofKey: device.key) }
+    if found == nil {
+      switch try NamedDevice.find(name, transaction, registry) {
+      case .success(let device): found = try transaction.lease(ofKey: device.record.key)
+      // Of an address that nobody has, it is the lease that is missing.
+      case .failure(let error) where IPv4Address(name) == nil: return .failure(.name(error))
+      case .failure: break
+      }
+    }
     guard let lease = found else { return .failure(.noSuchLease(name)) }
     if pool.fixed[lease.deviceID] == lease.address { return .failure(.fixed(lease.deviceID, lease.address)) }
     if registry.withdraw(lease) {

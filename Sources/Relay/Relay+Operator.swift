@@ -50,30 +50,70 @@ extension Relay {
     settings.store.perform({ transaction throws(StoreError) in try transaction.devices() }, then: reply)
   }
 
-  /// Refuses the device's key from now on, and ends its session.
-  public func revoke(_ deviceID: String, _ reply: @escaping @Sendable (Result<DeviceRecord, StoreError>) -> Void) {
-    settings.store.perform(
-      { transaction throws(StoreError) in try transaction.revoke(id: deviceID) },
+  // In each of the following, `name` is the device's ID, the host name that goes with it, its virtual address, or the beginning
+  // of its key's fingerprint. `host` is the device ID of the relay's own host, which is refused.
+
+  /// The one device that `name` means.
+  public func device(
+    named name: String, sparing host: String? = nil,
+    _ reply: @escaping @Sendable (Result<DeviceRecord, OperatorError>) -> Void
+  ) {
+    withDevice(name, sparing: host, { (_, device) in device.record }, then: reply)
+  }
+
+  /// Refuses the device's key from now on, and ends its session. Nothing happens if it is refused already.
+  public func revoke(
+    _ name: String, sparing host: String? = nil,
+    _ reply: @escaping @Sendable (Result<DeviceRecord, OperatorError>) -> Void
+  ) {
+    withDevice(
+      name, sparing: host,
+      { (transaction, device) throws(StoreError) in try transaction.revoke(key: device.record.key) },
       then: { [self] result in
         if case .success(let device) = result {
           registry.dismiss(
-            deviceID, device.keys, Refusal(.revoked, "the key of \(deviceID) was revoked by the relay's operator"))
+            device.id, device.keys, Refusal(.revoked, "the key of \(device.id) was revoked by the relay's operator"))
         }
         reply(result)
       })
   }
 
   /// Forgets a device wholly: it has to be admitted anew, and may be.
-  public func forget(_ deviceID: String, _ reply: @escaping @Sendable (Result<[DeviceRecord], StoreError>) -> Void) {
-    settings.store.perform(
-      { transaction throws(StoreError) in try transaction.forget(id: deviceID) },
+  public func forget(
+    _ name: String, sparing host: String? = nil,
+    _ reply: @escaping @Sendable (Result<[DeviceRecord], OperatorError>) -> Void
+  ) {
+    withDevice(
+      name, sparing: host,
+      { (transaction, device) throws(StoreError) in
+        device.isByKey
+          ? [try transaction.forget(key: device.record.key)] : try transaction.forget(id: device.record.id)
+      },
       then: { [self] result in
-        if case .success(let devices) = result {
+        if case .success(let devices) = result, let id = devices.first?.id {
           registry.dismiss(
-            deviceID, devices.flatMap(\.keys),
-            Refusal(.inviteNeeded, "the relay's operator has removed \(deviceID)"))
+            id, devices.flatMap(\.keys), Refusal(.inviteNeeded, "the relay's operator has removed \(id)"))
         }
         reply(result)
+      })
+  }
+
+  /// Does `body` with the device that `name` means, in the transaction in which it was found.
+  private func withDevice<Value: Sendable>(
+    _ name: String, sparing host: String?,
+    _ body: @escaping @Sendable (borrowing Transaction, NamedDevice) throws(StoreError) -> Value,
+    then reply: @escaping @Sendable (Result<Value, OperatorError>) -> Void
+  ) {
+    settings.store.perform(
+      { [registry] transaction throws(StoreError) -> Result<Value, DeviceNameError> in
+        switch try NamedDevice.find(name, transaction, registry) {
+        case .success(let device) where device.record.id == host: return .failure(.relayHost(device.record.id))
+        case .success(let device): return .success(try body(transaction, device))
+        case .failure(let error): return .failure(error)
+        }
+      },
+      then: { result in
+        reply(result.mapError { .store($0) }.flatMap { $0.mapError { .name($0) } })
       })
   }
 
@@ -81,7 +121,7 @@ extension Relay {
 
   public var pending: [PendingDevice] { desk.pending }
 
-  /// Lets the device in that waits under this ID or fingerprint.
+  /// Lets the device in that waits under this ID, host name or beginning of a fingerprint.
   public func approve(_ name: String, _ reply: @escaping @Sendable (Result<PendingDevice, OperatorError>) -> Void) {
     desk.approve(name, reply)
   }

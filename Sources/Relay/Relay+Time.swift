@@ -1,24 +1,41 @@
 internal import Logging
+internal import Store
 internal import SystemIO
 
 // What the relay knows of the time for which devices are away.
 
 extension Relay {
-  /// Looks at the clock now and then, from now on. On the first loop's thread, or before it runs.
-  func watchClock(_ watch: ClockWatch = ClockWatch(UnixTime.now(), at: .now())) {
+  /// Looks at the clock now and then, from now on, so that a line says that it was set. On the first loop's thread, or before it
+  /// runs.
+  func watchClock() {
     loops[0].events.schedule(after: .seconds(2)) { [weak self] in
       guard let self else { return }
-      var watch = watch
-      if let jump = watch.jump(to: UnixTime.now(), at: .now()) {
-        desk.leases.pause.clockWasSet()
+      if let jump = desk.leases.pause.takeJump(at: .now(), UnixTime.now()) {
         loops[0].logger.warning(
           """
           the clock was set \(abs(jump)) s \(jump > 0 ? "ahead" : "back"): sessions go on; invites end by the new time, and no lease \
           is reclaimed for a while
           """)
       }
-      watchClock(watch)
+      watchClock()
     }
+  }
+
+  /// Compares the clock with the newest record, before anything else is written. To be called before the relay serves.
+  func doubtClock() {
+    let (pause, logger) = (desk.leases.pause, loops[0].logger)
+    settings.store.perform(
+      { transaction throws(StoreError) in
+        try transaction.newestUse().flatMap { pause.compare(with: $0, at: .now(), UnixTime.now()) }
+      },
+      then: { result in
+        guard case .success(let gap?) = result else { return }
+        logger.warning(
+          """
+          the clock is \(gap / 3600) hours ahead of the newest record in relay.db: unless the relay was off for so long, set the \
+          clock right; no lease is reclaimed for a while
+          """)
+      })
   }
 }
 

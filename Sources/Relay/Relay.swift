@@ -71,6 +71,7 @@ public final class Relay: @unchecked Sendable {
 
   /// Begins to serve, on threads of its own.
   public func start() {
+    doubtClock()
     watchClock()
     threads = loops.enumerated().map { index, loop in
       loop.startChecking()

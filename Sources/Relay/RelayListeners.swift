@@ -20,11 +20,14 @@ public final class RelayListeners: Sendable {
     public let errno: Errno
   }
 
+  /// The addresses that this host does not have yet: connections come there once it has them.
+  public var awaited: [SocketAddress] { sockets.filter { $0.listener.isAwaitingAddress }.map { $0.listener.address } }
+
   public init(on addresses: [SocketAddress]) throws(ListenError) {
     var sockets: [Socket] = []
     for address in addresses {
       do {
-        sockets.append(Socket(try TCPListener(on: address)))
+        sockets.append(Socket(try TCPListener(on: address, mayAwaitAddress: true)))
       } catch {
         throw ListenError(address: address, errno: error)
       }

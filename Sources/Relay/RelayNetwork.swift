@@ -12,6 +12,11 @@ public struct RelayNetwork: Sendable {
     self.pool = pool
     self.pool6 = pool6
   }
+
+  /// What the relay tells a device with its proof of who it is.
+  var greeting: [UInt8] {
+    RelayGreeting(network: NetworkNotice(pool: pool.prefix, pool6: pool6)).bytes
+  }
 }
 
 extension RelayNetwork {

@@ -12,7 +12,7 @@ public struct RelaySettings: Sendable {
   public var network: RelayNetwork
   /// How long a device must have been away before another may get its address, in a pool that is full.
   public var leaseAge: Duration
-  /// After this silence of a connection in use, either end asks for a sign of life; within three of them it is found dead.
+  /// After this silence of a connection in use, either end asks for an echo; within three of them it is found dead.
   public var keepalive: Duration
   /// What the silence may grow to while no data goes over the connection.
   public var idleKeepalive: Duration
@@ -75,4 +75,10 @@ public struct RelaySettings: Sendable {
   static let patience = Duration.seconds(1)
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
+  /// How many control, ping and pong frames a device may send, and one that has not joined. A device of a large network asks for
+  /// `Locate.maximumWatched` peers at once.
+  static let controlRate = ControlRate(perSecond: 500, burst: 2000)
+  static let controlRateBeforeJoin = ControlRate(perSecond: 10, burst: 50)
+  /// When a device that has sent more may come back, in milliseconds.
+  static let floodRetry = 60_000
 }

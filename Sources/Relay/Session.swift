@@ -39,9 +39,11 @@ final class Session: EventHandler, @unchecked Sendable {
   private var proofTimer: Timer?
   private var syncs = RateLimit(perSecond: 1, burst: 2)
   private var hasSyncWaiting = false
+  /// Whether the relay has come to know the device by this session.
+  private var isNew = false
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// How often the device may ask who has an address: at once for all whom it may be told of.
-  private var questions = RateLimit(perSecond: 200, burst: Double(Member.maximumWatched))
+  private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
   /// How often the device may be told that somebody is not there.
   var notices = RateLimit(perSecond: 200, burst: 200)
 
@@ -67,29 +69,32 @@ final class Session: EventHandler, @unchecked Sendable {
     place = loop.bounds.connections.occupy()
     // Until it is closed, which this session sees to. (A weak reference would make every retain of a session slower.)
     connection.onUse = { [unowned self] in self.loop.lookSoon(self) }
-    // Strangers get little memory.
+    // Strangers get little memory, and little time.
     connection.payloadLimit = FrameType.handshake.maximumPayload
+    connection.controlRate = RelaySettings.controlRateBeforeJoin
   }
 
   // MARK: What comes in
 
   func handle(_ events: Events) {
     if events.contains(.writable) { connection.flush() }
-    guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
-        using: loop.memory,
+        events, using: loop.memory,
         deliver: { frame, header throws(WireError) in try accept(frame, header) },
         finish: { loop.forwarder.flush() })
     } catch {
-      guard case .wire(let problem) = error else {
+      switch error {
+      case .wire(let problem):
+        loop.broken(problem)
+        let advice = if case .foreign(let other) = problem { "; \(other.adviceAtRelay)" } else { "" }
+        loop.limited { $0.warning("\(description): sent \(problem); the relay has closed the connection\(advice)") }
+        close(telling: Refusal(.protocolError, problem.description + advice))
+      case .flood(let perSecond): endFlood(perSecond)
+      case .closed, .unread, .system:
         let sizes = hasJoined ? connection.sizeProblem(at: .now()) : nil
-        return finish(sizes?.text("the device") ?? error.text("the device"))
+        finish(sizes?.text("the device") ?? error.text("the device"))
       }
-      loop.broken(problem)
-      let advice = if case .foreign(let other) = problem { "; \(other.adviceAtRelay)" } else { "" }
-      loop.limited { $0.warning("\(description): sent \(problem); the relay has closed the connection\(advice)") }
-      close(telling: Refusal(.protocolError, problem.description + advice))
     }
   }
 
@@ -107,7 +112,7 @@ final class Session: EventHandler, @unchecked Sendable {
     case (.proving(let handshake), .handshake):
       try meet(handshake, payload(frame))
     case (.joined(let applicant, _), .control):
-      try obey(try ControlMessage.decode(payload(frame)), applicant)
+      try obey(try ControlMessage.Unread(payload(frame)), applicant)
     case (.deciding, .ping), (.pending, .ping), (.waiting, .ping), (.joined, .ping):
       connection.send(pongFor: payload(frame))
     case (.deciding, .pong), (.waiting, .pong):
@@ -123,25 +128,35 @@ final class Session: EventHandler, @unchecked Sendable {
     UnsafeRawBufferPointer(rebasing: frame[FrameHeader.size...])
   }
 
-  private func obey(_ message: ControlMessage?, _ applicant: Applicant) throws(WireError) {
-    switch message {
+  /// What is asked for too often is not even read.
+  private func obey(_ message: ControlMessage.Unread, _ applicant: Applicant) throws(WireError) {
+    switch message.kind {
     case .sync: resend(applicant.deviceID)
-    case .locate(let question):
-      guard questions.allow(at: .now()) else { return }
+    case .locate:
+      guard questions.allow(at: .now()), case .locate(let question)? = try message.read() else { return }
       loop.registry.locate(question.sought, for: self, applicant.deviceID)
-    case .nextKey(let notice):
-      guard keyChanges.allow(at: .now()) else {
-        return answer(Refusal(.busy, "the key was changed only just now; try again in a while"), notice.key)
-      }
+    case .nextKey:
+      guard keyChanges.allow(at: .now()) else { return connection.send(control: Self.tooManyKeys) }
+      guard case .nextKey(let notice)? = try message.read() else { return }
+      if let objection = applicant.objection(toNextKey: notice.key) { return answer(objection, notice.key) }
       loop.desk.setNextKey(notice.key, of: applicant) { self.answer($0, notice.key) }
     case .drain where loop.draining != nil:
       // Only once what has come before it is forwarded.
       loop.events.post { self.loop.hasAnswered(self) }
     case .leave: finish("left: the device has said goodbye")
+    case .decline:
+      finish("declined: its host has other use for the network's addresses, or cannot set them up or write them down")
+      if isNew { loop.desk.undoAdmission(of: applicant) }
     case nil: break
-    default: throw .badMessage("it is not for a relay")
+    default:
+      _ = try message.read()
+      throw .badMessage("it is not for a relay")
     }
   }
+
+  private static let tooManyKeys = ControlMessage.nextKeyRefused(
+    Refusal(.busy, "the key was changed only just now; try again in a while")
+  ).frame()
 
   /// Sends everything anew, but not as often as a device may ask: what it asks for too soon, it gets a little later.
   private func resend(_ deviceID: String) {
@@ -163,7 +178,7 @@ final class Session: EventHandler, @unchecked Sendable {
 
   // MARK: Joining
 
-  /// The handshake's first message: whoever it is gets to know who the relay is.
+  /// The handshake's first message: whoever it is gets to know who the relay is, and which addresses its network has.
   private func greet(_ payload: UnsafeRawBufferPointer) throws(WireError) {
     let hello = try HandshakeHello(parsing: payload.bytes)
     guard hello.versions.contains(protocolVersion) else {
@@ -177,8 +192,9 @@ final class Session: EventHandler, @unchecked Sendable {
       .xx, cipher: .chaCha20Poly1305, role: .responder, prologue: hello.prologue, key: key)
     do {
       let padding = try handshake.read(UnsafeRawBufferPointer(rebasing: payload[HandshakeHello.size...]))
-      let answer = [UInt8](repeating: 0, count: min(padding.count, HandshakeHello.maximumPadding))
-      connection.send(handshake: try handshake.write([protocolVersion] + answer))
+      var answer = loop.registry.greeting
+      answer.append(contentsOf: repeatElement(0, count: min(padding.count, HandshakeHello.maximumPadding)))
+      connection.send(handshake: try handshake.write(answer))
     } catch {
       throw .notAuthentic(.handshake)
     }
@@ -220,7 +236,9 @@ final class Session: EventHandler, @unchecked Sendable {
     defer { loop.registry.endDeciding(applicant) }
     guard case .deciding = state else { return }
     switch decision {
-    case .admitted(let address): admit(applicant, at: address, asOf: asOf, over: dead)
+    case .admitted(let address, let isNew):
+      self.isNew = isNew || self.isNew
+      admit(applicant, at: address, asOf: asOf, over: dead)
     case .refused(let refusal): refuse(refusal, to: applicant)
     case .pending:
       guard loop.desk.keep(self, applicant) else {
@@ -262,6 +280,7 @@ final class Session: EventHandler, @unchecked Sendable {
     case .admitted:
       state = .joined(applicant, address: address)
       connection.payloadLimit = FrameHeader.maximumPayload
+      connection.controlRate = RelaySettings.controlRate
       if let newest = loop.keys.successor(of: shownKey) {
         connection.send(control: ControlMessage.relayKey(KeyNotice(key: newest)).frame())
       }
@@ -287,8 +306,8 @@ final class Session: EventHandler, @unchecked Sendable {
     refuse(
       Refusal(
         .keyInUse,
-        "the key of \(applicant.deviceID) is in use at \(older.origin.name): if this machine is a copy of that one, remove "
-          + "device.key from its state directory and join with an invite and a device ID of its own"),
+        "the key of \(applicant.deviceID) is in use at \(older.origin.name): if this machine is a copy of that one, run "
+          + "mnedc-join --reset --device-id NAME on it, with an invite"),
       to: applicant)
   }
 
@@ -383,6 +402,22 @@ final class Session: EventHandler, @unchecked Sendable {
       )
     }
     close(telling: Refusal(.silent, "too many connections are about to join; try again"))
+  }
+
+  /// Ends a session that has sent too many frames that the relay has to deal with itself.
+  private func endFlood(_ perSecond: Int) {
+    let time = Int(ControlRate.patience.seconds)
+    loop.limited {
+      $0.warning(
+        """
+        \(description): has sent more than \(perSecond) control, ping and pong frames a second for \(time) s; the connection \
+        is closed
+        """)
+    }
+    close(
+      telling: Refusal(
+        .busy, "this device has sent more than \(perSecond) control, ping and pong frames a second for \(time) s",
+        retryAfter: RelaySettings.floodRetry))
   }
 
   private func finish(_ why: String, telling refusal: Refusal? = nil) {

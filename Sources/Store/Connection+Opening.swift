@@ -21,6 +21,8 @@ extension Connection {
   /// A new file is made whole under another name, so that an empty one is never a new one but always a damaged one.
   private static func makeIfMissing(_ directory: String, _ path: String, _ schema: Schema) throws {
     let logs = ["\(path)-wal", "\(path)-shm"]
+    // What a backup that was cut off has left.
+    for file in Connection.copyFiles(in: directory) { try removeFile(file) }
     if try exists(path) {
       // SQLite makes its other files with the mode of this one; those of a copy may have come with any.
       for file in [path] + logs { try makePrivate(file) }
@@ -54,7 +56,7 @@ extension Connection {
     }
   }
 
-  private func checkOwner() throws(StoreError) {
+  func checkOwner() throws(StoreError) {
     guard try integer("PRAGMA page_count") > 0 else { throw .damaged(path, detail: "it is empty") }
     guard try integer("PRAGMA application_id") == Schema.applicationID else { throw .notOurs(path) }
   }
@@ -66,7 +68,7 @@ extension Connection {
   }
 
   /// Reads the whole file once, so that damage shows now and not in the middle of the night.
-  private func checkSoundness() throws(StoreError) {
+  func checkSoundness() throws(StoreError) {
     let findings = try rows("PRAGMA integrity_check(1)") { $0.text(0) }
     guard findings == ["ok"] else { throw .damaged(path, detail: findings.first ?? "it cannot be checked") }
   }

@@ -4,10 +4,17 @@ internal import SystemPackage
 
 /// An operation that waits for the store's thread.
 struct PostedOperation: Sendable {
-  /// Does the work within an open transaction, and returns what tells its outcome, to be called once it is committed.
-  let carryOut: @Sendable (borrowing Transaction) -> () -> Void
+  /// Does the work within an open transaction, and returns what came of it.
+  let carryOut: @Sendable (borrowing Transaction) -> Outcome
   /// Tells that nothing came of it.
   let refuse: @Sendable (StoreError) -> Void
+
+  struct Outcome {
+    /// Why it did nothing, if it did not.
+    let error: StoreError?
+    /// Tells whoever has posted it; to be called once it is committed.
+    let tell: () -> Void
+  }
 }
 
 /// The operations that wait, bounded. For any thread; `next` and `count` are the store's thread's.
@@ -47,8 +54,9 @@ final class OperationQueue: Sendable {
     hasNews.raise()
   }
 
-  /// Waits for operations and takes all there are; `nil` once there will be no more.
-  func next() -> [PostedOperation]? {
+  /// Waits for operations and takes all there are; empty if there are none within `time`, `nil` once there will be no more.
+  func next(within time: Duration) -> [PostedOperation]? {
+    let deadline = Instant.now().advanced(by: time)
     while true {
       let (operations, isClosed) = state.withLock { state in
         defer { state.waiting = [] }
@@ -56,7 +64,8 @@ final class OperationQueue: Sendable {
       }
       if !operations.isEmpty { return operations }
       if isClosed { return nil }
-      if hasNews.wait(until: Instant.now().advanced(by: .seconds(3600))) { hasNews.lower() }
+      guard hasNews.wait(until: deadline) else { return [] }
+      hasNews.lower()
     }
   }
 

@@ -11,8 +11,12 @@ internal import SystemPackage
 /// One process has the store at a time, by a lock (flock) on `relay.lock` that the kernel releases however the process
 /// ends. SQLite's own exclusive mode would do the same, but only once the file is opened, and it would keep out
 /// programs that read it for a copy (`sqlite3 relay.db .backup`).
+///
+/// Commits are in a log beside the file. It is written into the file whenever nothing has been committed for a second, so that a copy of
+/// the file alone, made then, holds all of them.
 public final class Store: Sendable {
   // Set once.
+  let directory: String
   private let queue: OperationQueue
 
   // Guarded by its lock.
@@ -20,12 +24,18 @@ public final class Store: Sendable {
 
   /// Opens the store of `directory`, which must be there; makes its file if there is none. Reads the whole file once.
   ///
-  /// At most `queueLimit` operations wait at a time.
-  public convenience init(directory: String, queueLimit: Int = 4096) throws(StoreError) {
-    try self.init(directory: directory, queueLimit: queueLimit, schema: .current)
+  /// At most `queueLimit` operations wait at a time. `onHealth` is called on the store's thread whenever writing begins to fail, and
+  /// when it works again; it may not take long.
+  public convenience init(
+    directory: String, queueLimit: Int = 4096, onHealth: @escaping @Sendable (StoreHealth) -> Void = { _ in }
+  ) throws(StoreError) {
+    try self.init(directory: directory, queueLimit: queueLimit, schema: .current, onHealth: onHealth)
   }
 
-  init(directory: String, queueLimit: Int = 4096, schema: Schema) throws(StoreError) {
+  init(
+    directory: String, queueLimit: Int = 4096, schema: Schema,
+    onHealth: @escaping @Sendable (StoreHealth) -> Void = { _ in }
+  ) throws(StoreError) {
     let lock = try Self.lock(directory)
     let connection = try Connection.open(in: directory, schema: schema)
     let queue: OperationQueue
@@ -34,8 +44,9 @@ public final class Store: Sendable {
     } catch {
       throw .failed(connection.path, detail: "there is nothing to wait with: \(error)")
     }
+    self.directory = directory
     self.queue = queue
-    let worker = StoreWorker(connection: connection, queue: queue, lock: lock)
+    let worker = StoreWorker(connection: connection, queue: queue, lock: lock, onHealth: onHealth)
     thread = Mutex(SystemThread.start(name: "store") { worker.run() })
   }
 
@@ -76,7 +87,8 @@ public final class Store: Sendable {
         } catch {
           result = .failure(error)
         }
-        return { then(result) }
+        let error: StoreError? = if case .failure(let error) = result { error } else { nil }
+        return PostedOperation.Outcome(error: error) { then(result) }
       },
       refuse: { then(.failure($0)) })
     if let error = queue.post(posted) { then(.failure(error)) }
@@ -109,6 +121,13 @@ public final class Store: Sendable {
 
   /// From any thread.
   public var statistics: StoreStatistics { queue.statistics }
+}
+
+/// Whether the store's file can be written.
+public enum StoreHealth: Equatable, Sendable {
+  case failing(StoreError)
+  /// Of the file at this path.
+  case working(String)
 }
 
 /// What a store has done since it was opened.

@@ -30,6 +30,14 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
   case admission(AdmissionProblem)
   case invite(InviteProblem)
 
+  /// Whether the file is to blame, not what was asked of it.
+  public var isOfFile: Bool {
+    switch self {
+    case .diskFull, .failed, .damaged, .noAccess: true
+    default: false
+    }
+  }
+
   public var description: String {
     switch self {
     case .noDirectory(let path):

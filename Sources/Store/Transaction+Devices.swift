@@ -141,15 +141,35 @@ extension Transaction {
 
   // MARK: Going
 
+  /// Undoes the admission of the device with this key and ID: it is forgotten with its lease, and the invite that admitted it
+  /// has that use back. Nothing happens if there is no such active device, or an operator has approved it.
+  public func undoAdmission(key: [UInt8], id: String) throws(StoreError) {
+    guard let device = try device(key: key)?.device, device.id == id, device.status == .active,
+      device.admittedBy != .approved
+    else { return }
+    try dropLease(ofKey: device.key)
+    try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key))
+    if case .invite(let invite) = device.admittedBy { try returnUse(ofInvite: invite) }
+  }
+
   /// Refuses the device of this ID for good, by all its keys; its ID is free for another key, and its address for anybody.
   /// Nothing happens if it is revoked already.
   ///
   /// Throws `noSuchDevice`.
   @discardableResult
   public func revoke(id: String) throws(StoreError) -> DeviceRecord {
-    if let active = try device(id: id), active.status == .active { try dropLease(ofKey: active.key) }
-    try connection.run("UPDATE devices SET status = 'revoked' WHERE device_id = ? AND status = 'active'", .text(id))
     guard let device = try device(id: id) else { throw .noSuchDevice }
+    return try revoke(key: device.key)
+  }
+
+  /// As `revoke(id:)`, of the device that has this key.
+  @discardableResult
+  public func revoke(key: [UInt8]) throws(StoreError) -> DeviceRecord {
+    guard let known = try device(key: key)?.device else { throw .noSuchDevice }
+    guard known.status == .active else { return known }
+    try dropLease(ofKey: known.key)
+    try connection.run("UPDATE devices SET status = 'revoked' WHERE key = ?", .blob(known.key))
+    guard let device = try device(key: known.key)?.device else { throw .noSuchDevice }
     return device
   }
 
@@ -163,10 +183,16 @@ extension Transaction {
     let active = all.filter { $0.status == .active }
     let forgotten = active.isEmpty ? all : active
     if forgotten.isEmpty { throw .noSuchDevice }
-    for device in forgotten {
-      try dropLease(ofKey: device.key)
-      try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key))
-    }
+    for device in forgotten { try forget(key: device.key) }
     return forgotten
+  }
+
+  /// Forgets that there was a device of this key. Throws `noSuchDevice`.
+  @discardableResult
+  public func forget(key: [UInt8]) throws(StoreError) -> DeviceRecord {
+    guard let device = try device(key: key)?.device else { throw .noSuchDevice }
+    try dropLease(ofKey: device.key)
+    try connection.run("DELETE FROM devices WHERE key = ?", .blob(device.key))
+    return device
   }
 }

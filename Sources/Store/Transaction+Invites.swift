@@ -70,6 +70,15 @@ extension Transaction {
       createdAt: invite.createdAt, expiresAt: invite.expiresAt, deviceID: invite.deviceID, isRevoked: false)
   }
 
+  /// Gives back one use of the invite with this ID. A revoked or expired invite stays so.
+  func returnUse(ofInvite id: String) throws(StoreError) {
+    try connection.run(
+      """
+      UPDATE invites SET uses_left = uses_left + 1, ended_at = CASE revoked WHEN 0 THEN NULL ELSE ended_at END
+      WHERE id = ? AND uses_left < uses_total
+      """, .text(id))
+  }
+
   private func invites(where condition: String, _ value: SQLValue) throws(StoreError) -> [Invite] {
     try connection.rows(
       """

@@ -127,6 +127,17 @@ extension Transaction {
       """, .blob(key), .integer(time))
   }
 
+  /// When a device was let in, seen, or used its lease last, of all that is noted, in Unix seconds; `nil` if nothing is.
+  public func newestUse() throws(StoreError) -> Int64? {
+    let times = try connection.rows(
+      """
+      SELECT last_used FROM leases UNION ALL SELECT last_seen FROM devices UNION ALL SELECT admitted_at FROM devices
+      ORDER BY 1 DESC LIMIT 1
+      """
+    ) { $0.integer(0) }
+    return times.first
+  }
+
   /// Leases in `prefix` that are not pinned and were last used at `time` or before, the one unused for longest first: at
   /// most `limit` of them, from behind `previous` on.
   public func leasesUnused(

@@ -9,8 +9,9 @@ public struct FileAttributes: Equatable, Sendable {
   }
 
   public let kind: Kind
-  /// The owner.
+  /// The owner, and the group.
   public let user: UInt32
+  public let group: UInt32
   /// Permissions alone, at most 0o7777.
   public let mode: UInt32
   /// In bytes.
@@ -25,15 +26,29 @@ public struct FileAttributes: Equatable, Sendable {
       default: .other
       }
     user = status.st_uid
+    group = status.st_gid
     mode = status.st_mode & 0o7777
     size = Int(status.st_size)
   }
 
-  /// Of what is at `path`, a symbolic link itself.
-  public init(of path: String) throws(Errno) {
+  /// Of what is at `path`: a symbolic link itself, or what it leads to.
+  public init(of path: String, followingLinks: Bool = false) throws(Errno) {
     var status = stat()
-    try checked { lstat(path, &status) }
+    try checked { followingLinks ? stat(path, &status) : lstat(path, &status) }
     self.init(status)
+  }
+
+  /// The mode as chmod(1) takes it.
+  public var octalMode: String {
+    let digits = String(mode, radix: 8)
+    return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+  }
+
+  /// Whether users beside the owner may change it: everybody, or a group that is neither root's nor this process's own nor, as
+  /// where each user has a group of the same number, the owner's alone.
+  public var isWritableByOthers: Bool {
+    if mode & 0o002 != 0 { return true }
+    return mode & 0o020 != 0 && group != 0 && group != getegid() && group != user
   }
 }
 
@@ -149,6 +164,36 @@ public struct Directory: ~Copyable, Sendable {
   public borrowing func write(
     _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32 = 0o600, owner: User?
   ) throws(Errno) {
+    try write(name, content, over: existing, mode: mode, owner: owner.map { ($0.id, $0.group) })
+  }
+
+  /// As `write` over a file of these attributes, whose owner, group and mode the new one has. Where this process may not give
+  /// files away, it writes into the old file, which a crash may leave in part. To be called with the lock.
+  public borrowing func rewrite(_ name: String, _ content: [UInt8], like former: FileAttributes) throws(Errno) {
+    do {
+      try write(name, content, over: .replace, mode: former.mode, owner: (former.user, former.group))
+    } catch {
+      guard error == .notPermitted || error == .invalidArgument else { throw error }
+      let file = Descriptor(owning: try checked { openat(descriptor.raw, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) })
+      try Self.fill(file, with: content)
+      try checked { ftruncate(file.raw, off_t(content.count)) }
+      try checked { fsync(file.raw) }
+    }
+  }
+
+  private static func fill(_ file: borrowing Descriptor, with content: [UInt8]) throws(Errno) {
+    var rest = content[...]
+    while !rest.isEmpty {
+      let count = try checked {
+        rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, allowed($0.count, by: file.raw)) }
+      }
+      rest = rest.dropFirst(count)
+    }
+  }
+
+  private borrowing func write(
+    _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32, owner: (user: UInt32, group: UInt32)?
+  ) throws(Errno) {
     let draft = ".\(name)\(Self.draftSuffix)"
     // A process that was killed may have left it.
     _ = unlinkat(descriptor.raw, draft, 0)
@@ -156,14 +201,8 @@ public struct Directory: ~Copyable, Sendable {
       let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
       let file = Descriptor(owning: try checked { openat(descriptor.raw, draft, flags, 0o600) })
       try checked { fchmod(file.raw, mode) }
-      if let owner { try checked { fchown(file.raw, owner.id, owner.group) } }
-      var rest = content[...]
-      while !rest.isEmpty {
-        let count = try checked {
-          rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, allowed($0.count, by: file.raw)) }
-        }
-        rest = rest.dropFirst(count)
-      }
+      if let owner { try checked { fchown(file.raw, owner.user, owner.group) } }
+      try Self.fill(file, with: content)
       try checked { fsync(file.raw) }
       switch existing {
       case .replace:

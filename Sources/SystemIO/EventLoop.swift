@@ -17,7 +17,8 @@ public struct Events: OptionSet, Sendable {
   public static let hangup = Events(rawValue: 4)
 }
 
-/// Who is called when a registered descriptor is ready. Called on the loop's thread.
+/// Who is called when a registered descriptor is ready, and, without any event, for the turn that it has asked for
+/// (`standInLine`). Called on the loop's thread.
 public protocol EventHandler: AnyObject {
   func handle(_ events: Events)
 }
@@ -46,6 +47,9 @@ public final class EventLoop: @unchecked Sendable {
   private var slots: [Slot] = []
   private var freeSlots: [UInt32] = []
   private var timers = TimerQueue()
+  /// Handlers that have asked for a turn; the first `turnsTaken` of them have had theirs.
+  private var line: [any EventHandler] = []
+  private var turnsTaken = 0
   private var running = true
 
   // Guarded by their lock.
@@ -57,6 +61,8 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private static let wakeupToken = UInt64.max
+  /// How long handlers in line have their turns before the loop looks for new events.
+  private static let lineTime = Duration.milliseconds(1)
 
   public init() throws(Errno) {
     epoll = Descriptor(owning: try checked { epoll_create1(CInt(EPOLL_CLOEXEC)) })
@@ -87,7 +93,7 @@ public final class EventLoop: @unchecked Sendable {
       }
       if isInterrupted() { continue }
       countCall(.wait)
-      let count = epoll_wait(epoll.raw, &ready, CInt(ready.count), timeout ?? -1)
+      let count = epoll_wait(epoll.raw, &ready, CInt(ready.count), line.isEmpty ? timeout ?? -1 : 0)
       precondition(count >= 0 || errno == EINTR, "epoll_wait failed")
       for index in 0..<max(0, Int(count)) {
         let event = ready[index]
@@ -99,8 +105,24 @@ public final class EventLoop: @unchecked Sendable {
         // A long round must not hold the timers up.
         if index % 8 == 7 { fireTimers() }
       }
+      giveTurns()
       fireTimers()
     }
+  }
+
+  /// Calls those that stand in line, in order, for as long as `lineTime`. Those that ask again meanwhile come behind the others.
+  private func giveTurns() {
+    guard !line.isEmpty else { return }
+    let end = Instant.now().advanced(by: Self.lineTime)
+    for _ in turnsTaken..<line.count {
+      let handler = line[turnsTaken]
+      turnsTaken += 1
+      handler.handle([])
+      if Instant.now() >= end { break }
+    }
+    guard turnsTaken == line.count || turnsTaken >= 64 else { return }
+    line.removeFirst(turnsTaken)
+    turnsTaken = 0
   }
 
   private func dispatch(_ event: epoll_event) {
@@ -194,6 +216,13 @@ public final class EventLoop: @unchecked Sendable {
     _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor.raw, nil)
     // Let go of last: its end may call this loop again.
     withExtendedLifetime(handler) {}
+  }
+
+  /// Has `handler` called once, without an event, after what is ready now: for work that is to take turns with that of others.
+  /// Who asks twice is called twice.
+  public func standInLine(_ handler: any EventHandler) {
+    precondition(isCurrent)
+    line.append(handler)
   }
 
   /// Calls `body` once, on the loop's thread, when `delay` has passed (to the millisecond, never early).

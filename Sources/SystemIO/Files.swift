@@ -18,12 +18,26 @@ public func readRegularFile(_ path: String, limit: Int) throws(Errno) -> [UInt8]
   return try file.readToEnd(limit: limit)
 }
 
+/// Whether two paths lead to one file; false if there is nothing at one of them.
+public func isSameFile(_ path: String, _ other: String) -> Bool {
+  var (status, otherStatus) = (stat(), stat())
+  guard stat(path, &status) == 0, stat(other, &otherStatus) == 0 else { return false }
+  return status.st_dev == otherStatus.st_dev && status.st_ino == otherStatus.st_ino
+}
+
 /// `path` seen from the present working directory, good wherever this process goes later.
 public func absolutePath(_ path: String) throws(Errno) -> String {
   guard path.utf8.first != UInt8(ascii: "/") else { return path }
   var directory = [CChar](repeating: 0, count: Int(PATH_MAX))
   guard getcwd(&directory, directory.count) != nil else { throw Errno(rawValue: errno) }
   return "\(String(decoding: directory.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))/\(path)"
+}
+
+/// `path` without symbolic links.
+public func realPath(_ path: String) throws(Errno) -> String {
+  guard let found = realpath(path, nil) else { throw Errno(rawValue: errno) }
+  defer { free(found) }
+  return String(cString: found)
 }
 
 extension Descriptor {

@@ -4,6 +4,13 @@ public import SystemPackage
 
 /// What has changed in the host's network.
 public struct NetworkChange: Sendable {
+  /// Links, addresses or routes have changed, but for those of the own interface.
+  public private(set) var concernsHost = false
+  /// Link, addresses or routes of the own interface have changed, or an unreachable route that a program keeps as the
+  /// kernel's (`UnreachableRoute`).
+  public private(set) var concernsOwnInterface = false
+  /// The own interface was deleted, or moved to another network namespace.
+  public private(set) var hasLostOwnInterface = false
   /// Interfaces that carry packets again.
   private(set) var restored: Set<UInt32> = []
   /// The kernel has told more than was read.
@@ -12,8 +19,21 @@ public struct NetworkChange: Sendable {
   /// Whether the interface may have been down meanwhile.
   public func mayHaveRestored(_ interface: UInt32) -> Bool { isIncomplete || restored.contains(interface) }
 
-  mutating func add(restored interface: UInt32) { restored.insert(interface) }
-  mutating func miss() { isIncomplete = true }
+  mutating func addHost(restored interface: UInt32? = nil) {
+    concernsHost = true
+    if let interface { restored.insert(interface) }
+  }
+
+  mutating func addOwnInterface(isLost: Bool = false) {
+    concernsOwnInterface = true
+    if isLost { hasLostOwnInterface = true }
+  }
+
+  mutating func miss() {
+    isIncomplete = true
+    concernsHost = true
+    concernsOwnInterface = true
+  }
 }
 
 /// Tells of changes of the host's links, addresses and routes (rtnetlink(7)): together when many come, and not too often.
@@ -23,7 +43,7 @@ public final class NetworkMonitor: EventHandler {
   // Set once.
   private let descriptor: Descriptor
   private let events: EventLoop
-  private let ignored: UInt32?
+  private let own: UInt32?
   private let onChange: (NetworkChange) -> Void
 
   // Owned by the loop's thread.
@@ -36,21 +56,22 @@ public final class NetworkMonitor: EventHandler {
 
   /// One change seldom comes alone: a link brings its addresses, and these their routes.
   private static let delay = Duration.milliseconds(200)
-  private static let interval = Duration.seconds(1)
+  private static let interval = Duration.milliseconds(500)
 
-  /// Changes of the interface `ignored` are not told.
+  /// `own` is the index of the interface whose changes are told apart from the host's; a new name does not change it.
   public init(
-    on events: EventLoop, ignoring ignored: UInt32?, _ onChange: @escaping (NetworkChange) -> Void
+    on events: EventLoop, own: UInt32?, _ onChange: @escaping (NetworkChange) -> Void
   ) throws(Errno) {
     self.events = events
-    self.ignored = ignored
+    self.own = own
     self.onChange = onChange
     let type = CInt(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
     let descriptor = Descriptor(owning: try checked { socket(AF_NETLINK, type, NETLINK_ROUTE) })
     var address = sockaddr_nl()
     address.nl_family = sa_family_t(AF_NETLINK)
     address.nl_groups = UInt32(
-      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE)
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE
+        | RTMGRP_IPV6_IFINFO)
     try withUnsafeBytes(of: &address) { bytes throws(Errno) in
       let address = bytes.assumingMemoryBound(to: sockaddr.self).baseAddress
       try checked { bind(descriptor.raw, address, socklen_t(bytes.count)) }
@@ -94,22 +115,29 @@ public final class NetworkMonitor: EventHandler {
     case RTM_NEWLINK, RTM_DELLINK:
       guard content.count >= 16 else { return }
       let index = content.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
-      // The other families tell of what a link is to a bridge, and the like.
-      guard content[0] == UInt8(AF_UNSPEC), index != ignored else { return }
+      if index == own { return note { $0.addOwnInterface(isLost: Self.isEnd(type, content)) } }
+      // The other families tell of what a link is to IPv6, to a bridge, and the like.
+      guard content[0] == UInt8(AF_UNSPEC) else { return }
       let flags = content.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
       take(link: index, isThere: type == RTM_NEWLINK, flags)
     case RTM_NEWADDR, RTM_DELADDR:
-      guard content.count >= 8, content.loadUnaligned(fromByteOffset: 4, as: UInt32.self) != ignored else { return }
-      note { _ in }
+      guard content.count >= 8 else { return }
+      let isOwn = content.loadUnaligned(fromByteOffset: 4, as: UInt32.self) == own
+      note { if isOwn { $0.addOwnInterface() } else { $0.addHost() } }
     case RTM_NEWROUTE, RTM_DELROUTE:
       // A cloned route is what the kernel has learned of one host.
-      guard content.count >= 12, content.loadUnaligned(fromByteOffset: 8, as: UInt32.self) & UInt32(RTM_F_CLONED) == 0,
-        ignored == nil || outputInterface(content) != ignored
+      guard content.count >= 12, content.loadUnaligned(fromByteOffset: 8, as: UInt32.self) & UInt32(RTM_F_CLONED) == 0
       else { return }
-      note { _ in }
+      let isOwn = own != nil && (outputInterface(content) == own || UnreachableRoute.isKept(content))
+      note { if isOwn { $0.addOwnInterface() } else { $0.addHost() } }
     default:
       break
     }
+  }
+
+  /// The end of the link itself: a message of another family, such as IPv6's, tells only that it has left that one.
+  private static func isEnd(_ type: Int, _ content: UnsafeRawBufferPointer) -> Bool {
+    type == RTM_DELLINK && content[0] == UInt8(AF_UNSPEC)
   }
 
   /// Many a message about a link says nothing new, such as each of a wireless one that looks for others.
@@ -120,7 +148,7 @@ public final class NetworkMonitor: EventHandler {
     links[index] = isThere ? carries : nil
     // Of a link that was not heard of before, addresses and routes tell.
     guard carries != (former ?? true) else { return }
-    note { if carries { $0.add(restored: index) } }
+    note { $0.addHost(restored: carries ? index : nil) }
   }
 
   /// RTA_OIF among a route's attributes.
@@ -153,5 +181,20 @@ public final class NetworkMonitor: EventHandler {
     guard registration != nil, let change = change.take() else { return }
     lastReport = .now()
     onChange(change)
+  }
+}
+
+/// A route by which packets for a network are refused while no other route takes them. It is marked as the kernel's, because
+/// systemd-networkd removes others that it has not made itself whenever it configures any interface, and has the highest
+/// metric.
+public enum UnreachableRoute {
+  public static let metric = UInt32.max
+  /// As rtm_protocol and rtm_type have it (rtnetlink(7)).
+  public static let rtmProtocol = UInt8(RTPROT_KERNEL)
+  public static let rtmType = UInt8(RTN_UNREACHABLE)
+
+  /// Whether a route message, of 12 bytes or more, may tell of one.
+  static func isKept(_ content: UnsafeRawBufferPointer) -> Bool {
+    content[5] == rtmProtocol && content[7] == rtmType
   }
 }

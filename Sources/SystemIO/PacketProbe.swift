@@ -22,8 +22,8 @@ public enum PacketProbe {
   private static let resend = Duration.milliseconds(400)
   private static let look = Duration.milliseconds(20)
 
-  /// Blocks until something has come or `deadline`. `target` is an IPv4 address, whatever the port. Once a small echo has come back,
-  /// one of `mtu` bytes goes out, headers included.
+  /// Blocks until something has come or `deadline`. `target` is an address of either family, whatever the port. Once a small echo
+  /// has come back, one of `mtu` bytes goes out, headers included.
   public static func probe(_ target: SocketAddress, mtu: Int? = nil, until deadline: Instant) -> Answer {
     let echo = Echo(target)
     let attempt: TCPSocket
@@ -44,7 +44,7 @@ public enum PacketProbe {
         nextEcho = now.advanced(by: resend)
       }
       if echo.answer() != nil {
-        guard let mtu, mtu > Echo.headers else { return .answered }
+        guard let mtu, mtu > echo.headers else { return .answered }
         return isAnswered(echo, size: mtu, until: deadline) ? .answered : .answeredSmall(mtu)
       }
       if hasConnected {
@@ -72,12 +72,13 @@ public enum PacketProbe {
         do { try echo.send(size: size) } catch { return true }
         nextEcho = now.advanced(by: resend)
       }
-      if let answer = echo.answer(), answer + Echo.headers >= size { return true }
+      if let answer = echo.answer(), answer + echo.headers >= size { return true }
       sleep(for: look)
     }
   }
 
-  /// An ICMP echo request by a socket of its own kind (icmp(7)); nothing where the system does not let this process have one.
+  /// An ICMP echo request of the target's family by a socket of its own kind (icmp(7)); nothing where the system does not let
+  /// this process have one.
   private struct Echo: ~Copyable {
     /// -1 if there is none.
     private let raw: CInt
@@ -85,7 +86,9 @@ public enum PacketProbe {
 
     init(_ target: SocketAddress) {
       let type = CInt(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-      raw = Glibc.socket(AF_INET, type, CInt(IPPROTO_ICMP))
+      raw =
+        target.isIPv6
+        ? Glibc.socket(AF_INET6, type, CInt(IPPROTO_ICMPV6)) : Glibc.socket(AF_INET, type, CInt(IPPROTO_ICMP))
       self.target = target.with(port: 0)
     }
 
@@ -95,14 +98,15 @@ public enum PacketProbe {
 
     var hasSent: Bool { raw >= 0 }
 
-    /// Of IPv4 and ICMP, in bytes.
-    static let headers = 28
+    /// Of IP and ICMP, in bytes.
+    var headers: Int { target.isIPv6 ? 48 : 28 }
 
-    /// Sends one of `size` bytes, headers of IPv4 and ICMP included.
-    borrowing func send(size: Int = Echo.headers) throws(Errno) {
+    /// Sends one of `size` bytes, headers of IP and ICMP included; `nil`: as short as possible.
+    borrowing func send(size: Int? = nil) throws(Errno) {
       guard hasSent else { return }
-      // Type 8, code 0; the kernel sees to the checksum and the identifier.
-      let request: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 1] + [UInt8](repeating: 0, count: size - Self.headers)
+      // Code 0; the kernel sees to the checksum and the identifier.
+      let padding = [UInt8](repeating: 0, count: max(0, (size ?? 0) - headers))
+      let request: [UInt8] = [target.isIPv6 ? 128 : 8, 0, 0, 0, 0, 0, 0, 1] + padding
       let result = target.withSockaddr { sendto(raw, request, request.count, CInt(MSG_NOSIGNAL), $0, target.length) }
       // An error of an earlier one may be told here; whether there is an answer is what counts.
       if result < 0, errno == EPERM || errno == EMSGSIZE { throw Errno(rawValue: errno) }
@@ -113,7 +117,7 @@ public enum PacketProbe {
       guard hasSent else { return nil }
       var answer = [UInt8](repeating: 0, count: 1 << 16)
       let count = recv(raw, &answer, answer.count, 0)
-      return count >= 8 && answer[0] == 0 ? count - 8 : nil
+      return count >= 8 && answer[0] == (target.isIPv6 ? 129 : 0) ? count - 8 : nil
     }
   }
 }

@@ -54,6 +54,18 @@ public func ignoreBrokenPipes() {
   signal(SIGPIPE, SIG_IGN)
 }
 
+/// Lets SIGABRT and SIGQUIT end this process, as by default. The Swift runtime catches them for a backtrace and goes on where another
+/// process has sent them, such as a service manager whose watchdog ends this one.
+public func endOnAbort() {
+  signal(SIGABRT, SIG_DFL)
+  signal(SIGQUIT, SIG_DFL)
+}
+
+/// Ends this process by SIGABRT.
+public func abortProcess() -> Never {
+  abort()
+}
+
 /// Lets this process have as many descriptors as the system allows it to ask for.
 public func raiseDescriptorLimit() {
   var limit = rlimit()

@@ -32,6 +32,13 @@ public struct RateLimit: Sendable {
     return copy.tokens >= 1
   }
 
+  /// How long until it could happen; zero if it could now.
+  public func wait(at now: Instant) -> Duration {
+    var copy = self
+    copy.refill(at: now)
+    return copy.tokens >= 1 ? .zero : .seconds((1 - copy.tokens) / perSecond)
+  }
+
   private mutating func refill(at now: Instant) {
     tokens = min(burst, tokens + now.since(last).seconds * perSecond)
     last = now

@@ -39,6 +39,10 @@ public final class Resolver: Sendable {
     }
   }
 
+  /// The addresses of `host` as every program of this host finds them (getaddrinfo(3)). Blocks for as long as the system's
+  /// resolver takes, so it is for a thread that has nothing else to do.
+  public static func addresses(of host: String) -> Answer { lookUp(host, port: 0, numericOnly: false) }
+
   /// The addresses of `host`, for a program that has nothing else to do meanwhile; `nil` if the answer has not come before
   /// `deadline`.
   public static func resolve(_ host: String, port: UInt16, until deadline: Instant) throws(Errno) -> Answer? {

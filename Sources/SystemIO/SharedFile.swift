@@ -15,18 +15,20 @@ public struct SharedFile: Sendable {
 
   /// Puts what `change` makes of the content in its place: readers see the old or the new one, by a rename, unless the file
   /// cannot be renamed over since it is mounted there; then it is overwritten. Owner, group and mode stay. Nothing is written if
-  /// nothing changes.
+  /// nothing changes: the result says whether something has. `change` may be called twice.
   ///
   /// Throws `tooManySymbolicLinkLevels` for a symbolic link, `invalidArgument` for what is no regular file, `fileTooLarge` for
   /// more than the limit before or after the change, and `resourceTemporarilyUnavailable` if another program of this suite is
   /// about to change it.
-  public func change(_ change: ([UInt8]) -> [UInt8]) throws(Errno) {
+  @discardableResult
+  public func change(_ change: ([UInt8]) -> [UInt8]) throws(Errno) -> Bool {
+    guard try changed(change) != nil else { return false }
     // Where the directory may be written to, the new file is the lock, too: whoever makes it first is first.
     do throws(Errno) {
       let draft = try makeDraft()
       var hasMoved = false
       defer { if !hasMoved { unlink(draftPath) } }
-      guard let (new, status) = try changed(change) else { return }
+      guard let (new, status) = try changed(change) else { return false }
       do throws(Errno) {
         try replace(by: draft, new, status)
         hasMoved = true
@@ -38,8 +40,10 @@ public struct SharedFile: Sendable {
     } catch {
       guard [EACCES, EPERM, EROFS].contains(error.rawValue) else { throw error }
       // The directory is not ours to write, but the file may be.
-      if let (new, _) = try changed(change) { try overwrite(new) }
+      guard let (new, _) = try changed(change) else { return false }
+      try overwrite(new)
     }
+    return true
   }
 
   /// What is to be in the file, and what kind of file it is; `nil` if nothing changes.

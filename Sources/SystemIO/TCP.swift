@@ -7,19 +7,24 @@ public struct TCPListener: ~Copyable, Sendable {
   public let descriptor: Descriptor
   /// Where it listens, with the port that the kernel chose if 0 was asked for.
   public let address: SocketAddress
+  /// Whether this host had no such address when the socket was made. Connections come once it has.
+  public let isAwaitingAddress: Bool
 
   /// Listens on `address`. `[::]` takes IPv4 connections too. At most `backlog` connections wait to be taken, or what the
   /// system allows (net.core.somaxconn): who finds no place comes back a second later, so a crowd needs one.
-  public init(on address: SocketAddress, backlog: CInt = 4096) throws(Errno) {
+  ///
+  /// `mayAwaitAddress`: an address that this host does not have yet is no error.
+  public init(on address: SocketAddress, backlog: CInt = 4096, mayAwaitAddress: Bool = false) throws(Errno) {
     let socket = try openSocket(family: address.isIPv6 ? AF_INET6 : AF_INET)
     try setOption(socket, SOL_SOCKET, SO_REUSEADDR, 1)
     if address.isIPv6 { try setOption(socket, CInt(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
-    try checked { address.withSockaddr { bind(socket.raw, $0, address.length) } }
+    let isAwaiting = try socket.bind(to: address, mayAwaitAddress: mayAwaitAddress)
     try checked { listen(socket.raw, backlog) }
     let (result, bound) = SocketAddress.filled { getsockname(socket.raw, $0, $1) }
     try checked { result }
     self.descriptor = socket
     self.address = bound
+    isAwaitingAddress = isAwaiting
   }
 
   /// The next connection, or `nil` if none waits. Errors of one connection (it is gone already) are skipped;
@@ -36,6 +41,22 @@ public struct TCPListener: ~Copyable, Sendable {
         continue
       default: throw Errno(rawValue: -result)
       }
+    }
+  }
+}
+
+extension Descriptor {
+  /// Gives a socket its own address. With `mayAwaitAddress`, that may be one which this host does not have yet; true if so.
+  borrowing func bind(to address: SocketAddress, mayAwaitAddress: Bool) throws(Errno) -> Bool {
+    do {
+      try checked { address.withSockaddr { Glibc.bind(raw, $0, address.length) } }
+      return false
+    } catch {
+      guard error == .addressNotAvailable, mayAwaitAddress else { throw error }
+      try setOption(
+        self, CInt(address.isIPv6 ? IPPROTO_IPV6 : IPPROTO_IP), address.isIPv6 ? IPV6_FREEBIND : IP_FREEBIND, 1)
+      try checked { address.withSockaddr { Glibc.bind(raw, $0, address.length) } }
+      return true
     }
   }
 }

@@ -2,9 +2,10 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// What the terminal takes that standard output or standard error is: the rules on width and colour of all programs.
+/// What the terminal takes that a standard stream is: the rules on width and colour of all programs.
 public enum Terminal {
   public enum Stream: Int32, Sendable {
+    case input = 0
     case output = 1
     case error = 2
   }
@@ -43,6 +44,11 @@ public enum Terminal {
   /// Writes the text as it is, control sequences among it.
   public static func write(_ text: String, to stream: Stream = .output) throws(Errno) {
     try SystemIO.write(text, to: stream.rawValue)
+  }
+
+  /// The next line of standard input, without its end; `nil` at the end of the input. Waits for it.
+  public static func readLine() -> String? {
+    Swift.readLine()
   }
 
   /// `nil` for one that is empty, too.

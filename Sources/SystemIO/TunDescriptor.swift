@@ -23,11 +23,16 @@ public struct TunDescriptor: ~Copyable, Sendable {
   /// Readable when a packet waits.
   public let descriptor: Descriptor
 
+  public static let path = "/dev/net/tun"
+
   /// Opens the device; no interface belongs to it yet.
   public init() throws(Errno) {
     descriptor = Descriptor(
-      owning: try checked { open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC) })
+      owning: try checked { open(Self.path, O_RDWR | O_NONBLOCK | O_CLOEXEC) })
   }
+
+  /// Whether its owner, group and mode let this process open it.
+  public static var isPermitted: Bool { faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 }
 
   /// Makes the layer-3 interface `name`, which lives as long as the descriptor; a virtio header stands before each of its
   /// packets. An interface of that name that is there already is never taken over: EBUSY.

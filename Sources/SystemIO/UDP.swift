@@ -8,11 +8,12 @@ public struct UDPSocket: ~Copyable, Sendable {
   /// Where it is, with the port that the kernel chose if 0 was asked for.
   public let address: SocketAddress
 
-  public init(on address: SocketAddress) throws(Errno) {
+  /// `mayAwaitAddress`: an address that this host does not have yet is no error; datagrams come once it has.
+  public init(on address: SocketAddress, mayAwaitAddress: Bool = false) throws(Errno) {
     let type = CInt(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     let socket = Descriptor(
       owning: try checked { Glibc.socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0) })
-    try checked { address.withSockaddr { bind(socket.raw, $0, address.length) } }
+    _ = try socket.bind(to: address, mayAwaitAddress: mayAwaitAddress)
     let (result, bound) = SocketAddress.filled { getsockname(socket.raw, $0, $1) }
     try checked { result }
     self.descriptor = socket

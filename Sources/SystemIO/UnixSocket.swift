@@ -47,7 +47,7 @@ public struct UnixListener: ~Copyable, Sendable {
       try checked { address.withSockaddr { bind(socket.raw, $0, $1) } }
       try checked { chmod(path, mode) }
       if let heir { try checked { lchown(path, heir.id, heir.group) } }
-      try checked { listen(socket.raw, 64) }
+      try checked { listen(socket.raw, 512) }
       var status = stat()
       try checked { lstat(path, &status) }
       self.descriptor = socket
@@ -87,7 +87,7 @@ public struct UnixListener: ~Copyable, Sendable {
     guard lstat(path, &status) == 0 else { return }
     guard status.st_mode & S_IFMT == S_IFSOCK else { throw UnixListenerError.notASocket }
     let probe = try openUnixSocket()
-    // A full backlog (EAGAIN) is a sign of life as well.
+    // A full backlog (EAGAIN) shows that a daemon is there as well.
     do {
       try checked { address.withSockaddr { connect(probe.raw, $0, $1) } }
       throw UnixListenerError.inUse(by: try probe.peerCredentials())
@@ -106,6 +106,24 @@ extension Descriptor {
     guard let address = UnixAddress(path: path) else { throw Errno.fileNameTooLong }
     let socket = try openUnixSocket()
     try checked { address.withSockaddr { connect(socket.raw, $0, $1) } }
+    return socket
+  }
+
+  /// As `connected(toUnix:)`, but waits for a place while too many connections wait to be accepted; throws `timedOut` at `deadline`.
+  public static func connected(toUnix path: String, until deadline: Instant) throws(Errno) -> Descriptor {
+    guard let address = UnixAddress(path: path) else { throw Errno.fileNameTooLong }
+    let socket = try openUnixSocket()
+    let flags = try checked { fcntl(socket.raw, F_GETFL) }
+    try checked { fcntl(socket.raw, F_SETFL, flags & ~O_NONBLOCK) }
+    while true {
+      let left = deadline.since(.now()).nanoseconds / 1000
+      guard left > 0 else { throw .timedOut }
+      var time = timeval(tv_sec: Int(left / 1_000_000), tv_usec: Int(left % 1_000_000))
+      try checked { setsockopt(socket.raw, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size)) }
+      if address.withSockaddr({ connect(socket.raw, $0, $1) }) == 0 { break }
+      guard errno == EAGAIN || errno == EINTR else { throw Errno(rawValue: errno) }
+    }
+    try checked { fcntl(socket.raw, F_SETFL, flags) }
     return socket
   }
 

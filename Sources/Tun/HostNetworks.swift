@@ -78,10 +78,10 @@ extension RouteNetlink {
     }
   }
 
-  private mutating func ofBothFamilies(
-    _ request: (CInt) -> NetlinkMessage, item: (UInt16, RawSpan) -> [ListedNetwork]
-  ) throws(NetlinkFailure) -> [ListedNetwork] {
-    var found: [ListedNetwork] = []
+  mutating func ofBothFamilies<Item>(
+    _ request: (CInt) -> NetlinkMessage, item: (UInt16, RawSpan) -> [Item]
+  ) throws(NetlinkFailure) -> [Item] {
+    var found: [Item] = []
     for family in [AF_INET, AF_INET6] {
       do {
         // A kernel without IPv6 lists everything instead of nothing, so what is IPv4 might come twice.
@@ -123,59 +123,91 @@ extension ListedNetwork {
     return networks.map { ListedNetwork(prefix: $0, interface: interface, origin: .address(text)) }
   }
 
-  /// What an RTM_NEWROUTE message says; `nil` if it is none to look at.
+  /// What an RTM_NEWROUTE message says; `nil` if it is none to look at, as the unreachable routes that MNEDC keeps.
   init?(route content: RawSpan) {
+    guard let route = RouteMessage(content), let destination = route.destination else { return nil }
+    let kinds = [RTN_UNICAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT]
+    guard !destination.isOfNoNetwork, route.length > 1, !route.isCached, route.table == RT_TABLE_MAIN.rawValue,
+      kinds.contains(route.type), !route.isKeptUnreachable
+    else { return nil }
+    self.init(prefix: destination, interface: route.interface, origin: .route)
+  }
+}
+
+/// An RTM_NEWROUTE message, of either family.
+struct RouteMessage {
+  private(set) var type: Int
+  private(set) var length: Int
+  private(set) var isCached: Bool
+  /// `nil` for a default route.
+  private(set) var destination: HostNetwork.Prefix?
+  private(set) var table: UInt32
+  /// 0: it leads to none. The first one, where it leads to several.
+  private(set) var interface: UInt32 = 0
+  private(set) var hasRouter = false
+  private var metric: UInt32 = 0
+  private var rtmProtocol: UInt8
+
+  init?(_ content: RawSpan) {
     let size = MemoryLayout<rtmsg>.size
     guard content.byteCount >= size, let family = Family(content.byte(0)) else { return nil }
     let length = Int(content.byte(1))
-    let kind = Int(content.byte(7))
-    var table = UInt32(content.byte(4))
-    var destination: HostNetwork.Prefix?
-    var interface: UInt32 = 0
+    self.length = length
+    type = Int(content.byte(7))
+    rtmProtocol = content.byte(5)
+    isCached = content.hostDoubleWord(8) & UInt32(RTM_F_CLONED) != 0
+    table = UInt32(content.byte(4))
+    var found = self
     let isWhole = NetlinkAnswer.attributes(content.extracting(size..<content.byteCount)) { type, value in
       switch rtattr_type_t(UInt32(type)) {
-      case RTA_DST: destination = family.prefix(value, length: length)
-      case RTA_TABLE where value.byteCount == 4: table = value.hostDoubleWord(0)
-      case RTA_OIF where value.byteCount == 4: interface = value.hostDoubleWord(0)
+      case RTA_DST: found.destination = family.prefix(value, length: length)
+      case RTA_TABLE where value.byteCount == 4: found.table = value.hostDoubleWord(0)
+      case RTA_OIF where value.byteCount == 4: found.interface = value.hostDoubleWord(0)
+      case RTA_PRIORITY where value.byteCount == 4: found.metric = value.hostDoubleWord(0)
+      case RTA_GATEWAY, RTA_VIA: found.hasRouter = true
       // Several ways at once: any of them will do to name the route. The first one's number is behind its length and flags.
-      case RTA_MULTIPATH where value.byteCount >= 8: interface = value.hostDoubleWord(4)
+      case RTA_MULTIPATH where value.byteCount >= 8:
+        found.interface = value.hostDoubleWord(4)
+        found.hasRouter = true
       default: break
       }
     }
-    let kinds = [RTN_UNICAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT]
-    let isCached = content.hostDoubleWord(8) & UInt32(RTM_F_CLONED) != 0
-    guard isWhole, let destination, !destination.isOfNoNetwork, length > 1, !isCached,
-      table == RT_TABLE_MAIN.rawValue, kinds.contains(kind)
-    else { return nil }
-    self.init(prefix: destination, interface: interface, origin: .route)
+    guard isWhole else { return nil }
+    self = found
   }
 
-  private enum Family {
-    case ipv4, ipv6
+  /// Whether it is an `UnreachableRoute`.
+  var isKeptUnreachable: Bool {
+    type == Int(UnreachableRoute.rtmType) && rtmProtocol == UnreachableRoute.rtmProtocol
+      && metric == UnreachableRoute.metric && table == RT_TABLE_MAIN.rawValue
+  }
+}
 
-    init?(_ number: UInt8) {
-      switch CInt(number) {
-      case AF_INET: self = .ipv4
-      case AF_INET6: self = .ipv6
-      default: return nil
-      }
+private enum Family {
+  case ipv4, ipv6
+
+  init?(_ number: UInt8) {
+    switch CInt(number) {
+    case AF_INET: self = .ipv4
+    case AF_INET6: self = .ipv6
+    default: return nil
     }
+  }
 
-    var bits: Int { self == .ipv4 ? 32 : 128 }
+  var bits: Int { self == .ipv4 ? 32 : 128 }
 
-    func prefix(_ value: RawSpan, length: Int) -> HostNetwork.Prefix? {
-      guard length <= bits else { return nil }
-      return switch self {
-      case .ipv4: value.ipv4Address.map { .ipv4(IPv4Prefix($0, length: length)) }
-      case .ipv6: value.ipv6Address.map { .ipv6(IPv6Prefix($0, length: length)) }
-      }
+  func prefix(_ value: RawSpan, length: Int) -> HostNetwork.Prefix? {
+    guard length <= bits else { return nil }
+    return switch self {
+    case .ipv4: value.ipv4Address.map { .ipv4(IPv4Prefix($0, length: length)) }
+    case .ipv6: value.ipv6Address.map { .ipv6(IPv6Prefix($0, length: length)) }
     }
+  }
 
-    func text(_ value: RawSpan) -> String? {
-      switch self {
-      case .ipv4: value.ipv4Address?.description
-      case .ipv6: value.ipv6Address?.description
-      }
+  func text(_ value: RawSpan) -> String? {
+    switch self {
+    case .ipv4: value.ipv4Address?.description
+    case .ipv6: value.ipv6Address?.description
     }
   }
 }

@@ -1,6 +1,6 @@
 public import SystemIO
 public import SystemPackage
-public import Wire
+internal import Wire
 
 /// A Linux TUN interface: layer 3, with super-packets where the kernel has them (Documentation/networking/tuntap.rst).
 ///
@@ -8,21 +8,23 @@ public import Wire
 /// the network; reading and writing needs nothing. For one thread at a time.
 public final class LinuxTun: PacketDevice {
   // Set once.
-  public let name: String
   private let tun: TunDescriptor
-  private let index: UInt32
+  let index: UInt32
   private let splitter = SuperPacketSplitter()
   /// What this kernel takes over, on writing, and hands over, on reading.
   let offloads: TunOffloads
 
   // Owned by the thread that has this object.
-  private var netlink: RouteNetlink
+  /// As it was when it was looked at last: another program may give the interface another name.
+  public internal(set) var name: String
+  var netlink: RouteNetlink
+  /// What the interface should have; `nil` before the first configuration, and while its addresses are taken away.
+  var wanted: InterfaceConfiguration?
+  /// The networks that there is an unreachable route to, for this interface.
+  var guarded: [HostNetwork.Prefix] = []
   private var registration: Registration?
   /// Some kernels say that they take UDP super-packets, and then do not (Linux 6.6.44 among them).
   private var refusesUDPSegments = false
-
-  /// The packets that wait for a reader before more are dropped.
-  static let queueLength: UInt32 = 1000
 
   /// Makes the interface `name`, down and without address.
   ///
@@ -41,6 +43,7 @@ public final class LinuxTun: PacketDevice {
     } catch {
       throw .failed(step: "reaching \(name) by netlink", error, detail: nil)
     }
+    removeStaleRoutes()
   }
 
   /// Opens /dev/net/tun and closes it again: whether this process could make an interface, but for the right to.
@@ -133,109 +136,5 @@ public final class LinuxTun: PacketDevice {
         (try? tun.write(header: UnsafeRawBufferPointer(space), packet: packet)) ?? false
       }
     }
-  }
-
-  // MARK: Address and link
-
-  @discardableResult public func configure(
-    address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
-  ) throws(TunError) -> MissingIPv6? {
-    let hasBroadcast = prefix.length < 31
-    guard prefix.contains(address), !hasBroadcast || (address != prefix.network && address != prefix.broadcast) else {
-      throw .addressRefused("\(address)/\(prefix.length)", reason: "it is no host's address in \(prefix)")
-    }
-    guard (68...65_535).contains(mtu) else { throw .mtuRefused(mtu, reason: "out of range") }
-    do {
-      try netlink.setMTU(UInt32(mtu), of: index)
-    } catch {
-      throw TunError(mtu: mtu, of: name, error)
-    }
-    // Fails where IPv6 is off, and then there is nothing to stop.
-    try? netlink.stopAddressGeneration(of: index)
-    do {
-      try netlink.setQueueLength(Self.queueLength, of: index)
-    } catch {
-      throw TunError(step: "setting the queue length of \(name)", error)
-    }
-    try setAddress(
-      RouteNetlink.Address(
-        address: address, prefixLength: prefix.length, broadcast: hasBroadcast ? prefix.broadcast : nil))
-    do {
-      try netlink.bringUp(index)
-    } catch {
-      throw TunError(step: "bringing \(name) up", error)
-    }
-    guard let prefix6 else {
-      // Where IPv6 is off, there is nothing to take away.
-      try? clearAddresses6()
-      return nil
-    }
-    return setAddress6(
-      RouteNetlink.Address6(address: prefix6.address(of: address), prefixLength: prefix6.length), mtu)
-  }
-
-  private func setAddress(_ wanted: RouteNetlink.Address) throws(TunError) {
-    do throws(NetlinkFailure) {
-      let present = try netlink.addresses(of: index)
-      if present == [wanted] { return }
-      // The wanted one comes before others go, so that it is there all the time if only its prefix changes; except what the
-      // kernel takes for the same.
-      for other in present where other != wanted && other.isSame(as: wanted) { try remove(other) }
-      if !present.contains(wanted) { try add(wanted) }
-      for other in present where other != wanted && !other.isSame(as: wanted) { try remove(other) }
-      // Where it was second in the network of one that has gone, it may have gone with that.
-      if try !netlink.addresses(of: index).contains(wanted) { try add(wanted) }
-    } catch {
-      throw TunError(address: "\(wanted.address)/\(wanted.prefixLength)", of: name, error)
-    }
-  }
-
-  private func add(_ address: RouteNetlink.Address) throws(NetlinkFailure) {
-    try netlink.add(address, to: index)
-  }
-
-  private func remove(_ address: RouteNetlink.Address) throws(NetlinkFailure) {
-    do {
-      try netlink.remove(address, from: index)
-    } catch {
-      // Gone with the first address of its network.
-      guard error.error == .addressNotAvailable else { throw error }
-    }
-  }
-
-  private func setAddress6(_ wanted: RouteNetlink.Address6, _ mtu: Int) -> MissingIPv6? {
-    guard mtu >= 1280 else { return .mtuTooSmall(mtu) }
-    do throws(NetlinkFailure) {
-      let present = try netlink.addresses6(of: index)
-      if !present.contains(wanted) { try netlink.add(wanted, to: index) }
-      for other in present where other != wanted { try netlink.remove(other, from: index) }
-      return nil
-    } catch {
-      return .refused(error.reason)
-    }
-  }
-
-  private func clearAddresses6() throws(NetlinkFailure) {
-    for address in try netlink.addresses6(of: index) { try netlink.remove(address, from: index) }
-  }
-
-  public func clearAddresses() throws(TunError) {
-    do {
-      for address in try netlink.addresses(of: index) { try remove(address) }
-    } catch {
-      throw TunError(step: "taking the addresses of \(name) away", error)
-    }
-    try? clearAddresses6()
-  }
-
-  public func hostNetworks() throws(TunError) -> [HostNetwork] {
-    try HostNetworks.networks(by: &netlink, except: index)
-  }
-}
-
-extension RouteNetlink.Address {
-  /// Whether the kernel would not have both on an interface.
-  fileprivate func isSame(as other: Self) -> Bool {
-    address == other.address && prefixLength == other.prefixLength
   }
 }

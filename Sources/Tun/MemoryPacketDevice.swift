@@ -7,34 +7,35 @@ public import Wire
 ///
 /// What a test does and asks is for any thread; the rest is as with any packet device.
 public final class MemoryPacketDevice: PacketDevice, Sendable {
-  public struct Configuration: Sendable, Equatable {
-    public let address: IPv4Address
-    public let prefix: IPv4Prefix
-    public let prefix6: IPv6Prefix?
-    public let mtu: Int
-  }
-
   // Set once. A flag is up as long as its queue holds a packet; both change under the lock.
-  public let name: String
   public let takesJoinedDatagrams: Bool
   private let readable: WakeUp
   private let hasWritten: WakeUp
 
   // Guarded by its lock.
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   private struct State {
     var injected: [[UInt8]] = []
     var written: [[UInt8]] = []
-    var configurations: [Configuration] = []
+    var name: String
+    /// Shown from the next `restore` on.
+    var newName: String?
+    var configurations: [InterfaceConfiguration] = []
     var isConfigured = false
     var hostNetworks: [HostNetwork] = []
     var missingIPv6: MissingIPv6?
+    var differences: [InterfaceRepair.Difference] = []
+    var restoreFailure: TunError?
     var registration: Registration?
+
+    init(name: String) {
+      self.name = name
+    }
   }
 
   public init(name: String = "memory", takesJoinedDatagrams: Bool = false) throws(Errno) {
-    self.name = name
+    state = Mutex(State(name: name))
     self.takesJoinedDatagrams = takesJoinedDatagrams
     readable = try WakeUp()
     hasWritten = try WakeUp()
@@ -78,12 +79,12 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
   }
 
   /// What `configure` was last given; `nil` before, and once the addresses were taken away.
-  public var configuration: Configuration? {
+  public var configuration: InterfaceConfiguration? {
     state.withLock { $0.isConfigured ? $0.configurations.last : nil }
   }
 
   /// All that `configure` was given, in order.
-  public var configurations: [Configuration] {
+  public var configurations: [InterfaceConfiguration] {
     state.withLock { $0.configurations }
   }
 
@@ -92,12 +93,29 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     state.withLock { $0.hostNetworks = networks }
   }
 
-  /// Lets the host have no IPv6 from now on, for this reason.
-  public func disableIPv6(_ reason: MissingIPv6) {
+  /// Lets the host have no IPv6 from now on, for this reason; `nil`: it has it again.
+  public func disableIPv6(_ reason: MissingIPv6?) {
     state.withLock { $0.missingIPv6 = reason }
   }
 
+  /// Lets another program change the interface so, until it is restored or configured again.
+  public func disturb(_ differences: [InterfaceRepair.Difference]) {
+    state.withLock { $0.differences = differences }
+  }
+
+  /// Lets the kernel refuse what `restore` does from now on; `nil`: no more.
+  public func refuseToRestore(_ failure: TunError?) {
+    state.withLock { $0.restoreFailure = failure }
+  }
+
+  /// Lets another program give the interface this name.
+  public func rename(to name: String) {
+    state.withLock { $0.newName = name }
+  }
+
   // MARK: The device's side
+
+  public var name: String { state.withLock { $0.name } }
 
   public func register(with loop: EventLoop, handler: any EventHandler) throws(Errno) {
     let registration = try loop.register(readable.descriptor, for: .readable, handler: handler)
@@ -132,10 +150,25 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
   ) throws(TunError) -> MissingIPv6? {
     state.withLock { state in
-      state.configurations.append(Configuration(address: address, prefix: prefix, prefix6: prefix6, mtu: mtu))
+      state.configurations.append(InterfaceConfiguration(address: address, prefix: prefix, prefix6: prefix6, mtu: mtu))
       state.isConfigured = true
+      state.differences = []
       return prefix6 == nil ? nil : state.missingIPv6
     }
+  }
+
+  public func restore() throws(TunError) -> InterfaceRepair {
+    let repair = state.withLock { state -> Result<InterfaceRepair, TunError> in
+      state.name = state.newName ?? state.name
+      guard state.isConfigured, let configuration = state.configurations.last else {
+        return .success(InterfaceRepair())
+      }
+      if let failure = state.restoreFailure { return .failure(failure) }
+      defer { state.differences = [] }
+      return .success(
+        InterfaceRepair(state.differences, missingIPv6: configuration.prefix6 == nil ? nil : state.missingIPv6))
+    }
+    return try repair.get()
   }
 
   public func clearAddresses() throws(TunError) {

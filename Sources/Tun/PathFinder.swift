@@ -42,9 +42,11 @@ extension RouteNetlink {
     return path
   }
 
-  /// What an RTM_NEWROUTE message says of the way.
+  /// What an RTM_NEWROUTE message says of the way; `nil` also for a route that refuses packets, which IPv6 tells as one.
   private static func path(_ content: RawSpan) -> NetworkPath? {
-    guard content.byteCount >= 12 else { return nil }
+    guard content.byteCount >= 12,
+      ![RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW].contains(Int(content.byte(7)))
+    else { return nil }
     var interface: UInt32?
     var (gateway, source): ([UInt8], [UInt8]) = ([], [])
     let isWhole = NetlinkAnswer.attributes(content.extracting(12..<content.byteCount)) { type, value in

@@ -3,16 +3,20 @@ internal import Wire
 
 // An interface's addresses.
 extension RouteNetlink {
-  struct Address: Equatable {
+  struct Address: Equatable, CustomStringConvertible {
     let address: IPv4Address
     let prefixLength: Int
     /// Networks of one or two addresses have none.
     let broadcast: IPv4Address?
+
+    var description: String { "\(address)/\(prefixLength)" }
   }
 
-  struct Address6: Equatable {
+  struct Address6: Equatable, CustomStringConvertible {
     let address: IPv6Address
     let prefixLength: Int
+
+    var description: String { "\(address)/\(prefixLength)" }
   }
 
   mutating func addresses(of index: UInt32) throws(NetlinkFailure) -> [Address] {

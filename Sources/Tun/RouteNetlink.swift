@@ -37,6 +37,10 @@ struct RouteNetlink: ~Copyable {
     try setLink(index, flags: UInt32(IFF_UP)) { _ in }
   }
 
+  mutating func raiseCarrier(of index: UInt32) throws(NetlinkFailure) {
+    try setLink(index) { $0.attribute(IFLA_CARRIER, UInt8(1)) }
+  }
+
   private mutating func setLink(
     _ index: UInt32, flags: UInt32 = 0, _ attributes: (inout NetlinkMessage) -> Void
   ) throws(NetlinkFailure) {

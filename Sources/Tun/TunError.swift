@@ -4,6 +4,8 @@ public import SystemPackage
 public enum TunError: Error, Equatable, CustomStringConvertible {
   /// /dev/net/tun is not there, or there is no driver behind it.
   case noTunDevice
+  /// /dev/net/tun is there, and this process may not open it.
+  case deviceRefused(String, advice: String)
   /// `step` needs a right that the process lacks.
   case noPermission(step: String)
   /// Another interface has this name.
@@ -22,6 +24,8 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
     case .noTunDevice:
       "there is no /dev/net/tun; load the driver with `modprobe tun`, or give the container the device"
         + " (--device /dev/net/tun)"
+    case .deviceRefused(let reason, let advice):
+      "opening /dev/net/tun: \(reason); \(advice)"
     case .noPermission(let step):
       "\(step): not permitted; run as root or with CAP_NET_ADMIN (a container needs the device /dev/net/tun, too)"
     case .nameTaken(let name):

@@ -6,8 +6,10 @@ internal import FoundationEssentials
 /// The version of the protocol that this code speaks.
 public let protocolVersion: UInt8 = 1
 
-/// A message between a device and the relay, in a control frame but for the first.
+/// A message between a device and the relay, in a control frame but for the first two.
 public enum ControlMessage: Sendable, Equatable {
+  /// Relay to device, in the handshake's second message: the network that the device would join.
+  case network(NetworkNotice)
   /// Device to relay, in the handshake's last message: asks to be let in.
   case join(JoinRequest)
   /// Relay to device, the answer to `join`; a further one changes the terms of the lease (a pool that has grown, another
@@ -37,6 +39,9 @@ public enum ControlMessage: Sendable, Equatable {
   case drain
   /// Device to relay: goodbye.
   case leave
+  /// Device to relay: the device does not take the lease of its first `welcome`, and the connection ends. An admission that
+  /// this connection brought is undone.
+  case decline
 }
 
 // MARK: - JSON
@@ -52,21 +57,58 @@ extension ControlMessage {
 
   /// Reads a message; `nil` for one of a type that this version does not know.
   public static func decode(_ payload: UnsafeRawBufferPointer) throws(WireError) -> ControlMessage? {
-    try decode(Data(payload))
+    try Unread(payload).read()
   }
 
   public static func decode(_ payload: [UInt8]) throws(WireError) -> ControlMessage? {
-    try decode(Data(payload))
+    let result = payload.withUnsafeBytes { bytes in Result { () throws(WireError) in try decode(bytes) } }
+    return try result.get()
   }
 
-  private static func decode(_ payload: Data) throws(WireError) -> ControlMessage? {
-    do {
-      return try JSONDecoder().decode(Envelope.self, from: payload).message
-    } catch let error as DecodingError {
-      throw .badMessage(error.summary)
-    } catch {
-      throw .badMessage("not JSON")
+  /// A message of which only the type is known yet: what is too much can be dropped before it costs more. To be used within
+  /// the life of its bytes.
+  public struct Unread {
+    public let kind: Kind?
+    private let payload: UnsafeRawBufferPointer
+
+    /// Throws for what is not one JSON object with a `type`, or can be read in two ways.
+    public init(_ payload: UnsafeRawBufferPointer) throws(WireError) {
+      let scan = try JSONScan(payload)
+      guard let type = scan.type else {
+        throw .badMessage(scan.hasType ? "type is not as it should be" : "type is missing")
+      }
+      kind = Kind(rawValue: type)
+      self.payload = payload
     }
+
+    /// The message; `nil` for one of a type that this version does not know.
+    public func read() throws(WireError) -> ControlMessage? {
+      switch kind {
+      case nil: return nil
+      case .pending: return .pending
+      case .sync: return .sync
+      case .drain: return .drain
+      case .leave: return .leave
+      case .decline: return .decline
+      default: break
+      }
+      do {
+        return try JSONDecoder().decode(Envelope.self, from: Data(payload)).message
+      } catch let error as DecodingError {
+        throw .badMessage(error.summary)
+      } catch {
+        throw .badMessage("not JSON")
+      }
+    }
+  }
+
+  /// The texts of `type`.
+  public enum Kind: String, CaseIterable, Sendable, Codable {
+    case network, join, welcome, pending, refused, peers, sync, locate, unreachable, drain, leave, decline
+    case relayKey = "relay-key"
+    case nextKey = "next-key"
+    case nextKeyAccepted = "next-key-accepted"
+    case nextKeyRefused = "next-key-refused"
   }
 
   static var encoder: JSONEncoder {
@@ -86,7 +128,7 @@ extension ControlMessage {
 
 /// A message with its `type` member beside its own.
 private struct Envelope: Codable {
-  var message: ControlMessage?
+  var message: ControlMessage
 
   private enum Key: String, CodingKey { case type }
 
@@ -95,46 +137,47 @@ private struct Envelope: Codable {
   }
 
   init(from decoder: any Decoder) throws {
-    let type = try decoder.container(keyedBy: Key.self).decode(String.self, forKey: .type)
     message =
-      switch type {
-      case "join": .join(try JoinRequest(from: decoder))
-      case "welcome": .welcome(try Welcome(from: decoder))
-      case "refused": .refused(try Refusal(from: decoder))
-      case "peers": .peers(try PeerUpdate(from: decoder))
-      case "sync": .sync
-      case "pending": .pending
-      case "locate": .locate(try Locate(from: decoder))
-      case "unreachable": .unreachable(try Unreachable(from: decoder))
-      case "relay-key": .relayKey(try KeyNotice(from: decoder))
-      case "next-key": .nextKey(try KeyNotice(from: decoder))
-      case "next-key-accepted": .nextKeyAccepted(try KeyNotice(from: decoder))
-      case "next-key-refused": .nextKeyRefused(try Refusal(from: decoder))
-      case "drain": .drain
-      case "leave": .leave
-      default: nil
+      switch try decoder.container(keyedBy: Key.self).decode(ControlMessage.Kind.self, forKey: .type) {
+      case .network: .network(try NetworkNotice(from: decoder))
+      case .join: .join(try JoinRequest(from: decoder))
+      case .welcome: .welcome(try Welcome(from: decoder))
+      case .refused: .refused(try Refusal(from: decoder))
+      case .peers: .peers(try PeerUpdate(from: decoder))
+      case .sync: .sync
+      case .pending: .pending
+      case .locate: .locate(try Locate(from: decoder))
+      case .unreachable: .unreachable(try Unreachable(from: decoder))
+      case .relayKey: .relayKey(try KeyNotice(from: decoder))
+      case .nextKey: .nextKey(try KeyNotice(from: decoder))
+      case .nextKeyAccepted: .nextKeyAccepted(try KeyNotice(from: decoder))
+      case .nextKeyRefused: .nextKeyRefused(try Refusal(from: decoder))
+      case .drain: .drain
+      case .leave: .leave
+      case .decline: .decline
       }
   }
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: Key.self)
-    let (type, body): (String, (any Encodable)?) =
+    let (type, body): (ControlMessage.Kind, (any Encodable)?) =
       switch message {
-      case .join(let body): ("join", body)
-      case .welcome(let body): ("welcome", body)
-      case .pending: ("pending", nil)
-      case .refused(let body): ("refused", body)
-      case .peers(let body): ("peers", body)
-      case .sync: ("sync", nil)
-      case .locate(let body): ("locate", body)
-      case .unreachable(let body): ("unreachable", body)
-      case .relayKey(let body): ("relay-key", body)
-      case .nextKey(let body): ("next-key", body)
-      case .nextKeyAccepted(let body): ("next-key-accepted", body)
-      case .nextKeyRefused(let body): ("next-key-refused", body)
-      case .drain: ("drain", nil)
-      case .leave: ("leave", nil)
-      case nil: preconditionFailure("an unknown message is never sent")
+      case .network(let body): (.network, body)
+      case .join(let body): (.join, body)
+      case .welcome(let body): (.welcome, body)
+      case .pending: (.pending, nil)
+      case .refused(let body): (.refused, body)
+      case .peers(let body): (.peers, body)
+      case .sync: (.sync, nil)
+      case .locate(let body): (.locate, body)
+      case .unreachable(let body): (.unreachable, body)
+      case .relayKey(let body): (.relayKey, body)
+      case .nextKey(let body): (.nextKey, body)
+      case .nextKeyAccepted(let body): (.nextKeyAccepted, body)
+      case .nextKeyRefused(let body): (.nextKeyRefused, body)
+      case .drain: (.drain, nil)
+      case .leave: (.leave, nil)
+      case .decline: (.decline, nil)
       }
     try container.encode(type, forKey: .type)
     try body?.encode(to: encoder)
@@ -146,8 +189,7 @@ extension DecodingError {
   var summary: String {
     switch self {
     case .dataCorrupted(let context) where context.codingPath.isEmpty:
-      // The decoder does not say which.
-      return "not JSON, or a number that does not fit"
+      return "a number does not fit"
     case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
       let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
       return path.isEmpty ? "not a JSON object" : "\(path) is not as it should be"

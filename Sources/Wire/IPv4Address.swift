@@ -68,6 +68,11 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
     address.bits & Self.mask(length) == network.bits
   }
 
+  /// Whether it is an address of the prefix that a host can have: not the network's own or its broadcast address.
+  public func isHost(_ address: IPv4Address) -> Bool {
+    contains(address) && address != network && address != broadcast
+  }
+
   /// Whether any address lies in both: one of them contains the other then.
   public func overlaps(_ other: IPv4Prefix) -> Bool {
     contains(other.network) || other.contains(network)
@@ -79,6 +84,16 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
   private static func mask(_ length: Int) -> UInt32 {
     length == 0 ? 0 : .max << UInt32(32 - length)
   }
+}
+
+extension IPv4Prefix {
+  /// Whether no address of it is anybody's on the Internet: private (RFC 1918), shared (RFC 6598), or for measurements (RFC 2544).
+  /// Not so link-local ones, which every link has, some with services that hosts rely on.
+  public var isPrivate: Bool { Self.privatePrefixes.contains { $0.contains(network) && $0.length <= length } }
+
+  private static let privatePrefixes = [
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15",
+  ].compactMap { IPv4Prefix($0) }
 }
 
 extension IPv4Address {

@@ -1,4 +1,16 @@
-// What a device says to be let in, and what it is answered.
+// What a relay says of its network, what a device says to be let in, and what it is answered.
+
+/// The addresses of a network, which a device compares with its host's other networks before it asks to be let in.
+public struct NetworkNotice: Codable, Sendable, Equatable {
+  public var pool: IPv4Prefix
+  /// The network's IPv6 addresses, one for each of the pool; absent: it has none.
+  public var pool6: IPv6Prefix?
+
+  public init(pool: IPv4Prefix, pool6: IPv6Prefix? = nil) {
+    self.pool = pool
+    self.pool6 = pool6
+  }
+}
 
 public struct JoinRequest: Codable, Sendable, Equatable {
   public var deviceID: String
@@ -35,7 +47,7 @@ public struct Welcome: Codable, Sendable, Equatable {
   public var pool6: IPv6Prefix?
   /// The relay host's own virtual address.
   public var relayAddress: IPv4Address
-  /// After this silence, in milliseconds, either side asks for a sign of life; after three of them the other is dead.
+  /// After this silence, in milliseconds, either side asks for an echo; after three of them the other is dead.
   public var keepalive: Int
   /// What `keepalive` may grow to, in milliseconds, while no data goes either way; absent: it stays as it is.
   public var idleKeepalive: Int?
@@ -73,11 +85,14 @@ extension Welcome {
   public var isPlausible: Bool {
     (8...30).contains(pool.length) && pool6?.isPool != false && pool.network.specialUse == nil
       && pool.broadcast.specialUse == nil
-      && [address, relayAddress].allSatisfy { pool.contains($0) && $0 != pool.network && $0 != pool.broadcast }
+      && pool.isHost(address) && pool.isHost(relayAddress)
   }
 }
 
 extension Welcome {
+  /// The network that the lease is from.
+  public var network: NetworkNotice { NetworkNotice(pool: pool, pool6: pool6) }
+
   /// The relay's version if it looks like one: 1 to 32 visible ASCII characters.
   public var shownRelayVersion: String? {
     relayVersion.flatMap {

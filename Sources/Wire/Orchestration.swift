@@ -90,6 +90,7 @@ extension Orchestration {
   public static let maximumHops = 8
   /// Of a version or a label's value, in bytes.
   public static let maximumText = 255
+  public static let maximumPlatform = 64
   public static let loadRange = 0.0...1000.0
   /// As many as a number in JSON holds exactly.
   public static let revisions = 0...(1 << 53)
@@ -99,7 +100,7 @@ extension Orchestration {
     guard DeviceID.isValid(deviceID) else { return "its device ID is none" }
     guard Self.revisions.contains(revision) else { return "its revision is out of range" }
     guard hostName.map(Self.isHostName) != false else { return "its host name is none" }
-    guard Self.isPlatform(platform) else { return "its platform is none, such as linux/arm64" }
+    guard Self.isPlatform(platform) else { return "its platform is none, such as linux/arm64 or docker" }
     guard executionType.map(Self.isName) != false else { return "its execution type is no name" }
     guard services.count <= Self.maximumServices else { return "it has more than \(Self.maximumServices) services" }
     guard Set(services.map(\.name)).count == services.count else { return "two of its services have one name" }
@@ -129,10 +130,9 @@ extension Orchestration {
     (1...maximumText).contains(text.utf8.count) && text.unicodeScalars.allSatisfy(\.isHarmless)
   }
 
-  /// Two names with a slash between them.
+  /// 1 to 64 visible ASCII characters, no space among them.
   public static func isPlatform(_ text: String) -> Bool {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    return parts.count == 2 && parts.allSatisfy { isName(String($0)) }
+    (1...maximumPlatform).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
   }
 
   /// Labels of letters, digits, `-` and `_`, with dots between them, 253 bytes at most.

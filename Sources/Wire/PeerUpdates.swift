@@ -62,7 +62,7 @@ public enum Sought: Codable, Sendable, Hashable {
       self = .address(try container.decode(IPv4Address.self, forKey: .address))
       return
     }
-    guard !container.contains(.address), HostLabel.isValid(label) else {
+    guard try container.decodeIfPresent(IPv4Address.self, forKey: .address) == nil, HostLabel.isValid(label) else {
       throw DecodingError.dataCorruptedError(
         forKey: .label, in: container, debugDescription: "a label alone, of a device ID")
     }
@@ -80,6 +80,9 @@ public enum Sought: Codable, Sendable, Hashable {
 
 public struct Locate: Codable, Sendable, Equatable {
   public var sought: Sought
+
+  /// Who asks for more peers than this is not told any more what becomes of the first; so many may be asked for at once.
+  public static let maximumWatched = 1024
 
   public init(_ sought: Sought) { self.sought = sought }
 

@@ -25,7 +25,10 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
     case other
 
     /// Whether it is worth to try again soon.
-    public var isPassing: Bool { self == .shuttingDown || self == .busy || self == .silent || self == .sessionReplaced }
+    public var isPassing: Bool {
+      self == .shuttingDown || self == .busy || self == .silent || self == .sessionReplaced
+        || self == .tooManyAttempts
+    }
 
     public init(from decoder: any Decoder) throws {
       self = Self(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .other
@@ -46,6 +49,9 @@ public struct Refusal: Codable, Sendable, Equatable, Error {
     let start = String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.maximumText)))
     self.text = start.replacing(unless: \.isHarmless, with: " ")
   }
+
+  /// Whether it is worth to try again: the code says so, or the relay has said when.
+  public var isPassing: Bool { code.isPassing || retryAfter != nil }
 
   private enum CodingKeys: String, CodingKey {
     case code, text

@@ -1,11 +1,11 @@
 // The handshake between a device, which begins it, and a relay: Noise_XX_25519_ChaChaPoly_SHA256 in three handshake frames.
 //
-//     device → relay   | hello 12 | e | padding                |  the hello is in the clear, and so is the padding
-//     relay → device   | e, ee, s, es | sealed: version 8, padding  |  the version that is spoken from here on
-//     device → relay   | s, se        | sealed: `join`, JSON   |
+//     device → relay   | hello 12 | e | padding                                   |  all in the clear
+//     relay → device   | e, ee, s, es | sealed: version 8 | `network`, JSON | padding |  the version spoken from here on
+//     device → relay   | s, se        | sealed: `join`, JSON                        |
 //
-// The padding has any length up to `HandshakeHello.maximumPadding`, mostly 0. The relay adds as much of it as it got, so that a device
-// can find out whether large packets get through both ways.
+// The padding is zeros, up to `HandshakeHello.maximumPadding` of them, and mostly absent. The relay sends as much as it got, so
+// that a device can find out whether large packets get through both ways.
 //
 // The prologue is `MNEDC relay` in ASCII and the hello. Afterwards control, ping and pong frames are sealed with
 // ChaCha20-Poly1305 under the two keys that Noise's Split gives, each direction with a counter of its own that begins with 0;
@@ -49,4 +49,36 @@ public struct HandshakeHello: Sendable, Equatable {
 
   /// What both sides bind their handshake to.
   public var prologue: [UInt8] { Array("MNEDC relay".utf8) + bytes }
+}
+
+/// The payload of the handshake's second message:
+///
+///     | version 8 | `network`, JSON | padding: zeros |
+///
+/// A relay of an older release sends the version alone.
+public struct RelayGreeting: Sendable, Equatable {
+  public var version: UInt8
+  /// `nil`: the relay does not tell it this early.
+  public var network: NetworkNotice?
+  /// In bytes.
+  public var padding: Int
+
+  public init(version: UInt8 = protocolVersion, network: NetworkNotice?, padding: Int = 0) {
+    self.version = version
+    self.network = network
+    self.padding = padding
+  }
+
+  public init(parsing payload: [UInt8]) throws(WireError) {
+    guard let version = payload.first else { throw .badMessage("the relay names no version") }
+    self.version = version
+    let notice = payload.dropFirst().prefix(while: { $0 != 0 })
+    padding = payload.count - 1 - notice.count
+    guard version == protocolVersion, !notice.isEmpty else { return }
+    if case .network(let notice)? = try ControlMessage.decode(Array(notice)) { network = notice }
+  }
+
+  public var bytes: [UInt8] {
+    [version] + (network.map { ControlMessage.network($0).encoded() } ?? []) + [UInt8](repeating: 0, count: padding)
+  }
 }

@@ -8,8 +8,8 @@ struct Announce: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Tells this device's peers what it offers.",
     discussion: """
-      On top of what the configuration says, and until it is taken back; but for the load it outlives restarts. All options \
-      of one call are one change; without any, what is told now is shown. For root, and for the daemon's user.
+      Adds to the configuration until it is withdrawn; all but the load outlives restarts. All options of one call are one \
+      change. Without options, it shows what peers are told now. For root, and for the daemon's user.
       """)
 
   @Option(
@@ -42,7 +42,7 @@ struct Announce: ParsableCommand {
   var down: [String] = []
 
   @Option(
-    help: .repeatable("Say of this service what the configuration says (no default)", "name"),
+    help: .repeatable("Stop announcing this service; the configuration's entry holds again (no default)", "name"),
     completion: .announcedServices,
     transform: service)
   var withdraw: [String] = []
@@ -51,20 +51,20 @@ struct Announce: ParsableCommand {
   var label: [Label] = []
 
   @Option(
-    help: .repeatable("Say of this label what the configuration says (no default)", "key"),
+    help: .repeatable("Stop announcing this label; the configuration's value holds again (no default)", "key"),
     completion: .announcedLabels,
     transform: { try ValueKind<String>.labelName.option($0) })
   var noLabel: [String] = []
 
   @Option(
-    help: ArgumentHelp("Say how busy the device is: 0 is idle, 1 is all of it (no default).", valueName: "number"),
+    help: ArgumentHelp("Announce the load: 0 is idle, 1 is fully used (no default).", valueName: "number"),
     transform: { try ValueKind<Double>.load.option($0) })
   var load: Double?
 
-  @Flag(help: "Say nothing of the load any more.")
+  @Flag(help: "Stop announcing a load.")
   var noLoad = false
 
-  @Flag(help: "Forget all that was announced, before the rest.")
+  @Flag(help: "First withdraw all that was announced.")
   var reset = false
 
   @OptionGroup var control: ControlOptions

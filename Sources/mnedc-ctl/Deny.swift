@@ -4,10 +4,12 @@ import Program
 
 struct Deny: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Turns a device away that waits to be let in.",
+    abstract: "Refuses a device that waits for approval.",
     discussion: "Its key is refused for an hour. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID or fingerprint, as mnedc-ctl pending lists them.", completion: .pendingDevices)
+  @Argument(
+    help: "The device's ID, or the beginning of its fingerprint; mnedc-ctl pending lists both.",
+    completion: .pendingDevices)
   var name: String
 
   @OptionGroup var control: ControlOptions
@@ -16,7 +18,7 @@ struct Deny: ParsableCommand {
   func run() throws {
     let report: PendingReport = try control.ask(.deny(name))
     try output.show(report) {
-      report.devices.map { "\($0.deviceId) (\($0.fingerprint)) is turned away" }.joined(separator: "\n")
+      report.devices.map { "\($0.deviceId) (\($0.fingerprint)) is refused for an hour" }.joined(separator: "\n")
     }
   }
 }

@@ -5,21 +5,21 @@ import SystemIO
 
 struct Devices: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Lists the devices that the relay has let in.",
-    discussion: "Those whose keys were revoked too. For root, and for the relay's user.")
+    abstract: "Lists the devices that the relay has admitted.",
+    discussion: "Includes those whose keys were revoked. For root, and for the relay's user.")
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let report: DevicesReport = try control.ask(.devices)
+    let report: DevicesReport = try control.ask(.devices())
     try output.show(report) { Self.table(report).shown }
   }
 
   private static func table(_ report: DevicesReport) -> Table {
     let now = Int(UnixTime.now())
     func ago(_ time: Int) -> String { Table.time(Double(max(0, now - time))) + " ago" }
-    var table = Table(["ID", "STATUS", "ADDRESS", "LET IN", "BY", "LAST SEEN", "FINGERPRINT"])
+    var table = Table(["ID", "STATUS", "ADDRESS", "ADMITTED", "BY", "LAST SEEN", "FINGERPRINT"])
     for device in report.devices {
       table.add([
         device.deviceId, device.status.rawValue, device.address ?? "", ago(device.admittedAt),

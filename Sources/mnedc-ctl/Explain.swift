@@ -5,10 +5,10 @@ import SystemIO
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Walks the path to a peer and names what fails.",
+    abstract: "Tests the path to a peer and names what fails.",
     discussion: "Any user may ask.")
 
-  @Argument(help: "The peer's ID, name or virtual address.", completion: .peers)
+  @Argument(help: "The peer's ID, host name or virtual address.", completion: .peers)
   var peer: String
 
   @OptionGroup var control: ControlOptions
@@ -33,7 +33,9 @@ struct Explain: ParsableCommand {
     let address = report.address.map { " (\($0))" } ?? ""
     let steps = CheckText.lines(report.steps)
     // That it fails is the error.
-    return report.failedStep == nil
-      ? steps + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) works" : steps
+    guard report.failedStep == nil else { return steps }
+    let isNameless = report.steps.contains { $0.name == "name" && $0.result == .warn }
+    return steps + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) works"
+      + (isNameless ? " by address; its name does not resolve on this host" : "")
   }
 }

@@ -4,19 +4,21 @@ import Program
 
 struct Forget: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Ends a device's session and forgets the device.",
-    discussion: "It is to the relay as any other again, and may be let in anew. For root, and for the relay's user.")
+    abstract: "Ends a device's session and deletes its record.",
+    discussion: "The relay may admit it again, as any new device. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID.", completion: .knownDevices)
+  @Argument(
+    help: "The device's ID, host name or virtual address, or the beginning of its fingerprint.",
+    completion: .knownDevices)
   var device: String
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let report: DevicesReport = try control.ask(.forget(deviceID: device))
+    let report: DevicesReport = try control.ask(.forget(device: device))
     try output.show(report) {
-      report.devices.map { "\(device) (\($0.fingerprint)) is forgotten" }.joined(separator: "\n")
+      report.devices.map { "\($0.deviceId) (\($0.fingerprint)) is forgotten" }.joined(separator: "\n")
     }
   }
 }

@@ -5,10 +5,11 @@ import Program
 struct FreeLease: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "free",
-    abstract: "Takes the address of a device that is not in, for others to have.",
-    discussion: "Of a device that is in, only the pin is taken away. For root, and for the relay's user.")
+    abstract: "Frees the address of a device that is not connected.",
+    discussion: "If the device is connected, only the pin is removed. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID, or the address.", completion: .leases)
+  @Argument(
+    help: "The address, or the device's ID, host name or the beginning of its fingerprint.", completion: .leases)
   var lease: String
 
   @OptionGroup var control: ControlOptions
@@ -19,7 +20,7 @@ struct FreeLease: ParsableCommand {
     try output.show(report) {
       report.leases.map { lease in
         lease.online
-          ? "\(lease.address) is not pinned any more; \(lease.deviceId) is in, and has it"
+          ? "\(lease.address) is not pinned any more; \(lease.deviceId) is connected and keeps it"
           : "\(lease.address) is free; \(lease.deviceId) has no address any more"
       }.joined(separator: "\n")
     }

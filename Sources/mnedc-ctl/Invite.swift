@@ -2,40 +2,43 @@ import ArgumentParser
 import Config
 import Control
 import Program
+import SystemIO
+import Wire
 
 struct Invite: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Makes an invite, the line that lets a device join.",
-    discussion:
-      "The line is a secret for whoever may join, and is shown this once only. For root, and for the relay's user."
-  )
+    discussion: """
+      Prints the line alone on standard output, and what it is good for on standard error. It is a secret and is shown only \
+      once. For root, and for the relay's user.
+      """)
 
   @OptionGroup var control: ControlOptions
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Let so many devices in (default: \(InviteOrder.defaultUses)).", valueName: "number"),
+    help: ArgumentHelp("Admit this many devices (default: \(InviteOrder.defaultUses)).", valueName: "number"),
     transform: { try ValueKind<Int>.inviteUses.option($0) })
   var uses = InviteOrder.defaultUses
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Be good for this long (default: \(ValueKind<Duration>.inviteLifetime.text(defaultLifetime))).",
+      "Expire after this time (default: \(ValueKind<Duration>.inviteLifetime.text(defaultLifetime))).",
       valueName: "duration"),
     transform: { try ValueKind<Duration>.inviteLifetime.option($0) })
   var expires = defaultLifetime
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Let in only a device that goes by this ID (default: any device).", valueName: "id"),
+    help: ArgumentHelp("Admit only a device with this ID (default: any device).", valueName: "id"),
     transform: { try ValueKind<String>.deviceID.option($0) })
   var deviceID: String?
 
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Say that the relay is here (default: relay.public-address, or what the relay finds out); may be given several times.",
+      "Name this address of the relay (default: relay.public-address, or what the relay finds out); may be given several times.",
       valueName: "host:port"),
     transform: { try ValueKind<ServerAddress>.server.option($0) })
   var server: [ServerAddress] = []
@@ -52,5 +55,23 @@ struct Invite: ParsableCommand {
       servers: server.map(\.description))
     let report: NewInviteReport = try control.ask(.invite(order))
     try output.show(report) { report.invite }
+    if !output.json { printError(summary(report)) }
+    if report.servers.allSatisfy(Self.isPrivate) {
+      printError(
+        "warning: every server of the invite is a private address, which devices elsewhere cannot reach; if they are to join, "
+          + "name a public one (--server HOST:PORT, or relay.public-address in the configuration)")
+    }
+  }
+
+  /// What the line is good for; it says nothing of that itself.
+  private func summary(_ report: NewInviteReport) -> String {
+    let devices = report.deviceId ?? Table.count(report.uses, "device")
+    return "invite \(report.id): for \(devices), for \(ValueKind<Duration>.inviteLifetime.text(expires)), at "
+      + report.servers.joined(separator: ", ")
+  }
+
+  private static func isPrivate(_ server: String) -> Bool {
+    guard let host = try? ServerAddress(parsing: server).host else { return false }
+    return IPv4Address(host)?.isPrivate ?? IPv6Address(host)?.isPrivate ?? false
   }
 }

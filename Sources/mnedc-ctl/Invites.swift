@@ -6,7 +6,7 @@ import SystemIO
 struct Invites: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Lists the invites of the relay.",
-    discussion: "Those that are of no use any more stay for 30 days. For root, and for the relay's user.")
+    discussion: "Used, expired and revoked invites are kept for 30 days. For root, and for the relay's user.")
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions

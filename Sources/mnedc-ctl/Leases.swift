@@ -5,8 +5,8 @@ import SystemIO
 
 struct Leases: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Lists which device has which address.",
-    discussion: "Devices that are not in keep theirs. For root, and for the relay's user.")
+    abstract: "Lists the virtual addresses of devices.",
+    discussion: "A device that is not connected keeps its address. For root, and for the relay's user.")
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions

@@ -8,12 +8,12 @@ struct LogLevel: ParsableCommand {
     commandName: "log-level",
     abstract: "Shows or sets what a daemon logs.",
     discussion: """
-      It holds until the daemon is told otherwise, takes another log-level from its configuration (reload), or is started \
-      anew. For root, and for the daemon's user.
+      The level holds until it is set again, a reload finds another log-level in the configuration, or the daemon is \
+      restarted. For root, and for the daemon's user.
       """)
 
   @Argument(
-    help: "Log this and worse: trace, debug, info, notice, warning, error, critical (default: show the level).",
+    help: "Log this level and worse: trace, debug, info, notice, warning, error, critical (default: show the level).",
     completion: .list(Settings.LogLevel.allCases.map(\.rawValue)),
     transform: { try ValueKind<Settings.LogLevel>.logLevel.option($0) })
   var level: Settings.LogLevel?

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Program
 
+typealias ControlOptions = Program.ControlOptions<ConfigOptions>
+
 struct MnedcCtl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnedc-ctl",
@@ -13,7 +15,7 @@ struct MnedcCtl: ParsableCommand {
       CommandGroup(
         name: "Daemon",
         subcommands: [
-          Reload.self, LogLevel.self, Announce.self, Key.self, RotateKey.self, Drain.self, Stop.self,
+          Reload.self, LogLevel.self, Announce.self, Key.self, RotateKey.self, Backup.self, Drain.self, Stop.self,
         ]),
       CommandGroup(
         name: "Admission",

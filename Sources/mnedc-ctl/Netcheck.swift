@@ -7,9 +7,9 @@ import Wire
 
 struct Netcheck: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Finds out whether this host could join.",
+    abstract: "Checks whether this host could join.",
     discussion: """
-      Needs no daemon, and leaves nothing at the relay. Any user may run it; as root it sees more.
+      Needs no daemon and changes nothing at the relay. Any user may run it; run by root, it sees more.
       """)
 
   @Argument(

@@ -4,15 +4,15 @@ import Program
 
 struct Pending: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Lists the devices that wait to be let in.",
-    discussion: "Compare a fingerprint with what mnedc-ctl key says on the device. For root, and for the relay's user.")
+    abstract: "Lists the devices that wait for approval.",
+    discussion: "Compare the fingerprint with that of mnedc-ctl key on the device. For root, and for the relay's user.")
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions
 
   func run() throws {
     let report: PendingReport = try control.ask(.pending)
-    try output.show(report, as: Self.table(report), isEmpty: report.devices.isEmpty, "no device waits to be let in")
+    try output.show(report, as: Self.table(report), isEmpty: report.devices.isEmpty, "no device waits for approval")
   }
 
   private static func table(_ report: PendingReport) -> Table {

@@ -7,14 +7,15 @@ import Wire
 struct PinLease: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pin",
-    abstract: "Lets a device keep its address for good, or gives it another for good.",
-    discussion: "For another address it connects anew if it is in. For root, and for the relay's user.")
+    abstract: "Reserves a device's address, or another address, for that device.",
+    discussion: "For another address, a connected device has to reconnect. For root, and for the relay's user.")
 
-  @Argument(help: "The device's ID.", completion: .devices)
+  @Argument(
+    help: "The device's ID, host name or virtual address, or the beginning of its fingerprint.", completion: .devices)
   var device: String
 
   @Argument(
-    help: "The address that it is to have (default: the one that it has).",
+    help: "The address to reserve (default: the one that the device has).",
     transform: { try ValueKind<IPv4Address>.virtualAddress.option($0) })
   var address: IPv4Address?
 
@@ -22,9 +23,9 @@ struct PinLease: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let report: LeasesReport = try control.ask(.pinLease(deviceID: device, address: address?.description))
+    let report: LeasesReport = try control.ask(.pinLease(device: device, address: address?.description))
     try output.show(report) {
-      report.leases.map { "\($0.address) is for \($0.deviceId) from now on" }.joined(separator: "\n")
+      report.leases.map { "\($0.address) is reserved for \($0.deviceId) from now on" }.joined(separator: "\n")
     }
   }
 }

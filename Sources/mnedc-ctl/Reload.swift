@@ -4,9 +4,9 @@ import Program
 
 struct Reload: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Has a daemon read its configuration file again.",
+    abstract: "Makes a daemon read its configuration file again.",
     discussion: """
-      What can change while it runs does, and no session is touched; a file with a mistake changes nothing. For root, and for \
+      Applies what can change while the daemon runs; sessions stay. A file with a mistake changes nothing. For root, and for \
       the daemon's user.
       """)
 

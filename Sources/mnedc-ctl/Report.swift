@@ -10,12 +10,12 @@ struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Writes an archive for a bug report, without secrets.",
     discussion: """
-      Of all daemons that run here: status, peers, configuration and the end of the log; and of this host. For any user; \
-      configuration and log for root and the daemon's user. Look through it before you send it.
+      Holds status, peers, configuration and the end of the log of each daemon here, and facts about this host. Any user may \
+      write one; configuration and log need root or the daemon's user. Read it before you send it.
       """)
 
   @Argument(
-    help: "The archive, not there yet; - for standard output (default: mnedc-report-DATE-TIME.tar).",
+    help: "The archive to make; - is standard output (default: mnedc-report-DATE-TIME.tar).",
     completion: .file())
   var file: String?
 

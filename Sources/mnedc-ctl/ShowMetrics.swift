@@ -6,8 +6,8 @@ import Program
 struct ShowMetrics: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "metrics",
-    abstract: "Prints what a daemon counts and measures.",
-    discussion: "For programs that collect such: OpenMetrics, or the text of Prometheus.")
+    abstract: "Prints a daemon's metrics.",
+    discussion: "In the format of OpenMetrics, or the text format of Prometheus. Any user may ask.")
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions

@@ -4,7 +4,7 @@ import Program
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Shows how a daemon does.",
+    abstract: "Shows the state of a daemon.",
     discussion: "Any user may ask.")
 
   @OptionGroup var control: ControlOptions
@@ -38,7 +38,7 @@ struct Status: ParsableCommand {
       "admission  \(relay.admission), \(relay.pending) pending",
       "devices    \(relay.online) of \(relay.capacity), \(relay.joining) joining",
       "traffic    \(traffic(relay.sessions.map(\.link)))",
-      "unreached  \(Table.count(relay.unreachableFrames, "frame")) for addresses that nobody has",
+      "unreached  \(Table.count(relay.unreachableFrames, "frame")) for addresses that no device has",
       "refused    \(Table.kinds(relay.refused.map { ($0.count, $0.code) })); "
         + "closed: \(Table.kinds([(relay.notAuthentic, "not authentic"), (relay.malformed, "malformed")]))",
     ]
@@ -73,6 +73,7 @@ struct Status: ParsableCommand {
       "address    \(device.address ?? "none yet")\(device.address6.map { ", \($0)" } ?? "") (\(device.interface))\(device.network.map { " in \($0)" } ?? "")",
       "server     \(device.server ?? "none yet")\(device.relayAddress.map { " (\($0))" } ?? "")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
       "place      \(device.place?.text ?? "not known")",
+      "names      \(device.names.map { text($0) } ?? "not known")",
       "peers      \(device.peers)",
       "packets    \(packets.sent) sent, \(packets.received) received; dropped: "
         + Table.kinds([
@@ -90,8 +91,22 @@ struct Status: ParsableCommand {
         + "dropped: \(Table.drops([device.link]))",
       "joins      \(device.joins)",
     ]
+    if let problem = device.interfaceProblem { lines.insert("interface  \(problem)", at: 2) }
+    if let collision = device.collision { lines.append("collision  \(collision)") }
     if let error = device.lastError { lines.append("last loss  \(error)") }
     return lines.joined(separator: "\n")
+  }
+
+  private static func text(_ names: NamesReport) -> String {
+    let note = names.note.map { " (\($0))" } ?? ""
+    let place =
+      switch names.by {
+      case .off: "off"
+      case .systemdResolved: "*.\(names.domain) by systemd-resolved"
+      case .hostsFile: "*.\(names.domain) by \(names.hostsFile ?? "a hosts file")"
+      case .server: "*.\(names.domain) by the device's own server alone"
+      }
+    return place + (names.resolves == false ? ", do not resolve on this host" : "") + note
   }
 }
 

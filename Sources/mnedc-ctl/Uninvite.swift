@@ -4,8 +4,8 @@ import Program
 
 struct Uninvite: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Makes an invite useless.",
-    discussion: "Devices that it has let in stay. For root, and for the relay's user.")
+    abstract: "Revokes an invite.",
+    discussion: "Devices that it has admitted stay. For root, and for the relay's user.")
 
   @Argument(help: "The invite's ID, as mnedc-ctl invites lists it.", completion: .invites)
   var id: String
@@ -15,6 +15,6 @@ struct Uninvite: ParsableCommand {
 
   func run() throws {
     let report: InvitesReport = try control.ask(.uninvite(id: id))
-    try output.show(report) { "the invite \(id) lets nobody in any more" }
+    try output.show(report) { "the invite \(id) is revoked" }
   }
 }

@@ -23,7 +23,8 @@ final class DeviceDaemon: @unchecked Sendable {
   private let state: StateDirectory
   private let trust: KnownRelayTrust
   private let rotation: KeyRotation
-  private let invitation: Invitation?
+  private let update: FileUpdate
+  private let isReset: Bool
   private let orchestration: OwnOrchestration
   private let names: NameService
 
@@ -32,7 +33,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private lazy var peers = PeerCommands(daemon, device, network: network) { [unowned self] reply in
     withStatus { reply(PeersReport($0)) }
   }
-  private lazy var explanation = Explanation(daemon, device, peers)
+  private lazy var explanation = Explanation(daemon, device, peers, names: { [names] in names.report })
   private lazy var news = PeerNews { [unowned self] event in
     daemon.publish(event)
     hook.take(event)
@@ -43,14 +44,16 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Up to how many peers each has metrics of its own.
   private var peerLimit: Int
   private var publicKey: PublicKey
-  /// Where the invitation is to be written, if it is.
-  private var place: InvitationPlace?
+  /// Where the configuration file is to be changed, if it has to be.
+  private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
-  /// Whether an operator of the relay has to decide.
-  private var isPending = false
-  /// How often the time for the first join has begun.
+  /// Whether the time for the first join runs, which it does not while a person has to do something; and how often it has begun.
+  private var isLimited = false
   private var attempts = 0
+  private var lastLoss: UplinkLoss?
+  /// Whether the relay is to undo the admission as this device ends.
+  private var declines = false
   /// The last lease.
   private var address: IPv4Address?
   /// Until joined, and only for who watches.
@@ -68,12 +71,13 @@ final class DeviceDaemon: @unchecked Sendable {
   ///
   /// `reread` gives the settings of a daemon that would be started now.
   init(
-    _ settings: Settings, _ network: NetworkName?, _ invitation: Invitation?, isInBackground: Bool,
-    reread: @escaping () throws -> Settings
+    _ settings: Settings, _ network: NetworkName?, _ invitation: Invitation?, _ update: FileUpdate, isReset: Bool,
+    isInBackground: Bool, reread: @escaping () throws -> Settings
   ) throws {
     self.settings = settings
     self.network = network
-    self.invitation = invitation
+    self.update = update
+    self.isReset = isReset
     peerLimit = settings.metrics.peerLimit
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
     if isInBackground {
@@ -82,11 +86,17 @@ final class DeviceDaemon: @unchecked Sendable {
       }
     }
     try Daemon.checkIsFirst(at: settings.join.socket)
+    let hostRelay = HostRelay(settings)
+    try hostRelay?.check(settings)
     names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
+    names.removeStaleBlocks()
     let tun: LinuxTun
     do {
       tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
     } catch {
+      if case .nameTaken(let name) = error, let claim = hostRelay?.claim(on: name) {
+        throw Failure(.cannotCreate, claim)
+      }
       throw Failure(error)
     }
     do {
@@ -94,16 +104,18 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(error)
     }
-    identity = try DeviceIdentity(in: state, configured: settings.deviceID)
+    identity = try DeviceIdentity(
+      in: state, configured: settings.deviceID, isReset: isReset, warn: daemon.warnLater)
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
     progress = JoinProgress(daemon, deviceID: deviceID)
     trust = KnownRelayTrust(
-      pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, in: state)
+      pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state)
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
-    orchestration = try OwnOrchestration(
+    orchestration = OwnOrchestration(
       in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
+    orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
       trust: trust, token: invitation?.token,
@@ -111,6 +123,7 @@ final class DeviceDaemon: @unchecked Sendable {
       mtu: settings.join.mtu, orchestration: orchestration.current)
     deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
+    deviceSettings.allowPublicPool = settings.join.allowPublicPool
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
     do {
       device = try Device(deviceSettings, tun) { [unowned self, names] event in
@@ -128,8 +141,13 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(error)
     }
-    place = try invitation?.place()
+    if update.isRequired { place = try update.place() }
     daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+  }
+
+  /// Logs what is to be known of the start, once the log runs.
+  func note(_ line: String) {
+    daemon.events.post { [daemon] in daemon.logger.notice("\(line)") }
   }
 
   private static func servers(_ settings: Settings) -> [(host: String, port: UInt16)] {
@@ -154,10 +172,10 @@ final class DeviceDaemon: @unchecked Sendable {
   private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
     switch command {
     case .status:
-      let report = daemon.statusReport(.device)
+      let (report, names) = (daemon.statusReport(.device), names.report)
       device?.status { status in
         var report = report
-        report.device = DeviceReport(status)
+        report.device = DeviceReport(status, names)
         answer(.report(report))
       }
     case .metrics: collectMetrics { answer(.report($0)) }
@@ -226,28 +244,36 @@ final class DeviceDaemon: @unchecked Sendable {
       metrics.stop()
       hook.stop()
       names.stop()
-      device?.stop()
+      device?.stop(declining: declines)
+      if !hasJoined { try? identity.giveUpReset() }
     }
   }
 
-  /// Gives up unless joined in time; an operator who has to decide may take longer.
+  /// Gives up unless joined in time.
   private func limitFirstJoin() {
+    guard !hasJoined, !isLimited else { return }
+    isLimited = true
     attempts += 1
     let attempt = attempts
     daemon.events.schedule(after: settings.join.timeout) { [self] in
-      if !hasJoined, !isPending, attempt == attempts { giveUp() }
+      if !hasJoined, isLimited, attempt == attempts { giveUp() }
     }
   }
 
   private func giveUp() {
     let time = ValueKind<Duration>.joinTimeout.text(settings.join.timeout)
-    device?.status { [daemon] status in
-      let why = status.lastLoss ?? status.progress
-      daemon.fail(
-        Failure(
-          .unavailable,
-          "could not join within \(time): \(why); check that the server is right (--server), that mnedcd runs there, and that its "
-            + "port is open"))
+    switch lastLoss {
+    case .refused, .collision, .distrusted, .publicPool:
+      daemon.fail(Failure(.temporaryFailure, "could not join within \(time): \(lastLoss?.description ?? "")"))
+    case .unreachable, .broken, nil:
+      device?.status { [daemon] status in
+        let why = status.lastLoss ?? status.progress
+        daemon.fail(
+          Failure(
+            .unavailable,
+            "could not join within \(time): \(why); check that the server is right (--server), that mnedcd runs there, and that its "
+              + "port is open"))
+      }
     }
   }
 
@@ -260,6 +286,9 @@ final class DeviceDaemon: @unchecked Sendable {
     case .networkChanged(let pool, let pool6):
       news.networkMayHaveChanged()
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
+    case .collided(let collision):
+      // Of an attempt to join, its loss tells.
+      if collision == nil || isJoined { daemon.log(collision) }
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
     case .draining(let server):
@@ -274,11 +303,10 @@ final class DeviceDaemon: @unchecked Sendable {
     case .located(let place):
       if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
     case .peers(let events): news.take(events, status: withStatus)
-    case .warning(let line):
-      daemon.logger.warning("\(line)")
-    case .failed(.configure(let error)): daemon.fail(Failure(error))
-    case .failed(.interface(let name, let errno)):
-      daemon.fail(Failure(.systemError, "the interface \(name) has failed: \(errno); start the program again"))
+    case .interfaceChanged(let name): hook.interface = name
+    case .notice(let line): daemon.logger.notice("\(line)")
+    case .warning(let line): daemon.logger.warning("\(line)")
+    case .failed(let failure): daemon.fail(Failure(failure))
     }
   }
 
@@ -298,11 +326,9 @@ final class DeviceDaemon: @unchecked Sendable {
     if hasJoined, !isJoined { daemon.publish(PeerEventReport(.uplinkBack, time: Int(UnixTime.now()))) }
     if !hasJoined {
       do throws(Failure) {
-        if let invitation, let place {
-          try invitation.write(to: place)
-          trust.noteConfigured()
-        }
+        try settleFirstJoin()
       } catch {
+        declines = true
         return daemon.fail(error)
       }
     }
@@ -320,11 +346,30 @@ final class DeviceDaemon: @unchecked Sendable {
     let line = "joined \(pool) as \(deviceID) at \(address) through \(server)"
     hasJoined = true
     isJoined = true
-    isPending = false
+    isLimited = false
     joinedLine = line
     if progress == nil { tellOfJoin() }
     daemon.events.schedule(after: Self.echoPatience) { [self] in endProgress() }
     daemon.becomeReady(line)
+  }
+
+  /// Has the configuration and the state directory say what this join has settled.
+  private func settleFirstJoin() throws(Failure) {
+    if let problem = update.problem { daemon.logger.warning("\(problem)") }
+    do throws(Failure) {
+      if !update.isRequired { place = try update.place() }
+      if let place { try update.write(to: place) }
+    } catch {
+      guard !update.isRequired else { throw error }
+      daemon.logger.notice("\(error.message); until then, give --server and --device-id at each start")
+    }
+    trust.noteConfigured()
+    guard isReset else { return }
+    do {
+      try identity.completeReset()
+    } catch {
+      daemon.logger.error("the new key is in use, but not in its place, which the next start sees to: \(error)")
+    }
   }
 
   /// Who watches has seen all, or the first echo takes too long.
@@ -346,7 +391,7 @@ final class DeviceDaemon: @unchecked Sendable {
 
   /// An operator has to let this device in, which may take longer than the time for the first join.
   private func pending(_ server: String) {
-    isPending = true
+    isLimited = false
     if let progress {
       progress.wait(forOperatorToAdmit: publicKey)
     } else {
@@ -362,19 +407,14 @@ final class DeviceDaemon: @unchecked Sendable {
   private func lost(_ loss: UplinkLoss, _ retry: Duration) {
     if isJoined { daemon.publish(PeerEventReport(.uplinkLost, time: Int(UnixTime.now()))) }
     isJoined = false
-    if isPending { limitFirstJoin() }
-    isPending = false
+    lastLoss = loss
     // Before the first join, a relay that says no is the answer; later it may change its mind, or be another.
-    if !hasJoined {
-      switch loss {
-      case .refused(let refusal) where !refusal.code.isPassing:
-        return daemon.fail(Failure(.unavailable, "the relay does not let this device in: \(refusal.text)"))
-      case .distrusted(let problem):
-        return daemon.fail(Failure(.noPermission, problem.description))
-      case .collision:
-        return daemon.fail(Failure(.configuration, loss.description))
-      default: break
-      }
+    if !hasJoined, let failure = failure(after: loss) { return daemon.fail(failure) }
+    if case .collision = loss, foreground == nil {
+      // The host of a device that has been in the network before leaves the other one, sooner or later.
+      isLimited = false
+    } else {
+      limitFirstJoin()
     }
     progress?.lose()
     if hasJoined { endProgress() } else if foreground != nil { progress?.retry(after: loss.description) }
@@ -383,5 +423,24 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.logger.log(
       level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms", metadata: [LogOutput.subject: "\(loss)"])
     daemon.tell("\(loss)")
+  }
+
+  /// How this ends if it is the end before the first join; `nil`: another attempt is worth it.
+  private func failure(after loss: UplinkLoss) -> Failure? {
+    switch loss {
+    case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.isOfMachine:
+      Failure(
+        .unavailable,
+        "the relay does not let this device in: another device has the ID \(deviceID), which comes from the host name and "
+          + "/etc/machine-id; this machine is probably a copy of that one: give it an ID of its own (--device-id), or empty "
+          + "/etc/machine-id and run systemd-machine-id-setup")
+    case .refused(let refusal) where !refusal.isPassing:
+      Failure(.unavailable, "the relay does not let this device in: \(refusal.text)")
+    case .distrusted(let problem): Failure(.noPermission, problem.description)
+    case .publicPool: Failure(.configuration, loss.description)
+    // A device that was in the network before waits until its host is elsewhere.
+    case .collision where !identity.hasJoined: Failure(.temporaryFailure, loss.description)
+    default: nil
+    }
   }
 }

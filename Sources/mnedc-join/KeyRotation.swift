@@ -42,12 +42,14 @@ final class KeyRotation: @unchecked Sendable {
       guard let key = PrivateKey(try file.loadOrCreateNext { PrivateKey().bytes }) else {
         preconditionFailure("any 32 bytes are a key")
       }
+      daemon.noteWriting("a new key", nil)
       self.answer = answer
       device.replaceKey(with: key) { [self] hasBegun in
         guard !hasBegun else { return }
         daemon.events.post { self.settle(.failed(ControlError(.busy, "the key is being replaced already"))) }
       }
     } catch {
+      daemon.noteWriting("a new key", error)
       return answer(.failed(ControlError(.failed, "this device keeps its key: \(error)")))
     }
     rotations += 1

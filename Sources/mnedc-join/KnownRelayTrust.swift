@@ -15,17 +15,23 @@ final class KnownRelayTrust: RelayTrust {
   private let successors: RelaySuccessors
   /// Whether an invite pins it, which the configuration does not say yet.
   private let isInvited: Atomic<Bool>
+  /// Whether the invite counts for more than what was announced under its key before.
+  private let isReset: Atomic<Bool>
 
   /// `isInvited`: the invite has brought the key.
-  init(pinned: [[UInt8]], isInvited: Bool, in directory: StateDirectory) {
+  init(pinned: [[UInt8]], isInvited: Bool, isReset: Bool, in directory: StateDirectory) {
     self.isInvited = Atomic(isInvited)
+    self.isReset = Atomic(isReset)
     self.pinned = pinned.compactMap { PublicKey($0) }
     known = KnownRelays(in: directory)
     successors = RelaySuccessors(in: directory)
   }
 
   /// The configuration names the relay now, as the invite did. From any thread.
-  func noteConfigured() { isInvited.store(false, ordering: .relaxed) }
+  func noteConfigured() {
+    isInvited.store(false, ordering: .relaxed)
+    isReset.store(false, ordering: .relaxed)
+  }
 
   func expectedKey(of server: String) -> PublicKey? {
     if !pinned.isEmpty {
@@ -46,6 +52,7 @@ final class KnownRelayTrust: RelayTrust {
   }
 
   private func checkPinned(_ key: PublicKey, _ server: String) throws -> Bool {
+    if isReset.load(ordering: .relaxed), pinned.contains(key) { try successors.forgetSuccessor(of: key.bytes) }
     // Where a key has a successor, it is not to be trusted any more: it may have been replaced because it was stolen.
     for pin in pinned where try key == newest(of: pin) { return false }
     expected.add(1, ordering: .relaxed)

@@ -51,6 +51,9 @@ struct MnedcJoin: ParsableCommand {
   @Flag(help: "Join even if this host has the network's addresses.")
   var allowOverlap = false
 
+  @Flag(help: "Leave the former relay, forget this device's key and ID, and join by the invite as a new device.")
+  var reset = false
+
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp("Name the TUN interface so (default: \(defaults.interface)).", valueName: "name"),
@@ -86,44 +89,62 @@ struct MnedcJoin: ParsableCommand {
 
   private static let defaults = Settings().join
 
+  func validate() throws {
+    guard reset, invite == nil else { return }
+    throw ValidationError("--reset needs an invite, which `mnedc-ctl invite` prints at the relay")
+  }
+
   func run() throws {
     let invite = try invite.map { try Self.read($0) }
     let configuration = configuration.file(of: name)
     let content = try configuration.read(mayBeNew: invite != nil)
     let file = try configuration.parse(content)
     var settings = overridden(file)
-    let invitation = try invite.map { invite in
-      try Invitation(
-        invite,
-        Invitation.Surroundings(
-          path: configuration.path, content: content, file: file, defaults: configuration.defaults, servers: server,
-          serverKeys: serverKey, deviceID: deviceID, state: settings.join.state),
-        &settings)
-    }
-    try checkServers(settings)
-    if daemon.check { return try check(invite, settings) }
+    let given = JoinOptions(
+      path: configuration.path, content: content, file: file, defaults: configuration.defaults, servers: server,
+      serverKeys: serverKey, deviceID: deviceID, state: settings.join.state)
+    let invitation = try invite.map { try Invitation($0, given, isReset: reset) }
+    let isUsualState = settings.join.state == file.join.state
+    let update =
+      try invitation.map { try FileUpdate($0, given, isReset: reset, &settings) }
+      ?? FileUpdate(
+        given, isUsualState: isUsualState, isOwn: isUsualState || name != nil || self.configuration.config != nil)
+    let isReference = try completeServers(of: &settings)
+    if daemon.check { return try check(invite, settings, isReference) }
     let isInBackground = Foreground.isWaiting()
     if background, !isInBackground { return try goToBackground() }
     hideArguments(behind: InviteText.prefix)
     let atTheFile = try configuration.fixed()
-    let daemon = try DeviceDaemon(settings, name, invitation, isInBackground: isInBackground) {
+    let daemon = try DeviceDaemon(
+      settings, name, invitation, update, isReset: reset, isInBackground: isInBackground
+    ) {
       var fresh = overridden(try atTheFile.reload(mayBeNew: invite != nil))
       // What an invite says is not in the file before the first join.
-      if invite != nil, fresh.servers.isEmpty {
+      if invite != nil, fresh.servers.isEmpty || reset && fresh.serverKeys != settings.serverKeys {
         (fresh.servers, fresh.serverKeys) = (settings.servers, settings.serverKeys)
       }
-      try checkServers(fresh)
+      _ = try completeServers(of: &fresh)
       return fresh
     }
+    if isReference { daemon.note(referenceNote) }
     try daemon.run()
   }
 
-  private func checkServers(_ settings: Settings) throws {
-    guard settings.servers.isEmpty else { return }
+  /// Where nothing else names a relay, the reference implementation's file may: whether it does. Throws if nothing does.
+  private func completeServers(of settings: inout Settings) throws -> Bool {
+    guard settings.servers.isEmpty else { return false }
+    if configuration.config == nil, name == nil {
+      settings.servers = try ConfigOptions.loadReference().servers
+      if !settings.servers.isEmpty { return true }
+    }
     throw Failure(
       .configuration,
       "no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, or write "
         + "`server: HOST:PORT` to \(configuration.file(of: name).path)")
+  }
+
+  private var referenceNote: String {
+    "\(configuration.file(of: name).path) names no relay, so server is what \(ConfigOptions.referencePath) says"
   }
 
   private func overridden(_ file: Settings) -> Settings {
@@ -151,7 +172,8 @@ struct MnedcJoin: ParsableCommand {
     }
   }
 
-  private func check(_ invite: InviteText?, _ settings: Settings) throws {
+  private func check(_ invite: InviteText?, _ settings: Settings, _ isReference: Bool) throws {
+    if isReference { try printOut("# \(referenceNote)") }
     if let invite, let key = PublicKey(invite.relayKey) {
       try printOut(
         "# an invite of the relay with the key \(key.fingerprint) at \(invite.servers.joined(separator: ", "))")

@@ -7,7 +7,7 @@ import Program
 struct FilterOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Those with this service up; repeatable (no default).",
+      "Only with this service up; repeatable (no default).",
       valueName: "name[:version]"),
     completion: .services,
     transform: {
@@ -18,14 +18,14 @@ struct FilterOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Those on this platform; repeatable (no default).",
+      "Only on this platform; repeatable (no default).",
       valueName: "platform"),
     completion: .platforms)
   var platform: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "Those with this label; repeatable (no default).",
+      "Only with this label; repeatable (no default).",
       valueName: "name[=value]"),
     completion: .labels,
     transform: {
@@ -36,7 +36,7 @@ struct FilterOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Those in this state: online, silent, untrusted, unknown; repeatable (no default).",
+      "Only in this state: online, silent, untrusted, unknown; repeatable (no default).",
       valueName: "state"),
     completion: .list(PeersReport.State.allCases.map(\.rawValue)),
     transform: {

@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Lists the devices, as without a command.",
+    abstract: "Lists the devices; the default command.",
     discussion: "Any user may ask.")
 
   @OptionGroup var options: ListOptions

@@ -21,26 +21,26 @@ struct ListOptions: ParsableArguments {
   var sort = PeerOrder.address
 
   @Option(
-    help: ArgumentHelp("List no more than so many (default: all of them).", valueName: "number"),
+    help: ArgumentHelp("List at most this many devices (default: all).", valueName: "number"),
     transform: {
       guard let number = Int($0), number > 0 else { throw ValidationError("a limit is a whole number from 1 on") }
       return number
     })
   var limit: Int?
 
-  @Flag(help: "Show more columns, and lines in their full length.")
+  @Flag(help: "Show more columns, and do not cut lines.")
   var wide = false
 
-  @Flag(name: .customLong("no-header"), help: "Leave out the names of the columns, and all remarks.")
+  @Flag(name: .customLong("no-header"), help: "Print no column names and no remarks.")
   var noHeader = false
 
-  @Flag(help: "Show by what NAT each device sits behind.")
+  @Flag(help: "Show behind which NAT each device is.")
   var tree = false
 
-  @Flag(help: "First ask peers what they offer where it is unknown.")
+  @Flag(help: "First ask peers for what is not known of them.")
   var fetch = false
 
-  @Flag(help: "Go on showing what changes, until interrupted.")
+  @Flag(help: "Keep showing changes until interrupted.")
   var watch = false
 
   @OptionGroup var output: JSONOptions

@@ -1,6 +1,9 @@
 import ArgumentParser
 import Program
 
+/// Without `-c` for the configuration, as that is the count of `ping`, which is parsed with the options of all commands.
+typealias ControlOptions = Program.ControlOptions<LongConfigOptions>
+
 struct MnedcPeers: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnedc-peers",
@@ -9,7 +12,7 @@ struct MnedcPeers: ParsableCommand {
       mnedc-peers [<options>]
       mnedc-peers <subcommand> [<options>]
       """,
-    discussion: "Asks the daemon on this host. Any user may.",
+    discussion: "Asks the daemon on this host. Any user may ask.",
     version: suiteVersion,
     subcommands: [List.self, Show.self, Ping.self])
 

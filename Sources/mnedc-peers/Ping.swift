@@ -7,15 +7,15 @@ import SystemIO
 
 struct Ping: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measures the round trip to a device, sealed from end to end.",
-    discussion: "Ends with status 1 if nothing was answered. Any user may.")
+    abstract: "Measures the round trip to a device, end to end.",
+    discussion: "The status is 1 if no ping was answered. Any user may ask.")
 
-  @Argument(help: "Its device ID, that as a host name, or its address.", completion: .peers)
+  @Argument(help: "The device's ID, host name or virtual address.", completion: .peers)
   var peer: String
 
   @Option(
-    name: [.customShort("n"), .long],
-    help: ArgumentHelp("Ping so many times (default: 5).", valueName: "number"),
+    name: .shortAndLong,
+    help: ArgumentHelp("Ping this many times (default: 5).", valueName: "number"),
     transform: {
       guard let number = Int($0), (1...1_000_000).contains(number) else {
         throw ValidationError("a count is a whole number from 1 to 1000000")
@@ -26,7 +26,7 @@ struct Ping: ParsableCommand {
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Let this time pass from one to the next (default: 1s).", valueName: "duration"),
+    help: ArgumentHelp("Wait this long from one ping to the next (default: 1s).", valueName: "duration"),
     transform: { try ValueKind<Duration>.answerTimeout.option($0) })
   var interval = Duration.seconds(1)
 

@@ -7,9 +7,9 @@ import SystemIO
 struct Show: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows all that is known of one device.",
-    discussion: "Asks it first if what it offers is not known here, for as long as --timeout. Any user may.")
+    discussion: "First asks the device, for up to --timeout, if it has not told what it offers. Any user may ask.")
 
-  @Argument(help: "Its device ID, that as a host name, or its address.", completion: .peers)
+  @Argument(help: "The device's ID, host name or virtual address.", completion: .peers)
   var peer: String
 
   @OptionGroup var output: JSONOptions

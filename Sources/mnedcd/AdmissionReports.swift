@@ -1,3 +1,4 @@
+import Config
 import Control
 import Noise
 import Program
@@ -76,12 +77,17 @@ extension LeasesReport.Kind {
 }
 
 extension ControlAnswer {
-  init<Value>(
-    _ result: Result<Value, StoreError>, of deviceID: String = "", _ report: (Value) -> any Codable & Sendable
-  ) {
+  init<Value>(_ result: Result<Value, StoreError>, _ report: (Value) -> any Codable & Sendable) {
     switch result {
     case .success(let value): self = .report(report(value))
-    case .failure(let error): self = .failed(ControlError(error, of: deviceID))
+    case .failure(let error): self = .failed(ControlError(error))
+    }
+  }
+
+  init<Value>(_ result: Result<Value, OperatorError>, _ report: (Value) -> any Codable & Sendable) {
+    switch result {
+    case .success(let value): self = .report(report(value))
+    case .failure(let error): self = .failed(ControlError(error))
     }
   }
 
@@ -89,42 +95,53 @@ extension ControlAnswer {
     switch result {
     case .success(let lease): self = .report(LeasesReport([LeasesReport.Lease(lease)]))
     case .failure(.store(let error)): self = .failed(ControlError(error))
-    case .failure(let error):
-      self = .failed(ControlError(error.isAboutNothing ? .notFound : .failed, error.description))
+    case .failure(.name(let error)): self = .failed(ControlError(error))
+    case .failure(.noSuchLease(let name)):
+      self = .failed(ControlError(.notFound, LeaseError.noSuchLease(name).description))
+    case .failure(let error): self = .failed(ControlError(.failed, error.description))
     }
   }
 
   init(waiting result: Result<PendingDevice, OperatorError>) {
-    switch result {
-    case .success(let device): self = .report(PendingReport([PendingReport.Device(device)]))
-    case .failure(.store(let error)): self = .failed(ControlError(error))
-    case .failure(.nobodyWaits(let name)):
-      self = .failed(ControlError(.notFound, OperatorError.nobodyWaits(name).description))
-    case .failure(let error): self = .failed(ControlError(.failed, error.description))
-    }
+    self.init(result) { PendingReport([PendingReport.Device($0)]) }
   }
 }
 
 extension ControlError {
-  init(_ error: StoreError, of deviceID: String = "") {
+  init(_ error: OperatorError) {
     switch error {
-    case .noSuchDevice:
-      self.init(.notFound, "the relay knows no device \(deviceID); see `mnedc-ctl devices`")
+    case .name(let error): self.init(error)
+    case .store(let error): self.init(error)
+    case .nobodyWaits(let name, let waiting):
+      let near = Self.near(name, among: waiting).map { "did you mean \($0)?" } ?? "see `mnedc-ctl pending`"
+      self.init(.notFound, "no device \(name) waits for approval; \(near)")
+    }
+  }
+
+  init(_ error: DeviceNameError) {
+    switch error {
+    case .unknown(let name, let known):
+      self.init(.notFound, error.text(suggesting: Self.near(name, among: known)))
+    case .ambiguous, .relayHost: self.init(.failed, error.text(suggesting: nil))
+    }
+  }
+
+  /// The ID that was perhaps meant: as host names they are compared, in which case and separators make no difference.
+  private static func near(_ name: String, among ids: [String]) -> String? {
+    let labels = ids.map(HostLabel.label)
+    return suggestion(for: HostLabel.label(of: name), among: labels).flatMap { label in
+      labels.firstIndex(of: label).map { ids[$0] }
+    }
+  }
+
+  init(_ error: StoreError) {
+    switch error {
     case .noSuchInvite(let id):
       self.init(.notFound, "the relay knows no invite \(id); see `mnedc-ctl invites`")
     case .busy, .closed:
       self.init(.busy, error.description)
     default:
       self.init(.failed, error.description)
-    }
-  }
-}
-
-extension LeaseError {
-  fileprivate var isAboutNothing: Bool {
-    switch self {
-    case .noSuchDevice, .noSuchLease: true
-    default: false
     }
   }
 }

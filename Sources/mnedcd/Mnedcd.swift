@@ -16,7 +16,7 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Listen here (default: \(defaults.listen[0])); may be given several times.", valueName: "address:port"),
+      "Listen here (default: \(Settings.Relay.usualListen[0])); may be given several times.", valueName: "address:port"),
     transform: { try ValueKind<ServerAddress>.listen.option($0) })
   var listen: [ServerAddress] = []
 
@@ -56,15 +56,18 @@ struct Mnedcd: ParsableCommand {
     transform: { try ValueKind<String>.directory.option($0) })
   var state: String?
 
+  @Flag(help: "Make a new key if relay.key is lost, which every device has to be told by hand.")
+  var newKey = false
+
   @OptionGroup var daemon: DaemonOptions
 
   private static let defaults = Settings().relay
 
   func run() throws {
-    let settings = try overridden(try configuration.load())
+    let settings = try overridden(try configuration.file().load())
     if daemon.check { return try daemon.show(settings) }
     let file = try configuration.file().fixed()
-    try RelayDaemon(settings) { try overridden(try file.reload()) }.run()
+    try RelayDaemon(settings, mayMakeKey: newKey) { try overridden(try file.reload()) }.run()
   }
 
   private func overridden(_ file: Settings) throws -> Settings {

@@ -19,9 +19,13 @@ final class RelayCommands {
   // Set once.
   private let daemon: Daemon
   private let state: StateDirectory
+  private let names: NameService
 
-  /// Owned by the main thread.
+  // Owned by the main thread.
   private(set) var isDraining = false
+  /// Whether the end of the drain asks the service manager to start the relay again.
+  private var willRestart = false
+  private var isCopying = false
 
   /// What is in force now.
   var settings: Settings.Relay
@@ -30,6 +34,7 @@ final class RelayCommands {
 
   // Set before the main thread's loop runs.
   private var relay: Relay?
+  private var store: Store?
   private var device: Device?
   private var orchestration: OwnOrchestration?
   private var hostID: String?
@@ -39,21 +44,27 @@ final class RelayCommands {
   private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     RelayReports.recall(name, daemon, relay, reply)
+  } names: { [names] in
+    names.report
   }
   /// Of a relay whose host is a device.
   var hook: PeerHook?
   private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
   private lazy var changes = PeerChanges(daemon) { [unowned self] in withPeers($0) }
 
-  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory) {
+  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory, _ names: NameService) {
+    self.names = names
     self.settings = settings
     self.daemon = daemon
     self.state = state
   }
 
   /// `hostID` is the device ID of this host, if it is a device.
-  func serve(_ relay: Relay, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?) {
+  func serve(
+    _ relay: Relay, _ store: Store, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?
+  ) {
     self.relay = relay
+    self.store = store
     self.device = device
     self.orchestration = orchestration
     self.hostID = hostID
@@ -64,7 +75,7 @@ final class RelayCommands {
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     switch command {
     case .status:
-      RelayReports.status(daemon, relay, device) { answer(.report($0)) }
+      RelayReports.status(daemon, relay, device, names.report) { answer(.report($0)) }
     case .metrics: metrics { answer(.report($0)) }
     case .peers: peers.peers(answer)
     case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
@@ -91,26 +102,26 @@ final class RelayCommands {
       relay.approve(name) { answer(ControlAnswer(waiting: $0)) }
     case .deny(let name):
       answer(ControlAnswer(waiting: Result { () throws(OperatorError) in try relay.deny(name) }))
-    case .devices:
-      devices(relay, answer)
+    case .devices(let name):
+      devices(named: name, relay, answer)
     case .leases:
       relay.leases { answer(ControlAnswer($0) { LeasesReport($0.map { LeasesReport.Lease($0) }) }) }
-    case .revoke(let id) where id == hostID, .forget(let id) where id == hostID,
-      .pinLease(let id, _) where id == hostID:
-      answer(
-        .failed(
-          ControlError(
-            .failed, "\(id) is the relay's own host; for a relay that is no device, start mnedcd with --no-device")))
-    case .revoke(let id):
-      relay.revoke(id) { answer(ControlAnswer($0, of: id) { DevicesReport([DevicesReport.Device($0, nil)]) }) }
-    case .forget(let id):
-      relay.forget(id) { answer(ControlAnswer($0, of: id) { DevicesReport($0.map { DevicesReport.Device($0, nil) }) }) }
-    case .pinLease(let id, let text):
-      pinLease(id, text, relay, answer)
+    case .revoke(let name):
+      relay.revoke(name, sparing: hostID) {
+        answer(ControlAnswer($0) { DevicesReport([DevicesReport.Device($0, nil)]) })
+      }
+    case .forget(let name):
+      relay.forget(name, sparing: hostID) {
+        answer(ControlAnswer($0) { DevicesReport($0.map { DevicesReport.Device($0, nil) }) })
+      }
+    case .pinLease(let name, let text):
+      pinLease(name, text, relay, answer)
     case .freeLease(let name):
       relay.freeLease(name) { answer(ControlAnswer(lease: $0)) }
-    case .drain(let milliseconds):
+    case .drain(let milliseconds, let restart):
+      if restart { willRestart = true }
       drain(relay, within: .milliseconds(milliseconds), answer)
+    case .backup: backup(answer)
     case .announce(let order):
       announce(order, answer)
     case .stop, .reload, .logLevel, .diagnostics:
@@ -174,11 +185,19 @@ final class RelayCommands {
   /// The answer comes when all is over, just before the daemon ends.
   private func drain(_ relay: Relay, within limit: Duration, _ answer: @escaping Answer) {
     let time = ValueKind<Duration>.drainTime.text(limit)
+    let commands = LoopBound(self)
     let isNew = relay.drain(within: limit) { [daemon] outcome in
       let seconds = outcome.duration.roundedSeconds
-      answer(.report(DrainReport(sessions: outcome.sessions, cutOff: outcome.cutOff, duration: seconds)))
-      daemon.stop(
-        "drained in \(seconds) s: \(Table.count(outcome.sessions, "session")), \(outcome.cutOff) of them cut off")
+      let line =
+        "drained in \(seconds) s: \(Table.count(outcome.sessions, "session")), \(outcome.cutOff) of them cut off"
+      daemon.events.post {
+        answer(.report(DrainReport(sessions: outcome.sessions, cutOff: outcome.cutOff, duration: seconds)))
+        guard commands.value.willRestart else { return daemon.stop(line) }
+        daemon.logger.notice("\(line)")
+        daemon.fail(
+          Failure(
+            .restart, "ends with status \(ExitStatus.restart.rawValue), by which a service manager starts it again"))
+      }
     }
     guard isNew else { return }
     daemon.logger.notice("draining: nobody new is let in, and what is under way has \(time) to arrive")
@@ -191,6 +210,36 @@ final class RelayCommands {
 
   private static let timeToEnd = Duration.seconds(30)
 
+  /// The copy is made on a thread of its own, and goes to the tool as an open file: this process may not write where root wants it.
+  private func backup(_ answer: @escaping Answer) {
+    guard let store else { preconditionFailure("nobody is served before there is a store") }
+    guard !isCopying else {
+      return answer(.failed(ControlError(.busy, "another backup is being made; try again when it is done")))
+    }
+    isCopying = true
+    let keys = ["relay.key", "relay.keys.former", "device.key"].map { state.file($0) }.filter {
+      (try? exists($0)) == true
+    }
+    let commands = LoopBound(self)
+    SystemThread.detach(name: "backup") { [daemon] in
+      let result = Result { () throws(StoreError) in try store.copy() }
+      daemon.events.post {
+        commands.value.isCopying = false
+        switch result {
+        case .success(let copy):
+          daemon.logger.notice("a backup of \(copy.path) was made: \(copy.size) bytes")
+          let report = BackupReport(
+            bytes: copy.size, devices: copy.devices, leases: copy.leases, invites: copy.invites, database: copy.path,
+            keys: keys)
+          answer(.file(report, copy.file))
+        case .failure(let error):
+          daemon.logger.error("no backup was made: \(error)")
+          answer(.failed(ControlError(.failed, "no backup was made: \(error)")))
+        }
+      }
+    }
+  }
+
   /// The new key is on the disk before anybody is told of it. Invites carry the key of their time: where the relay cannot prove
   /// itself with that one any more, they are of no use, and whoever has stolen it could take them off who tries.
   private func rotateKey(_ relay: Relay, forgetOld: Bool, _ answer: @escaping Answer) {
@@ -201,6 +250,7 @@ final class RelayCommands {
       if !forgetOld, let old = try file.load() { try former.add(old) }
       try file.promoteNext()
       if forgetOld { try former.removeAll() }
+      daemon.noteWriting("a new key", nil)
       guard let key = PrivateKey(next) else { preconditionFailure("any 32 bytes are a key") }
       relay.replaceKey(with: key, forgettingOld: forgetOld)
       let fingerprint = key.publicKey.fingerprint
@@ -223,6 +273,7 @@ final class RelayCommands {
         }
       }
     } catch {
+      daemon.noteWriting("a new key", error)
       answer(.failed(ControlError(.failed, "the relay keeps its key: \(error)")))
     }
   }
@@ -260,29 +311,29 @@ final class RelayCommands {
     }
   }
 
-  private func pinLease(_ deviceID: String, _ text: String?, _ relay: Relay, _ answer: @escaping Answer) {
+  private func pinLease(_ name: String, _ text: String?, _ relay: Relay, _ answer: @escaping Answer) {
     let address = text.flatMap { IPv4Address($0) }
     guard (text == nil) == (address == nil) else {
       return answer(.failed(ControlError(.badRequest, "address is an IPv4 address, four numbers from 0 to 255")))
     }
-    relay.pinLease(of: deviceID, to: address) { answer(ControlAnswer(lease: $0)) }
+    relay.pinLease(of: name, to: address, sparing: hostID) { answer(ControlAnswer(lease: $0)) }
   }
 
-  private func devices(_ relay: Relay, _ answer: @escaping Answer) {
+  /// All devices, or the one that `name` means, which is not this host.
+  private func devices(named name: String?, _ relay: Relay, _ answer: @escaping Answer) {
     relay.status(on: daemon.events) { [hostID] status in
       let online = Dictionary(status.sessions.map { ($0.key, $0.address) }) { first, _ in first }
-      relay.devices { result in
-        answer(
-          ControlAnswer(result) { records in
-            DevicesReport(
-              records.map { record in
-                var device = DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
-                // Former versions have noted it as any other of an open relay.
-                if device.deviceId == hostID, device.status == .active { device.admittedBy = .host }
-                return device
-              })
+      @Sendable func report(_ records: [DeviceRecord]) -> DevicesReport {
+        DevicesReport(
+          records.map { record in
+            var device = DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
+            // Former versions have noted it as any other of an open relay.
+            if device.deviceId == hostID, device.status == .active { device.admittedBy = .host }
+            return device
           })
       }
+      guard let name else { return relay.devices { answer(ControlAnswer($0) { report($0) }) } }
+      relay.device(named: name, sparing: hostID) { answer(ControlAnswer($0) { report([$0]) }) }
     }
   }
 }

@@ -16,6 +16,7 @@ import Wire
 final class RelayDaemon {
   // Set once.
   private let settings: Settings.Relay
+  private let allowsPublicPool: Bool
   private let daemon: Daemon
   private let state: StateDirectory
   private let commands: RelayCommands
@@ -30,8 +31,10 @@ final class RelayDaemon {
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
   /// `reread` gives the settings of a daemon that would be started now.
-  init(_ all: Settings, reread: @escaping () throws -> Settings) throws {
+  /// `mayMakeKey` allows that a relay whose devices know a key, which is lost, gets a new one.
+  init(_ all: Settings, mayMakeKey: Bool = false, reread: @escaping () throws -> Settings) throws {
     settings = all.relay
+    allowsPublicPool = all.join.allowPublicPool
     raiseDescriptorLimit()
     let user = try Self.user(settings.user)
     daemon = try Daemon("mnedcd", level: all.logLevel)
@@ -42,8 +45,15 @@ final class RelayDaemon {
     } catch {
       throw Failure(error)
     }
-    let listeners = try Self.makeListeners(settings)
-    let commands = RelayCommands(settings, daemon, state)
+    let listeners = try RelayListeners.make(settings)
+    for address in listeners.awaited {
+      daemon.warnLater(
+        "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; if that is a "
+          + "mistake, correct relay.listen (--listen)")
+    }
+    names = NameService(all.join, interface: settings.interface, daemon)
+    names.removeStaleBlocks()
+    let commands = RelayCommands(settings, daemon, state, names)
     self.commands = commands
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
@@ -51,34 +61,44 @@ final class RelayDaemon {
     metrics = MetricsServer(daemon) { [unowned commands] in commands.metrics($0) }
     var inForce = all
     inForce.metrics.listen = metrics.serve(at: all.metrics.listen)
-    names = NameService(all.join, interface: settings.interface, daemon)
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
-    let keys: RelayKeys
     do {
-      keys = try RelayKeys(in: state)
-      store = try Store(directory: state.path)
-    } catch let error as StateError {
+      store = try Store(directory: state.path) { [logger = daemon.logger] health in
+        switch health {
+        case .failing(let error):
+          logger.warning("writing fails, so that nobody new can be let in and nothing else can be changed: \(error)")
+        case .working(let path): logger.notice("writing \(path) works again")
+        }
+      }
+    } catch {
       throw Failure(error)
-    } catch let error as StoreError {
-      throw Failure(error)
+    }
+    let keys = try Self.keys(in: state, store, mayBeNew: mayMakeKey, daemon)
+    if case .prefix(let pool) = settings.pool, !pool.isPrivate, !all.join.allowPublicPool {
+      let problem = Self.publicPoolProblem(pool)
+      guard tun == nil else {
+        throw Failure(.configuration, "\(problem); choose another --pool, or set that key here too")
+      }
+      daemon.logger.warning("\(problem)")
     }
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
     let identity =
-      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon.logger)
+      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
     if let tun, let identity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      let orchestration = try OwnOrchestration(
+      let orchestration = OwnOrchestration(
         in: state, deviceID: identity.deviceID, all.join.orchestration, warn: daemon.warnLater)
+      orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
       device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands, names)
       self.orchestration = orchestration
     } else {
       device = nil
       orchestration = nil
     }
-    commands.serve(relay, device, orchestration, hostID: identity?.deviceID)
+    commands.serve(relay, store, device, orchestration, hostID: identity?.deviceID)
     if device != nil {
       commands.hook = PeerHook(
         all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)
@@ -108,6 +128,11 @@ final class RelayDaemon {
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
+    if case .prefix(let prefix) = setting, !prefix.isPrivate, !allowsPublicPool {
+      daemon.logger.error("the pool stays as it is: \(Self.publicPoolProblem(prefix))")
+      setting = commands.settings.pool
+      return
+    }
     guard case .prefix(let prefix) = setting, let outcome = try? PendingValue<Result<Void, PoolError>>() else {
       setting = commands.settings.pool
       return
@@ -125,6 +150,10 @@ final class RelayDaemon {
     }
   }
 
+  private static func publicPoolProblem(_ pool: IPv4Prefix) -> String {
+    "the pool \(pool) has addresses of the Internet, and devices join only with join.allow-public-pool in their configurations"
+  }
+
   /// How long the disk may take to note a larger pool.
   private static let growthTimeout = Duration.seconds(3)
 
@@ -136,6 +165,9 @@ final class RelayDaemon {
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
+    if settings.listen.isEmpty, !relay.addresses.contains(where: \.isIPv6) {
+      daemon.logger.notice("the kernel of this host has no IPv6, so the relay listens for IPv4 alone")
+    }
     let status = { @Sendable (online: Int) in "relay for \(pool) at \(places), devices online: \(online)" }
     daemon.becomeReady(status(0))
     daemon.prove { [relay, device, commands] done in
@@ -152,6 +184,40 @@ final class RelayDaemon {
       device?.stop()
       relay.stop()
       store.close()
+    }
+  }
+
+  /// Every device refuses a relay that has another key than it knows: a lost one is not replaced in silence.
+  private static func keys(
+    in state: StateDirectory, _ store: Store, mayBeNew: Bool, _ daemon: Daemon
+  ) throws(Failure) -> RelayKeys {
+    let file = KeyFile.relay(in: state)
+    do {
+      if try file.load() == nil {
+        let known = try store.performAndWait { transaction throws(StoreError) in
+          try transaction.devices().count { $0.status == .active && $0.admittedBy != .host }
+        }
+        let loss = "\(file.path) is missing, and \(Table.count(known, "device")) in relay.db know the relay by it"
+        guard known == 0 || mayBeNew else {
+          throw Failure(
+            .noInput,
+            "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, and tell that to "
+              + "every device by hand")
+        }
+        if known > 0 {
+          daemon.warnLater(
+            "\(loss); the relay has a new key now, which each refuses until its server-key or known-relays names it")
+        }
+      }
+      return try RelayKeys(in: state)
+    } catch let error as StateError {
+      throw Failure(error)
+    } catch let error as StoreError {
+      throw Failure(error)
+    } catch let failure as Failure {
+      throw failure
+    } catch {
+      throw Failure(.software, "\(error)")
     }
   }
 
@@ -207,33 +273,6 @@ final class RelayDaemon {
     }
   }
 
-  private static func makeListeners(_ settings: Settings.Relay) throws -> RelayListeners {
-    let listen = try settings.listen.map { place in
-      guard let address = SocketAddress(numeric: place.host, port: place.port) else {
-        throw Failure(.configuration, "cannot listen on \(place); give an address of this host, not a name")
-      }
-      return address
-    }
-    do {
-      return try RelayListeners(on: listen)
-    } catch {
-      let what = "cannot listen on \(error.address)"
-      throw switch error.errno {
-      case .addressInUse:
-        Failure(
-          .cannotCreate,
-          "\(what): another program listens there, or another --listen of this one ([::] takes IPv4 too); stop it or choose another --listen"
-        )
-      case .permissionDenied:
-        Failure(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
-      case .addressNotAvailable:
-        Failure(.cannotCreate, "\(what): this host has no such address; choose another --listen")
-      default:
-        Failure(.cannotCreate, "\(what): \(error.errno)")
-      }
-    }
-  }
-
   private static func settleNetwork(
     _ settings: Settings.Relay, _ store: Store, _ logger: Logger
   ) throws -> RelayNetwork {
@@ -250,7 +289,13 @@ final class RelayDaemon {
       for notice in notices { logger.warning("\(notice)") }
       return network
     } catch {
-      throw if case .store(let error) = error { Failure(error) } else { Failure(.configuration, error.description) }
+      throw
+        switch error
+      {
+      case .store(let error): Failure(error)
+      case .noPool: Failure(.temporaryFailure, error.description)
+      case .notForHosts, .ofRelay: Failure(.configuration, error.description)
+      }
     }
   }
 
@@ -288,8 +333,9 @@ final class RelayDaemon {
     }
     let pools = HostNetwork.Prefix.pools(relay.network.pool.prefix, relay.network.pool6)
     guard let collision = NetworkCollision(of: pools, with: networks) else { return }
+    // The other network may be gone at the next start.
     throw Failure(
-      .configuration,
+      .temporaryFailure,
       "\(collision); choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
         + "join.allow-overlap")
   }
@@ -297,9 +343,9 @@ final class RelayDaemon {
   /// The host as a device. It stays who it is in its own network: a file that is also that of mnedc-join may say who it is in
   /// another one.
   private static func hostIdentity(
-    in state: StateDirectory, configured: String?, _ store: Store, _ logger: Logger
+    in state: StateDirectory, configured: String?, _ store: Store, _ daemon: Daemon
   ) throws -> DeviceIdentity {
-    let identity = try DeviceIdentity(in: state, configured: configured)
+    let identity = try DeviceIdentity(in: state, configured: configured, warn: daemon.warnLater)
     let key = identity.key.publicKey.bytes
     let known: DeviceRecord?
     do {
@@ -308,12 +354,12 @@ final class RelayDaemon {
       throw Failure(error)
     }
     guard let known, known.status == .active, known.id != identity.deviceID else { return identity }
-    logger.warning(
+    daemon.logger.warning(
       """
       this host stays \(known.id) in its own network, though the configuration says device-id \(identity.deviceID); \
       for that to hold, run mnedc-ctl forget \(known.id) and start mnedcd anew
       """)
-    return try DeviceIdentity(in: state, configured: known.id)
+    return try DeviceIdentity(in: state, configured: known.id, warn: daemon.warnLater)
   }
 
   private static func makeDevice(
@@ -328,6 +374,7 @@ final class RelayDaemon {
       orchestration: orchestration)
     settings.peerInformation = all.join.peerInformation
     settings.allowOverlap = all.join.allowOverlap
+    settings.allowPublicPool = all.join.allowPublicPool
     do {
       return try Device(settings, tun) { event in
         names.note(event)
@@ -335,18 +382,22 @@ final class RelayDaemon {
         case .joined(let address, _, _):
           try? identity.remember()
           daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
+        case .interfaceChanged(let name):
+          daemon.events.post { commands.value.hook?.interface = name }
+        case .notice(let line):
+          daemon.logger.notice("\(line)")
         case .warning(let line):
           daemon.logger.warning("\(line)")
+        case .collided(let collision):
+          daemon.log(collision)
         case .reached, .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
           break  // The relay knows its own host, and the host its relay.
         case .peers(let events):
           daemon.events.post { commands.value.noticeChanges(events) }
         case .lost(let loss, _):
           daemon.logger.warning("this host's own session has ended: \(loss)")
-        case .failed(.configure(let error)):
-          daemon.fail(Failure(error))
-        case .failed(.interface(let name, let errno)):
-          daemon.fail(Failure(.systemError, "the interface \(name) has failed: \(errno); start the daemon again"))
+        case .failed(let failure):
+          daemon.fail(Failure(failure))
         }
       }
     } catch {

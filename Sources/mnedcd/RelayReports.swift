@@ -8,7 +8,8 @@ import Wire
 /// The relay's state as its tools get to see it.
 enum RelayReports {
   static func status(
-    _ daemon: Daemon, _ relay: Relay, _ device: Device?, _ reply: @escaping @Sendable (StatusReport) -> Void
+    _ daemon: Daemon, _ relay: Relay, _ device: Device?, _ names: NamesReport,
+    _ reply: @escaping @Sendable (StatusReport) -> Void
   ) {
     let report = daemon.statusReport(.relay)
     let listen = relay.addresses.map(\.description)
@@ -19,7 +20,7 @@ enum RelayReports {
       let part = report
       device.status { status in
         var report = part
-        report.device = DeviceReport(status)
+        report.device = DeviceReport(status, names)
         reply(report)
       }
     }
@@ -29,7 +30,7 @@ enum RelayReports {
   static func peers(_ status: RelayStatus, _ device: DeviceStatus?) -> PeersReport {
     let known = Dictionary((device?.peers ?? []).map { ($0.peer.address, $0) }) { first, _ in first }
     let now = Instant.now()
-    return PeersReport(
+    var report = PeersReport(
       network: status.pool.description,
       relayAddress: status.address.description,
       self: device.flatMap { PeersReport.own($0) },
@@ -42,6 +43,8 @@ enum RelayReports {
         if let more = known[session.address], more.peer.deviceID == session.deviceID { peer.add(more) }
         return peer
       })
+    report.collision = device?.collision
+    return report
   }
 }
 

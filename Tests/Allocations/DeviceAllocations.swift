@@ -46,6 +46,7 @@ private final class Source: PacketDevice {
     address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
   ) throws(TunError) -> MissingIPv6? { nil }
 
+  func restore() throws(TunError) -> InterfaceRepair { InterfaceRepair() }
   func clearAddresses() throws(TunError) {}
   func hostNetworks() throws(TunError) -> [HostNetwork] { [] }
 }

@@ -11,7 +11,7 @@ import Testing
       try changes(
         "relay: {queue: 1MiB, listen: [0.0.0.0:1, 0.0.0.0:2]}", "log-level: debug\nrelay: {pool: 10.0.0.0/16}", .relay)
         == [
-          "log-level: info -> debug", "relay.listen: 0.0.0.0:1, 0.0.0.0:2 -> [::]:3334",
+          "log-level: info -> debug", "relay.listen: 0.0.0.0:1, 0.0.0.0:2 -> auto",
           "relay.pool: 10.0.0.0/24 -> 10.0.0.0/16", "relay.queue: 1MiB -> 4MiB",
         ])
     #expect(try changes("", "device-id: hub", .device) == ["device-id: none -> hub"])

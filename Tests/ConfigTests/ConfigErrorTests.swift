@@ -5,8 +5,8 @@ import Wire
 @Suite struct ConfigErrorTests {
   static let top = "the keys here are server, server-key, server-ip, port, device-id, log-level, metrics, join, relay"
   static let join =
-    "the keys here are interface, mtu, address, allow-overlap, timeout, offload, socket, state, cipher, "
-    + "congestion-control, peer-keys, names, hosts-file, on-peer, peer-information, orchestration"
+    "the keys here are interface, mtu, address, allow-overlap, allow-public-pool, timeout, offload, socket, state, "
+    + "cipher, congestion-control, peer-keys, names, hosts-file, on-peer, peer-information, orchestration"
   static let server =
     #"expected a host with or without a port, such as relay.example, 192.0.2.1:3334 or "[2001:db8::1]:3334""#
 
@@ -43,12 +43,15 @@ import Wire
     Bad("join:\n- mtu", "2:1: a list instead of keys with values; \(join)"),
     Bad("? [a]\n: b", "1:3: a list instead of a key; \(top)"),
     Bad("server:", "1:8: no value instead of a server address; \(server)"),
-    Bad("server: null", "1:9: no value instead of a server address; \(server)"),
+    Bad("server: [null]", "1:10: no value instead of a server address; \(server)"),
     Bad("server: {a: b}", "1:9: a mapping instead of a server address; \(server)"),
     Bad("server: [[a]]", "1:10: a list instead of a server address; \(server)"),
-    Bad("server: []", "1:9: an empty list; \(server)"),
+    Bad(
+      "relay: {listen: []}",
+      #"1:17: an empty list; expected a numeric address with or without a port, such as "[::]:3334" or 192.0.2.1:3334"#),
     Bad("join: {mtu: [1400]}", "1:13: a list instead of an MTU; expected a whole number from 576 to 65535"),
     Bad("join: {mtu: }", "1:13: no value instead of an MTU; expected a whole number from 576 to 65535"),
+    Bad("relay: {device: ''}", #"1:17: "" is not a boolean; expected true or false"#),
   ])
   func `a value of the wrong type is named`(bad: Bad) {
     #expect(complaints(bad.text) == [bad.complaint])

@@ -48,7 +48,7 @@ import Wire
   @Test(arguments: [
     Bad("services: {a: b}", "a mapping instead of a list of services; expected names, or mappings with the keys"),
     Bad(
-      "services: ~", "no value instead of a list of services; expected names, or mappings with the keys name, version,"),
+      "services: ", "no value instead of a list of services; expected names, or mappings with the keys name, version,"),
     Bad("services: [[a]]", "a list instead of a service's name; \(name)"),
     Bad("services: [a b]", "\"a b\" is not a service's name; \(name)"),
     Bad("services: [a, b, a]", "a is listed twice; first on line 1"),
@@ -69,8 +69,9 @@ import Wire
     Bad("labels: {a: }", "no value instead of a label's value; expected 1 to 255 bytes of visible text"),
     Bad("labels: {a: b, a: c}", "a is listed twice; first on line 1"),
     Bad(
-      "platform: linux",
-      #""linux" is not a platform; expected two names with a slash between them, such as linux/arm64"#),
+      "platform: my linux",
+      #""my linux" is not a platform; expected 1 to 64 visible ASCII characters without a space, such as linux/arm64 or docker"#
+    ),
     Bad("host-name: a..b", #""a..b" is not a host's name; expected names with dots between them, 253 bytes at most"#),
     Bad("execution-type: a b", "\"a b\" is not an execution type; \(name)"),
   ])

@@ -13,6 +13,7 @@ import Wire
           interface: mnedc0
           mtu: 1400
           allow-overlap: false
+          allow-public-pool: false
           timeout: 30s
           offload: auto
           socket: /run/mnedc/mnedc-join.sock
@@ -23,7 +24,7 @@ import Wire
           hosts-file: auto
           peer-information: 250
         relay:
-          listen: "[::]:3334"
+          listen: auto
           pool: 10.0.0.0/24
           pool6: auto
           lease-age: 30d
@@ -112,7 +113,7 @@ extension Settings {
     settings.join.peerInformation = .random(in: 1...16384, using: &numbers)
     settings.join.orchestration = arbitraryOrchestration(&numbers)
     settings.relay.listen = ["::", "::1", "0.0.0.0"].shuffled(using: &numbers)
-      .prefix(.random(in: 1...3, using: &numbers))
+      .prefix(.random(in: 0...3, using: &numbers))
       .map { ServerAddress(host: $0, port: .random(in: 0...UInt16.max, using: &numbers)) }
     let address = IPv4Address(bits: .random(in: 0x8000_0000...0xDFFF_FFFF, using: &numbers))
     settings.relay.pool =

@@ -3,6 +3,14 @@ import Testing
 import Wire
 
 @Suite struct SettingsTests {
+  @Test func `a file with mistakes still says where daemons are`() {
+    let text = "relay: {socket: /run/own.sock, sockets: a, pool: b}\njoin: {socket: c}\nserver:"
+    let settings = Settings.loadInPart(Array(text.utf8))
+    #expect(settings.relay.socket == "/run/own.sock" && settings.relay.pool == Settings().relay.pool)
+    #expect(settings.join.socket == Settings().join.socket)
+    #expect(Settings.loadInPart(Array("relay: {socket: /run/own.sock".utf8)) == Settings())
+  }
+
   @Test(arguments: ["", "\n", "# nothing\n", "---\n", "---\n...\n", "~", "{}", "join:\nrelay:\n", "\u{FEFF}"])
   func `a file that says nothing is all defaults`(text: String) throws {
     #expect(try load(text) == Settings())
@@ -154,7 +162,7 @@ import Wire
       Settings.keys == [
         "server", "server-key", "server-ip", "port", "device-id", "log-level", "metrics.listen",
         "metrics.peer-limit", "join.interface", "join.mtu",
-        "join.address", "join.allow-overlap",
+        "join.address", "join.allow-overlap", "join.allow-public-pool",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.congestion-control",
         "join.peer-keys", "join.names", "join.hosts-file", "join.on-peer",
         "join.peer-information", "join.orchestration.host-name", "join.orchestration.platform",

@@ -295,7 +295,7 @@ import Wire
   @Test func `a number, a choice and a boolean say what they take`() throws {
     try expect(.mtu, ["576": "576", "65535": "65535"])
     try expect(.threads, ["auto": "auto", "1": "1", "64": "64"])
-    try expect(.boolean, ["true": "true", "false": "false"])
+    try expect(.boolean, ["true": "true", "false": "false", "Yes": "true", "ON": "true", "y": "true", "No": "false"])
     for level in ["trace", "debug", "info", "notice", "warning", "error", "critical"] {
       try expect(.logLevel, [level: level])
     }
@@ -312,7 +312,7 @@ import Wire
     refuse(
       .threads,
       ["0": "\"0\" is out of range; \(threads)", "all": "\"all\" is not a number of threads; \(threads)"])
-    refuse(.boolean, ["yes": #""yes" is not a boolean; expected true or false"#])
+    refuse(.boolean, ["yEs": #""yEs" is not a boolean; expected true or false"#])
     for cipher in ["auto", "aes-256-gcm", "chacha20-poly1305"] { try expect(.cipher, [cipher: cipher]) }
     for admission in ["invite", "approve", "open"] { try expect(.admission, [admission: admission]) }
     for control in ["auto", "system"] { try expect(.congestionControl, [control: control]) }

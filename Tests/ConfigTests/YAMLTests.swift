@@ -29,7 +29,9 @@ import Testing
     Bad("server: [a", "2:1: did not find expected ',' or ']' while parsing a flow sequence from line 1"),
     Bad(
       "join:\n  mtu: 1400\n offload: off", "3:2: did not find expected key while parsing a block mapping from line 1"),
-    Bad("server: !!str a", "1:9: a tag (!) has no meaning here; write the plain value"),
+    Bad("server: !secret a", #"1:9: the tag "!secret" has no meaning here; write the plain value"#),
+    Bad("server: !!set {a, b}", #"1:9: the tag "!!set" has no meaning here; write the plain value"#),
+    Bad("server: !!seq a", #"1:9: the tag "!!seq" has no meaning here; write the plain value"#),
     Bad("server: a\n---\nserver: b", "2:1: a second document begins here; a configuration is one document"),
     Bad("%YAML 2.0\n---\n", "1:1: found incompatible YAML document"),
   ])

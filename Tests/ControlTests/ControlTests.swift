@@ -156,10 +156,12 @@ import Wire
 
   @Test(
     arguments: [
-      .key, .invites, .pending, .devices, .uninvite(id: "0123abcd"), .approve("SHA256:x"), .deny("cam"),
-      .revoke(deviceID: "cam"), .forget(deviceID: "cam"), .leases, .freeLease("10.0.0.7"),
-      .pinLease(deviceID: "cam", address: nil), .pinLease(deviceID: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
-      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000), .fetch(milliseconds: 100),
+      .key, .invites, .pending, .devices(), .devices(named: "SHA256:abcd"), .uninvite(id: "0123abcd"),
+      .approve("SHA256:x"), .deny("cam"),
+      .revoke(device: "cam"), .forget(device: "cam"), .leases, .freeLease("10.0.0.7"),
+      .pinLease(device: "cam", address: nil), .pinLease(device: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
+      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000, restart: true), .backup,
+      .fetch(milliseconds: 100),
       .show(peer: "cam", milliseconds: 2000), .ping(peer: "10.0.0.7", milliseconds: 60_000),
       .explain(peer: "cam.mnedc", milliseconds: 5000),
       .announce(AnnounceOrder()), .logLevel(nil), .logLevel("debug"), .diagnostics,

@@ -26,8 +26,14 @@ import Testing
     return peer
   }()
 
+  private static let colliding = {
+    var report = PeersReport(network: nil, self: nil, complete: true, peers: [])
+    report.collision = "the network 10.0.0.0/24 overlaps with 10.0.0.0/29 on docker0"
+    return report
+  }()
+
   private static let reports = [
-    PeersReport(network: nil, self: nil, complete: false, peers: []),
+    PeersReport(network: nil, self: nil, complete: false, peers: []), colliding,
     PeersReport(
       network: "10.0.0.0/24", relayAddress: "10.0.0.1",
       self: .init(address: "10.0.0.2", address6: "fd00::2", deviceId: "hub", state: .online),

@@ -371,6 +371,24 @@ import Wire
     thread.stop()
   }
 
+  @Test func `after a sleep of the host, nothing is sealed or accepted by a session that should have ended`() throws {
+    let thread = try LoopThread()
+    thread.run {
+      let (one, two) = (End(1, on: thread), End(2, on: thread))
+      one.know([two.peer])
+      two.know([one.peer])
+      establish(one, two)
+      let late = one.seal([1], for: two)
+      for end in [one, two] { end.links.catchUp(at: .now()) }
+      #expect(one.seal([2], for: two).flatMap { two.open($0, from: one.peer) } == [2])
+      // No look has come meanwhile.
+      for end in [one, two] { end.links.catchUp(at: Instant.now().advanced(by: .seconds(400))) }
+      #expect(one.seal([3], for: two) == nil)
+      #expect(late.flatMap { two.open($0, from: one.peer) } == nil)
+    }
+    thread.stop()
+  }
+
   @Test func `a device that was started anew has a new session as soon as its peer sends`() throws {
     let thread = try LoopThread()
     thread.run {

@@ -17,6 +17,13 @@ import Wire
     #expect(Array(table.peers.keys) == [IPv4Address(bits: 3)])
   }
 
+  @Test func `nobody is at the pool's network or broadcast address`() {
+    var table = PeerTable()
+    let update = PeerUpdate(revision: 0, since: nil, joined: [peer(0), peer(255), peer(254), peer(256)])
+    #expect(table.apply(update, in: pool, except: own) == .applied)
+    #expect(Array(table.peers.keys) == [IPv4Address(bits: 254)])
+  }
+
   @Test func `an address that changes hands in one update has its new device`() {
     var table = PeerTable()
     _ = table.apply(PeerUpdate(revision: 0, since: nil, joined: [peer(2)]), in: pool, except: own)

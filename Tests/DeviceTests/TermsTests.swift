@@ -141,6 +141,50 @@ import Wire
     #expect(device.interface.configuration?.prefix6 == nil && device.status()?.address6 == nil)
   }
 
+  @Test func `a relay that changes its terms again and again loses the connection`() throws {
+    let relay = ScriptedRelay()
+    let device = try TestDevice("one", route: relay.route)
+    defer { device.stop() }
+    let client = try relay.welcome(welcome())
+    #expect(hasJoined(device))
+    for number in 0..<30 {
+      guard (try? client.send(.welcome(welcome(pool: number % 2 == 0 ? "10.0.0.0/16" : "10.0.0.0/15")))) != nil else {
+        break
+      }
+    }
+    #expect(wait { losses(device).contains { $0.description.contains("again and again") } })
+    #expect(device.interface.configurations.count <= 12)
+  }
+
+  // MARK: Pools of the Internet
+
+  @Test func `a pool with addresses of the Internet is refused unless it is allowed`() throws {
+    let relay = ScriptedRelay()
+    let told = try welcome("8.8.8.2", pool: "8.8.8.0/24", relay: "8.8.8.1")
+    let device = try TestDevice("one", route: relay.route)
+    let client = try relay.welcome(told)
+    #expect(client.waitForEnd())
+    #expect(wait { losses(device).first?.description.contains("join.allow-public-pool") == true })
+    #expect(device.interface.configurations.isEmpty && device.status()?.wasTurnedAway == true)
+    device.stop()
+    let allowed = try TestDevice("one", route: relay.route, change: { $0.allowPublicPool = true })
+    defer { allowed.stop() }
+    let second = try relay.welcome(told)
+    #expect(hasJoined(allowed))
+    withExtendedLifetime(second) {}
+  }
+
+  @Test func `a pool that grows into the Internet is not taken on`() throws {
+    let relay = ScriptedRelay()
+    let device = try TestDevice("one", route: relay.route)
+    defer { device.stop() }
+    let client = try relay.welcome(welcome("172.16.0.2", pool: "172.16.0.0/24", relay: "172.16.0.1"))
+    #expect(hasJoined(device))
+    try client.send(.welcome(welcome("172.16.0.2", pool: "172.0.0.0/8", relay: "172.16.0.1")))
+    #expect(wait { warnings(device).contains { $0.contains("172.0.0.0/8 has addresses of the Internet") } })
+    #expect(device.interface.configuration?.prefix == IPv4Prefix("172.16.0.0/24") && losses(device).isEmpty)
+  }
+
   // MARK: Collisions
 
   @Test func `nothing is configured on a host that has the addresses, until it has them no more`() throws {
@@ -162,6 +206,38 @@ import Wire
     _ = try relay.welcome(welcome())
     #expect(hasJoined(device))
     #expect(device.interface.configuration?.address == IPv4Address("10.0.0.2"))
+  }
+
+  @Test func `a device does not ask to be let into a network that its host has`() throws {
+    let relay = ScriptedRelay()
+    let networks = [try network("10.0.0.0/16")]
+    let device = try TestDevice("one", route: relay.route) { $0.setHostNetworks(networks) }
+    defer { device.stop() }
+    let notice = try welcome().network
+    #expect(throws: RawFrameClient.Failure.closed) { try relay.accept(network: notice) }
+    #expect(wait { collisions(device) == 1 })
+    #expect(
+      device.status()?.collision == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77)")
+    device.interface.setHostNetworks([])
+    let (client, _) = try relay.accept(network: notice)
+    try client.send(.welcome(welcome()))
+    #expect(hasJoined(device))
+    #expect(device.status()?.collision == nil)
+  }
+
+  @Test func `a device that cannot do with its first welcome declines, with a later one it leaves`() throws {
+    let relay = ScriptedRelay()
+    let networks = [try network("10.0.0.0/16")]
+    let device = try TestDevice("one", route: relay.route) { $0.setHostNetworks(networks) }
+    let client = try relay.welcome(welcome())
+    #expect(try client.receive(.control).message() == .decline)
+    device.interface.setHostNetworks([])
+    let second = try relay.welcome(welcome())
+    #expect(hasJoined(device))
+    device.stop()
+    var last = try second.receive()
+    while last.header.type == .ping { last = try second.receive() }
+    #expect(try last.message() == .leave)
   }
 
   @Test func `an overlap that is allowed is none to speak of`() throws {

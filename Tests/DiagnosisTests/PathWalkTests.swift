@@ -12,12 +12,22 @@ import Wire
   private static let other = IPv4Address(bits: 0x0A00_0003)
   private static let pool = IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24)
 
+  private static let pool6 = IPv6Prefix(IPv6Address(high: 0xFD00_0001_0002_0003, low: 0), length: 96)
+  private static let own6 = "\(pool6.address(of: own))"
+  private static let other6 = "\(pool6.address(of: other))"
+
+  private static func family(_ own: String, _ network: HostNetwork.Prefix, _ target: String) -> PathFacts.Family {
+    var family = PathFacts.Family(address: own, network: network, hasAddress: true, hasRoute: true)
+    family.target = target
+    family.route = PathFacts.Route(interface: "mnedc0", source: own)
+    return family
+  }
+
   /// A path on which nothing is wrong.
   private static func facts() -> PathFacts {
     var interface = PathFacts.Interface(
       name: "mnedc0", state: InterfaceState(isUp: true, mtu: 1400, addresses: [own]), address: own, pool: pool)
-    interface.target = other
-    interface.route = PathFacts.Route(interface: "mnedc0", source: own)
+    interface.families = [family("\(own)", .ipv4(pool), "\(other)"), family(own6, .ipv6(pool6), other6)]
     let peer = PeersReport.Peer(address: other.description, deviceId: "d2", state: .online)
     var facts = PathFacts(
       name: "d2", peer: .known(peer, session: nil), interface: interface,
@@ -48,10 +58,13 @@ import Wire
   private static let faults: [(String, @Sendable (inout PathFacts) -> Void)] = [
     ("interface", { $0.interface.state = nil }),
     ("interface", { $0.interface.state?.isUp = false }),
-    ("address", { $0.interface.state?.addresses = [] }),
-    ("route", { $0.interface.route?.interface = nil }),
-    ("route", { $0.interface.route?.interface = "eth0" }),
-    ("route", { $0.interface.route?.source = other }),
+    ("address", { $0.interface.families[0].hasAddress = false }),
+    ("address", { $0.interface.families[1].hasAddress = false }),
+    ("route", { $0.interface.families[0].route?.interface = nil }),
+    ("route", { $0.interface.families[0].route?.interface = "eth0" }),
+    ("route", { $0.interface.families[0].route?.source = "\(other)" }),
+    ("route", { $0.interface.families[1].route?.interface = nil }),
+    ("route", { $0.interface.families[1].route?.interface = "eth0" }),
     (
       "uplink",
       {
@@ -99,10 +112,46 @@ import Wire
     #expect(first?.advice?.isEmpty == false)
   }
 
+  @Test(arguments: [0, 1]) func `a route of its own that is missing is told from another that wins`(family: Int) throws
+  {
+    var facts = Self.facts()
+    func finding(hasRoute: Bool, leavesBy interface: String?) throws -> (finding: String, advice: String) {
+      facts.interface.families[family].hasRoute = hasRoute
+      facts.interface.families[family].route?.interface = interface
+      let step = try #require(PathWalk.report(facts).steps.first { $0.name == "route" })
+      #expect(step.result == .fail)
+      return (step.finding, step.advice ?? "")
+    }
+    let network = "\(facts.interface.families[family].network)"
+    for interface in ["eth0", nil] {
+      let missing = try finding(hasRoute: false, leavesBy: interface)
+      #expect(missing.finding.hasPrefix("the kernel has no route to \(network) over mnedc0"))
+      #expect(missing.advice.contains("reload") && !missing.advice.contains("remove"))
+      let beaten = try finding(hasRoute: true, leavesBy: interface)
+      #expect(beaten.finding.hasPrefix("another route wins over the one to \(network) over mnedc0"))
+      #expect(beaten.advice.contains("remove"))
+      for each in [missing, beaten] { #expect(each.finding.contains(interface ?? "refuse")) }
+    }
+  }
+
+  @Test func `a kernel that answers by one family alone is a warning where both were asked for`() throws {
+    var facts = Self.facts()
+    facts.packets6 = .answered
+    #expect(result(PathWalk.report(facts), "packets") == .ok)
+    facts.packets6 = .silent(triedEcho: true)
+    let report = PathWalk.report(facts)
+    #expect(report.works && result(report, "packets") == .warn)
+    #expect(report.steps.last?.finding.contains("IPv6") == true && report.steps.last?.advice != nil)
+    // Asked for by its IPv6 address, it is the first and only one.
+    facts.interface.families.removeFirst()
+    (facts.packets, facts.packets6) = (.refused(.notPermitted), nil)
+    #expect(PathWalk.report(facts).steps.last?.finding.contains(Self.other6) == true)
+  }
+
   @Test func `a host that has not joined yet is told of its uplink, not of what comes with joining`() {
     var facts = Self.facts()
     facts.interface.state = InterfaceState(isUp: false, mtu: 1500, addresses: [])
-    (facts.interface.address, facts.interface.target, facts.interface.route) = (nil, nil, nil)
+    (facts.interface.address, facts.interface.families) = (nil, [])
     facts.uplink.joined = nil
     facts.peer = .absent(PathFacts.Absence())
     let report = PathWalk.report(facts)
@@ -135,6 +184,25 @@ import Wire
       let step = try #require(PathWalk.report(facts).steps.first { $0.name == "uplink" })
       #expect(step.finding.hasSuffix(words + "connection refused"))
     }
+  }
+
+  @Test(
+    arguments: [
+      (.silent(triedEcho: true), nil, "on d2, then on this host"),
+      (.silent(triedEcho: true), PathFacts.Traffic(sent: 4, received: 0), "nothing comes back: .* on d2"),
+      (.silent(triedEcho: true), PathFacts.Traffic(sent: 0, received: 9), "do not leave .* on this host"),
+      (.silent(triedEcho: true), PathFacts.Traffic(sent: 4, received: 2), "on d2, then on this host"),
+      (.refused(.notPermitted), PathFacts.Traffic(sent: 3, received: 0), "refuses to send them: .* on this host"),
+      (.refused(.noRouteToHost), PathFacts.Traffic(sent: 3, received: 3), "on d2, then on this host"),
+    ] as [(PathFacts.Packets, PathFacts.Traffic?, String)])
+  func `the peer's firewall is suspected first, unless something speaks against this host's`(
+    packets: PathFacts.Packets, traffic: PathFacts.Traffic?, advice: String
+  ) throws {
+    var facts = Self.facts()
+    (facts.packets, facts.traffic) = (packets, traffic)
+    let step = try #require(PathWalk.report(facts).steps.first { $0.name == "packets" })
+    #expect(step.result == .fail)
+    #expect(try step.advice?.wholeMatch(of: Regex(".*\(advice)")) != nil, "\(step.advice ?? "")")
   }
 
   @Test func `who was perhaps meant is named`() {

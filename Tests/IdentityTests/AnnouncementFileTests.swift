@@ -1,3 +1,4 @@
+import Glibc
 import Identity
 import SystemIO
 import TestSupport
@@ -36,22 +37,49 @@ import Wire
     #expect(refusal { () throws(StateError) in try file.load() }?.description.contains("is larger than") == true)
   }
 
+  @Test func `a file that cannot be used is put aside, and nothing is announced`() throws {
+    let temporary = TemporaryDirectory()
+    let file = AnnouncementFile(in: try StateDirectory(temporary.path))
+    for (text, mode) in [("garbage", 0o600), (String(decoding: some.encoded(), as: UTF8.self), 0o666)] as [(String, mode_t)] {
+      put(text, at: temporary.file("device.announced"), mode: mode)
+      var warnings: [String] = []
+      #expect(file.loadOrSetAside { warnings.append($0) } == Announcement())
+      #expect(warnings.count == 1 && warnings[0].contains("device.announced.damaged now"))
+      #expect(content(of: temporary.file("device.announced")) == nil)
+      #expect(content(of: temporary.file("device.announced.damaged")) == text)
+    }
+    try file.save(some)
+    #expect(file.loadOrSetAside { Issue.record("\($0)") } == some)
+  }
+
   @Test func `each start has a higher number`() throws {
     let temporary = TemporaryDirectory()
-    for number in 1...3 { #expect(try StartCounter(in: StateDirectory(temporary.path)).next() == number) }
-    #expect(content(of: temporary.file("device.starts")) == "3\n")
-    #expect(try StartCounter(in: StateDirectory(temporary.path)).peek() == 4)
+    for number in 1...3 {
+      #expect(try StartCounter(in: StateDirectory(temporary.path)).count { Issue.record("\($0)") } == number)
+    }
     #expect(content(of: temporary.file("device.starts")) == "3\n")
   }
 
   @Test(arguments: ["", "\n", "x\n", "-1\n", "1", "1\n2\n", " 1\n", "99999999999999999999\n", "268435457\n"])
-  func `a number of starts that is none is an error that says what to do`(text: String) throws {
+  func `a number of starts that is none is put aside, and the next ones are higher than any before`(text: String) throws {
     let temporary = TemporaryDirectory()
     let counter = StartCounter(in: try StateDirectory(temporary.path))
     put(text, at: temporary.file("device.starts"))
-    let error = refusal { () throws(StateError) in try counter.next() }
-    #expect(error?.kind == .damaged)
-    #expect(error?.description.contains("device.starts holds no number of starts") == true)
-    #expect(content(of: temporary.file("device.starts")) == text)
+    var warnings: [String] = []
+    let first = counter.count { warnings.append($0) }
+    #expect(warnings.count == 1 && warnings[0].contains("device.starts holds no number of starts"))
+    #expect(warnings.first?.contains("device.starts.damaged now") == true)
+    #expect(first > 25_000_000 && StartCounter.range.contains(first))
+    #expect(content(of: temporary.file("device.starts.damaged")) == text)
+    #expect(counter.count { Issue.record("\($0)") } == first + 1)
+  }
+
+  @Test func `a counter that is missing on a device that has joined goes on above what peers know`() throws {
+    let temporary = TemporaryDirectory()
+    let counter = StartCounter(in: try StateDirectory(temporary.path))
+    put("cam\n", at: temporary.file("device-id"))
+    var warnings: [String] = []
+    #expect(counter.count { warnings.append($0) } > 25_000_000)
+    #expect(warnings.count == 1 && warnings[0].contains("device.starts is missing"))
   }
 }

@@ -22,6 +22,25 @@ import Wire
     #expect(mode(relays.path) == 0o600)
   }
 
+  @Test func `all relays can be forgotten`() throws {
+    let temporary = TemporaryDirectory()
+    let relays = KnownRelays(in: try StateDirectory(temporary.path))
+    try relays.removeAll()
+    _ = try relays.add("a:1", key(1))
+    try relays.removeAll()
+    #expect(try relays.key(of: "a:1") == nil && content(of: relays.path) == nil)
+  }
+
+  @Test func `a key that is back has no successor any more`() throws {
+    let temporary = TemporaryDirectory()
+    let successors = RelaySuccessors(in: try StateDirectory(temporary.path))
+    try successors.add(key(1), key(2))
+    try successors.add(key(3), key(4))
+    try successors.forgetSuccessor(of: key(1))
+    try successors.forgetSuccessor(of: key(9))
+    #expect(try successors.newest(of: key(1)) == key(1) && successors.newest(of: key(3)) == key(4))
+  }
+
   @Test func `a relay's new key takes the place of the old one`() throws {
     let temporary = TemporaryDirectory()
     let relays = KnownRelays(in: try StateDirectory(temporary.path))

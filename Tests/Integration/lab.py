@@ -170,13 +170,25 @@ class Node:
         self.namespace = lab.prefix + name
         self.socket_path = str(lab.directory / f"{name}.sock")
         self.state_path = str(lab.directory / f"{name}.state")
-        #: What is at /etc/hosts here, where a device writes the names of its peers; `ip netns exec` puts it there.
-        self.hosts = Path("/etc/netns", self.namespace, "hosts")
-        self.hosts.parent.mkdir(parents=True)
-        self.hosts.write_bytes(Path("/etc/hosts").read_bytes())
+        #: /etc here: a directory, since a single file that is mounted goes when somebody renames another over the machine's.
+        self.etc = lab.directory / f"{name}.etc"
+        #: What is at /etc/hosts here, where a device writes the names of its peers.
+        self.hosts = self.etc / "hosts"
+        self._make_etc()
+
+    def _make_etc(self):
+        """Files of its own where the programs under test read or write them, and links to the machine's for the rest."""
+        machine = self.etc / ".machine"
+        machine.mkdir(parents=True)
+        self.hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
+        (self.etc / "resolv.conf").touch()
+        for name in set(os.listdir("/etc")) - {"hosts", "resolv.conf", "mnedc", "netns"}:
+            path = Path("/etc", name)
+            (self.etc / name).symlink_to(os.readlink(path) if path.is_symlink() else f".machine/{name}")
 
     def _inside(self, command):
-        return ["ip", "netns", "exec", self.namespace, *map(str, command)]
+        mounts = f'mount --rbind /etc {self.etc}/.machine && mount --rbind {self.etc} /etc && exec "$@"'
+        return ["ip", "netns", "exec", self.namespace, "sh", "-c", mounts, "sh", *map(str, command)]
 
     def run(self, *command, check=True, timeout=30, **options):
         """Runs a command here to its end; its output and error are text."""
@@ -319,6 +331,12 @@ class Node:
             # A second daemon of this node has a socket of its own, and so a state of its own.
             socket_path = Path(options[options.index("--socket") + 1])
             options += ["--state", str(self.lab.directory / f"{socket_path.stem}.state")]
+        if program == "mnedc-join" and not {"--config", "-c", "--name"} & set(options):
+            # A first join writes to it, and the machine's own is none of the lab's.
+            socket_path = Path(options[options.index("--socket") + 1])
+            config = self.lab.directory / f"{socket_path.stem}.join.yaml"
+            config.touch()
+            options += ["--config", str(config)]
         return options
 
     def status(self):
@@ -492,7 +510,8 @@ class Lab:
                 pass  # The namespace was never made, or the process has just ended.
         self._remove()
         for node in self.nodes.values():
-            shutil.rmtree(node.hosts.parent, ignore_errors=True)
+            # Not with anything of the machine's in it.
+            (node.etc / ".machine").rmdir()
         shutil.rmtree(self.directory, ignore_errors=True)
         if self in Lab.all:
             Lab.all.remove(self)

@@ -61,6 +61,9 @@ class Terminal:
             if time.monotonic() > deadline or not self._read(0.1):
                 raise Failure(f"{pattern!r} is not shown: {self.text!r}")
 
+    def type(self, text):
+        os.write(self._own, text.encode())
+
     def wait(self, timeout=15):
         """The exit status, once all is shown."""
         deadline = time.monotonic() + timeout

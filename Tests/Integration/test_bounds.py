@@ -353,6 +353,58 @@ def test_a_clock_that_jumps_is_nothing_to_sessions(flat):
     all_is_well(lab)
 
 
+def lets_in(lab, device_id):
+    """Whether a device of this ID and a new key gets in; it leaves again."""
+    from peer_client import Client
+
+    client = Client(lab["d1"].connect(RELAY, PORT))
+    answer = client.join(device_id)
+    if answer["type"] == "welcome":
+        client.leave()
+    else:
+        assert answer["code"] == "pool-full", answer
+    client.close()
+    return answer["type"] == "welcome"
+
+
+def fill_pool(lab):
+    """Takes each of the five leases that a /29 has for devices, and leaves."""
+    assert all(lets_in(lab, f"known-{number}") for number in range(5))
+    assert not lets_in(lab, "early")
+
+
+def test_a_clock_that_was_just_set_costs_no_lease(flat):
+    """Who joins a full pool right after the jump: the clocks are compared when a lease is about to be taken away."""
+    lab = flat(1)
+    clock = WallClock(lab)
+    relay = lab.start_relay("--no-device", "--pool", "10.0.0.0/29", env=clock.environment)
+    began = time.monotonic()
+    fill_pool(lab)
+    # In its first half minute the relay takes none in any case.
+    while time.monotonic() - began < 33:
+        time.sleep(1)
+    clock.jump(60 * 24 * 3600)
+    assert not any(lets_in(lab, f"new-{number}") for number in range(3))
+    until(lambda: lines(relay, "the clock was set 5184... s ahead"), "the relay says so")
+
+
+def test_a_relay_that_starts_with_a_clock_far_ahead_reclaims_no_lease_either(flat):
+    """It cannot know how long its devices have been away, and says so."""
+    lab = flat(1)
+    clock = WallClock(lab)
+    options = ("--no-device", "--pool", "10.0.0.0/29")
+    relay = lab.start_relay(*options, env=clock.environment)
+    fill_pool(lab)
+    relay.stop()
+    clock.jump(60 * 24 * 3600)
+    relay = lab.start_relay(*options, env=clock.environment)
+    began = time.monotonic()
+    until(lambda: lines(relay, "the clock is 1440 hours ahead of the newest record"), "the relay says so")
+    while time.monotonic() - began < 33:
+        time.sleep(1)
+    assert not lets_in(lab, "new")
+
+
 # --- Memory and the log ---
 
 

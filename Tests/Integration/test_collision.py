@@ -59,7 +59,7 @@ def test_a_network_that_collides_is_refused_by_name_and_can_be_allowed(flat, set
     node.run("ip", *setup.split())
     before = node.run("ip", "route").stdout
     done = join(node)
-    assert done.returncode == 78, done.stderr
+    assert done.returncode == 75, done.stderr
     assert f" overlaps with {other}; " in done.stderr and "--allow-overlap" in done.stderr
     assert "relay.pool: auto" in done.stderr
     assert [line for line in done.stderr.splitlines() if "overlaps" in line] == [done.stderr.splitlines()[-1]]
@@ -69,6 +69,36 @@ def test_a_network_that_collides_is_refused_by_name_and_can_be_allowed(flat, set
 
     lab.start_device(node, "--allow-overlap")
     assert node.virtual_address() == "10.0.0.2"
+
+
+def test_a_pool_with_addresses_of_the_internet_is_refused_unless_it_is_allowed(flat):
+    """At the relay's host, at a device, and when a pool grows; the line names the key."""
+    lab = flat(1)
+    refused = lab.relay.mnedc("mnedcd", "--admission", "open", "--pool", "8.8.8.0/24", check=False)
+    assert refused.returncode == 78 and "join.allow-public-pool" in refused.stderr, refused.stderr
+    relay = lab.start_relay("--pool", "8.8.8.0/24", "--no-device")
+    assert "the pool 8.8.8.0/24 has addresses of the Internet" in relay.log
+    node = lab["d1"]
+    done = join(node)
+    assert done.returncode == 78 and "join.allow-public-pool" in done.stderr, done.stderr
+    assert node.interfaces() == []
+    config = lab.directory / "allow.yaml"
+    config.write_text("join: {allow-public-pool: true}\n")
+    lab.start_device(node, "--config", config)
+    assert node.virtual_address() == "8.8.8.1"
+
+
+def test_a_pool_does_not_grow_into_the_internet(flat):
+    """Neither at the relay's host nor by a reload; all goes on as it was."""
+    lab = flat(1)
+    config = lab.directory / "relay.yaml"
+    config.write_text("relay: {pool: 172.16.0.0/24, admission: open}\n")
+    relay = lab.start_relay("--config", config, admission=None)
+    lab.start_device("d1")
+    config.write_text("relay: {pool: 172.0.0.0/8, admission: open}\n")
+    lab.relay.mnedc("mnedc-ctl", "reload", check=False)
+    until(lambda: "the pool stays as it is: the pool 172.0.0.0/8 has addresses" in relay.log, "the relay says so")
+    lab["d1"].reaches("172.16.0.1")
 
 
 def test_default_routes_and_routes_of_other_tables_are_no_collision(flat):
@@ -85,12 +115,12 @@ def test_default_routes_and_routes_of_other_tables_are_no_collision(flat):
 
 
 def test_a_collision_is_told_to_who_waits_for_the_background(flat):
-    """With the status of a wrong configuration."""
+    """With the status of what passes by itself."""
     lab = flat(1)
     lab.start_relay()
     lab["d1"].run("ip", "address", "add", "10.0.0.7/24", "dev", "eth0")
     done = join(lab["d1"], "--background")
-    assert done.returncode == 78 and done.stderr.count("overlaps with") == 1, done.stderr
+    assert done.returncode == 75 and done.stderr.count("overlaps with") == 1, done.stderr
 
 
 def test_the_configuration_can_allow_an_overlap(flat):
@@ -110,7 +140,7 @@ def test_two_networks_with_the_same_addresses_are_a_collision(flat):
     lab.start_all()
     node = lab["d1"]
     done = join(node, "--interface", "other0", "--socket", lab.directory / "other.sock", device_id="other")
-    assert done.returncode == 78
+    assert done.returncode == 75
     assert f"the network {POOL} overlaps with {POOL} on mnedc0 (address 10.0.0.2)" in done.stderr
     node.reaches("10.0.0.1")
 
@@ -119,7 +149,7 @@ def test_a_network_in_which_the_relays_own_address_lies_is_refused(nat):
     """The uplink would go into itself."""
     nat.start_relay("--no-device", "--pool", "192.168.50.0/24")
     done = join(nat["mid"])
-    assert done.returncode == 78, done.stderr
+    assert done.returncode == 75, done.stderr
     assert f"the network 192.168.50.0/24 has the address {RELAY}, at which this host reaches the relay" in done.stderr
 
 
@@ -128,7 +158,7 @@ def test_a_relay_whose_own_host_collides_does_not_start(flat):
     lab = flat(1)
     lab.relay.run("ip", "address", "add", "10.0.3.4/16", "dev", "eth0")
     done = lab.relay.mnedc("mnedcd", check=False)
-    assert done.returncode == 78, done.stderr
+    assert done.returncode == 75, done.stderr
     assert f"the network {POOL} overlaps with 10.0.0.0/16 on eth0 (address 10.0.3.4); " in done.stderr
     assert "--no-device" in done.stderr and lab.relay.interfaces() == []
     lab.start_relay("--no-device").stop()

@@ -300,7 +300,7 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
 OPERATION_REPORTS = [
     "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport", "StopReport",
-    "ArchiveReport", "MetricsReport",
+    "ArchiveReport", "BackupReport", "MetricsReport",
 ]  # fmt: skip
 
 
@@ -523,8 +523,9 @@ def test_every_page_has_its_sections():
 
 
 def test_the_readme_names_goals_files_and_pages_that_there_are():
-    """`make demo`, examples/nat-lab.sh, mnedcd(8)."""
+    """`make demo`, examples/nat-lab.sh, mnedcd(8); in at most 10 KB."""
     text = (REPOSITORY / "README.md").read_text()
+    assert len(text.encode()) <= 10240
     goals = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     used = set(re.findall(r"(?:`|^    |(?:&&|sudo) )make ([a-z]+)", text, re.MULTILINE))
     assert {"demo", "check", "bench"} <= used <= goals
@@ -532,6 +533,35 @@ def test_the_readme_names_goals_files_and_pages_that_there_are():
         assert (REPOSITORY / "".join(path)).exists(), path
     for name, number in re.findall(r"\b(mnedc[\w.-]*)\((\d)\)", text):
         assert (REPOSITORY / "man" / f"{name}.{number}").exists(), name
+
+
+def test_the_drawing_of_the_modules_is_that_of_the_manifest():
+    """Sources/README.md draws each import that no other import implies, and has a row for each module."""
+    dump = ["swift", "package", "--package-path", REPOSITORY, "dump-package"]
+    targets = json.loads(subprocess.run(dump, capture_output=True, check=True, timeout=120).stdout)["targets"]
+    modules = {target["name"] for target in targets if (REPOSITORY / "Sources" / target["name"]).is_dir()}
+    imports = {
+        target["name"]: {each["byName"][0] for each in target["dependencies"] if "byName" in each} & modules
+        for target in targets
+        if target["name"] in modules
+    }
+
+    def below(module):
+        return imports[module].union(*map(below, imports[module]))
+
+    needed = {
+        (module, each)
+        for module in modules
+        for each in imports[module]
+        if not any(each in below(other) for other in imports[module])
+    }
+    text = (REPOSITORY / "Sources" / "README.md").read_text()
+    drawn = re.findall(r"^  ([\w-]+) --> ([\w-]+)$", text, re.MULTILINE)
+    assert sorted(drawn) == sorted(needed)
+    listed = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
+    assert modules <= {name for cell in listed for name in re.findall(r"`([\w-]+)`", cell)}
+    for path in re.findall(r"`((?:\w+/)+[\w+]+\.swift)`", text):
+        assert (REPOSITORY / "Sources" / path).exists(), path
 
 
 def test_the_changelog_begins_with_the_version_of_the_programs():

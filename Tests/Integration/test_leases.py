@@ -153,9 +153,9 @@ def test_leases_are_listed_pinned_and_freed(flat):
     assert table[0].split() == ["ADDRESS", "ID", "KIND", "LAST", "USED", "IPV6", "ADDRESS"]
     assert table[1].split() == ["10.0.0.2", "d1", "leased", "online", listed["d1"]["address6"]]
 
-    assert ctl(lab, "lease", "pin", "d1").stdout == "10.0.0.2 is for d1 from now on\n"
+    assert ctl(lab, "lease", "pin", "d1").stdout == "10.0.0.2 is reserved for d1 from now on\n"
     assert lab["d1"].status()["device"]["joins"] == 1, "it has that address already"
-    assert ctl(lab, "lease", "pin", "d2", "10.0.0.77").stdout == "10.0.0.77 is for d2 from now on\n"
+    assert ctl(lab, "lease", "pin", "d2", "10.0.0.77").stdout == "10.0.0.77 is reserved for d2 from now on\n"
     until(lambda: lab["d2"].virtual_address() == "10.0.0.77", "d2 has moved")
     lab["d1"].reaches("10.0.0.77")
     assert leases(lab)["d2"] == leases(lab)["d2"] | {"address": "10.0.0.77", "kind": "pinned", "online": True}
@@ -173,7 +173,7 @@ def test_leases_are_listed_pinned_and_freed(flat):
     refuses(lab, "lease", "pin", host, says="is the relay's own host")
 
     freed = ctl(lab, "lease", "free", "d2").stdout
-    assert freed == "10.0.0.77 is not pinned any more; d2 is in, and has it\n"
+    assert freed == "10.0.0.77 is not pinned any more; d2 is connected and keeps it\n"
     refuses(lab, "lease", "free", "d2", says="d2 is in with 10.0.0.77, which can be freed once it has left")
     assert running["d2"].stop() == 0
     until(lambda: not leases(lab)["d2"]["online"], "d2 has left")

@@ -176,11 +176,12 @@ class Stage:
         return self.hosts[name]
 
     def _stub_systemctl(self):
-        """`systemctl enable --now UNIT` runs the unit's daemon in the background, without a service manager."""
+        """`systemctl enable --now UNIT` and `start` run the unit's daemon in the background, without a service manager; `stop` ends it."""
         units = " ".join(sorted(path.name.partition(".")[0] for path in (REPOSITORY / "Sources/Packaging/systemd").iterdir()))
         stub = self.stubs / "systemctl"
         stub.write_text(
-            f'#!/bin/sh -e\n[ "$1 $2" = "enable --now" ]\nname="${{3#*@}}"\n'
+            f'#!/bin/sh -e\ncase "$1 $2" in "enable --now") ;; "stop mnedcd") exec mnedc-ctl stop --of relay ;; '
+            f'"start mnedcd") set -- "$1" --now "$2" ;; *) exit 64 ;; esac\nname="${{3#*@}}"\n'
             f'case " {units} " in *" ${{3%"${{name#"$3"}}"}} "*) ;; *) exit 5;; esac\n'
             'case $3 in\n'
             'mnedcd) setsid mnedcd >/dev/null 2>&1 & ;;\n'
@@ -342,6 +343,10 @@ def some_configuration(stage):
     (stage["relay"].root / "home/mnedc.yaml").write_text("relay: {pool: 10.44.0.0/16}\n")
 
 
+def place_for_backups(stage):
+    stage["relay"].ask("mount -t tmpfs tmpfs /var/backups || mkdir /var/backups")
+
+
 def is_down(host):
     return lambda stage: until(lambda: not stage[host].has_joined(), f"{host} has left")
 
@@ -379,6 +384,7 @@ RULES = {
         ),
         "mnedc-ctl lease pin kitchen-hub": On("relay"),
         "mnedc-ctl lease pin camera-1 10.0.0.201": On("relay"),
+        "mnedc-ctl backup /var/backups/relay.db": On("relay", before=place_for_backups),
         "mnedc-ctl drain && mnedcd": On("relay", until=answers("relay"), goes_on=True),
         "mnedc-ctl announce --up detector --port 8080 --protocol http": On("kitchen-hub"),
         "mnedc-ctl announce --down camera --label zone=hall": On("kitchen-hub"),
@@ -417,6 +423,14 @@ RULES = {
     },
     "mnedcd.8": {
         "systemctl enable --now mnedcd": On("relay", after=runs_then_ends("relay")),
+        "install -d -m 700 ~/backup": On("relay", before=Stage.relay),
+        "mnedc-ctl backup ~/backup/relay.db": On("relay"),
+        "cp /var/lib/mnedcd/*.key* ~/backup": On("relay"),
+        "systemctl stop mnedcd": On("relay"),
+        "rm -f /var/lib/mnedcd/relay.db*": On("relay"),
+        "cp ~/backup/* /var/lib/mnedcd": On("relay"),
+        "chown --reference=/var/lib/mnedcd /var/lib/mnedcd/*": On("relay"),
+        "systemctl start mnedcd": On("relay", after=runs_then_ends("relay")),
         "mnedcd": On("relay", until=answers("relay")),
         "mnedcd --listen 192.168.50.10:3334 --pool 10.44.0.0/16": On("relay", until=answers("relay")),
         "mnedcd --no-device --socket ~/mnedcd.sock --state ~/mnedcd": On("relay", until=answers("relay", "--socket ~/mnedcd.sock")),

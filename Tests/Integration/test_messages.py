@@ -131,7 +131,7 @@ MISTAKES = {
     "an ID that another has": (
         "d2", join(known("good"), device_id="d1"), 69,
         r"the relay does not let this device in: the device ID d1 belongs to another device; choose another one "
-        r"\(--device-id\), or have the relay's operator run `mnedc-ctl revoke d1` if that device is gone"),
+        r"\(--device-id\); only if that device is gone for good, the relay's operator can free the ID \(`mnedc-ctl revoke d1`\)"),
     "a pool that is full": (
         "d2", join(known("good")), 69,
         r"the relay does not let this device in: the pool 10.0.0.0/30 is full: .+; have the relay's operator give it a "
@@ -173,7 +173,21 @@ MISTAKES = {
         r"the relay knows no invite nobody; see `mnedc-ctl invites`"),
     "a device that does not wait": (
         "relay", lambda scene: ["mnedc-ctl", "approve", "nobody", "--socket", scene.relay.socket_path], 69,
-        r"no device waits that goes by nobody; see `mnedc-ctl pending`"),
+        r"no device nobody waits for approval; see `mnedc-ctl pending`"),
+    "a misspelt device": (
+        "relay", lambda scene: ["mnedc-ctl", "forget", "dl", "--socket", scene.relay.socket_path], 69,
+        r"the relay knows no device dl; did you mean d1\?"),
+    "a command of the other tool": (
+        "d2", lambda scene: ["mnedc-ctl", "ping", "d1", "-c", "2"], 64,
+        r"there is no command 'ping'; did you mean mnedc-peers ping\?"),
+    "a command of the other tool again": (
+        "d2", lambda scene: ["mnedc-peers", "revoke", "d1"], 64,
+        r"there is no command 'revoke'; did you mean mnedc-ctl revoke\?"),
+    "a misspelt command with options": (
+        "d2", lambda scene: ["mnedc-ctl", "staus", "--json"], 64, r"there is no command 'staus'; did you mean status\?"),
+    "options before the command": (
+        "d2", lambda scene: ["mnedc-ctl", "--socket", "/nowhere.sock", "status"], 64,
+        r"options stand behind the command; did you mean mnedc-ctl status --socket /nowhere.sock\?"),
     "a misspelt command": (
         "d2", lambda scene: ["mnedc-ctl", "staus"], 64, r"there is no command 'staus'; did you mean status\?"),
     "an unknown command": (

@@ -270,8 +270,10 @@ def test_a_reload_moves_the_metrics_and_warns_of_open_addresses(flat):
     assert not lab.relay.listens(PORT)
     config.write_text("metrics: {listen: 192.0.2.1:9834}\n")
     report = json.loads(lab.relay.mnedc("mnedc-ctl", "reload", "--json").stdout)
-    assert [change["key"] for change in report["needs_restart"]] == ["metrics.listen"]
-    until(lambda: "this host has no such address" in relay.log, "it says why")
+    assert [change["key"] for change in report["applied"]] == ["metrics.listen"] and not report["needs_restart"]
+    until(lambda: f"192.0.2.1:{PORT}/metrics once this host has that address" in relay.log, "it says what it waits for")
+    lab.relay.run("ip", "address", "add", "192.0.2.1/32", "dev", "lo")
+    until(lambda: get(lab.relay, address="192.0.2.1")[0] == 200, "the address is served once it is there")
 
 
 # --- What is written about it ---

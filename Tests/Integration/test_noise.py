@@ -1,6 +1,7 @@
 """Our Noise against another implementation of it (noiseprotocol on PyPI): Tests/NoisePeer is our end."""
 
 import secrets
+import shutil
 import subprocess
 
 import pytest
@@ -138,3 +139,22 @@ def test_another_prologue_is_refused(pattern, cipher, role):
     ours, other, *_ = begin(pattern, cipher, role, prologue=b"other")
     with ours, pytest.raises((Refused, exceptions.InvalidTag)):
         shake(ours, other, role)
+
+
+@pytest.mark.parametrize("change", ["", "s/, size_t tag_len/, int tag_len/"], ids=["as they are", "another signature"])
+def test_boringssl_is_declared_as_swift_crypto_declares_it(tmp_path, change):
+    """Sources/CBoringSSL repeats declarations; the compiler compares them with those of the version in use."""
+    headers = lab.REPOSITORY / ".build" / "checkouts" / "swift-crypto" / "Sources" / "CCryptoBoringSSL" / "include"
+    compiler = shutil.which("clang") or shutil.which("cc")
+    if not (headers.exists() and compiler):
+        pytest.skip("needs a C compiler and swift-crypto in .build/checkouts; 'make build'")
+    ours = lab.REPOSITORY / "Sources" / "CBoringSSL"
+    sed = subprocess.run(["sed", change, ours / "CBoringSSL.c"], capture_output=True, text=True, check=True)
+    both = "".join(f"#include <CCryptoBoringSSL_{name}.h>\n" for name in ("aead", "err", "mem")) + sed.stdout
+    (tmp_path / "both.c").write_text(both)
+    done = subprocess.run(
+        [compiler, "-fsyntax-only", "-I", headers, "-I", ours / "include", tmp_path / "both.c"],
+        capture_output=True, text=True, timeout=60,
+    )
+    assert (done.returncode == 0) == (not change), done.stderr
+    assert not change or "conflicting types" in done.stderr

@@ -87,6 +87,7 @@ def test_uninstall_removes_exactly_what_install_made(tmp_path, stand_ins):
         f"{top}/share/zsh/site-functions/_mnedcd", f"{top}/lib/systemd/system/mnedcd.service",
         f"{top}/lib/systemd/system/mnedc-join.service", f"{top}/lib/systemd/system/mnedc-join@.service",
         f"{top}/lib/sysusers.d/mnedc.conf", "etc/mnedc/mnedc.yaml.example",
+        f"{top}/lib/systemd/network/05-mnedc.network", "etc/NetworkManager/conf.d/mnedc.conf",
         *(f"{top}/share/doc/mnedc/{each}" for each in examples if each.name != "demo.sh" and each.suffix != ".pyc"),
     ]:  # fmt: skip
         assert path in installed, path
@@ -147,7 +148,7 @@ def test_installed_units_name_the_programs_where_they_are(tmp_path, stand_ins):
         text=True, timeout=60,
     )  # fmt: skip
     assert not re.search(r"not executable|[Ff]ailed|bad|not absolute|Unknown", done.stderr), done.stderr
-    assert "@sbindir@" not in "".join(unit.read_text() for unit in units)
+    assert "bindir@" not in "".join(unit.read_text() for unit in units)
 
 
 # --- make deb ---
@@ -193,6 +194,16 @@ def test_the_package_names_no_place_of_other_programs(package, tmp_path):
     assert not naming_places_of_others(tmp_path)
     programs = {path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"}
     assert {path.name for path in programs} == set(PROGRAMS)
+
+
+@pytest.mark.no_lab
+def test_the_package_has_network_managers_leave_the_interface_alone(package, tmp_path):
+    """Where each of them looks for files of packages."""
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path], check=True)
+    network = (tmp_path / "usr/lib/systemd/network/05-mnedc.network").read_text()
+    assert "\n[Match]\nName=mnedc*\n" in network and "\n[Link]\nUnmanaged=yes\n" in network
+    manager = (tmp_path / "usr/lib/NetworkManager/conf.d/mnedc.conf").read_text()
+    assert "\n[keyfile]\nunmanaged-devices+=interface-name:mnedc*\n" in manager
 
 
 @pytest.mark.no_lab

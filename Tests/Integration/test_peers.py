@@ -80,7 +80,7 @@ def test_a_list_without_anybody_says_why(flat):
         assert done.stdout.splitlines() == (["ADDRESS  ID  STATE  PATH  ROUND-TRIP  PROOF  PLATFORM  SERVICES"] if not options else [])
         assert done.stderr == ("" if "--no-header" in options else "no device is in the network\n")
     assert not listed(lab.relay, "--json").stderr
-    for command, why in (("pending", "no device waits to be let in"), ("invites", "no invite was made")):
+    for command, why in (("pending", "no device waits for approval"), ("invites", "no invite was made")):
         done = lab.relay.mnedc("mnedc-ctl", command)
         assert len(done.stdout.splitlines()) == 1 and done.stderr == f"{why}\n"
         assert not lab.relay.mnedc("mnedc-ctl", command, "--json").stderr
@@ -125,15 +125,15 @@ def test_ping_measures_from_device_to_device(flat):
     silent = lab.start_device("d2", device_id="D2.Cam")
     until(lambda: "D2.Cam" in lab["d1"].peers(), "d1 knows D2.Cam")
     for name in ("D2.Cam", "d2-cam", lab["d2"].virtual_address()):
-        lines = lab["d1"].mnedc("mnedc-peers", "ping", name, "-n", 2, "-i", "100ms").stdout.splitlines()
+        lines = lab["d1"].mnedc("mnedc-peers", "ping", name, "-c", 2, "-i", "100ms").stdout.splitlines()
         assert len(lines) == 3 and lines[2].startswith("2 sent, 2 answered, 0 % lost; round trip min ")
         assert re.fullmatch(rf"answer from D2.Cam \(10\.0\.0\.\d+\): [\d.]+ ms by the relay .*:3334", lines[0])
-    line = lab.relay.mnedc("mnedc-peers", "ping", "D2.Cam", "-n", 1).stdout.splitlines()[0]
+    line = lab.relay.mnedc("mnedc-peers", "ping", "D2.Cam", "-c", 1).stdout.splitlines()[0]
     assert re.fullmatch(r"answer from D2.Cam \(10\.0\.0\.\d+\): [\d.]+ ms by the relay on this host", line), line
     pong = json.loads(lab.relay.mnedc("mnedc-peers", "ping", "D2.Cam", "--count", 1, "--json").stdout)
     assert pong["device_id"] == "D2.Cam" and pong["round_trip_ms"] > 0 and pong["path"] == "relay"
     silent.pause()
-    done = lab["d1"].mnedc("mnedc-peers", "ping", "d2-cam", "-n", 1, "--timeout", "500ms", check=False)
+    done = lab["d1"].mnedc("mnedc-peers", "ping", "d2-cam", "-c", 1, "--timeout", "500ms", check=False)
     silent.resume()
     assert done.returncode == 1 and "100 % lost" in done.stdout and "has not answered" in done.stderr
     done = lab["d1"].mnedc("mnedc-peers", "ping", "nobody", check=False)
@@ -302,8 +302,19 @@ def test_the_bridge_answers_as_an_orchestrator_expects(flat):
     lab["d2"].mnedc("mnedc-ctl", "announce", "--down", "camera")
     answer = json.loads(lab["d1"].run("curl", "-sS", f"{base}/api/v1/discoverymgr/orchestrationinfo").stdout)
     assert answer["ServiceList"] == ["detector"]
-    status = lab["d1"].run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"{base}/").stdout
-    assert status == "404"
+    status = lambda path, *options: lab["d1"].run(  # noqa: E731
+        "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *options, base + path
+    ).stdout
+    # A node asks with a body.
+    body = ("-X", "GET", "-d", '{"devID":"DevID"}')
+    assert status("/api/v1/discoverymgr/orchestrationinfo", *body) == status("/api/v1/ping") == "200"
+    assert status("/") == status("/api/v1/scoringmgr/score", *body) == "404"
+    second = lab["d2"].run(
+        sys.executable, EXAMPLES / "orchestration-bridge.py", "--socket", lab["d2"].socket_path, check=False
+    )
+    assert second.returncode == 1 and second.stderr.count("\n") == 1 and "Address already in use" in second.stderr
+    said = lab["d2"].run(sys.executable, EXAMPLES / "orchestration-bridge.py", "--help").stdout
+    assert "It lists only" in " ".join(said.split())
 
 
 def test_a_task_goes_to_the_least_loaded_device_that_offers_what_it_needs(nat):
@@ -377,7 +388,7 @@ def test_a_peer_goes_by_its_host_name_also_where_the_relay_has_to_be_asked(flat)
     until(lambda: not json.loads(d1.mnedc("mnedc-peers", "--json").stdout)["complete"], "d1 is not told of all", 30)
     shown = d1.mnedc("mnedc-peers", "show", "kitchen-hub").stdout
     assert "Kitchen.Hub" in shown and "platform" in shown
-    answer = d1.mnedc("mnedc-peers", "ping", "kitchen-hub.mnedc", "-n", 1).stdout
+    answer = d1.mnedc("mnedc-peers", "ping", "kitchen-hub.mnedc", "-c", 1).stdout
     assert f"answer from Kitchen.Hub ({d2.virtual_address()})" in answer
     missing = d1.mnedc("mnedc-peers", "show", "nobody", check=False)
     assert missing.returncode == 69 and "no peer has the ID" in missing.stderr

@@ -26,10 +26,9 @@ def units(directory, programs):
     directory.mkdir(exist_ok=True)
     for name in NAMES:
         text = (UNITS / f"{name}.service.in").read_text()
-        assert "@" not in text.replace("@sbindir@", "").replace("mnedc-join@", "").replace("@system-", "").replace(
-            "@privileged @resources", ""
-        )
-        (directory / f"{name}.service").write_text(text.replace("@sbindir@", str(programs)))
+        text = text.replace("@sbindir@", str(programs)).replace("@bindir@", str(programs))
+        assert "@" not in text.replace("mnedc-join@", "").replace("@system-", "").replace("@privileged @resources", "")
+        (directory / f"{name}.service").write_text(text)
     return directory
 
 
@@ -41,7 +40,7 @@ def installed(tmp_path):
     """The units, for programs that are there, and one of the network shop."""
     programs = tmp_path / "sbin"
     programs.mkdir()
-    for name in ("mnedcd", "mnedc-join"):
+    for name in ("mnedcd", "mnedc-join", "mnedc-ctl"):
         (programs / name).symlink_to(shutil.which("true"))
     directory = units(tmp_path / "units", programs)
     shutil.copy(directory / "mnedc-join@.service", directory / "mnedc-join@shop.service")
@@ -185,7 +184,9 @@ class StuckThread:
         return self
 
     def __exit__(self, *_):
-        self.ptrace(PTRACE_DETACH, self.thread, None, None)
+        if self.ptrace(PTRACE_DETACH, self.thread, None, None) != 0:
+            # The process has ended, but is not gone before the tracer has taken note of its thread.
+            os.waitpid(self.thread, 0x40000000)
 
 
 @pytest.mark.parametrize(("program", "thread"), [("mnedcd", "relay-0"), ("mnedcd", "device"), ("mnedc-join", "device")])
@@ -442,9 +443,17 @@ def test_the_units_run_under_systemd(flat):
     until(lambda: "peer" in system.run("ls", "/var/lib/mnedc-join").stdout.split(), "the hook has run", 30)
     assert system.run("test", "-e", "/etc/written", check=False).returncode == 1
 
+    # A new hosts file takes the unit's mount of the former one away; systemd is asked for another.
+    system.run("sh", "-c", "echo 192.0.2.1 printer >/etc/new-hosts && mv /etc/new-hosts /etc/hosts")
+    hosts = lambda: system.run("cat", "/etc/hosts").stdout  # noqa: E731
+    until(lambda: "peer.mnedc" in hosts(), "the names are in the new hosts file", 30)
+    assert "192.0.2.1 printer\n" in hosts()
+
     # One ends, and the other's socket stays.
     system.run("systemctl", "stop", "mnedc-join")
-    assert system.run("ls", "/run/mnedc").stdout.split() == ["mnedc-join@shop.sock", "mnedcd.sock"]
+    assert system.run("ls", "/run/mnedc").stdout.split() == [
+        "mnedc-join@shop.sock", "mnedc-join@shop.sock.root", "mnedcd.sock", "mnedcd.sock.root",
+    ]  # fmt: skip
     assert "peer.mnedc" not in system.run("cat", "/etc/hosts").stdout
 
     # A reload keeps the process; a crash brings another.
@@ -471,7 +480,59 @@ def test_the_units_run_under_systemd(flat):
     assert system.run("systemctl", "start", "mnedc-join", check=False).returncode != 0
     assert system.property("mnedc-join", "SubState") == "failed"
     assert system.property("mnedc-join", "ExecMainStatus") == "78"
+    said = system.run("mnedc-ctl", "status", "--of", "device", check=False).stderr
+    assert "mnedc-join.service has failed (exit status 78): journalctl -u mnedc-join says why" in said, said
     for unit in ("mnedcd", "mnedc-join@shop"):
         system.run("systemctl", "stop", unit)
         assert system.property(unit, "Result") == "success"
     assert system.run("ls", "/run/mnedc").stdout == ""
+
+
+@needs_systemd
+def test_a_reload_that_is_refused_fails_and_a_drained_relay_can_be_started_again(flat):
+    """systemctl reload says so, and the reason is mnedc-ctl's; drain leaves the relay down unless --restart asks for more."""
+    lab = flat(1)
+    node = lab["d1"]
+    lab.start_relay("--no-device", "--pool", "10.1.0.0/24")
+    system = System(lab, node)
+    system.run("systemd-sysusers", "-", input=SYSUSERS.read_text())
+    relay = (
+        "relay: {admission: open, pool: 10.3.0.0/24, interface: relay0, socket: /run/mnedc/own.sock}\n"
+        "join: {allow-overlap: true}\n"
+    )
+    good = {
+        "mnedcd": ("/etc/mnedc/mnedc.yaml", f"server: {RELAY}\ndevice-id: hub\n{relay}"),
+        "mnedc-join": ("/etc/mnedc/mnedc.yaml", f"server: {RELAY}\ndevice-id: hub\n{relay}"),
+        "mnedc-join@shop": ("/etc/mnedc/shop.yaml", f"server: {RELAY}\ndevice-id: shop\njoin: {{allow-overlap: true}}\n"),
+    }
+    for path, text in good.values():
+        system.write(path, text)
+    runtime = subprocess.run(["ldd", lab.program("mnedcd")], capture_output=True, text=True).stdout
+    home = "ProtectHome=read-only\n" if re.search(r"=> /(home|root)/", runtime) else ""
+    for unit in NAMES:
+        # What it says, for want of a journal.
+        system.write(
+            f"/etc/systemd/system/{unit}.service.d/test.conf", f"[Service]\n{home}StandardError=append:/run/said-%p-%i\n"
+        )
+    system.run("systemctl", "daemon-reload")
+    system.run("systemctl", "start", *good)
+    for unit, (path, text) in good.items():
+        system.run("systemctl", "reload", unit)
+        system.write(path, text + "no-such-key: 1\n")
+        assert system.run("systemctl", "reload", unit, check=False).returncode != 0, unit
+        said = system.run("cat", f"/run/said-{unit.replace('@', '-')}{'' if '@' in unit else '-'}").stdout
+        assert re.search(r'^mnedc-ctl: .*unknown key "no-such-key"', said, re.MULTILINE), said
+        assert system.property(unit, "ActiveState") == "active"
+        system.write(path, text)
+        system.run("systemctl", "reload", unit)
+
+    first = system.property("mnedcd", "MainPID")
+    done = system.run("mnedc-ctl", "drain", "--restart")
+    second = system.property("mnedcd", "MainPID")
+    assert f"the relay serves again (process {second})" in done.stdout and second != first
+    assert system.property("mnedcd", "NRestarts") == "1" and system.property("mnedcd", "Result") == "success"
+    assert "ends with status 85, by which a service manager starts it again" in system.run("cat", "/run/said-mnedcd-").stdout
+    done = system.run("mnedc-ctl", "drain")
+    assert "systemctl start mnedcd" in done.stdout and "--restart" in done.stdout
+    until(lambda: system.property("mnedcd", "ActiveState") == "inactive", "the relay stays down", 30)
+    assert system.property("mnedcd", "Result") == "success"

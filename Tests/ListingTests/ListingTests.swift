@@ -99,6 +99,16 @@ import Testing
     #expect(list.footnote(Self.report)?.contains("Of 1 of 4 peers") == true)
   }
 
+  @Test func `a collision is told below the table, or as why there is none`() {
+    var report = Self.report
+    report.collision = "the network 10.0.0.0/24 overlaps with 10.0.0.0/29 on docker0 (address 10.0.0.6)"
+    #expect(PeerList().footnote(report)?.contains("out of reach: the network 10.0.0.0/24 overlaps") == true)
+    var out = PeersReport(network: nil, self: nil, complete: true, peers: [])
+    out.collision = report.collision
+    #expect(PeerList().footnote(out) == nil)
+    #expect(PeerList().emptiness(of: out)?.hasSuffix("has not joined its network: \(report.collision ?? "")") == true)
+  }
+
   @Test func `lines are cut to the width, unless they shall be wide`() {
     var list = PeerList()
     list.hasHeader = false

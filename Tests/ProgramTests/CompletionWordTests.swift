@@ -29,6 +29,8 @@ import Testing
     (["mnedc-ctl", "revoke", "--socket", "=", "/a", ""], ["--socket", "/a"]),
     (["mnedc-ctl", "-c", "\"/a b\"", "revoke", ""], ["-c", "/a b"]),
     (["mnedc-ctl", "--config=/a", "revoke", "--json", "--timeout", "1s", ""], ["--config", "/a"]),
+    (["mnedc-peers", "ping", "-c", "2", "--config", "/a", ""], ["--config", "/a"]),
+    (["/usr/bin/mnedc-peers", "ping", "-c", "2", ""], []),
     (["mnedc-ctl", "revoke", "--", "--socket", "/a"], []),
     (["mnedc-ctl", "revoke", "--socket"], []),
     ([], []),

@@ -29,14 +29,14 @@ import Testing
     let places = [
       DaemonPlace(name: .relay, path: "/run/r.sock"), DaemonPlace(name: DaemonName("shop"), path: "/run/s.sock"),
     ]
-    let failure = ControlOptions.ambiguous(places, ["mnedc-ctl", "announce", "--label", "a=it's b"])
+    let failure = ControlOptions<ConfigOptions>.ambiguous(places, ["mnedc-ctl", "announce", "--label", "a=it's b"])
     #expect(failure.status == .usage)
     #expect(
       failure.message.split(separator: "\n").dropFirst() == [
         #"  mnedc-ctl announce --label 'a=it'\''s b' --of relay  # mnedcd at /run/r.sock"#,
         #"  mnedc-ctl announce --label 'a=it'\''s b' --of shop  # mnedc-join --name shop at /run/s.sock"#,
       ])
-    let behind = ControlOptions.ambiguous(places, ["mnedc-ctl", "log-level", "--", "debug"]).message
+    let behind = ControlOptions<ConfigOptions>.ambiguous(places, ["mnedc-ctl", "log-level", "--", "debug"]).message
     #expect(behind.contains("  mnedc-ctl log-level --of relay -- debug  #"))
   }
 }

@@ -17,7 +17,7 @@ import Wire
   private static func start(
     _ path: String, _ text: String = usual, warn: @escaping (String) -> Void = { _ in }
   ) throws -> OwnOrchestration {
-    try OwnOrchestration(in: StateDirectory(path), deviceID: "d1", settings(text), warn: warn)
+    OwnOrchestration(in: try StateDirectory(path), deviceID: "d1", try settings(text), warn: warn)
   }
 
   /// What is told after an order, and the error if it was refused.
@@ -33,7 +33,7 @@ import Wire
     case .failed(let error):
       #expect(told == nil && own.current == before, "a refused order changes nothing")
       return error
-    case .report, .done:
+    case .report, .done, .file:
       #expect(told == (isNew ? own.current : nil))
       #expect(own.current.revision == before.revision + (isNew ? 1 : 0))
       return nil
@@ -153,13 +153,21 @@ import Wire
     #expect(own.current.services.last?.name == "b")
   }
 
-  @Test func `a damaged state keeps the device from starting, with what to do`() throws {
+  @Test func `a damaged state is put aside with a warning each, and revisions go on rising`() throws {
     let temporary = TemporaryDirectory()
     _ = try Self.start(temporary.path)
-    announce(try Self.start(temporary.path)) { $0.labels = ["a": "b"] }
+    let former = try Self.start(temporary.path)
+    announce(former) { $0.labels = ["a": "b"] }
     let directory = try StateDirectory(temporary.path)
-    try directory.update("device.announced", limit: 1 << 16, .trusted) { _ in [1, 2, 3] }
-    let failure = #expect(throws: Failure.self) { try Self.start(temporary.path) }
-    #expect(failure?.status == .noInput && failure?.message.contains("remove it and announce anew") == true)
+    for name in ["device.announced", "device.starts"] {
+      try directory.update(name, limit: 1 << 16, .trusted) { _ in [1, 2, 3] }
+    }
+    var warnings: [String] = []
+    let own = try Self.start(temporary.path) { warnings.append($0) }
+    #expect(own.current.labels == ["zone": "hall"] && own.current.revision > former.current.revision)
+    #expect(Orchestration.revisions.contains(own.current.revision))
+    #expect(warnings.count == 2 && warnings[0].contains("device.starts.damaged now"))
+    #expect(warnings.last?.contains("announce it anew (mnedc-ctl announce)") == true)
+    #expect(try Self.start(temporary.path) { Issue.record("\($0)") }.current.revision > own.current.revision)
   }
 }

@@ -59,6 +59,37 @@ import Wire
     #expect(try relay.join("one").address == address)
   }
 
+  @Test func `the relay tells its addresses before it is asked`() throws {
+    let relay = try TestRelay(admission: .invite)
+    defer { relay.stop() }
+    let client = try relay.ask("one")
+    let pool = relay.relay.network.pool.prefix
+    #expect(client.network == NetworkNotice(pool: pool, pool6: relay.relay.network.pool6))
+    let larger = IPv4Prefix(pool.network, length: pool.length - 2)
+    try result { relay.relay.growPool(to: larger, $0) }
+    #expect(try relay.ask("one").network?.pool == larger)
+  }
+
+  @Test func `a device that declines is not known, and its invite is as it was`() throws {
+    let relay = try TestRelay(admission: .invite)
+    defer { relay.stop() }
+    let token = try invite(relay).token
+    let (one, address) = try relay.join("one", token: token)
+    try one.send(.decline)
+    #expect(one.waitForEnd())
+    #expect(wait { (try? (result { relay.relay.devices($0) } as [DeviceRecord]))?.isEmpty == true })
+    // Another device has all of it.
+    let (two, again) = try relay.join("two", token: token)
+    #expect(again == address)
+    // Once it was in, it can only leave.
+    try two.send(.leave)
+    #expect(two.waitForEnd())
+    let (known, _) = try relay.join("two")
+    try known.send(.decline)
+    #expect(known.waitForEnd())
+    #expect(try relay.join("two").address == address)
+  }
+
   @Test func `an invite that is none, that is over, taken back or another's is refused with its reason`() throws {
     let relay = try TestRelay(admission: .invite)
     defer { relay.stop() }
@@ -130,6 +161,56 @@ import Wire
     #expect(try client.receive(refusal).code == .denied)
     #expect(code { _ = try relay.join("one") } == .denied)
     #expect(relay.relay.pending.isEmpty)
+  }
+
+  @Test func `an operator names a device by its ID, host name, address or the beginning of its fingerprint`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    func found(_ name: String) throws -> String {
+      let device: DeviceRecord = try result { relay.relay.device(named: name, $0) }
+      return device.id
+    }
+    var addresses: [String: IPv4Address] = [:]
+    for id in ["Cam_A", "cam-b", "hub"] { addresses[id] = try relay.join(id).address }
+    let hub = KeyText.fingerprint(digest: testKey("hub").publicKey.digest)
+    #expect(try found("Cam_A") == "Cam_A" && found("cam-a") == "Cam_A" && found("CAM.B.mnedc") == "cam-b")
+    for part in [hub, String(hub.prefix(12)), String(hub.dropFirst(7))] { #expect(try found(part) == "hub") }
+    for (id, address) in addresses {
+      #expect(try found(address.description) == id)
+      let address6 = try #require(relay.relay.network.pool6).address(of: address)
+      #expect(try found(address6.description) == id)
+    }
+    #expect(throws: OperatorError.self) { try found("SHA256:") }
+    #expect(throws: OperatorError.self) { try found(String(hub.prefix(10))) }
+    #expect(throws: OperatorError.self) { try found("10.0.0.200") }
+    // The relay's own host is none of them.
+    #expect(throws: OperatorError.self) {
+      try result { relay.relay.revoke(hub, sparing: "hub", $0) } as DeviceRecord
+    }
+    // The ID goes to another key; the first one is known by its fingerprint alone.
+    _ = try result { relay.relay.revoke("hub", $0) } as DeviceRecord
+    _ = try relay.join("hub", key: PrivateKey())
+    #expect(try (result { relay.relay.device(named: hub, $0) } as DeviceRecord).status == .revoked)
+    #expect(try (result { relay.relay.device(named: "hub", $0) } as DeviceRecord).status == .active)
+    #expect(try (result { relay.relay.forget(hub, $0) } as [DeviceRecord]).map(\.status) == [.revoked])
+    #expect(try found("hub") == "hub")
+  }
+
+  @Test func `a name that means several devices is refused with all of them`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    // Both were revoked, and one host name was theirs after the other.
+    for id in ["cam.a", "cam_a"] {
+      _ = try relay.join(id, key: PrivateKey())
+      _ = try result { relay.relay.revoke(id, $0) } as DeviceRecord
+    }
+    do {
+      _ = try result { relay.relay.forget("cam-a", $0) } as [DeviceRecord]
+      Issue.record("one of them was chosen")
+    } catch OperatorError.name(.ambiguous("cam-a", let candidates)) {
+      #expect(candidates.map(\.deviceID).sorted() == ["cam.a", "cam_a"])
+      #expect(candidates.allSatisfy { $0.fingerprint.hasPrefix("SHA256:") })
+    }
   }
 
   @Test func `a device that gives up waiting is not waited for`() throws {

@@ -206,6 +206,16 @@ import Wire
     #expect(try relay.join("a").address == addresses["a"])
   }
 
+  @Test func `while leases may not be taken back yet, a full pool says when to ask again`() throws {
+    let relay = try TestRelay(pool: "10.0.0.0/30", leaseAge: .seconds(3600), returnTime: .seconds(600))
+    defer { relay.stop() }
+    _ = try visit(relay, "a")
+    #expect(try relay.ask("b").receive(refusal).retryAfter == nil)
+    try age(relay, "a", by: 3700)
+    let refused = try relay.ask("b").receive(refusal)
+    #expect(refused.code == .poolFull && refused.isPassing && refused.retryAfter == 5000)
+  }
+
   @Test func `an invite is not used up by a device for which there is no address`() throws {
     let relay = try TestRelay(pool: "10.0.0.0/30", admission: .invite)
     defer { relay.stop() }
@@ -316,7 +326,7 @@ import Wire
     let (second, _) = try relay.join("b")
     #expect(throws: LeaseError.self) { try pin(relay, "a", address(3)) }
     #expect(throws: LeaseError.self) { try pin(relay, "a", address(255)) }
-    #expect(throws: LeaseError.noSuchDevice("c")) { try pin(relay, "c") }
+    #expect(throws: LeaseError.name(.unknown("c", known: ["a", "b"]))) { try pin(relay, "c") }
     #expect(try pin(relay, "a", address(99)).address == address(99))
     #expect(try first.receive(refusal).code == .sessionReplaced)
     #expect(first.waitForEnd())

@@ -236,6 +236,24 @@ import Testing
     #expect(throws: StoreError.noSuchDevice) { try forget("a") }
   }
 
+  @Test func `by its key, a device is revoked and forgotten whoever else has its ID`() throws {
+    func revoke(_ key: Int) throws -> DeviceRecord {
+      try store.run { db throws(StoreError) in try db.revoke(key: bytes(key)) }
+    }
+    func forget(_ key: Int) throws -> DeviceRecord {
+      try store.run { db throws(StoreError) in try db.forget(key: bytes(key)) }
+    }
+    try admit(1, "a")
+    #expect(try revoke(1).status == .revoked)
+    try admit(2, "a")
+    #expect(try revoke(1).key == bytes(1))
+    #expect(try device("a")?.status == .active)
+    #expect(try forget(1).key == bytes(1))
+    #expect(try match(1) == nil && device("a")?.key == bytes(2))
+    #expect(throws: StoreError.noSuchDevice) { _ = try forget(1) }
+    #expect(throws: StoreError.noSuchDevice) { _ = try revoke(1) }
+  }
+
   @Test func `to forget a device does not let those back in that were revoked with its ID`() throws {
     try admit(1, "a")
     try revoke("a")

@@ -1,6 +1,7 @@
 import SystemIO
 import TestSupport
 import Testing
+import Wire
 
 @testable import Store
 
@@ -85,6 +86,44 @@ import Testing
     #expect(throws: StoreError.invite(.revoked)) { try redeem(3) }
     #expect(try revoke(invite.id).isRevoked)
     #expect(throws: StoreError.noSuchInvite("nothing")) { try revoke("nothing") }
+  }
+
+  private func undo(_ key: Int, _ id: String) throws {
+    try store.run { db throws(StoreError) in try db.undoAdmission(key: bytes(key), id: id) }
+  }
+
+  @Test func `an admission that is undone gives back the invite's use, the ID and the address`() throws {
+    try create(1)
+    try admit(1, "a", token: 1)
+    try store.run { db throws(StoreError) in try db.lease(IPv4Address(bits: 0x0A00_0002), toKey: bytes(1), at: 200) }
+    #expect(try invites().map { $0.state(at: 200) } == [.usedUp])
+    try undo(1, "a")
+    #expect(try invites().map { $0.state(at: 200) } == [.usable])
+    #expect(try store.run { db throws(StoreError) in try db.devices().count + db.leases().count } == 0)
+    // A second time changes nothing, and so does another ID.
+    try undo(1, "a")
+    try admit(2, "a", token: 1)
+    try undo(2, "b")
+    #expect(try invites().map(\.usesLeft) == [0])
+    #expect(try store.run { db throws(StoreError) in try db.devices().map(\.id) } == ["a"])
+  }
+
+  @Test func `an undone admission makes no invite good that is not`() throws {
+    let revoked = try create(1)
+    try admit(1, "a", token: 1)
+    try revoke(revoked.id)
+    try create(2)
+    try admit(2, "b", token: 2)
+    try undo(1, "a")
+    try undo(2, "b")
+    #expect(Set(try invites().map { $0.state(at: 1000) }) == [.revoked, .expired])
+    #expect(throws: StoreError.invite(.revoked)) { try redeem(1) }
+  }
+
+  @Test func `whom an operator has approved stays admitted`() throws {
+    try store.run { db throws(StoreError) in try db.admit(key: bytes(1), id: "a", by: .approved, at: 1) }
+    try undo(1, "a")
+    #expect(try store.run { db throws(StoreError) in try db.devices().map(\.id) } == ["a"])
   }
 
   @Test func `an invite says what it is good for at a time`() throws {

@@ -38,6 +38,29 @@ import Testing
       store.statistics == StoreStatistics(operations: 1001, transactions: 2, writes: 1, failures: 0, waiting: 0))
   }
 
+  @Test func `it is told once that writing begins to fail, and once that it works again`() throws {
+    let directory = TemporaryDirectory()
+    let healths = Mailbox<StoreHealth>()
+    let store = try Store(directory: directory.path) { healths.put($0) }
+    func fail(_ error: StoreError) {
+      #expect(throws: error) { try store.run { _ throws(StoreError) in throw error } }
+    }
+    // What is wrong with a request says nothing of the disk.
+    fail(.noSuchDevice)
+    for _ in 0..<3 { fail(.diskFull("a")) }
+    // Reading works on a full disk, too.
+    _ = try store.run { db throws(StoreError) in try db.devices() }
+    #expect(healths.items == [.failing(.diskFull("a"))])
+    for number in 1...2 {
+      try store.run { db throws(StoreError) in
+        _ = try db.admit(key: bytes(number), id: "d\(number)", by: .open, at: 1)
+      }
+    }
+    #expect(healths.waitFor(2) == [.failing(.diskFull("a")), .working("\(directory.path)/relay.db")])
+    fail(.failed("b", detail: "c"))
+    #expect(healths.waitFor(3).last == .failing(.failed("b", detail: "c")))
+  }
+
   @Test func `reading waits for no disk`() throws {
     let directory = TemporaryDirectory()
     let store = try Store(directory: directory.path)

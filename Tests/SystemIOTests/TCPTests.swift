@@ -95,6 +95,21 @@ import Wire
     #expect(throws: Errno.addressNotAvailable) { _ = try TCPListener(on: address) }
   }
 
+  @Test(arguments: ["192.0.2.1", "2001:db8::1"])
+  func `an address that may come later can be listened on`(host: String) throws {
+    guard !host.contains(":") || Self.hasIPv6 else { return }
+    let address = try #require(SocketAddress(numeric: host, port: 0))
+    let listener = try TCPListener(on: address, mayAwaitAddress: true)
+    let (isAwaiting, place) = (listener.isAwaitingAddress, listener.address)
+    #expect(isAwaiting && place.host == host && place.port != 0)
+    let datagrams = try UDPSocket(on: address, mayAwaitAddress: true).address
+    #expect(datagrams.host == host)
+    #expect(throws: Errno.addressNotAvailable) { _ = try UDPSocket(on: address) }
+    let own = try TCPListener(on: try #require(SocketAddress(numeric: "127.0.0.1", port: 0)), mayAwaitAddress: true)
+    let hasOwn = !own.isAwaitingAddress
+    #expect(hasOwn)
+  }
+
   @Test func `tuning suits TCP and leaves other sockets alone`() throws {
     let tuning = TCPTuning(unsentLimit: 128 << 10, userTimeout: .seconds(20))
     let listener = try listener("127.0.0.1")

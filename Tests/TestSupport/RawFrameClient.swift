@@ -116,22 +116,24 @@ public final class RawFrameClient {
     try send(frameBytes(.handshake, hello.bytes + handshake.write()))
     let answer = try receive()
     if answer.header.type == .control, case .refused(let refusal)? = try answer.message() { throw refusal }
-    _ = try answer.payload.withUnsafeBytes { try handshake.read($0) }
+    let greeting = try RelayGreeting(parsing: answer.payload.withUnsafeBytes { try handshake.read($0) })
     relayKey = handshake.remoteKey
+    network = greeting.network
     try send(frameBytes(.handshake, handshake.write(ControlMessage.join(request).encoded())))
     let keys = handshake.split()
     sending = Seal(cipher: TransportCipher(keys.send))
     receiving = Seal(cipher: TransportCipher(keys.receive))
   }
 
-  /// Goes through the handshake as a relay does, up to the join request, which is not answered yet.
-  public func accept(key: PrivateKey) throws -> JoinRequest {
+  /// Goes through the handshake as a relay does, up to the join request, which is not answered yet. Without `network`, as a relay
+  /// of an older release does.
+  public func accept(key: PrivateKey, network: NetworkNotice? = nil) throws -> JoinRequest {
     let first = try receive().payload
     let hello = try first.withUnsafeBytes { try HandshakeHello(parsing: $0.bytes) }
     var handshake = Handshake(
       .xx, cipher: .chaCha20Poly1305, role: .responder, prologue: hello.prologue, key: key)
     _ = try Array(first[HandshakeHello.size...]).withUnsafeBytes { try handshake.read($0) }
-    try send(frameBytes(.handshake, handshake.write([protocolVersion])))
+    try send(frameBytes(.handshake, handshake.write(RelayGreeting(network: network).bytes)))
     let request = try receive().payload.withUnsafeBytes { try handshake.read($0) }
     let keys = handshake.split()
     sending = Seal(cipher: TransportCipher(keys.send))
@@ -144,6 +146,8 @@ public final class RawFrameClient {
 
   /// The key that the relay proved to have.
   public private(set) var relayKey: PublicKey?
+  /// The network that the relay has told with that.
+  public private(set) var network: NetworkNotice?
 
   /// The next frame.
   public func receive(within limit: Duration = generousWait) throws -> ReceivedFrame {

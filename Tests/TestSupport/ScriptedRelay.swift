@@ -26,7 +26,7 @@ public final class ScriptedRelay: Sendable {
   }
 
   /// The next connection that a device makes, after the handshake: it waits to be let in.
-  public func accept() throws -> (client: RawFrameClient, request: JoinRequest) {
+  public func accept(network: NetworkNotice? = nil) throws -> (client: RawFrameClient, request: JoinRequest) {
     let number = taken.withLock { number in
       number += 1
       return number
@@ -34,7 +34,7 @@ public final class ScriptedRelay: Sendable {
     let made = connections.waitFor(number)
     guard made.count >= number else { throw RawFrameClient.Failure.timeout }
     let client = made[number - 1].client
-    return (client, try client.accept(key: key))
+    return (client, try client.accept(key: key, network: network))
   }
 
   /// The same, and lets it in.

@@ -9,12 +9,12 @@ import Tun
 ) struct NetworkMonitorTests {
   /// What a monitor tells while `body` changes something: until it has told of what is wanted, or for `limit`.
   private func changes(
-    ignoring ignored: UInt32? = nil, within limit: Duration = .seconds(20),
+    own: UInt32? = nil, within limit: Duration = .seconds(20),
     until isWanted: @escaping (NetworkChange) -> Bool = { _ in true }, _ body: () -> Void
   ) throws -> [NetworkChange] {
     let loop = try EventLoop()
     var changes: [NetworkChange] = []
-    let monitor = try NetworkMonitor(on: loop, ignoring: ignored) { change in
+    let monitor = try NetworkMonitor(on: loop, own: own) { change in
       changes.append(change)
       if isWanted(change) { loop.stop() }
     }
@@ -54,19 +54,44 @@ import Tun
     }
   }
 
-  @Test func `what happens at the ignored interface is not told`() throws {
+  @Test func `what happens at the own interface is told apart, under any name`() throws {
     let network = try NetworkNamespace()
     try network.run {
       // Addresses that the kernel makes by itself come when they like.
       setNetworkVariable("ipv6/conf/all/disable_ipv6", to: "1")
       setNetworkVariable("ipv6/conf/default/disable_ipv6", to: "1")
-      shell("ip link add one type veth peer name two; ip link set two up")
+      shell("ip link add one type veth peer name two; ip link set two up; ip link set one up")
       let index = try interfaceIndex(of: "one")
-      shell("ip link set one up")
-      let told = try changes(ignoring: index, within: .seconds(2)) {
-        shell("ip addr add 192.0.2.1/24 dev one; ip route add 198.51.100.0/24 via 192.0.2.2; ip addr flush dev one")
+      for change in [
+        "ip addr add 192.0.2.1/24 dev one", "ip route add 198.51.100.0/24 via 192.0.2.2", "ip addr flush dev one",
+        "ip link set one mtu 1300", "ip link set one down; ip link set one name other; ip link set other up",
+        "ip route add unreachable 192.0.2.0/24 proto kernel metric 4294967295",
+      ] {
+        let told = try changes(own: index) { shell(change) }
+        #expect(told.count == 1 && told[0].concernsOwnInterface && !told[0].hasLostOwnInterface, "\(change)")
+        // The link itself, when it goes down and comes back, may be told at its other end.
+        if !change.contains("down") { #expect(!told[0].concernsHost, "\(change)") }
       }
-      #expect(told.isEmpty)
+      let told = try changes(own: index) { shell("ip addr add 203.0.113.1/24 dev two") }
+      #expect(told.count == 1 && told[0].concernsHost && !told[0].concernsOwnInterface)
+    }
+  }
+
+  @Test(arguments: ["ip link delete one", "ip link set one netns $pid"])
+  func `that the own interface is gone is told, deleted or moved`(command: String) throws {
+    let network = try NetworkNamespace()
+    try network.run {
+      shell("ip link add one type veth peer name two; ip link set two up; ip link set one up")
+      let index = try interfaceIndex(of: "one")
+      let told = try changes(own: index, until: \.hasLostOwnInterface) {
+        shell(
+          """
+          unshare --net sleep 30 >/dev/null 2>&1 & pid=$!
+          while [ "$(readlink /proc/$pid/ns/net)" = "$(readlink /proc/$$/ns/net)" ]; do sleep 0.01; done
+          \(command); kill $pid
+          """)
+      }
+      #expect(told.contains { $0.hasLostOwnInterface })
     }
   }
 

@@ -14,7 +14,7 @@ import Testing
   func `no permission says which is needed`(error: Errno) {
     let failure = NetlinkFailure(error: error, text: nil)
     for error in [
-      TunError(opening: error), TunError(attaching: "a", error), TunError(mtu: 1400, of: "a", failure),
+      TunError(attaching: "a", error), TunError(mtu: 1400, of: "a", failure),
       TunError(address: "10.0.0.1/24", of: "a", failure), TunError(step: "bringing a up", failure),
     ] {
       guard case .noPermission = error else {
@@ -23,6 +23,15 @@ import Testing
       }
       #expect(error.description.contains("CAP_NET_ADMIN"))
     }
+  }
+
+  @Test func `a device that may not be opened says why`() {
+    let byMode = TunError(opening: .permissionDenied, refusal: "its mode is 0600, its owner root")
+    #expect(
+      byMode.description.hasPrefix("opening /dev/net/tun: Permission denied (its mode is 0600, its owner root); "))
+    #expect(byMode.description.contains("chmod 0666 /dev/net/tun"))
+    #expect("\(TunError(opening: .permissionDenied, refusal: nil))".contains("nodev"))
+    #expect("\(TunError(opening: .notPermitted, refusal: nil))".contains("DeviceAllow=/dev/net/tun rw"))
   }
 
   @Test func `attaching tells a taken name from a bad one`() {

@@ -69,6 +69,11 @@ import Wire
     (.sync, #"{"type":"sync"}"#),
     (.unreachable(Unreachable(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"unreachable"}"#),
     (.leave, #"{"type":"leave"}"#),
+    (.decline, #"{"type":"decline"}"#),
+    (
+      .network(NetworkNotice(pool: IPv4Prefix("10.0.0.0/24")!, pool6: IPv6Prefix("fd00::/96")!)),
+      #"{"pool":"10.0.0.0/24","pool6":"fd00::/96","type":"network"}"#
+    ),
     (.pending, #"{"type":"pending"}"#),
     (.locate(Locate(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"locate"}"#),
     (.locate(Locate(.label("kitchen-hub"))), #"{"label":"kitchen-hub","type":"locate"}"#),
@@ -214,10 +219,10 @@ import Wire
     (#"{"type":"peers","revision":1,"joined":{},"left":[]}"#, "joined is not as it should be"),
     (
       #"{"type":"peers","revision":99999999999999999999,"joined":[],"left":[]}"#,
-      "not JSON, or a number that does not fit"
+      "a number does not fit"
     ),
     (#"{"type":"peers","revision":1,"joined":[],"left":["a"]}"#, "left.0 is not as it should be"),
-    ("[]", "not a JSON object"), ("nonsense", "not JSON, or a number that does not fit"),
+    ("[]", "not a JSON object"), ("nonsense", "not JSON"),
   ])
   func `an error names the member that is wrong`(text: String, expected: String) {
     #expect(throws: WireError.badMessage(expected)) { try Self.decode(text) }

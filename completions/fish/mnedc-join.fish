@@ -20,7 +20,7 @@ function __mnedc-join_parse_tokens -S
     set -l unparsed_tokens (__mnedc-join_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedc-join'
-        __mnedc-join_parse_subcommand 1 'c/config=' 'name=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'allow-overlap' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
+        __mnedc-join_parse_subcommand 1 'c/config=' 'name=' 's/server=+' 'server-key=+' 'd/device-id=' 'a/address=' 'allow-overlap' 'reset' 'i/interface=' 'no-offload' 't/timeout=' 'b/background' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __mnedc-join_parse_subcommand -r 1 'version'
@@ -84,6 +84,7 @@ complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" d device-id' -l 'device-id' -s 'd' -d 'Go by this name, unique in the network (default: the host\'s and 8 hex digits).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" a address' -l 'address' -s 'a' -d 'Ask for this virtual address, and take no other (default: what the relay gives).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" allow-overlap' -l 'allow-overlap' -d 'Join even if this host has the network\'s addresses.'
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" reset' -l 'reset' -d 'Leave the former relay, forget this device\'s key and ID, and join by the invite as a new device.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" i interface' -l 'interface' -s 'i' -d 'Name the TUN interface so (default: mnedc0).' -rfka '(__mnedc-join_custom_completion ---completion -- --interface (count (__mnedc-join_tokens -pc)) (__mnedc-join_tokens -tC))'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" no-offload' -l 'no-offload' -d 'Make the interface without segmentation offload (slower; for trouble with a kernel).'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" t timeout' -l 'timeout' -s 't' -d 'Give up unless joined after this time (default: 30s).' -rfka ''

@@ -20,7 +20,7 @@ function __mnedcd_parse_tokens -S
     set -l unparsed_tokens (__mnedcd_tokens -pc)
     switch $unparsed_tokens[1]
     case 'mnedcd'
-        __mnedcd_parse_subcommand 0 'c/config=' 'l/listen=+' 'p/pool=' 'admission=' 'no-device' 'i/interface=' 'socket=' 'state=' 'log-level=' 'check' 'version' 'h/help'
+        __mnedcd_parse_subcommand 0 'c/config=' 'l/listen=+' 'p/pool=' 'admission=' 'no-device' 'i/interface=' 'socket=' 'state=' 'new-key' 'log-level=' 'check' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __mnedcd_parse_subcommand -r 1 'version'
@@ -85,6 +85,7 @@ complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options 
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" i interface' -l 'interface' -s 'i' -d 'Name this host\'s TUN interface so (default: mnedc0).' -rfka '(__mnedcd_custom_completion ---completion -- --interface (count (__mnedcd_tokens -pc)) (__mnedcd_tokens -tC))'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" socket' -l 'socket' -d 'Listen for mnedc-ctl and mnedc-peers here (default: /run/mnedc/mnedcd.sock).' -rF
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" state' -l 'state' -d 'Keep keys and what else must outlive the program here (default: /var/lib/mnedcd).' -rfa '(__mnedcd_complete_directories)'
+complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" new-key' -l 'new-key' -d 'Make a new key if relay.key is lost, which every device has to be told by hand.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" log-level' -l 'log-level' -d 'Log this and worse: trace, debug, info, notice, warning, error, critical (default: info).' -rfka 'trace debug info notice warning error critical'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" check' -l 'check' -d 'Check the configuration, print what is in force, and exit.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" version' -l 'version' -d 'Show the version.'

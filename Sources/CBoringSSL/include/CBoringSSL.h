@@ -1,10 +1,9 @@
-// Authenticated encryption in place, with the key's schedule kept, by the BoringSSL inside swift-crypto.
+// Authenticated encryption in place, with a reused key schedule, by the BoringSSL inside swift-crypto.
 //
-// swift-crypto's own functions allocate what they return and set the key up for every call, and the data path may do
-// neither. So CBoringSSL.c declares the few functions it takes, under the prefixed names that swift-crypto links them
-// by; the library is not brought in twice. Package.swift names one exact version of swift-crypto for this reason:
-// look at these declarations beside its CCryptoBoringSSL_aead.h, _err.h and _mem.h before the version is raised. A
-// function that is gone is a link error.
+// swift-crypto's own functions allocate what they return and set the key up for every call; the data path must do
+// neither. So CBoringSSL.c declares the few functions that it needs, under the prefixed names that swift-crypto links.
+// The library is not linked twice. Package.swift names one exact version of swift-crypto for this reason, and a test
+// (Tests/Integration/test_noise.py) compares the declarations with the headers of that version.
 
 #ifndef CBORINGSSL_H
 #define CBORINGSSL_H

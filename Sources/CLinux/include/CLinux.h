@@ -40,6 +40,12 @@ int clinux_accept(int fd, struct sockaddr *address, socklen_t *length);
 /// Who connected a local socket (SO_PEERCRED).
 int clinux_peer_credentials(int fd, pid_t *process, uid_t *user, gid_t *group);
 
+/// Sends bytes, and a descriptor along with the first of them, by a local socket without waiting (SCM_RIGHTS); how many went.
+int clinux_send_descriptor(int fd, const void *bytes, size_t count, int passed);
+
+/// Reads bytes from a local socket without waiting, and the descriptor that came along, or -1; it is closed on exec.
+int clinux_receive_descriptor(int fd, void *bytes, size_t count, int *received);
+
 /// How many cores the calling thread may run on (sched_getaffinity); -EINVAL where there are more than 1024.
 int clinux_usable_cores(void);
 

@@ -1,0 +1,84 @@
+internal import CYAML
+
+extension Settings {
+  /// `file` with these keys, which are at its top, set to these values; the rest stays as it is, comments too. A key that
+  /// is missing is added at the end.
+  ///
+  /// Whether the result says what it should is for the caller to check by `load`: some files are laid out so that it does not.
+  /// Throws if `file` is not YAML.
+  public static func edited(
+    _ file: [UInt8], setting changes: [(key: String, values: [String])]
+  ) throws(ConfigError) -> [UInt8] {
+    let text: (source: SourceText, entries: [(key: String, value: Range<Int>)])
+    do throws(SourceError) {
+      let source = try SourceText(file, maximumSize: maximumFileSize)
+      text = (source, try YAMLParser.topEntries(source))
+    } catch {
+      throw ConfigError(
+        file: "",
+        problems: [ConfigError.Problem(line: error.mark.line, column: error.mark.column, message: error.message)])
+    }
+    var characters = Array(String(decoding: text.source.bytes, as: UTF8.self).unicodeScalars)
+    var added = ""
+    // From the end on, so that what is in front keeps its place.
+    let places = Dictionary(text.entries.map { ($0.key, $0.value) }) { first, _ in first }
+    let present = changes.filter { places[$0.key] != nil }
+    for change in present.sorted(by: { places[$0.key]!.lowerBound > places[$1.key]!.lowerBound }) {
+      guard let place = places[change.key] else { continue }
+      let values = change.values.map(quoted)
+      let value = values.count == 1 ? values[0] : "[\(values.joined(separator: ", "))]"
+      characters.replaceSubrange(place, with: Array(((place.isEmpty ? " " : "") + value).unicodeScalars))
+    }
+    for change in changes where places[change.key] == nil {
+      added +=
+        change.values.count == 1
+        ? "\(change.key): \(quoted(change.values[0]))\n"
+        : "\(change.key):\n" + change.values.map { "  - \(quoted($0))\n" }.joined()
+    }
+    let mark = file.prefix(file.count - text.source.bytes.count)
+    var content = Array(mark) + Array(String(String.UnicodeScalarView(characters)).utf8)
+    if !added.isEmpty, let last = content.last, last != UInt8(ascii: "\n") { content.append(UInt8(ascii: "\n")) }
+    content += Array(added.utf8)
+    return content
+  }
+
+  /// Values are ASCII without quotes and backslashes.
+  private static func quoted(_ value: String) -> String { "\"\(value)\"" }
+}
+
+extension YAMLParser {
+  /// The keys at the top of a document, and where the value of each is: in Unicode scalars, without a comment behind it.
+  static func topEntries(_ source: SourceText) throws(SourceError) -> [(key: String, value: Range<Int>)] {
+    try source.bytes.withUnsafeBufferPointer { (bytes) throws(SourceError) -> [(key: String, value: Range<Int>)] in
+      let parser = YAMLParser(source, bytes)
+      return try parser.topEntries()
+    }
+  }
+
+  private borrowing func topEntries() throws(SourceError) -> [(key: String, value: Range<Int>)] {
+    guard try nextEvent().kind == .start, try nextEvent().kind == .start, try nextEvent().kind == .mapping else {
+      return []
+    }
+    var entries: [(key: String, value: Range<Int>)] = []
+    while true {
+      let key = try nextEvent()
+      if key.kind == .end { return entries }
+      _ = try end(of: key)
+      let value = try nextEvent()
+      let end = try end(of: value)
+      if case .scalar(let name, _) = key.kind { entries.append((name, value.range.lowerBound..<end)) }
+    }
+  }
+
+  /// Reads a node to its end. A list or mapping without brackets ends with the last value in it: libyaml ends it with what
+  /// comes next.
+  private borrowing func end(of event: Event) throws(SourceError) -> Int {
+    guard event.kind == .sequence || event.kind == .mapping else { return event.range.upperBound }
+    var last = event.range.upperBound
+    while true {
+      let inner = try nextEvent()
+      if inner.kind == .end { return event.isFlow ? inner.range.upperBound : last }
+      last = try end(of: inner)
+    }
+  }
+}

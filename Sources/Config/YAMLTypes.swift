@@ -1,0 +1,90 @@
+// What YAML 1.1 makes of a value beyond its text: tags, words for truth, numbers in other forms and merge keys
+// (https://yaml.org/type/). Programs that read a file and write it again, as Ansible does, use all of them.
+
+extension YAMLParser.Event {
+  private static let common = "tag:yaml.org,2002:"
+
+  /// What the value is with its tag taken into account. Throws if the tag does not fit it, or is none of YAML's own.
+  func tagged() throws(SourceError) -> Kind {
+    guard let tag else { return kind }
+    guard tag == "!" || tag.hasPrefix(Self.common) else { throw unknown(tag) }
+    switch (kind, tag.dropFirst(tag == "!" ? 1 : Self.common.count)) {
+    // The last two are what PyYAML calls a text that Python 2 knows as such.
+    case (.scalar(let text, _), ""), (.scalar(let text, _), "str"), (.scalar(let text, _), "python/unicode"),
+      (.scalar(let text, _), "python/str"):
+      return .scalar(text, isPlain: false)
+    case (.scalar(let text, _), "bool"), (.scalar(let text, _), "int"):
+      return .scalar(text, isPlain: true)
+    case (.scalar, "null"):
+      return .scalar("null", isPlain: true)
+    case (.sequence, ""), (.sequence, "seq"), (.sequence, "python/tuple"), (.mapping, ""), (.mapping, "map"):
+      return kind
+    default:
+      throw unknown(tag)
+    }
+  }
+
+  private func unknown(_ tag: String) -> SourceError {
+    let written = tag.hasPrefix(Self.common) ? "!!" + tag.dropFirst(Self.common.count) : tag
+    return SourceError(
+      mark: mark, message: "the tag \(written.quotedBriefly) has no meaning here; write the plain value")
+  }
+}
+
+/// YAML's words for true and false; `nil` of any other text.
+func yamlBoolean(_ text: String) -> Bool? {
+  switch text {
+  case "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y": true
+  case "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N": false
+  default: nil
+  }
+}
+
+extension YAMLNode {
+  /// Another text for the same value: `off` for any word for false, decimal digits for a number in another form. `nil` if
+  /// there is none.
+  var synonym: String? {
+    guard let plainText else { return nil }
+    if let truth = yamlBoolean(plainText) { return truth ? "on" : "off" }
+    let digits = plainText.utf8.first == UInt8(ascii: "+") ? plainText.dropFirst() : plainText[...]
+    return Self.number(digits).map { "\($0)" }
+  }
+
+  /// What a number that begins with 0 is to YAML, for which that makes it octal; `nil` of anything else.
+  var octal: Int? {
+    guard let plainText, plainText.utf8.count > 1, plainText.utf8.first == UInt8(ascii: "0") else { return nil }
+    return Self.number(plainText.dropFirst(), radix: 8)
+  }
+
+  /// Binary, hexadecimal, or decimal without a leading zero; underscores may stand between digits.
+  private static func number(_ text: Substring) -> Int? {
+    if text.hasPrefix("0b") { return number(text.dropFirst(2), radix: 2) }
+    if text.hasPrefix("0x") { return number(text.dropFirst(2), radix: 16) }
+    return text.utf8.first == UInt8(ascii: "0") && text.utf8.count > 1 ? nil : number(text, radix: 10)
+  }
+
+  private static func number(_ text: Substring, radix: Int) -> Int? {
+    guard text.utf8.first?.isHexDigit == true else { return nil }
+    return Int(text.utf8.filter { $0 != UInt8(ascii: "_") }.map { String(UnicodeScalar($0)) }.joined(), radix: radix)
+  }
+
+  // MARK: Merge keys
+
+  var isMergeKey: Bool { plainText == "<<" }
+
+  /// The pairs that a mapping gets from the value of its merge key: a mapping, or a list of them, of which the first wins.
+  func mergedPairs() throws(SourceError) -> [(key: YAMLNode, value: YAMLNode)] {
+    var pairs: [(key: YAMLNode, value: YAMLNode)] = []
+    let sources: [YAMLNode] = if case .sequence(let items) = content { items } else { [self] }
+    for source in sources {
+      guard case .mapping(let own) = source.content else {
+        throw SourceError(
+          mark: source.mark,
+          message:
+            "\(source.kind) instead of a mapping; the merge key (<<) takes a mapping or a list of them, such as *name")
+      }
+      pairs += own
+    }
+    return pairs
+  }
+}

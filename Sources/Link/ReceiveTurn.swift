@@ -1,0 +1,83 @@
+internal import SystemIO
+internal import Wire
+
+/// How much of what has come on one connection its owner deals with before other connections have their turn: a number of
+/// frames, and a time. The clock is read at every frame that costs much, and at every 32nd of the others.
+struct ReceiveTurn {
+  /// Frames of data in one turn at the most. Any other frame counts as `otherCost` of them: it has to be opened, understood,
+  /// answered.
+  static let limit = 2048
+  static let otherCost = 32
+  static let time = Duration.microseconds(500)
+
+  private let end: Instant
+  private var cost = 0
+  private var nextLook = otherCost
+  /// What the control, ping and pong frames of the turn count towards `ControlRate`.
+  private(set) var controlCost = 0
+  private(set) var isOver = false
+
+  init(from start: Instant) {
+    end = start.advanced(by: Self.time)
+  }
+
+  /// Counts a frame that was dealt with; `length` is its payload's.
+  mutating func count(_ type: FrameType, _ length: Int) {
+    if type == .data {
+      cost += 1
+    } else {
+      cost += Self.otherCost
+      if type.isSealedByLink { controlCost += 1 + length / ControlRate.bytesPerFrame }
+    }
+    if cost >= Self.limit {
+      isOver = true
+    } else if cost >= nextLook {
+      nextLook = cost + Self.otherCost
+      isOver = Instant.now() >= end
+    }
+  }
+}
+
+/// How many control, ping and pong frames the other end may send. One that sends more is read more slowly, and is at its end
+/// if that has lasted for `patience`. A long frame counts as several.
+public struct ControlRate: Sendable {
+  public let perSecond: Int
+  private let burst: Double
+  private var tokens: Double
+  private var last = Instant.now()
+  /// Since when the other end has sent too much, but for short rests.
+  private var overSince: Instant?
+
+  /// How long the other end may send too much.
+  public static let patience = Duration.seconds(10)
+  /// A frame counts once more for each of so many bytes.
+  static let bytesPerFrame = 1024
+
+  /// `burst`: how many may come at once after a quiet time.
+  public init(perSecond: Int, burst: Int) {
+    self.perSecond = perSecond
+    self.burst = Double(burst)
+    tokens = self.burst
+  }
+
+  enum Verdict: Equatable {
+    case fine
+    /// Nothing is to be read for so long.
+    case pause(Duration)
+    case end
+  }
+
+  /// Counts what has come.
+  mutating func take(_ frames: Int, at now: Instant) -> Verdict {
+    tokens = min(burst, tokens + now.since(last).seconds * Double(perSecond))
+    last = now
+    if tokens >= burst / 2 { overSince = nil }
+    tokens -= Double(frames)
+    guard tokens < 0 else { return .fine }
+    let since = overSince ?? now
+    overSince = since
+    guard now.since(since) < Self.patience else { return .end }
+    // A tenth of a second's frames can come then.
+    return .pause(min(.seconds(0.1 - tokens / Double(perSecond)), .seconds(1)))
+  }
+}

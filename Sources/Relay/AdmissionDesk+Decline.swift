@@ -1,0 +1,22 @@
+internal import Logging
+internal import Store
+internal import Wire
+
+extension AdmissionDesk {
+  /// Undoes an admission that the device has declined: the relay forgets the device and its lease, and its invite can be used
+  /// again. All of it happens, or nothing. To be called once the device's session has left the registry; a device that has
+  /// connected anew meanwhile stays. From any thread.
+  func undoAdmission(of applicant: Applicant) {
+    let registry = leases.registry
+    store.perform(
+      { transaction throws(StoreError) in
+        let key = applicant.key.bytes
+        if let lease = try transaction.lease(ofKey: key), !registry.withdraw(lease) { return }
+        try transaction.undoAdmission(key: key, id: applicant.deviceID)
+      },
+      then: { [self] result in
+        guard case .failure(let error) = result else { return }
+        logger.warning("\(applicant.deviceID) has declined to join, but the relay keeps it and its lease: \(error)")
+      })
+  }
+}

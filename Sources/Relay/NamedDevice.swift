@@ -1,0 +1,99 @@
+internal import Noise
+internal import Store
+internal import Wire
+
+/// The device that an operator means, who names it by its ID, by the host name that goes with that, by its virtual address, or by
+/// the beginning of its key's fingerprint.
+struct NamedDevice: Sendable {
+  let record: DeviceRecord
+  /// Whether the name is a part of the fingerprint, so that this one key is meant and no other that had the same ID.
+  let isByKey: Bool
+
+  /// Looks for it among all that were ever admitted. An active device comes before revoked ones of the same ID.
+  static func find(
+    _ name: String, _ transaction: borrowing Transaction, _ registry: Registry
+  ) throws(StoreError) -> Result<NamedDevice, DeviceNameError> {
+    let devices = try transaction.devices()
+    if let address = address(name, in: registry.network) {
+      var holder = registry.holders[address]
+      if holder == nil { holder = try transaction.lease(at: address)?.deviceID }
+      guard let record = devices.first(where: { $0.id == holder }) else { return .failure(.unknown(name, known: [])) }
+      return .success(NamedDevice(record: record, isByKey: false))
+    }
+    let (matches, isByKey) = DeviceNames.matches(name, devices, id: \.id) { record in
+      PublicKey(record.key).map { KeyText.fingerprint(digest: $0.digest) } ?? ""
+    }
+    let active = matches.filter { $0.status == .active }
+    let isOne = isByKey ? matches.count == 1 : active.count == 1 || Set(matches.map(\.id)).count == 1
+    if isOne, let record = active.first ?? matches.first {
+      return .success(NamedDevice(record: record, isByKey: isByKey))
+    }
+    guard !matches.isEmpty else {
+      return .failure(.unknown(name, known: devices.filter { $0.status == .active }.map(\.id)))
+    }
+    return .failure(
+      .ambiguous(
+        name,
+        matches.map { record in
+          DeviceNameError.Candidate(
+            deviceID: record.id, fingerprint: PublicKey(record.key).map { KeyText.fingerprint(digest: $0.digest) } ?? ""
+          )
+        }))
+  }
+
+  private static func address(_ name: String, in network: RelayNetwork) -> IPv4Address? {
+    IPv4Address(name) ?? IPv6Address(name).flatMap { network.pool6?.lease(of: $0) }
+  }
+}
+
+/// How the name that an operator gives is compared with devices.
+enum DeviceNames {
+  /// Fewer characters of a fingerprint are a slip of the hand rather than a choice.
+  private static let shortestFingerprint = 4
+  private static let fingerprintPrefix = "SHA256:"
+
+  /// The devices that `name` means: those of this ID; if there are none, those of this host name, with or without `.mnedc`; else
+  /// those whose fingerprints begin like it, `SHA256:` left out or not. `isByKey` is true of the last ones.
+  static func matches<Device>(
+    _ name: String, _ devices: [Device], id: (Device) -> String, fingerprint: (Device) -> String
+  ) -> (devices: [Device], isByKey: Bool) {
+    let same = devices.filter { id($0) == name }
+    if !same.isEmpty { return (same, false) }
+    let suffix = ".\(HostLabel.domain)"
+    let label = HostLabel.label(of: name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name)
+    let hosts = devices.filter { HostLabel.label(of: id($0)) == label }
+    if !hosts.isEmpty { return (hosts, false) }
+    let digits = name.hasPrefix(fingerprintPrefix) ? name.dropFirst(fingerprintPrefix.count) : name[...]
+    guard digits.utf8.count >= shortestFingerprint else { return ([], false) }
+    return (devices.filter { fingerprint($0).hasPrefix(fingerprintPrefix + digits) }, true)
+  }
+}
+
+/// Why a name means no device, or no single one.
+public enum DeviceNameError: Error, Equatable, Sendable {
+  /// No device; the IDs of those that there are.
+  case unknown(String, known: [String])
+  case ambiguous(String, [Candidate])
+  /// It is the relay's own host, whose ID is given.
+  case relayHost(String)
+
+  public struct Candidate: Equatable, Sendable, CustomStringConvertible {
+    public var deviceID: String
+    public var fingerprint: String
+
+    public var description: String { "\(deviceID) (\(fingerprint))" }
+  }
+
+  /// For the operator; `near` is the ID that was perhaps meant.
+  public func text(suggesting near: String?) -> String {
+    switch self {
+    case .unknown(let name, _):
+      "the relay knows no device \(name); \(near.map { "did you mean \($0)?" } ?? "see `mnedc-ctl devices`")"
+    case .ambiguous(let name, let candidates):
+      "\(name) means several devices; name one by more of its fingerprint: "
+        + candidates.map(\.description).joined(separator: ", ")
+    case .relayHost(let id):
+      "\(id) is the relay's own host; for a relay that is no device, start mnedcd with --no-device"
+    }
+  }
+}

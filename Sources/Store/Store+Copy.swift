@@ -1,0 +1,58 @@
+public import SystemIO
+internal import SystemPackage
+
+/// A whole copy of a store, in a file without a name.
+public struct StoreCopy: Sendable {
+  /// A database by itself, without a log beside it.
+  public let file: OpenFile
+  /// What the copy was made of.
+  public let path: String
+  /// In bytes.
+  public let size: Int
+  public let devices: Int
+  public let leases: Int
+  public let invites: Int
+}
+
+extension Store {
+  /// Makes a copy of what has been committed when this begins; operations go on meanwhile. It needs as much room in the directory as
+  /// the database itself. From any thread that nobody waits for; one copy at a time.
+  public func copy() throws(StoreError) -> StoreCopy {
+    let copy = Connection.copyFiles(in: directory)[0]
+    do {
+      return try makeCopy(at: copy)
+    } catch {
+      for file in Connection.copyFiles(in: directory) { _ = try? removeFile(file) }
+      switch error {
+      case let error as StoreError: throw error
+      case Errno.noSpace: throw .diskFull(copy)
+      case let error as Errno: throw .noAccess(copy, error)
+      default: fatalError("no other error is thrown here")
+      }
+    }
+  }
+
+  private func makeCopy(at copy: String) throws -> StoreCopy {
+    let path = "\(directory)/\(Connection.fileName)"
+    for file in Connection.copyFiles(in: directory) { try removeFile(file) }
+    // SQLite takes an empty file, and leaves its mode.
+    try makePrivateFile(copy)
+    try Connection(path: path).run("VACUUM INTO ?1", .text(copy))
+    let made = try Connection(path: copy)
+    try made.checkOwner()
+    try made.checkSoundness()
+    func count(_ table: String) throws(StoreError) -> Int { Int(try made.integer("SELECT count(*) FROM \(table)")) }
+    let counts = (devices: try count("devices"), leases: try count("leases"), invites: try count("invites"))
+    let file = try OpenFile(removing: copy)
+    return StoreCopy(
+      file: file, path: path, size: try file.size(), devices: counts.devices, leases: counts.leases,
+      invites: counts.invites)
+  }
+}
+
+extension Connection {
+  /// The copy while it is made, and what SQLite may have beside it.
+  static func copyFiles(in directory: String) -> [String] {
+    ["", "-journal"].map { "\(directory)/\(fileName).copy\($0)" }
+  }
+}

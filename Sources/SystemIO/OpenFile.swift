@@ -1,0 +1,84 @@
+internal import CLinux
+internal import Glibc
+public import SystemPackage
+
+/// A file that is open for reading, and can be handed to another process by a local socket. For any thread, one at a time.
+public final class OpenFile: Sendable {
+  public let descriptor: Descriptor
+
+  public init(_ descriptor: consuming Descriptor) {
+    self.descriptor = descriptor
+  }
+
+  /// Opens a file, which is no symbolic link, and removes its name: it lasts as long as it is open somewhere.
+  public convenience init(removing path: String) throws(Errno) {
+    self.init(Descriptor(owning: try checked { open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) }))
+    try checked { unlink(path) }
+  }
+
+  /// In bytes.
+  public func size() throws(Errno) -> Int {
+    var status = stat()
+    try checked { fstat(descriptor.raw, &status) }
+    return Int(status.st_size)
+  }
+
+  /// Reads the whole file from its beginning, and gives it to `take` piece by piece.
+  public func forEachPiece(_ take: (UnsafeRawBufferPointer) throws(Errno) -> Void) throws(Errno) {
+    let buffer = RawBuffer(count: 256 << 10)
+    var offset: off_t = 0
+    while true {
+      let count = try checked { pread(descriptor.raw, buffer.bytes.baseAddress, buffer.count, offset) }
+      if count == 0 { return }
+      offset += off_t(count)
+      try take(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
+    }
+  }
+
+  /// Puts a copy, which only this user may read and write (0600), in the place of the file at `path`: the copy is there whole, on
+  /// the disk, or what was there before is.
+  public func copy(to path: String) throws(Errno) {
+    let slash = path.lastIndex(of: "/")
+    let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+    let place = Descriptor(owning: try checked { open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
+    let draft = ".\(name).new"
+    // A process that was killed may have left it.
+    _ = unlinkat(place.raw, draft, 0)
+    do {
+      let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+      let file = Descriptor(owning: try checked { openat(place.raw, draft, flags, 0o600) })
+      try forEachPiece { piece throws(Errno) in
+        var rest = piece
+        while !rest.isEmpty {
+          let count = try checked { Glibc.write(file.raw, rest.baseAddress, allowed(rest.count, by: file.raw)) }
+          rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+      }
+      try checked { fsync(file.raw) }
+      try checked { renameat(place.raw, draft, place.raw, name) }
+    } catch {
+      _ = unlinkat(place.raw, draft, 0)
+      throw error
+    }
+    try checked { fsync(place.raw) }
+  }
+}
+
+extension Descriptor {
+  /// As `send`, by a local socket, with an open file along.
+  public borrowing func send(_ bytes: UnsafeRawBufferPointer, with file: OpenFile) throws(Errno) -> Int? {
+    let result = clinux_send_descriptor(raw, bytes.baseAddress, bytes.count, file.descriptor.raw)
+    return [-EAGAIN, -EINTR].contains(result) ? nil : Int(try shim(result))
+  }
+
+  /// As `read`, from a local socket, with the open file that has come along, if one has.
+  public borrowing func receive(
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> (count: Int, file: OpenFile?)? {
+    var received: CInt = -1
+    let result = clinux_receive_descriptor(raw, buffer.baseAddress, buffer.count, &received)
+    let file = received < 0 ? nil : OpenFile(Descriptor(owning: received))
+    return [-EAGAIN, -EINTR].contains(result) ? nil : (Int(try shim(result)), file)
+  }
+}

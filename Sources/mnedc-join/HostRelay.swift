@@ -1,0 +1,51 @@
+import Config
+import Control
+import Program
+import SystemIO
+import Wire
+
+/// The relay that runs on this host, if one does and has made the host a device of its network.
+struct HostRelay {
+  private let key: KeyReport
+  private let relay: RelayReport
+  private let device: DeviceReport
+
+  /// For the relay's answers, which come at once unless it is stuck.
+  private static let patience = Duration.seconds(2)
+
+  /// Asks at the relay's local socket.
+  init?(_ settings: Settings) {
+    let path = settings.relay.socket
+    guard let key: KeyReport = try? ControlClient.ask(.key, at: path, timeout: Self.patience), key.role == .relay,
+      let status: StatusReport = try? ControlClient.ask(.status, at: path, timeout: Self.patience),
+      let relay = status.relay, let device = status.device
+    else { return nil }
+    (self.key, self.relay, self.device) = (key, relay, device)
+  }
+
+  /// Throws if it is the relay that these settings would join.
+  func check(_ settings: Settings) throws(Failure) {
+    let isPinned = settings.serverKeys.contains { KeyText.relay.text($0) == key.key }
+    guard isPinned || settings.serverKeys.isEmpty && settings.servers.contains(where: isHere) else { return }
+    throw Failure(
+      .configuration,
+      "this host is in that network already: mnedcd runs here, is its relay, and makes the host the device "
+        + "\(device.deviceId) at \(device.address ?? relay.address) (\(device.interface)); there is nothing to join")
+  }
+
+  /// Why an interface of that name cannot be had, if the relay is the reason.
+  func claim(on interface: String) -> String? {
+    guard device.interface == interface else { return nil }
+    return "mnedcd runs here and has the interface \(interface), as this host is the device \(device.deviceId) of the "
+      + "relay's own network; to be in another network too, choose another name (--interface)"
+  }
+
+  /// Whether a server is this host, at a port of the relay.
+  private func isHere(_ server: ServerAddress) -> Bool {
+    let ports = relay.listen.compactMap { $0.split(separator: ":").last.flatMap { UInt16($0) } }
+    guard ports.contains(server.port) else { return false }
+    if server.host == "localhost" || server.host == hostName() { return true }
+    guard let address = SocketAddress(numeric: server.host, port: server.port) else { return false }
+    return HostAddresses.include(address)
+  }
+}

@@ -1,0 +1,59 @@
+import Config
+import Program
+import Relay
+import SystemIO
+import SystemPackage
+
+extension RelayListeners {
+  /// Listens where the settings say: by default for IPv6 and IPv4, or for IPv4 alone on a kernel without IPv6.
+  static func make(_ settings: Settings.Relay) throws(Failure) -> RelayListeners {
+    let usual = Settings.Relay.usualListen
+    let addresses = try self.addresses(settings.listen.isEmpty ? [usual[0]] : settings.listen)
+    do throws(ListenError) {
+      return try RelayListeners(on: addresses)
+    } catch {
+      guard settings.listen.isEmpty, error.errno == .addressFamilyNotSupported else { throw Failure(error) }
+    }
+    let fallback = try self.addresses([usual[1]])
+    do throws(ListenError) {
+      return try RelayListeners(on: fallback)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  private static func addresses(_ places: [ServerAddress]) throws(Failure) -> [SocketAddress] {
+    var addresses: [SocketAddress] = []
+    for place in places {
+      guard let address = SocketAddress(numeric: place.host, port: place.port) else {
+        throw Failure(.configuration, "cannot listen on \(place); give an address of this host, not a name")
+      }
+      addresses.append(address)
+    }
+    return addresses
+  }
+}
+
+extension Failure {
+  /// An address that cannot be listened on.
+  fileprivate init(_ error: RelayListeners.ListenError) {
+    let what = "cannot listen on \(error.address)"
+    switch error.errno {
+    case .addressInUse:
+      self.init(
+        .cannotCreate,
+        "\(what): another program listens there, or another --listen of this one ([::] takes IPv4 too); stop it or choose another --listen"
+      )
+    case .permissionDenied:
+      self.init(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
+    case .addressFamilyNotSupported:
+      let port = error.address.port
+      self.init(
+        .cannotCreate,
+        "\(what): the kernel of this host has no IPv6; write 0.0.0.0:\(port), or another IPv4 address, to relay.listen "
+          + "(--listen), or leave it out")
+    default:
+      self.init(.cannotCreate, "\(what): \(error.errno)")
+    }
+  }
+}
