@@ -101,7 +101,7 @@ public struct Settings: Equatable, Sendable {
     public var interface = "mnedc0"
     public var mtu = 1400
     public var offload = Offload.auto
-    /// After this silence a device is asked for a sign of life.
+    /// After this silence a device is asked for an echo.
     public var keepalive = Duration.seconds(2)
     /// What that grows to while no data goes; never less than `keepalive`.
     public var idleKeepalive = Duration.seconds(30)

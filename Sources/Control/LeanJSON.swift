@@ -9,6 +9,7 @@ extension PeersReport: LeanJSON {
     json.object { json in
       json.member("collision", collision) { $0.write($1) }
       json.member("complete") { $0.write(complete) }
+      json.member("disconnected", disconnected) { $0.write($1) }
       json.member("network", network) { $0.write($1) }
       json.member("peers") { $0.array(peers) { $1.write(to: &$0) } }
       json.member("relay_address", relayAddress) { $0.write($1) }
@@ -21,11 +22,13 @@ extension PeersReport: LeanJSON {
     var complete: Bool?
     var peers: [Peer]?
     var (network, relayAddress, own, version) = (String?.none, String?.none, Peer?.none, 0)
+    var disconnected: String?
     var collision: String?
     try json.object { key, json throws(JSONReader.Malformed) in
       switch key {
       case "collision": collision = try json.string()
       case "complete": complete = try json.bool()
+      case "disconnected": disconnected = try json.string()
       case "network": network = try json.string()
       case "peers": peers = try json.array { json throws(JSONReader.Malformed) in try Peer(reading: &json) }
       case "relay_address": relayAddress = try json.string()
@@ -36,6 +39,7 @@ extension PeersReport: LeanJSON {
     }
     guard let complete, let peers, version == 1 else { throw .init() }
     self.init(network: network, relayAddress: relayAddress, self: own, complete: complete, peers: peers)
+    self.disconnected = disconnected
     self.collision = collision
   }
 }

@@ -5,7 +5,7 @@ internal import SystemIO
 /// An address in doubt is dialed so that the handshake itself fills packets, which shows within seconds whether those get through:
 /// plain loss costs no connection its segment size. A relay that is stuck for a moment looks like a path that loses its large
 /// packets, so unless the packets are seen to be lost, a smaller size that works counts only once the larger one has failed again.
-/// Owned by the device's thread.
+/// Owned by the device's thread. An `address` here is any text that stands for a path: in another network it is another.
 struct SegmentLimits {
   /// In bytes without headers, counted as TCP_MAXSEG does: for a path of 1500 bytes where this host's link takes more; for one of
   /// 1280, which IPv6 asks of every path (RFC 8200, section 5); and for any (RFC 9293, section 3.7.1).
@@ -22,6 +22,7 @@ struct SegmentLimits {
   private struct Path {
     var limit: Int?
     var isInDoubt = true
+    var isSuspected = false
     /// Whether it is sure that what is larger than `limit` gets lost.
     var isSure = false
     /// The limit that works, while larger packets are tried once more.
@@ -48,12 +49,16 @@ struct SegmentLimits {
   /// Whether the next connection is to show that large packets get through.
   func isInDoubt(_ address: String) -> Bool { paths[address]?.isInDoubt ?? false }
 
+  /// Whether there is more reason for the doubt than an answer that did not come, as from a relay that is busy.
+  func isSuspected(_ address: String) -> Bool { paths[address]?.isSuspected ?? false }
+
   /// A connection to the address, of segments of this size, stands, perhaps since large packets do not get through. `isSure`: they
   /// were seen not to.
   mutating func doubt(_ address: String, segment: Int, isSure: Bool, at now: Instant) {
     if paths.count >= Self.maximum, paths[address] == nil { paths = [:] }
     var path = paths[address] ?? Path()
     path.isInDoubt = true
+    path.isSuspected = isSure
     if let proved = path.proved, now.since(proved) < Self.relapse, isSure || !path.isProvedBothWays,
       let lower = Self.step(below: segment)
     {
@@ -98,9 +103,6 @@ struct SegmentLimits {
     path.isProvedBothWays = isBothWays
     return .settled(path.limit)
   }
-
-  /// The host's network is another one.
-  mutating func forget() { paths = [:] }
 
   /// The first step that makes a difference.
   private static func step(below segment: Int) -> Int? {

@@ -25,7 +25,9 @@ extension Uplink {
       else { return }
       connectNow()
     case .greeting, .joining, .pending:
-      if isWayChanged(by: change) { lose(.broken("the network has changed"), soon: true) }
+      if isWayChanged(by: change) {
+        lose(.broken("this host's network has changed, and its path to the relay with it"), soon: true)
+      }
     case .joined(let connection, _):
       guard isWayChanged(by: change), let way else { return }
       if HostAddresses.include(way.local) {
@@ -46,7 +48,6 @@ extension Uplink {
   private func isWayChanged(by change: NetworkChange) -> Bool {
     guard let way, let path = pathFinder?.path(to: way.peer) else { return false }
     self.way?.path = path
-    if path != way.path { segments.forget() }
     return path != way.path || change.mayHaveRestored(path.interface)
   }
 }

@@ -2,6 +2,7 @@ internal import Link
 internal import Noise
 internal import SystemIO
 internal import SystemPackage
+internal import Tun
 internal import Wire
 
 // A link on the way may take smaller packets than this host knows of, while a firewall drops the ICMP messages that would tell. The
@@ -10,10 +11,9 @@ internal import Wire
 extension Uplink {
   /// A connection that is to show whether large packets get through.
   struct Trial {
-    let address: String
     /// Of segments of this size.
     let segment: Int
-    /// How long the answer may take: several retransmissions.
+    /// How long the answer may take: several retransmissions, and longer where the relay may just be busy.
     let patience: Duration
     /// What the first message of the handshake carries, and the relay's answer too: enough for two packets, where it may be as long.
     var padding: [UInt8] { [UInt8](repeating: 0, count: min(segment * 2, HandshakeHello.maximumPadding)) }
@@ -22,15 +22,17 @@ extension Uplink {
   }
 
   func segmentLimit(for address: SocketAddress) -> Int? {
-    segments.limit(for: "\(address)", at: .now())
+    // From another address of this host, the path is another one.
+    segmentPath = "\(address) from \(pathFinder?.path(to: address)?.source ?? [])"
+    segmentLimit = segments.limit(for: segmentPath, at: .now())
+    return segmentLimit
   }
 
   /// `nil`: the new connection need not show anything.
   func trial(of descriptor: borrowing Descriptor) -> Trial? {
-    guard let address = descriptor.peerAddress()?.description, segments.isInDoubt(address),
-      let path = descriptor.tcpPath()
-    else { return nil }
-    return Trial(address: address, segment: path.segment, patience: max(Trial.shortest, path.longRoundTrip * 6))
+    guard segments.isInDoubt(segmentPath), let path = descriptor.tcpPath() else { return nil }
+    let shortest = segments.isSuspected(segmentPath) ? Trial.shortest : Trial.shortest * 2
+    return Trial(segment: path.segment, patience: max(shortest, path.longRoundTrip * 8))
   }
 
   /// The answer of a trial did not come in time.
@@ -38,7 +40,7 @@ extension Uplink {
     let name = server ?? "the relay"
     let what = "\(name) does not answer packets with TCP segments of \(trial.segment) bytes"
     let isLost = connection.sizeProblem(at: .now()) != nil
-    if segments.noteUnanswered(trial.address, segment: trial.segment, isLost: isLost) {
+    if segments.noteUnanswered(segmentPath, segment: trial.segment, isLost: isLost) {
       lose(.broken("\(what); smaller ones are tried next, as the path's MTU may be small"), soon: true)
     } else {
       lose(.broken("\(what), nor larger ones: its program is stuck, or the path loses nearly everything"))
@@ -49,7 +51,7 @@ extension Uplink {
   func passed(_ trial: Trial, padding: Int) -> Bool {
     let name = server ?? "the relay"
     let isBothWays = padding >= trial.padding.count
-    switch segments.noteAnswered(trial.address, isBothWays: isBothWays, at: .now()) {
+    switch segments.noteAnswered(segmentPath, isBothWays: isBothWays, at: .now()) {
     case .settled(nil): return true
     case .settled(let limit?):
       delegate.uplinkWarns(
@@ -75,10 +77,10 @@ extension Uplink {
     case .refused, .unreachable, .distrusted, .collision, .publicPool: return nil
     }
     let now = Instant.now()
-    guard let server, let path = connection.path else { return nil }
+    guard let path = connection.path else { return nil }
     let problem = connection.sizeProblem(at: now)
     guard problem != nil || connection.isAnswerOverdue else { return nil }
-    segments.doubt(server, segment: path.segment, isSure: problem != nil, at: now)
+    segments.doubt(segmentPath, segment: path.segment, isSure: problem != nil, at: now)
     return problem.map { .broken($0.text("the relay")) }
   }
 }

@@ -42,7 +42,8 @@ final class Uplink: EventHandler, DialerDelegate {
 
   // For `Uplink+Segments.swift`.
   var segments = SegmentLimits()
-  /// That of the present connection, if it has one.
+  /// By what name `segments` knows the path that was dialed last, and the limit with which it was.
+  var segmentPath = ""
   var segmentLimit: Int?
 
   // For `RelayEchoes.swift`.
@@ -168,7 +169,6 @@ final class Uplink: EventHandler, DialerDelegate {
     do {
       try descriptor.tune(.frames)
       way = findWay(local: descriptor.localAddress(), peer: descriptor.peerAddress())
-      segmentLimit = descriptor.peerAddress().flatMap { segmentLimit(for: $0) }
       let trial = trial(of: descriptor)
       let connection = FrameConnection(
         descriptor, loop: events, queueLimit: settings.queueLimit,

@@ -42,6 +42,8 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .unreachable(let failures): failures.joined(separator: "; ")
+    case .refused(let refusal) where refusal.code == .silent || refusal.code == .protocolError:
+      "the relay ended the connection: \(refusal.text)"
     case .refused(let refusal): refusal.text
     case .distrusted(let problem): problem.description
     case .collision(let collision):

@@ -54,7 +54,9 @@ public enum PathWalk {
     guard let first = interface.families.first else {
       return step(.skipped, "this host has no virtual address until it has joined")
     }
-    guard interface.state != nil else { return step(.skipped, "there is nothing to have the address \(first.address)") }
+    guard interface.state != nil else {
+      return step(.skipped, "there is no interface for the address \(first.address)")
+    }
     if let family = interface.families.first(where: { !$0.hasAddress }) {
       return step(
         .fail, "\(interface.name) does not have this host's virtual address \(family.address)",
@@ -196,7 +198,7 @@ public enum PathWalk {
     case .known(let peer, _):
       let who = "\(peer.deviceId) (\(peer.address))"
       guard facts.uplink.joined != nil, peer.state != .unknown else {
-        return step(.skipped, "\(who) was there when the relay was; whether it is, the relay would know")
+        return step(.skipped, "whether \(who) is connected is unknown, since this host has no connection to the relay")
       }
       if peer.state == .untrusted {
         var why = "nothing is exchanged with it, because of its key"
@@ -217,7 +219,8 @@ public enum PathWalk {
       CheckReport("peer", .fail, finding, advice: advice)
     }
     guard facts.uplink.joined != nil else {
-      return CheckReport("peer", .skipped, "who has \(name), the relay would know")
+      return CheckReport(
+        "peer", .skipped, "which device is \(name) is unknown, since this host has no connection to the relay")
     }
     if let address = IPv4Address(name), let pool = facts.interface.pool, !pool.contains(address) {
       return step("\(name) is no address of this network, \(pool)", "mnedc-peers lists the addresses that there are")
@@ -281,8 +284,10 @@ public enum PathWalk {
 
   private static func session(_ facts: PathFacts) -> CheckReport {
     guard facts.uplink.joined != nil, case .known(let peer, _) = facts.peer, let echo = facts.echo, echo != .unknownPeer
-    else { return CheckReport("session", .skipped, "there is nobody to have one with") }
-    if case .untrusted = echo { return CheckReport("session", .skipped, "none is begun with who is not trusted") }
+    else { return CheckReport("session", .skipped, "there is no peer to have a session with") }
+    if case .untrusted = echo {
+      return CheckReport("session", .skipped, "no session is begun with a peer that is not trusted")
+    }
     guard let time = facts.session else {
       return CheckReport(
         "session", .fail, "\(peer.deviceId) does not answer the handshake for a sealed session", advice: mute(peer))

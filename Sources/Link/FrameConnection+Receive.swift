@@ -40,7 +40,7 @@ extension FrameConnection {
     guard events.contains(.readable) || events.contains(.hangup) else { return false }
     if isPaused {
       // It would be reported for as long as this lasts.
-      if events.contains(.hangup) { throw .closed }
+      if events.contains(.hangup) { throw isCutOff ? .unread : .closed }
       return false
     }
     guard isCut || isAboutToJoin else { return true }
@@ -121,8 +121,9 @@ extension FrameConnection {
         self.partial = nil
       }
       let room = UnsafeMutableRawBufferPointer(rebasing: scratch[start...])
-      guard let count = try read({ () throws(Errno) in try descriptor.read(into: room) }) else {
-        keepPartial(UnsafeRawBufferPointer(rebasing: scratch[..<start]), needed: 0, since: since, memory)
+      let beginning = UnsafeRawBufferPointer(rebasing: scratch[..<start])
+      guard let count = try read(after: beginning, { () throws(Errno) in try descriptor.read(into: room) }) else {
+        keepPartial(beginning, needed: 0, since: since, memory)
         return
       }
       end = start + count
@@ -200,10 +201,14 @@ extension FrameConnection {
     try deliver(frame, header)
   }
 
-  private func read(_ call: () throws(Errno) -> Int?) throws -> Int? {
+  /// `beginning` is what has come of a header.
+  private func read(
+    after beginning: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    _ call: () throws(Errno) -> Int?
+  ) throws -> Int? {
     guard let count = try call() else { return nil }
     guard count > 0 else {
-      if let foreignProtocol { throw WireError.foreign(foreignProtocol) }
+      if received.frames == 0, let other = ForeignProtocol(beginning.bytes) { throw WireError.foreign(other) }
       throw isCutOff ? ReceiveError.unread : .closed
     }
     lastReceived = .now()

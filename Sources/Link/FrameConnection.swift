@@ -41,8 +41,9 @@ public final class FrameConnection: @unchecked Sendable {
   var keepalive = Keepalive()
   private var question = QuestionWatch()
   private var terms: KeepaliveTerms?
-  /// How long the kernel lets data go unacknowledged.
+  /// How long the kernel lets data go unacknowledged, and the round trip when a question was last long without an answer.
   private var userTimeout = Duration.zero
+  private var slowRoundTrip = Duration.zero
   /// When `check` is to be called the next time, unless `onUse` is called before.
   public private(set) var nextCheck = Instant(nanoseconds: 0)
   /// Called when data goes after no look was due for long. To be set before `attach`.
@@ -70,14 +71,6 @@ public final class FrameConnection: @unchecked Sendable {
     var sent = Traffic()
     var sentData = 0
     var isQuiet = false
-  }
-
-  /// What went one way.
-  public struct Traffic: Sendable, Equatable {
-    public var frames = 0
-    public var bytes = 0
-
-    public init() {}
   }
 
   /// Takes over `descriptor`, a connected stream socket. At most `queueLimit` bytes of data frames wait for it, as far as
@@ -145,7 +138,7 @@ public final class FrameConnection: @unchecked Sendable {
       sending.queue.trim()
       return (sending.sentData, sending.path.roundTrip)
     }
-    adapt(to: terms, roundTrip)
+    adapt(to: terms, max(roundTrip, slowRoundTrip))
     watchQuestion(at: now, terms)
     switch keepalive.check(
       at: now, received: lastReceived, dataFrames: receivedData + sentData, wasAway: wasAway, terms)
@@ -194,7 +187,8 @@ public final class FrameConnection: @unchecked Sendable {
     let sent = sending.withLock { $0.sent.bytes }
     if question.note(acknowledged: sent - descriptor.undelivered()) { keepalive.startAnew(at: now) }
     guard now.since(asked) >= terms.patience / 2, let path = descriptor.tcpPath() else { return }
-    keepalive.allow(terms.patience(roundTrip: path.longRoundTrip))
+    slowRoundTrip = path.longRoundTrip
+    keepalive.allow(terms.patience(roundTrip: slowRoundTrip))
   }
 
   /// Whether this connection stands because its largest packets do not get through. Good until `close`, and after an error too.

@@ -25,6 +25,16 @@ public struct LinkTotals: Sendable, Equatable {
   }
 }
 
+extension FrameConnection {
+  /// What went one way.
+  public struct Traffic: Sendable, Equatable {
+    public var frames = 0
+    public var bytes = 0
+
+    public init() {}
+  }
+}
+
 extension FrameConnection.Traffic {
   public mutating func add(_ other: FrameConnection.Traffic) {
     frames += other.frames

@@ -1,7 +1,7 @@
 internal import SystemIO
 internal import Wire
 
-/// Asking the other end for a sign of life: a ping that carries the time it was sent at, in nanoseconds, which only the
+/// Asking the other end for an echo: a ping that carries the time it was sent at, in nanoseconds, which only the
 /// sender can make sense of and gets back in the pong.
 public enum PingFrame {
   private static let payloadSize = 8
@@ -25,7 +25,7 @@ public enum PingFrame {
 
 // On the loop's thread.
 extension FrameConnection {
-  /// Asks for a sign of life.
+  /// Asks for an echo.
   public func sendPing() {
     keepalive.hasAsked()
     send(control: PingFrame.ping())

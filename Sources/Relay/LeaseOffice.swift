@@ -40,8 +40,8 @@ struct LeaseOffice: Sendable {
 
   // MARK: Who may have what
 
-  /// Reads only. The device is known under the key that it has come with; `dead` is an older session of it that has given no
-  /// sign of life.
+  /// Reads only. The device is known under the key that it has come with; `dead` is an older session of it that has
+  /// answered no echo.
   func claim(
     of applicant: Applicant, over dead: Session?, _ transaction: borrowing Transaction
   ) throws(StoreError) -> Claim {

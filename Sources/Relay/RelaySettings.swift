@@ -12,7 +12,7 @@ public struct RelaySettings: Sendable {
   public var network: RelayNetwork
   /// How long a device must have been away before another may get its address, in a pool that is full.
   public var leaseAge: Duration
-  /// After this silence of a connection in use, either end asks for a sign of life; within three of them it is found dead.
+  /// After this silence of a connection in use, either end asks for an echo; within three of them it is found dead.
   public var keepalive: Duration
   /// What the silence may grow to while no data goes over the connection.
   public var idleKeepalive: Duration
@@ -68,7 +68,7 @@ public struct RelaySettings: Sendable {
 
   /// A connection that has not joined by then is closed.
   static let handshakeTimeout = Duration.seconds(10)
-  /// How a device that waits for an operator is asked for signs of life: it may be silent for a minute.
+  /// How a device that waits for an operator is asked for echoes: it may be silent for a minute.
   static let pendingTerms = KeepaliveTerms(base: .seconds(20))
   /// How many strangers make room at once when there is no place for further connections, and how long each may take first.
   static let strangersAtOnce = 16

@@ -87,7 +87,7 @@ public struct UnixListener: ~Copyable, Sendable {
     guard lstat(path, &status) == 0 else { return }
     guard status.st_mode & S_IFMT == S_IFSOCK else { throw UnixListenerError.notASocket }
     let probe = try openUnixSocket()
-    // A full backlog (EAGAIN) is a sign of life as well.
+    // A full backlog (EAGAIN) shows that a daemon is there as well.
     do {
       try checked { address.withSockaddr { connect(probe.raw, $0, $1) } }
       throw UnixListenerError.inUse(by: try probe.peerCredentials())

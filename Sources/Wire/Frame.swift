@@ -134,7 +134,8 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
     case .reservedBitsSet: "a frame with reserved bits set"
     case .unexpectedFrame(let type): "a \(type) frame where none is due"
     case .badPacketRecord: "a data frame whose packets do not fill it"
-    case .badMessage(let why): "a control message that cannot be read: \(why)"
+    case .badMessage(let why): "an invalid message: \(why)"
+    case .notAuthentic(.handshake): "a handshake message that fails authentication"
     case .notAuthentic(let type): "a \(type) frame that does not open with the session's key"
     }
   }

@@ -47,7 +47,7 @@ public struct Welcome: Codable, Sendable, Equatable {
   public var pool6: IPv6Prefix?
   /// The relay host's own virtual address.
   public var relayAddress: IPv4Address
-  /// After this silence, in milliseconds, either side asks for a sign of life; after three of them the other is dead.
+  /// After this silence, in milliseconds, either side asks for an echo; after three of them the other is dead.
   public var keepalive: Int
   /// What `keepalive` may grow to, in milliseconds, while no data goes either way; absent: it stays as it is.
   public var idleKeepalive: Int?

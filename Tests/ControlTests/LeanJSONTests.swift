@@ -39,7 +39,16 @@ import Testing
       self: .init(address: "10.0.0.2", address6: "fd00::2", deviceId: "hub", state: .online),
       complete: true,
       peers: [full, .init(address: "10.0.0.4", deviceId: "plain", state: .online)]),
+    cutOff,
   ]
+
+  private static let cutOff: PeersReport = {
+    var report = PeersReport(
+      network: "10.0.0.0/24", self: nil, complete: true,
+      peers: [.init(address: "10.0.0.4", deviceId: "plain", state: .unknown)])
+    report.disconnected = "waiting before the next attempt; last error (1 s ago): \"refused\""
+    return report
+  }()
 
   /// What the standard library's way makes of it.
   private func standard(_ value: some Encodable, isPretty: Bool = false) throws -> String {

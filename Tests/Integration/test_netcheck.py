@@ -40,6 +40,7 @@ def test_a_host_that_could_join_is_told_so_and_leaves_nothing_at_the_relay(flat)
     (server,) = report["servers"]
     assert server["works"] and server["address"] == server["server"] == SERVER
     assert server["protocol_version"] == 1 and server["fingerprint"] == before["fingerprint"]
+    assert "packets of 1500 bytes get through both ways" in server["by"]["mtu"]["finding"]
     assert server["round_trip_ms"] > 0 and server["path_mtu"] == 1500 and 1000 < server["segment_size"] < 1500
     assert server["routers"] == [] and server["by"]["key"]["result"] == "warn", "nobody has pinned it"
     assert report["by"]["capability"]["result"] == "ok" and report["by"]["pool"]["result"] == "ok"
@@ -71,6 +72,10 @@ def test_the_relays_key_is_held_against_what_is_pinned_invited_or_known(flat):
     device = lab.start_device(d1, invite, "--config", lab.directory / "joined.yaml")
     report = netcheck(d1, SERVER, status=0)
     assert report["by"]["tun"]["result"] == "warn" and "already" in report["by"]["tun"]["finding"]
+    config = lab.directory / "running.yaml"
+    config.write_text(f"join: {{state: {d1.state_path}, socket: {d1.socket_path}}}\n")
+    tun = netcheck(d1, SERVER, config=config, status=0)["by"]["tun"]
+    assert tun["result"] == "ok" and "the daemon that runs here" in tun["finding"], "a healthy device is not warned of itself"
     assert report["by"]["pool"]["result"] == "ok", "its own interface is in nobody's way"
     assert device.is_running
     # Who may not look into the state directory is told to be root, not of options that netcheck does not have.

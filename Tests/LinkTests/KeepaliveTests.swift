@@ -189,4 +189,32 @@ import Testing
     // Any byte is an answer.
     #expect(keepalive.check(at: now, received: now, dataFrames: 0, terms) == .fine)
   }
+
+  @Test func `a question that comes further on its way is waited for anew, and for as long as the path takes`() {
+    var keepalive = Keepalive()
+    let start = Instant(nanoseconds: 1_000_000_000_000)
+    func check(_ seconds: Double) -> Keepalive.Verdict {
+      keepalive.check(
+        at: start.advanced(by: .milliseconds(Int64(seconds * 1000))), received: start, dataFrames: 0, terms)
+    }
+    #expect(check(0) == .fine)
+    #expect(check(2) == .ask)
+    #expect(keepalive.askedAt != nil)
+    #expect(check(4.9) == .fine)
+    keepalive.startAnew(at: start.advanced(by: .milliseconds(4900)))
+    #expect(check(7.8) == .fine)
+    #expect(check(8) == .dead)
+    keepalive.allow(terms.patience(roundTrip: .seconds(5)))
+    #expect(check(14.8) == .fine)
+    #expect(check(15) == .dead)
+  }
+
+  @Test func `timers are those that were agreed on unless the round trip is long, and then grow with it, to a limit`() {
+    for base in [Duration.milliseconds(500), .seconds(2), .seconds(60)] {
+      let terms = KeepaliveTerms(base: base)
+      #expect(terms.deadline(roundTrip: .zero) == base * 3 && terms.deadline(roundTrip: base / 2) == base * 3)
+    }
+    #expect(terms.patience(roundTrip: .seconds(10)) == .seconds(20))
+    #expect(terms.patience(roundTrip: .seconds(1000)) == .seconds(60))
+  }
 }

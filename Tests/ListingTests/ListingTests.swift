@@ -138,6 +138,17 @@ import Testing
     #expect(list.text(report).split(separator: "\n").count == 2)
   }
 
+  @Test func `without a connection to the relay, it is said why the peers' states are unknown`() {
+    var report = Self.report
+    #expect(PeerList().footnote(report)?.contains("no connection") != true)
+    report.disconnected = "waiting before the next attempt; last error (1 s ago): refused"
+    #expect(PeerList().footnote(report)?.contains("is unknown: waiting before the next attempt; last error") == true)
+    report.network = nil
+    report.peers = []
+    report.`self` = nil
+    #expect(PeerList().emptiness(of: report)?.hasSuffix("last error (1 s ago): refused") == true)
+  }
+
   @Test func `an empty list says why it is empty, and one that is not says nothing`() throws {
     let all = PeerList()
     var some = PeerList()

@@ -1,5 +1,6 @@
 import Glibc
 import Link
+import Noise
 import Relay
 import SystemIO
 import TestSupport
@@ -136,7 +137,22 @@ import Wire
     #expect(try new.receive(.data).payload == [6])
   }
 
-  @Test func `a silent device is asked for a sign of life, and ended if it gives none`() throws {
+  @Test(arguments: [0, 1, 2896, HandshakeHello.maximumPadding])
+  func `the relay answers the handshake with as much padding as it gets`(_ padding: Int) throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    let client = try RawFrameClient(connectingTo: relay.address)
+    let hello = HandshakeHello(keyHint: 0)
+    var handshake = Handshake(
+      .xx, cipher: .chaCha20Poly1305, role: .initiator, prologue: hello.prologue, key: PrivateKey())
+    let first = try handshake.write([UInt8](repeating: 0, count: padding))
+    try client.send(frameBytes(.handshake, hello.bytes + first))
+    let answer = try client.receive(.handshake).payload.withUnsafeBytes { try handshake.read($0) }
+    let greeting = try RelayGreeting(parsing: answer)
+    #expect(greeting.padding == padding && greeting.network != nil)
+  }
+
+  @Test func `a silent device is asked for an echo, and ended if it gives none`() throws {
     let relay = try TestRelay(keepalive: .milliseconds(500))
     defer { relay.stop() }
     let (dead, deadAddress) = try relay.join("dead")

@@ -245,7 +245,7 @@ import Wire
           let message = try Self.decode(text)
           #expect(message == .leave)
         } catch {
-          #expect("\(error)".hasPrefix("a control message that cannot be read: "))
+          #expect("\(error)".hasPrefix("an invalid message: "))
         }
       }
     }
