@@ -134,7 +134,8 @@ let package = Package(
     .testTarget(
       name: "ProgramTests",
       dependencies: [
-        "Config", "Control", "Identity", "Noise", "Program", "SystemIO", "TestSupport", "Wire", .argumentParser, .logging,
+        "Config", "Control", "Identity", "Noise", "Program", "SystemIO", "TestSupport", "Wire", .argumentParser,
+        .logging,
       ]),
     .testTarget(
       name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),

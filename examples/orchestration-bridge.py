@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Answers GET /api/v1/discoverymgr/orchestrationinfo on this device's virtual address, as applications of the Edge Home
-Orchestration project ask it from a device that they have found.
+"""Lists this device for nodes of the Edge Home Orchestration project: answers GET /api/v1/discoverymgr/orchestrationinfo and
+GET /api/v1/ping on its virtual address. It lists only: it has no score, and no task can be run by it.
 
 What is answered comes from the daemon's local socket at each request: what this device tells its peers of itself. For a
 device without an execution type or services, --execution-type and --service say what to answer. Needs Python 3 alone.
@@ -12,7 +12,8 @@ import json
 import socket
 import sys
 
-PATH = "/api/v1/discoverymgr/orchestrationinfo"
+INFORMATION = "/api/v1/discoverymgr/orchestrationinfo"
+PING = "/api/v1/ping"
 
 
 def ask(path):
@@ -43,10 +44,11 @@ def handler(options):
         timeout = 10
 
         def do_GET(self):
-            if self.path.partition("?")[0] != PATH:
-                return self.send_error(404)
+            path = self.path.partition("?")[0]
+            if path not in (INFORMATION, PING):
+                return self.send_error(404, "this device is listed only: it has no score and runs no task")
             try:
-                body = json.dumps(information(options)).encode()
+                body = json.dumps(information(options)).encode() if path == INFORMATION else b""
             except (OSError, RuntimeError, ValueError) as error:
                 return self.send_error(503, f"the daemon does not answer: {type(error).__name__}")
             self.send_response(200)
@@ -83,7 +85,14 @@ def main():
     if own is None:
         sys.exit("orchestration-bridge: this host has no virtual address yet; start mnedc-join first")
     # On the virtual address alone: nobody outside of the network is answered.
-    Server((own["address"], options.port), handler(options)).serve_forever()
+    try:
+        server = Server((own["address"], options.port), handler(options))
+    except OSError as error:
+        sys.exit(
+            f"orchestration-bridge: cannot listen at {own['address']}:{options.port}: {error.strerror}; "
+            "a device with a node of its own needs no bridge, see edge-orchestration/README.md"
+        )
+    server.serve_forever()
 
 
 if __name__ == "__main__":

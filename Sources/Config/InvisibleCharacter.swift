@@ -1,5 +1,5 @@
-/// A character of a file that nobody sees, or that looks like a space and is none to YAML. They come with text that was copied
-/// from a web page or a word processor.
+/// A character of a file that nobody sees, or that looks like a space and is none to YAML. They come with text that was
+/// copied from a web page or a word processor.
 struct InvisibleCharacter: Sendable {
   let mark: Mark
   let isInComment: Bool

@@ -1,8 +1,8 @@
 internal import Wire
 
 extension String {
-  /// In double quotes as YAML writes it, on one line, with nothing in it that a terminal would act upon, or that would be taken
-  /// for a space.
+  /// In double quotes as YAML writes it, on one line, with nothing in it that a terminal would act upon, or that would
+  /// be taken for a space.
   var quoted: String {
     var result = "\""
     for scalar in unicodeScalars {

@@ -85,7 +85,8 @@ public struct Settings: Equatable, Sendable {
     /// Every address of the host: the first takes IPv4 too, and the second is for a kernel without IPv6.
     public static let usualListen = [ServerAddress(host: "::"), ServerAddress(host: "0.0.0.0")]
 
-    /// Numeric addresses; port 0 leaves the choice to the kernel. Empty: the first of `usualListen` that the kernel has.
+    /// Numeric addresses; port 0 leaves the choice to the kernel. Empty: the first of `usualListen` that the kernel
+    /// has.
     public var listen: [ServerAddress] = []
     /// The virtual addresses to lease from.
     public var pool = Pool.prefix(IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24))

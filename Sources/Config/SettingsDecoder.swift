@@ -1,7 +1,8 @@
 internal import Wire
 
 extension Settings {
-  /// What a configuration file says in spite of mistakes in it: a key with a mistake has its default, and all have if it is not YAML.
+  /// What a configuration file says in spite of mistakes in it: a key with a mistake has its default, and all have if
+  /// it is not YAML.
   public static func loadInPart(_ bytes: [UInt8], over defaults: Settings = Settings()) -> Settings {
     var decoder = SettingsDecoder()
     decoder.draft.settings = defaults

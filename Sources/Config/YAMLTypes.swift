@@ -41,8 +41,8 @@ func yamlBoolean(_ text: String) -> Bool? {
 }
 
 extension YAMLNode {
-  /// Another text for the same value: `off` for any word for false, decimal digits for a number in another form. `nil` if
-  /// there is none.
+  /// Another text for the same value: `off` for any word for false, decimal digits for a number in another form. `nil`
+  /// if there is none.
   var synonym: String? {
     guard let plainText else { return nil }
     if let truth = yamlBoolean(plainText) { return truth ? "on" : "off" }
@@ -72,7 +72,8 @@ extension YAMLNode {
 
   var isMergeKey: Bool { plainText == "<<" }
 
-  /// The pairs that a mapping gets from the value of its merge key: a mapping, or a list of them, of which the first wins.
+  /// The pairs that a mapping gets from the value of its merge key: a mapping, or a list of them, of which the first
+  /// wins.
   func mergedPairs() throws(SourceError) -> [(key: YAMLNode, value: YAMLNode)] {
     var pairs: [(key: YAMLNode, value: YAMLNode)] = []
     let sources: [YAMLNode] = if case .sequence(let items) = content { items } else { [self] }

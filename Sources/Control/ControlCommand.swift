@@ -45,8 +45,8 @@ public enum ControlCommand: Sendable, Equatable {
   case pinLease(device: String, address: String?)
   /// By the address, or by what `revoke` takes.
   case freeLease(String)
-  /// Lets what is under way arrive, for so many milliseconds at most, and ends; with `restart` by the status that asks the service
-  /// manager to start it again.
+  /// Lets what is under way arrive, for so many milliseconds at most, and ends; with `restart` by the status that asks
+  /// the service manager to start it again.
   case drain(milliseconds: Int, restart: Bool = false)
   /// A copy of the database, as an open file beside the answer.
   case backup

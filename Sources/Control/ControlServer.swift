@@ -3,9 +3,9 @@ public import SystemPackage
 
 /// Answers requests on the daemon's local sockets. Owned by its loop's thread.
 ///
-/// There are two. Any user may connect to the one at the daemon's path, and its queue of connections that wait to be accepted can be
-/// filled by any of them. The kernel lets only root and the daemon's own user connect to the other one (mode 0600), so no other
-/// user's connections ever wait before theirs.
+/// There are two. Any user may connect to the one at the daemon's path, and its queue of connections that wait to be
+/// accepted can be filled by any of them. The kernel lets only root and the daemon's own user connect to the other one
+/// (mode 0600), so no other user's connections ever wait before theirs.
 public final class ControlServer {
   /// Carries out a command and gives the answer to the last argument, once, on any thread.
   public typealias Handler = (ControlCommand, @escaping @Sendable (ControlAnswer) -> Void) -> Void
@@ -79,8 +79,8 @@ public final class ControlServer {
     let listener: UnixListener
     var registration: Registration?
 
-    /// How many connections are taken before everything else on this thread has its turn, and how long the rest waits: whoever
-    /// connects without end gets a fraction of the thread's time.
+    /// How many connections are taken before everything else on this thread has its turn, and how long the rest waits:
+    /// whoever connects without end gets a fraction of the thread's time.
     private static let batch = 32
     private static let pause = Duration.milliseconds(5)
 

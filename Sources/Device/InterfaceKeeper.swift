@@ -64,6 +64,7 @@ final class InterfaceKeeper {
 
   // Owned by the device's thread.
   private var pace = RestorationPace()
+  private var failures = 0
   private var timer: Timer?
   private var calmTimer: Timer?
   private(set) var problem: Problem?
@@ -81,6 +82,8 @@ final class InterfaceKeeper {
       }
     }
   }
+
+  private static let retryTime = Duration.milliseconds(300)
 
   init(_ tun: any PacketDevice, on events: EventLoop, _ onNews: @escaping (News) -> Void) {
     self.tun = tun
@@ -129,6 +132,7 @@ final class InterfaceKeeper {
     } catch {
       return fail(error)
     }
+    failures = 0
     if tun.name != name { onNews(.renamed(from: name)) }
     if case .failed = problem { problem = nil }
     onNews(.missingIPv6(repair.missingIPv6))
@@ -140,8 +144,11 @@ final class InterfaceKeeper {
     waitForCalm()
   }
 
-  /// The kernel may refuse for a while: it is asked again at the pace of restorations, which begins with pauses here.
+  /// The link may go down while it is restored, so the first failure is only tried again; further ones are said, and tried at
+  /// the pace of restorations.
   private func fail(_ error: TunError) {
+    failures += 1
+    guard failures > 1 else { return wake(after: Self.retryTime) }
     let isNew = problem != .failed(error)
     problem = .failed(error)
     _ = pace.add(at: .now())

@@ -10,9 +10,9 @@ enum HostCheck {
   /// Of no use to compare with: it is from before this program was made (2026-01-01).
   private static let earliest: Int64 = 1_767_225_600
 
-  /// `own` are the interfaces of daemons that run here.
-  static func checks(_ settings: Settings, own: [String] = []) -> [CheckReport] {
-    [tun(settings.join.interface, own), capability(), pool(settings), clock()]
+  /// `network` is what the relay tells of its own; `own` are the interfaces of daemons that run here.
+  static func checks(_ settings: Settings, _ network: NetworkNotice? = nil, own: [String] = []) -> [CheckReport] {
+    [tun(settings.join.interface, own), capability(), pool(settings, network, own), clock()]
   }
 
   private static func tun(_ interface: String, _ own: [String]) -> CheckReport {
@@ -54,16 +54,28 @@ enum HostCheck {
       advice: "run mnedc-join as root; netcheck as root tells whether that is enough")
   }
 
-  /// The relay tells its pool to those that are let in.
-  private static func pool(_ settings: Settings) -> CheckReport {
-    guard case .prefix(let pool) = settings.relay.pool else {
-      return CheckReport("pool", .skipped, "the relay chooses its pool, and tells it to those that are let in")
-    }
-    let isDefault = Settings().relay.pool == settings.relay.pool
-    let which = isDefault ? "the default pool \(pool)" : "the pool \(pool) of this configuration"
-    let own = [settings.join.interface, settings.relay.interface]
+  /// The pool that the relay tells; while none answers, the one that the configuration has.
+  private static func pool(_ settings: Settings, _ network: NetworkNotice?, _ own: [String]) -> CheckReport {
+    let own = own + [settings.join.interface, settings.relay.interface]
     do throws(TunError) {
       let networks = try HostNetworks.list().filter { network in !own.contains { $0 == network.interface } }
+      if let network {
+        let pools = HostNetwork.Prefix.pools(network.pool, network.pool6)
+        guard let collision = NetworkCollision(of: pools, with: networks) else {
+          return CheckReport("pool", .ok, "the relay's pool \(network.pool) is clear of this host's networks")
+        }
+        guard !settings.join.allowOverlap else {
+          return CheckReport("pool", .ok, "\(collision), which join.allow-overlap allows")
+        }
+        return CheckReport(
+          "pool", .fail, "\(collision)",
+          advice: "have the relay use another pool (relay.pool: auto), or allow it (join.allow-overlap)")
+      }
+      guard case .prefix(let pool) = settings.relay.pool else {
+        return CheckReport("pool", .skipped, "the relay chooses its pool, and tells it when it is reached")
+      }
+      let isDefault = Settings().relay.pool == settings.relay.pool
+      let which = isDefault ? "the default pool \(pool)" : "the pool \(pool) of this configuration"
       if let collision = NetworkCollision(of: HostNetwork.Prefix.pools(pool, nil), with: networks) {
         return CheckReport(
           "pool", .warn,
@@ -72,7 +84,11 @@ enum HostCheck {
         )
       }
       return CheckReport(
-        "pool", .ok, "\(which) is clear of this host's networks; the relay tells its own to those that are let in")
+        "pool", .ok, "\(which) is clear of this host's networks; the relay tells its own when it is reached")
+    } catch .noNetlink(let error) {
+      // Joining needs one, too.
+      let parts = "\(TunError.noNetlink(error))".split(separator: ";", maxSplits: 1).map { $0.drop { $0 == " " } }
+      return CheckReport("pool", .fail, String(parts[0]), advice: String(parts[1]))
     } catch {
       return CheckReport("pool", .warn, "this host's networks cannot be listed: \(error)")
     }

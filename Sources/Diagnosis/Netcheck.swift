@@ -12,7 +12,7 @@ public struct Netcheck: Sendable {
 
   private static let notMeasured = [
     "throughput: before a device is let in, nothing flows",
-    "the address that the relay sees this host come from, and the relay's pool: it tells them to those that are let in",
+    "the address that the relay sees this host come from: it tells that to those that are let in",
     "the relay's clock: the protocol carries no time",
     "whether the relay lets this device in: that takes its key, its ID and perhaps an invite",
   ]
@@ -23,7 +23,12 @@ public struct Netcheck: Sendable {
     _ settings: Settings, servers: [ServerAddress], keys: [[UInt8]], configuration: CheckReport, own: [String] = [],
     within limit: Duration
   ) {
-    var checks = [configuration] + HostCheck.checks(settings, own: own)
+    let expectation = RelayExpectation(pinned: keys, directory: settings.join.state)
+    let found = servers.map { ServerCheck($0, expectation, within: limit).run() }
+    let reports = found.map(\.report)
+    // A device joins the first that works.
+    let network = found.first { $0.report.works }?.network
+    var checks = [configuration] + HostCheck.checks(settings, network, own: own)
     // Servers that a wrong file may name are not missed.
     if servers.isEmpty, configuration.result != .fail {
       checks.append(
@@ -31,8 +36,6 @@ public struct Netcheck: Sendable {
           "server", .fail, "no server is named",
           advice: "name one or an invite as an argument, or server in the configuration"))
     }
-    let expectation = RelayExpectation(pinned: keys, directory: settings.join.state)
-    let reports = servers.map { ServerCheck($0, expectation, within: limit).run() }
     let works = !checks.contains { $0.result == .fail } && reports.contains(where: \.works)
     report = NetcheckReport(works: works, checks: checks, servers: reports, notMeasured: Self.notMeasured)
     // One server that works is enough.
@@ -46,6 +49,7 @@ public struct Netcheck: Sendable {
     case "configuration", "server": .configuration
     case "capability", "key": .noPermission
     case "tun": .systemError
+    case "pool": .temporaryFailure
     default: .unavailable
     }
   }

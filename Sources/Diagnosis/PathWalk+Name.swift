@@ -33,7 +33,8 @@ extension PathFacts.Naming {
   mutating func lookUp(until deadline: Instant) {
     guard isExpected else { return }
     let answer = try? Resolver.resolve(name, port: 0, until: deadline)
-    found = (answer ?? nil)?.map { $0.map(\.host) }.mapError { Reason("\($0)") } ?? .failure(Reason("no answer in time"))
+    found =
+      (answer ?? nil)?.map { $0.map(\.host) }.mapError { Reason("\($0)") } ?? .failure(Reason("no answer in time"))
   }
 }
 
@@ -55,7 +56,7 @@ extension PathWalk {
     }
     let own = Set([peer.address, peer.address6].compactMap { $0 })
     let advice =
-      "use the address \(peer.address); mnedc-ctl status tells how names are to resolve, mnedc-ctl reload has that arranged anew"
+      "use the address \(peer.address); mnedc-ctl status tells how names resolve here, mnedc-ctl reload arranges it anew"
     switch found {
     case .success(let addresses) where !own.isDisjoint(with: addresses):
       return step(.ok, "programs of this host find \(peer.deviceId) as \(naming.name)")

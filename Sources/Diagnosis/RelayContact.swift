@@ -37,6 +37,8 @@ struct RelayContact: ~Copyable {
   struct Proof {
     let key: PublicKey
     let version: Int
+    /// The network that it has; `nil` from a relay of an older release.
+    let network: NetworkNotice?
     /// How many bytes of padding its answer had.
     let padding: Int
     /// From the question to the answer, with what both ends compute.
@@ -100,11 +102,12 @@ struct RelayContact: ~Copyable {
     } catch {
       throw .notAuthentic
     }
-    guard let version = proved.first, hello.versions.contains(version), let key = handshake.remoteKey else {
-      throw .otherVersion
-    }
+    guard let greeting = try? RelayGreeting(parsing: proved), hello.versions.contains(greeting.version),
+      let key = handshake.remoteKey
+    else { throw .otherVersion }
     return Proof(
-      key: key, version: Int(version), padding: proved.count - 1, time: Instant.now().since(begun))
+      key: key, version: Int(greeting.version), network: greeting.network, padding: greeting.padding,
+      time: Instant.now().since(begun))
   }
 
   private func send(_ bytes: [UInt8], until deadline: Instant) throws(MeetFailure) {

@@ -16,6 +16,7 @@ struct ServerCheck {
   private let expectation: RelayExpectation
   private let deadline: Instant
   private var report: Control.ServerReport
+  private var network: NetworkNotice?
 
   /// How many addresses of a name are tried, and how many connections are timed.
   private static let maximumAddresses = 8
@@ -32,16 +33,17 @@ struct ServerCheck {
     report = Control.ServerReport(server: server.description)
   }
 
-  /// Blocks for as long as `limit` at most, and a second for the routers.
-  consuming func run() -> Control.ServerReport {
+  /// Blocks for as long as `limit` at most, and a second for the routers. Gives the network that the relay tells, too.
+  consuming func run() -> (report: Control.ServerReport, network: NetworkNotice?) {
     let addresses = resolve()
     if let contact = connect(to: addresses), let proof = meet(contact) {
+      network = proof.network
       checkKey(proof)
       measure(contact)
       trace(contact)
     }
     report.works = report.protocolVersion != nil && !report.checks.contains { $0.name == "key" && $0.result == .fail }
-    return report
+    return (report, network)
   }
 
   private mutating func note(

@@ -38,7 +38,8 @@ public struct HostsBlock: Equatable, Sendable {
   public func replaced(in file: [UInt8], by lines: [UInt8]?, isStale: (HostsBlock) -> Bool) -> [UInt8] {
     let places = Self.places(in: file)
     // A block takes the place of its own, or else of one for the same interface.
-    let place = places.first { $0.block == self } ?? places.first { $0.block.interface == interface && isStale($0.block) }
+    let place =
+      places.first { $0.block == self } ?? places.first { $0.block.interface == interface && isStale($0.block) }
     var result: [UInt8] = []
     var next = 0
     for each in places where each.block == self || isStale(each.block) {

@@ -98,7 +98,8 @@ public struct ConfigFile: Sendable {
       throw Failure(
         .noPermission,
         "the configuration \(path) can be replaced by other users, as \(place) is writable for them (mode "
-          + "\(directory.octalMode)), so \(danger); look it through, then chmod go-w \(place), or move the file to /etc/mnedc")
+          + "\(directory.octalMode)), so \(danger); look it through, then chmod go-w \(place), or move the file to /etc/mnedc"
+      )
     }
   }
 

@@ -44,7 +44,8 @@ extension ConfigChoice {
   /// The file that is read; one of several networks has one of its own.
   public func file(of network: NetworkName? = nil) -> ConfigFile {
     ConfigFile(
-      config, usual: network?.configuration ?? ConfigOptions.defaultPath, defaults: Settings(in: network), isTrusted: true)
+      config, usual: network?.configuration ?? ConfigOptions.defaultPath, defaults: Settings(in: network),
+      isTrusted: true)
   }
 
   /// The settings of the file, or the defaults where no file is named and the usual one is missing.

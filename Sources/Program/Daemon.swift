@@ -302,7 +302,7 @@ extension Failure {
       case .noPermission, .deviceRefused: .noPermission
       case .nameTaken: .cannotCreate
       case .badName, .mtuRefused, .addressRefused: .configuration
-      case .noTunDevice, .failed: .systemError
+      case .noTunDevice, .noNetlink, .failed: .systemError
       }
     self.init(status, error.description)
   }

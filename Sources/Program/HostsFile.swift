@@ -21,6 +21,8 @@ final class HostsFile {
   // Owned by the main thread.
   /// What was written last; `nil` if the block is not meant to be in the file.
   private var written: [UInt8]?
+  /// Whether the block was in the file once.
+  var hasBeenWritten: Bool { written != nil }
   private var hasStopped = false
 
   static let limit = 8 << 20

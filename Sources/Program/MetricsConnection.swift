@@ -46,8 +46,8 @@ final class MetricsConnection: EventHandler {
     self.onEnd = onEnd
   }
 
-  /// How much it needs its place: least where its answer is sent, more where its request is awaited, most where its answer is
-  /// being taken; `nil` while the answer is collected, which takes no longer than the daemon itself.
+  /// How much it needs its place: least where its answer is sent, more where its request is awaited, most where its
+  /// answer is being taken; `nil` while the answer is collected, which takes no longer than the daemon itself.
   var claim: Int? {
     switch step {
     case .lingering: 0

@@ -19,6 +19,7 @@ public final class NameService: @unchecked Sendable {
   private let domain: String
   private let resolver: SystemResolver
   private let lookup: NameLookup
+  private let serviceManager: SystemTool
   private weak var device: Device?
 
   // Owned by the main thread.
@@ -35,6 +36,8 @@ public final class NameService: @unchecked Sendable {
   }
   /// How often systemd-resolved is told anew because names do not resolve.
   private var repairs = RateLimit(perSecond: 1.0 / 60, burst: 5)
+  /// How often systemd is asked to mount the hosts file anew.
+  private var mounts = RateLimit(perSecond: 1.0 / 60, burst: 5)
   /// Whether an answer of systemd-resolved or of a look-up is waited for, and whether all is to be arranged anew then.
   private var isBusy = false
   private var isAskedAgain = false
@@ -76,6 +79,7 @@ public final class NameService: @unchecked Sendable {
     self.daemon = daemon
     resolver = SystemResolver(interface: interface, on: daemon.events)
     lookup = NameLookup(on: daemon.events)
+    serviceManager = SystemTool("systemctl", on: daemon.events)
   }
 
   /// Removes what daemons that were killed have left in hosts files. To be called with the rights that a start has.
@@ -115,6 +119,7 @@ public final class NameService: @unchecked Sendable {
     watch?.stop()
     server.stop()
     resolver.stop()
+    serviceManager.stop()
     hostsFile?.stop()
   }
 
@@ -260,8 +265,25 @@ public final class NameService: @unchecked Sendable {
       default: error.description
       }
     hostsTrouble = why
+    if error == .readOnlyFileSystem, hostsFile?.hasBeenWritten == true { regain(path) }
     if settings.hostsFile != .auto {
       complain("\(path) cannot have the names of the network: \(why), or write off to join.hosts-file")
+    }
+  }
+
+  /// The unit of a daemon may write this file alone, by a mount that ends when another program renames a new file over it. systemd
+  /// can mount the new one.
+  private func regain(_ path: String) {
+    guard !hasStopped, let unit = ownServiceUnit(), mounts.allow(at: .now()) else { return }
+    serviceManager.run(["bind", unit, path]) { [weak self] why in
+      guard let self, !self.hasStopped else { return }
+      if let why {
+        self.complain(
+          "\(path) was replaced, so \(unit) may not write it any more, and systemd does not mount it anew (\(why)); restart the "
+            + "unit to have the names in it")
+      } else {
+        self.hostsFile?.request()
+      }
     }
   }
 
@@ -330,7 +352,10 @@ public final class NameService: @unchecked Sendable {
       } else {
         settings.names == .off ? .off : .server
       }
-    let notes = [means == .hostsFile ? hostsReason : reason, hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding]
+    let notes = [
+      means == .hostsFile ? hostsReason : reason,
+      hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding,
+    ]
     let note = notes.compactMap { $0 }.joined(separator: "; ")
     return NamesReport(
       domain: domain, by: means, hostsFile: means == .hostsFile ? hostsFile?.path : nil, resolves: resolves,

@@ -54,7 +54,8 @@ final class OperationQueue: Sendable {
     hasNews.raise()
   }
 
-  /// Waits for operations and takes all there are; empty if there are none within `time`, `nil` once there will be no more.
+  /// Waits for operations and takes all there are; empty if there are none within `time`, `nil` once there will be no
+  /// more.
   func next(within time: Duration) -> [PostedOperation]? {
     let deadline = Instant.now().advanced(by: time)
     while true {

@@ -12,8 +12,8 @@ internal import SystemPackage
 /// ends. SQLite's own exclusive mode would do the same, but only once the file is opened, and it would keep out
 /// programs that read it for a copy (`sqlite3 relay.db .backup`).
 ///
-/// Commits are in a log beside the file. It is written into the file whenever nothing has been committed for a second, so that a copy of
-/// the file alone, made then, holds all of them.
+/// Commits are in a log beside the file. It is written into the file whenever nothing has been committed for a second,
+/// so that a copy of the file alone, made then, holds all of them.
 public final class Store: Sendable {
   // Set once.
   let directory: String

@@ -19,8 +19,8 @@ final class StoreWorker: Sendable {
     self.onHealth = onHealth
   }
 
-  /// When nothing has waited for so long, the log is written into the file, which a copy of the file alone has to hold. Where not all of
-  /// it could be, that is tried again after a longer time.
+  /// When nothing has waited for so long, the log is written into the file, which a copy of the file alone has to hold.
+  /// Where not all of it could be, that is tried again after a longer time.
   private static let idleTime = Duration.seconds(1)
   private static let retryTime = Duration.seconds(30)
 

@@ -2,7 +2,8 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// A file that is open for reading, and can be handed to another process by a local socket. For any thread, one at a time.
+/// A file that is open for reading, and can be handed to another process by a local socket. For any thread, one at a
+/// time.
 public final class OpenFile: Sendable {
   public let descriptor: Descriptor
 
@@ -35,8 +36,8 @@ public final class OpenFile: Sendable {
     }
   }
 
-  /// Puts a copy, which only this user may read and write (0600), in the place of the file at `path`: the copy is there whole, on
-  /// the disk, or what was there before is.
+  /// Puts a copy, which only this user may read and write (0600), in the place of the file at `path`: the copy is there
+  /// whole, on the disk, or what was there before is.
   public func copy(to path: String) throws(Errno) {
     let slash = path.lastIndex(of: "/")
     let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."

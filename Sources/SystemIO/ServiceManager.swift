@@ -40,3 +40,10 @@ public func notifyServiceManager(_ lines: String) {
       address.assumingMemoryBound(to: sockaddr.self).baseAddress!, socklen_t(length))
   }
 }
+
+/// The unit of systemd that this process belongs to, such as `mnedc-join.service`; `nil` if it is of none, or that cannot be seen.
+public func ownServiceUnit() -> String? {
+  guard let content = try? readFile("/proc/self/cgroup", limit: 8192) else { return nil }
+  let places = String(decoding: content, as: UTF8.self).split { $0 == "/" || $0 == "\n" }
+  return places.last { $0.hasSuffix(".service") }.map(String.init)
+}

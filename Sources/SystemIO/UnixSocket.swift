@@ -109,7 +109,8 @@ extension Descriptor {
     return socket
   }
 
-  /// As `connected(toUnix:)`, but waits for a place while too many connections wait to be accepted; throws `timedOut` at `deadline`.
+  /// As `connected(toUnix:)`, but waits for a place while too many connections wait to be accepted; throws `timedOut`
+  /// at `deadline`.
   public static func connected(toUnix path: String, until deadline: Instant) throws(Errno) -> Descriptor {
     guard let address = UnixAddress(path: path) else { throw Errno.fileNameTooLong }
     let socket = try openUnixSocket()

@@ -14,7 +14,7 @@ public enum HostNetworks {
     do {
       netlink = try RouteNetlink()
     } catch {
-      throw TunError(step: step, NetlinkFailure(error: error, text: nil))
+      throw TunError(netlink: error)
     }
     return try networks(by: &netlink, except: nil)
   }

@@ -1,3 +1,4 @@
+internal import SystemIO
 internal import SystemPackage
 public import Wire
 
@@ -184,8 +185,9 @@ extension LinuxTun {
   }
 
   /// Removes the unreachable routes of programs that were killed: no interface has an address in their networks any more.
-  func removeStaleRoutes() {
-    guard let routes = try? netlink.unreachableRoutes(), !routes.isEmpty,
+  /// Nothing without CAP_NET_ADMIN.
+  public static func removeStaleRoutes() {
+    guard var netlink = try? RouteNetlink(), let routes = try? netlink.unreachableRoutes(), !routes.isEmpty,
       let networks = try? netlink.networksByAddress()
     else { return }
     for route in routes where !networks.contains(where: { $0.prefix.overlaps(route.prefix) }) {

@@ -39,11 +39,11 @@ public final class LinuxTun: PacketDevice {
     offloads = try Self.choose(offload, for: tun, name)
     do {
       index = try interfaceIndex(of: name)
-      netlink = try RouteNetlink()
     } catch {
-      throw .failed(step: "reaching \(name) by netlink", error, detail: nil)
+      throw .failed(step: "finding \(name)", error, detail: nil)
     }
-    removeStaleRoutes()
+    do { netlink = try RouteNetlink() } catch { throw TunError(netlink: error) }
+    Self.removeStaleRoutes()
   }
 
   /// Opens /dev/net/tun and closes it again: whether this process could make an interface, but for the right to.

@@ -39,6 +39,14 @@ extension TunError {
     }
   }
 
+  /// There is no netlink socket.
+  init(netlink error: Errno) {
+    switch error {
+    case .notPermitted, .permissionDenied, .addressFamilyNotSupported, .protocolNotSupported: self = .noNetlink(error)
+    default: self = .failed(step: "opening a netlink socket", error, detail: nil)
+    }
+  }
+
   /// The interface `name` was not made (TUNSETIFF).
   init(attaching name: String, _ error: Errno) {
     switch error {

@@ -6,6 +6,8 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
   case noTunDevice
   /// /dev/net/tun is there, and this process may not open it.
   case deviceRefused(String, advice: String)
+  /// The kernel gives this process no socket for rtnetlink(7): a unit or a container forbids it.
+  case noNetlink(Errno)
   /// `step` needs a right that the process lacks.
   case noPermission(step: String)
   /// Another interface has this name.
@@ -26,6 +28,9 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
         + " (--device /dev/net/tun)"
     case .deviceRefused(let reason, let advice):
       "opening /dev/net/tun: \(reason); \(advice)"
+    case .noNetlink(let error):
+      "no netlink socket, by which interfaces and addresses are set up, can be had (\(error)); allow it: AF_NETLINK in"
+        + " RestrictAddressFamilies= of a unit, or another seccomp profile for a container"
     case .noPermission(let step):
       "\(step): not permitted; run as root or with CAP_NET_ADMIN (a container needs the device /dev/net/tun, too)"
     case .nameTaken(let name):

@@ -21,7 +21,7 @@ struct ListOptions: ParsableArguments {
   var sort = PeerOrder.address
 
   @Option(
-    help: ArgumentHelp("List at most this many devices (default: all).", valueName: "number"),
+    help: ArgumentHelp("List at most this many (default: all of them).", valueName: "number"),
     transform: {
       guard let number = Int($0), number > 0 else { throw ValidationError("a limit is a whole number from 1 on") }
       return number

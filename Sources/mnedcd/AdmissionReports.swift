@@ -113,7 +113,7 @@ extension ControlError {
     case .name(let error): self.init(error)
     case .store(let error): self.init(error)
     case .nobodyWaits(let name, let waiting):
-      let near = suggestion(for: name, among: waiting).map { "did you mean \($0)?" } ?? "see `mnedc-ctl pending`"
+      let near = Self.near(name, among: waiting).map { "did you mean \($0)?" } ?? "see `mnedc-ctl pending`"
       self.init(.notFound, "no device \(name) waits for approval; \(near)")
     }
   }
@@ -121,8 +121,16 @@ extension ControlError {
   init(_ error: DeviceNameError) {
     switch error {
     case .unknown(let name, let known):
-      self.init(.notFound, error.text(suggesting: suggestion(for: name, among: known)))
+      self.init(.notFound, error.text(suggesting: Self.near(name, among: known)))
     case .ambiguous, .relayHost: self.init(.failed, error.text(suggesting: nil))
+    }
+  }
+
+  /// The ID that was perhaps meant: as host names they are compared, in which case and separators make no difference.
+  private static func near(_ name: String, among ids: [String]) -> String? {
+    let labels = ids.map(HostLabel.label)
+    return suggestion(for: HostLabel.label(of: name), among: labels).flatMap { label in
+      labels.firstIndex(of: label).map { ids[$0] }
     }
   }
 

@@ -40,6 +40,8 @@ final class RelayDaemon {
     daemon = try Daemon("mnedcd", level: all.logLevel)
     try Daemon.checkIsFirst(at: settings.socket)
     let tun = settings.device ? try Self.makeTun(settings) : nil
+    // One that was killed may have been a device.
+    if tun == nil { LinuxTun.removeStaleRoutes() }
     do {
       state = try StateDirectory(settings.state, for: user)
     } catch {

@@ -27,8 +27,10 @@ import Testing
 
   @Test(arguments: [
     ("server: [a.example,\n  b.example]  # two\nlog-level: info\n", "server: \"c.example\"  # two\nlog-level: info\n"),
-    ("server:\n- a.example\n- b.example # last\n# next\nlog-level: info\n",
-      "server:\n\"c.example\" # last\n# next\nlog-level: info\n"),
+    (
+      "server:\n- a.example\n- b.example # last\n# next\nlog-level: info\n",
+      "server:\n\"c.example\" # last\n# next\nlog-level: info\n"
+    ),
     ("server:\nlog-level: info\n", "server: \"c.example\"\nlog-level: info\n"),
     ("{log-level: info, server: 'a.example'}", "{log-level: info, server: \"c.example\"}"),
     ("\u{FEFF}server: a.example\r\nlog-level: info\r\n", "\u{FEFF}server: \"c.example\"\r\nlog-level: info\r\n"),
@@ -50,7 +52,8 @@ import Testing
   }
 
   @Test func `a missing key is added at the end, behind the end of a line`() throws {
-    #expect(try edited("log-level: info", [("server", ["a", "b"])]) == "log-level: info\nserver:\n  - \"a\"\n  - \"b\"\n")
+    #expect(
+      try edited("log-level: info", [("server", ["a", "b"])]) == "log-level: info\nserver:\n  - \"a\"\n  - \"b\"\n")
     #expect(try edited("", [("device-id", ["a"])]) == "device-id: \"a\"\n")
     #expect(try edited("a: 1\n", []) == "a: 1\n")
   }

@@ -36,6 +36,8 @@ import Wire
     facts.echo = .answered(.milliseconds(2))
     facts.session = 20
     facts.packets = .answered
+    facts.naming = PathFacts.Naming(
+      name: "d2.mnedc", names: NamesReport(domain: "mnedc", by: .systemdResolved), found: .success(["\(other)"]))
     return facts
   }
 
@@ -49,7 +51,7 @@ import Wire
     #expect(report.steps.allSatisfy { $0.result == .ok && $0.advice == nil })
     #expect(
       report.steps.map(\.name) == [
-        "interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets",
+        "interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets", "name",
       ])
     #expect(report.deviceId == "d2" && report.address == "10.0.0.3")
     #expect(report.roundTripMs == 2 && report.relayRoundTripMs == 0.4)
@@ -140,12 +142,33 @@ import Wire
     #expect(result(PathWalk.report(facts), "packets") == .ok)
     facts.packets6 = .silent(triedEcho: true)
     let report = PathWalk.report(facts)
-    #expect(report.works && result(report, "packets") == .warn)
-    #expect(report.steps.last?.finding.contains("IPv6") == true && report.steps.last?.advice != nil)
+    #expect(report.works)
+    let step = try #require(report.steps.first { $0.name == "packets" })
+    #expect(step.result == .warn && step.finding.contains("IPv6") && step.advice != nil)
     // Asked for by its IPv6 address, it is the first and only one.
     facts.interface.families.removeFirst()
     (facts.packets, facts.packets6) = (.refused(.notPermitted), nil)
-    #expect(PathWalk.report(facts).steps.last?.finding.contains(Self.other6) == true)
+    let refused = try #require(PathWalk.report(facts).steps.first { $0.name == "packets" })
+    #expect(refused.finding.contains(Self.other6))
+  }
+
+  @Test func `a name that programs do not find is a warning, and the path works`() throws {
+    var facts = Self.facts()
+    for (found, words) in [
+      (.failure(.init("Name or service not known")), "do not find d2.mnedc: Name or service not known"),
+      (.success(["192.0.2.9"]), "d2.mnedc is 192.0.2.9 for programs of this host, not 10.0.0.3"),
+    ] as [(Result<[String], PathFacts.Naming.Reason>, String)] {
+      facts.naming?.found = found
+      let report = PathWalk.report(facts)
+      let step = try #require(report.steps.last)
+      #expect(report.works && step.name == "name" && step.result == .warn && step.finding.contains(words))
+      #expect(step.advice?.contains("10.0.0.3") == true)
+    }
+    // Where programs are not told of names, that is how the host is set up.
+    facts.naming = PathFacts.Naming(name: "d2.mnedc", names: NamesReport(domain: "mnedc", by: .server, note: "why"))
+    #expect(PathWalk.report(facts).steps.last?.result == .skipped)
+    facts.naming?.names.by = .off
+    #expect(PathWalk.report(facts).steps.last?.finding.contains("join.names") == true)
   }
 
   @Test func `a host that has not joined yet is told of its uplink, not of what comes with joining`() {
@@ -229,5 +252,21 @@ import Wire
     facts.peer = .known(peer, session: session())
     let report = PathWalk.report(facts)
     #expect(result(report, "peer-uplink") == .warn && report.works)
+  }
+
+  @Test func `a name that programs do not find, or find elsewhere, is a warning and no fault of the path`() throws {
+    func step(_ found: Result<[String], PathFacts.Naming.Reason>?, by means: NamesReport.Means) throws -> CheckReport {
+      var facts = Self.facts()
+      facts.naming = PathFacts.Naming(name: "d2.mnedc", names: NamesReport(domain: "mnedc", by: means), found: found)
+      let report = PathWalk.report(facts)
+      #expect(report.works)
+      return try #require(report.steps.first { $0.name == "name" })
+    }
+    #expect(try step(.success(["\(Self.other)"]), by: .hostsFile).result == .ok)
+    let elsewhere = try step(.success(["192.0.2.9"]), by: .systemdResolved)
+    #expect(elsewhere.result == .warn && elsewhere.finding.contains("192.0.2.9") && elsewhere.advice != nil)
+    let unknown = try step(.failure(PathFacts.Naming.Reason("no such name")), by: .systemdResolved)
+    #expect(unknown.result == .warn && unknown.finding.contains("no such name") && unknown.advice != nil)
+    #expect(try step(nil, by: .off).result == .skipped)
   }
 }

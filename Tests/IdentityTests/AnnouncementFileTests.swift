@@ -40,7 +40,8 @@ import Wire
   @Test func `a file that cannot be used is put aside, and nothing is announced`() throws {
     let temporary = TemporaryDirectory()
     let file = AnnouncementFile(in: try StateDirectory(temporary.path))
-    for (text, mode) in [("garbage", 0o600), (String(decoding: some.encoded(), as: UTF8.self), 0o666)] as [(String, mode_t)] {
+    let whole = String(decoding: some.encoded(), as: UTF8.self)
+    for (text, mode) in [("garbage", 0o600), (whole, 0o666)] as [(String, mode_t)] {
       put(text, at: temporary.file("device.announced"), mode: mode)
       var warnings: [String] = []
       #expect(file.loadOrSetAside { warnings.append($0) } == Announcement())
@@ -61,7 +62,7 @@ import Wire
   }
 
   @Test(arguments: ["", "\n", "x\n", "-1\n", "1", "1\n2\n", " 1\n", "99999999999999999999\n", "268435457\n"])
-  func `a number of starts that is none is put aside, and the next ones are higher than any before`(text: String) throws {
+  func `a number of starts that is none is put aside, and the next ones are higher`(text: String) throws {
     let temporary = TemporaryDirectory()
     let counter = StartCounter(in: try StateDirectory(temporary.path))
     put(text, at: temporary.file("device.starts"))

@@ -42,5 +42,7 @@ cd "$root"
 mkdir -p mnt
 pivot_root . mnt
 umount -l mnt
+# As container managers and the kernel's first process have it; systemd mounts files in units by it.
+mount --make-rshared /
 exec env -i PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin container=mnedc-test \
   /lib/systemd/systemd --system --unit=mnedc-test.target --log-target=null

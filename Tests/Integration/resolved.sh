@@ -1,13 +1,12 @@
 #!/bin/bash
 #
-# resolved.sh RESOLVED RESOLVECTL NAMES COMMAND...: runs a D-Bus and systemd-resolved of its own, then COMMAND, which joins a network,
-# and once resolved has been told of the interface mnedc0, what resolvectl answers for each of the NAMES (with commas between
-# them). To be run in namespaces of its own for mounts and network.
+# resolved.sh RESOLVED RESOLVECTL: runs a D-Bus and systemd-resolved of its own until it is told to end, with RESOLVECTL in
+# /run/tools. Once systemd-resolved answers, it prints `ready` and its process ID. To be run in namespaces of its own for mounts and
+# network.
 
 set -euo pipefail
 
-resolved=$1 resolvectl=$2 names=$3
-shift 3
+resolved=$1 resolvectl=$2
 
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
@@ -50,6 +49,7 @@ end() {
   wait
 }
 trap end EXIT
+trap 'exit 0' TERM
 
 # Waits until a command succeeds, half a minute at most.
 until_works() {
@@ -65,17 +65,13 @@ dbus-daemon --config-file=/run/bus.conf --nofork >&2 &
 running+=($!)
 until_works test -S /run/dbus/system_bus_socket
 "$resolved" >&2 &
-running+=($!)
+resolved_process=$!
+running+=("$resolved_process")
 until_works resolvectl status
 
-"$@" >&2 &
-device=$!
-running+=("$device")
-told() { resolvectl domain mnedc0 | grep -q '~mnedc'; }
-until_works told
-for name in ${names//,/ }; do
-  echo "$name: $(resolvectl --legend=no query "$name" 2>&1 | tr -s ' \n' ' ')"
-done
-kill "$device"
-wait "$device"
-if resolvectl domain mnedc0 >/dev/null 2>&1; then echo "still there"; else echo "gone"; fi
+echo "ready $resolved_process"
+wait "$resolved_process" || true
+# Whoever has ended it still has this place.
+sleep infinity &
+running+=($!)
+wait

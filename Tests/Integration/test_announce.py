@@ -181,19 +181,25 @@ def test_a_kill_at_any_moment_leaves_a_whole_announcement(device):
         daemon.stop()
 
 
-def test_damaged_state_is_refused_with_what_to_do(device):
-    """Nothing is forgotten silently."""
-    node, start, config = device
+def test_damaged_state_is_put_aside_and_keeps_no_device_off(device):
+    """With a warning each; revisions go on above what peers know, also where the count of starts is gone."""
+    node, start, _ = device
     start().stop()
     state = Path(node.state_path)
-    for name, words in (("device.announced", "announce anew"), ("device.starts", "remove it to count from 1")):
-        former = (state / name).read_bytes() if (state / name).exists() else None
+    revision = FIRST_REVISION
+    for name, words in (("device.announced", "announce it anew"), ("device.starts", "starts are counted on from")):
         (state / name).write_text("{")
         (state / name).chmod(0o600)
-        done = node.mnedc("mnedc-join", "--config", config, check=False)
-        assert done.returncode == 66 and f"{state / name} holds no " in done.stderr and words in done.stderr
-        (state / name).unlink() if former is None else (state / name).write_bytes(former)
-    assert start().is_running
+        daemon = start()
+        until(lambda: "warning" in daemon.log, "the warning")
+        assert f"{state / name} holds no " in daemon.log and words in daemon.log, daemon.log
+        assert (state / f"{name}.damaged").read_text() == "{"
+        revision, former = announce(node)["revision"], revision
+        assert revision > former
+        daemon.stop()
+    (state / "device.starts").unlink()
+    daemon = start()
+    assert "device.starts is missing" in daemon.log and announce(node)["revision"] > FIRST_REVISION
 
 
 def test_a_reload_changes_what_is_told_under_the_announcements(device):

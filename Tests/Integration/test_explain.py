@@ -4,7 +4,7 @@ import json
 
 from lab import INTERFACE, until
 
-STEPS = ["interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets"]
+STEPS = ["interface", "address", "route", "uplink", "relay", "peer", "session", "echo", "packets", "name"]
 
 
 def explain(node, peer, *options, check=True):

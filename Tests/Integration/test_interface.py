@@ -244,6 +244,17 @@ def test_what_a_killed_program_leaves_is_removed_at_the_next_start(flat):
     assert "10.2.0.0/24" in after and not after & before
 
 
+def test_a_relay_without_an_interface_removes_what_its_killed_process_has_left(flat):
+    """As the other daemons."""
+    lab = flat(0)
+    relay = lab.start_relay()
+    until(lambda: len(unreachable(lab.relay)) == 2, "there are both")
+    relay.kill()
+    assert len(unreachable(lab.relay)) == 2
+    lab.start_relay("--no-device")
+    assert not unreachable(lab.relay)
+
+
 def test_two_networks_on_one_host_have_routes_of_their_own(flat):
     """Each keeps its own and leaves the other's alone, whether it ends, is killed or starts again."""
     lab = flat(2)

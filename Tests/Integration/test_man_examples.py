@@ -344,7 +344,7 @@ def some_configuration(stage):
 
 
 def place_for_backups(stage):
-    stage["relay"].ask("mount -t tmpfs tmpfs /var/backups || mkdir /var/backups")
+    stage["relay"].ask("mkdir -p /var/backups && mount -t tmpfs tmpfs /var/backups")
 
 
 def is_down(host):

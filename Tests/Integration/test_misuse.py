@@ -100,6 +100,38 @@ def test_config_files_that_cannot_be_read_are_named(flat, program):
     refuses(lab.relay, program, "--config", closed, says="permission denied", before=as_somebody(lab))
 
 
+@pytest.mark.parametrize("program", ["mnedcd", "mnedc-join"])
+def test_a_config_file_that_others_can_change_is_refused(flat, program):
+    """By its mode, its group, or its directory; what to do is said. A sticky directory and a group of its owner's are no danger."""
+    lab = flat(0)
+    directory = lab.directory / "etc"
+    directory.mkdir(mode=0o755)
+    config = directory / "own.yaml"
+    config.write_text("server: 192.168.50.10\n")
+
+    def check(*, mode=0o644, group=0, owner=0, within=0o755):
+        os.chown(config, owner, group)
+        config.chmod(mode)
+        directory.chmod(within)
+        return lab.relay.run(lab.program(program), "--config", config, "--check", check=False)
+
+    for danger in ({"mode": 0o666}, {"mode": 0o646}, {"mode": 0o664, "group": 4242}):
+        done = check(**danger)
+        assert done.returncode == 77 and f"chmod go-w {config}" in done.stderr and done.stderr.count("\n") == 1, danger
+    for within in (0o777, 0o757):
+        done = check(within=within)
+        assert done.returncode == 77 and f"chmod go-w {directory}" in done.stderr and "replaced by other users" in done.stderr
+    for safe in ({}, {"mode": 0o660}, {"mode": 0o664, "owner": 4242, "group": 4242}, {"within": 0o1777}):
+        assert check(**safe).returncode == 0, safe
+    # A link into a directory that is not safe is not safe either.
+    link = lab.directory / "link.yaml"
+    link.symlink_to(config)
+    check(within=0o777)
+    refuses(lab.relay, program, "--config", link, says="can be replaced by other users")
+    check(mode=0o666)
+    refuses(lab.relay, program, "--config", config, says=r"can be changed by other users \(mode 0666\)")
+
+
 def test_all_errors_of_a_config_file_are_told_with_their_places(flat):
     """file:line:column: what, and what would be right, for each; and --check says the same."""
     lab = flat(0)

@@ -1,16 +1,19 @@
 """DEVICE-ID.mnedc resolves on every device: by a server of its own, by systemd-resolved, and by the hosts file."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from lab import REPOSITORY, RELAY, until
+from lab import REPOSITORY, RELAY, Program, until
 from test_ipv6 import address6
 
 pytestmark = pytest.mark.skipif(not shutil.which("dig"), reason="not installed: dig (bind9-dnsutils)")
@@ -190,7 +193,8 @@ def test_a_port_that_is_taken_is_a_warning(flat):
     until(lambda: "port 53" in device.log, "the warning")
     assert "another program has port 53" in device.log
     taken.close()
-    until(lambda: addresses(node, "d1"), "the server runs", 30)
+    until(lambda: node.listens(53), "the server runs", 30)
+    assert addresses(node, "d1")
     assert device.stop() == 0
     lab.start_device("d1", *config(lab, "join: {names: off}\n"))
     assert node.run("dig", f"@{node.virtual_address()}", "+tries=1", "+time=1", "d1.mnedc", check=False).returncode != 0
@@ -211,7 +215,8 @@ def test_the_hosts_file_has_a_block_of_names(flat):
     wanted = f"{other.virtual_address()}\td2.mnedc\n"
     until(lambda: wanted in hosts.read_text(), "the name of d2")
     text = hosts.read_text()
-    assert text.startswith(before.decode() + "\n# BEGIN mnedc mnedc0\n") and text.endswith("\n# END mnedc mnedc0\n")
+    assert re.match(re.escape(before.decode()) + rf"\n# BEGIN mnedc mnedc0 process {device.pid} started \d+ in \d+\n", text)
+    assert text.endswith("\n# END mnedc mnedc0\n")
     assert f"{address6(other)}\td2.mnedc\n" in text and f"{node.virtual_address()}\td1.mnedc\n" in text
     assert stat.S_IMODE(hosts.stat().st_mode) == 0o604
     # As the system looks names up, with this file in place of /etc/hosts.
@@ -248,6 +253,74 @@ def test_without_systemd_resolved_the_names_are_in_the_systems_hosts_file(flat):
     assert b"# BEGIN mnedc" not in lab["d3"].hosts.read_bytes()
 
 
+def test_the_block_is_put_back_when_another_program_changes_the_file(flat):
+    """However that changes it, whose lines stay; each time said in the log, and not without end."""
+    lab = flat(2)
+    hosts, new = lab.directory / "hosts", lab.directory / "new"
+    hosts.write_text("127.0.0.1 localhost\n")
+    lab.start_relay("--no-device")
+    device = lab.start_device("d1", *config(lab, f"join: {{hosts-file: {hosts}}}\n"))
+    until(lambda: "\td1.mnedc\n" in hosts.read_text(), "the names are there")
+    text = "127.0.0.1 localhost\n10.1.1.1 printer\n"
+
+    def rename():
+        new.write_text(text)
+        new.rename(hosts)
+
+    def remove():
+        hosts.unlink()
+        rename()
+
+    def edit():
+        hosts.write_text(hosts.read_text().replace("\td1.mnedc", "\tanother.mnedc"))
+
+    for change in (rename, lambda: hosts.write_text(text), remove, edit):
+        told = device.log.count("in it again")
+        change()
+        until(lambda: "\td1.mnedc\n" in hosts.read_text(), "the names are back", 30)
+        assert text in hosts.read_text()
+        until(lambda: device.log.count("in it again") == told + 1, "the log says so", 30)
+    # A program that does it all the time has its way most of the time.
+    for _ in range(200):
+        rename()
+    until(lambda: "\td1.mnedc\n" in hosts.read_text(), "the names are back", 60)
+    assert device.log.count("in it again") < 20
+    lab.start_device("d2")
+    until(lambda: "\td2.mnedc\n" in hosts.read_text(), "a new name is not held up by that", 30)
+    assert device.stop() == 0 and hosts.read_text() == text
+
+
+def test_what_a_killed_daemon_has_left_goes_with_the_next_start_of_any(flat):
+    """A relay's or a device's, whatever interface it has; a block whose daemon runs stays."""
+    lab = flat(2)
+    hosts = lab.directory / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    options = config(lab, f"join: {{hosts-file: {hosts}}}\nrelay: {{admission: open, user: root}}\n")
+    lab.start_relay("--no-device")
+    block = lambda name: f"\t{name}.mnedc\n" in hosts.read_text()  # noqa: E731
+
+    def kill(device):
+        until(lambda: block("d1"), "the names of d1")
+        device.kill()
+        assert block("d1")
+
+    kill(lab.start_device("d1", "--interface", "first0", *options, wait=False))
+    lab["d2"].start_mnedc("mnedcd", "--no-device", *options)
+    until(lambda: not block("d1"), "a relay has removed them")
+
+    kill(lab.start_device("d1", "--interface", "second0", *options, wait=False))
+    other = lab.start_device("d2", *options, "--socket", str(lab.directory / "other.sock"))
+    until(lambda: block("d2") and "second0" not in hosts.read_text(), "a device has removed them")
+
+    # Another daemon of the same interface, in a network namespace of its own.
+    device = lab.start_device("d1", *options)
+    until(lambda: hosts.read_text().count("# BEGIN mnedc mnedc0 ") == 2, "both have a block")
+    assert device.stop() == 0
+    until(lambda: hosts.read_text().count("# BEGIN mnedc mnedc0 ") == 1, "one has gone")
+    assert f"process {other.pid} " in hosts.read_text()
+    assert other.stop() == 0 and hosts.read_text() == "127.0.0.1 localhost\n"
+
+
 def test_a_hosts_file_that_is_mounted_is_written_in_place_and_a_link_is_refused(flat):
     """As in a container; the warning says what is wrong."""
     lab = flat(1)
@@ -268,8 +341,29 @@ def test_a_hosts_file_that_is_mounted_is_written_in_place_and_a_link_is_refused(
         subprocess.run(["umount", hosts], check=True)
 
 
-def test_systemd_resolved_is_told_where_it_runs(flat):
-    """By resolvectl, here one that writes down what it was told; its failure is one warning that says what to do."""
+# A directory, a socket at which somebody answers if asked to, and a resolvectl that writes down what it is told.
+STAND_IN = """
+import os, socket, subprocess, sys
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+os.makedirs("/run/systemd/resolve")
+service = socket.socket(socket.AF_UNIX)
+service.bind("/run/systemd/resolve/io.systemd.Resolve")
+if sys.argv[1] == "runs":
+    service.listen()
+    service.set_inheritable(True)
+os.environ["PATH"] = sys.argv[2] + ":" + os.environ["PATH"]
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+def names_status(node):
+    """How the names resolve there, as the status tells."""
+    return {"note": "", "resolves": None} | ((node.status() or {}).get("device", {}).get("names", {"by": None}))
+
+
+def test_systemd_resolved_is_told_where_it_answers(flat):
+    """By resolvectl. Where programs do not ask it, or it takes nothing, or only its files are there, the hosts file has the names, and
+    the status says why."""
     lab = flat(1)
     lab.start_relay("--no-device")
     node = lab["d1"]
@@ -279,31 +373,34 @@ def test_systemd_resolved_is_told_where_it_runs(flat):
     tool = tools / "resolvectl"
     tool.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
     tool.chmod(0o755)
-    start = (
-        "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/resolve && "
-        f'PATH={tools}:$PATH exec "$0" "$@"'
-    )
-    options = ("--server", RELAY, "--device-id", "d1")
-
-    def join():
-        command = (lab.program("mnedc-join"), *node._with_paths("mnedc-join", options))
-        return node.start("unshare", "-m", "sh", "-c", start, *command, name="d1")
-
-    # What a start without systemd-resolved has left, and nothing new.
     before = node.hosts.read_bytes()
-    node.hosts.write_bytes(before + b"# BEGIN mnedc mnedc0\n10.0.0.9\told.mnedc\n# END mnedc mnedc0\n")
-    device = join()
-    until(lambda: told.exists() and told.read_text().count("\n") == 2, "resolvectl is called")
-    first, second = told.read_text().splitlines()
+
+    def join(how):
+        command = (lab.program("mnedc-join"), *node._with_paths("mnedc-join", ("--server", RELAY, "--device-id", "d1")))
+        program = node.start("unshare", "-m", sys.executable, "-c", STAND_IN, how, tools, *command, name="d1")
+        until(lambda: names_status(node)["resolves"], "the names resolve")
+        assert b"\td1.mnedc\n" in node.hosts.read_bytes() and names_status(node)["hosts_file"] == "/etc/hosts"
+        return program
+
+    device = join("runs")
+    first, second = told.read_text().splitlines()[:2]
     assert first == f"dns mnedc0 {node.virtual_address()} {address6(node)}"
     assert second.startswith("domain mnedc0 ~mnedc ~0.0.10.in-addr.arpa ~") and "ip6.arpa" in second
-    assert node.hosts.read_bytes() == before
-    assert device.stop() == 0
+    assert "programs of this host do not ask it" in names_status(node)["note"]
+    assert "do not ask it" in node.mnedc("mnedc-ctl", "status").stdout and "warning" not in device.log
+    assert device.stop() == 0 and node.hosts.read_bytes() == before
+
     tool.write_text("#!/bin/sh\necho 'not today' >&2\nexit 1\n")
-    device = join()
-    until(lambda: "not today" in device.log, "the warning")
-    assert "resolvectl dns mnedc0" in device.log and device.is_running and addresses(node, "d1")
+    device = join("runs")
+    assert "warning: systemd-resolved runs but cannot be told" in device.log and "not today" in device.log
+    assert "resolvectl dns mnedc0" in device.log and addresses(node, "d1")
     assert device.stop() == 0
+
+    told.unlink()
+    tool.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    device = join("has ended")
+    assert not told.exists() and "systemd-resolved does not run" in names_status(node)["note"]
+    assert "warning" not in device.log and device.stop() == 0
 
 
 def resolved_programs():
@@ -316,22 +413,105 @@ def resolved_programs():
     return None
 
 
+class Resolved:
+    """systemd-resolved itself, with a bus of its own, on a node of a lab; programs there ask it if `is_asked`."""
+
+    def __init__(self, node, is_asked=True):
+        programs = resolved_programs()
+        if not programs or not shutil.which("dbus-daemon"):
+            pytest.skip("systemd-resolved or dbus-daemon is not here; Tests/requirements.sh check")
+        self.node = node
+        if is_asked:
+            (node.etc / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+        self.program = node.start("unshare", "-m", REPOSITORY / "Tests/Integration/resolved.sh", *programs, name="resolved")
+        until(lambda: "ready" in self.program.output or not self.program.is_running, "systemd-resolved answers", 40)
+        assert self.program.is_running, self.program.log
+        self.process = int(re.search(r"ready (\d+)", self.program.output)[1])
+
+    def enter(self, command):
+        path = f"/run/tools:{os.environ['PATH']}"
+        return ["nsenter", f"--target={self.program.pid}", "--mount", "--net", "env", f"PATH={path}", *map(str, command)]
+
+    def run(self, *command, check=True):
+        done = subprocess.run(self.enter(command), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout
+
+    def join(self, *options):
+        command = self.node._with_paths("mnedc-join", ("--server", RELAY, "--device-id", self.node.name, *options))
+        program = Program("d1", self.enter((self.node.lab.program("mnedc-join"), *command)), self.node.lab.directory)
+        self.node.lab.started.append(program)
+        return program
+
+    def looked_up(self, name):
+        """What programs find."""
+        return self.run("getent", "ahostsv4", name, check=False).split()[:1]
+
+    def query(self, name):
+        """What systemd-resolved finds."""
+        return self.run("sh", "-c", f"resolvectl --legend=no query {name} 2>&1", check=False)
+
+
 def test_systemd_resolved_itself_finds_the_names(flat):
-    """The real one, with a bus of its own: names, addresses, who is not there; and nothing is left behind."""
-    programs = resolved_programs()
-    if not programs or not shutil.which("dbus-daemon"):
-        pytest.skip("systemd-resolved or dbus-daemon is not here; Tests/requirements.sh check")
+    """Names, addresses, who is not there. It is told again when it has forgotten, and nothing is left behind."""
     lab = flat(2)
     lab.start_relay()
     d1, d2 = lab.devices
     lab.start_device(d2, device_id="Kitchen.Hub")
-    join = lab.program("mnedc-join"), *d1._with_paths("mnedc-join", ("--server", RELAY, "--device-id", "d1"))
-    names = f"kitchen-hub.mnedc,d1.mnedc,{d2.virtual_address()},nobody.mnedc"
-    done = d1.run(
-        "unshare", "-m", REPOSITORY / "Tests/Integration/resolved.sh", *programs, names, *join, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    hub, own, reverse, nobody, end = done.stdout.splitlines()
-    assert d2.virtual_address() in hub and address6(d2) in hub
-    assert d1.name in own and "10.0.0.3" in own
-    assert "kitchen-hub.mnedc" in reverse and "not found" in nobody and end == "gone"
+    resolved = Resolved(d1)
+    before = d1.hosts.read_bytes()
+    device = resolved.join()
+    until(lambda: names_status(d1)["resolves"], "the names resolve", 30)
+    assert d1.status()["device"]["names"] == {"domain": "mnedc", "by": "systemd-resolved", "resolves": True}
+    until(lambda: resolved.looked_up("kitchen-hub.mnedc") == [d2.virtual_address()], "the name of d2", 30)
+    hub = resolved.query("kitchen-hub.mnedc")
+    assert d2.virtual_address() in hub and address6(d2) in hub and d1.virtual_address() in resolved.query("d1.mnedc")
+    assert "kitchen-hub.mnedc" in resolved.query(d2.virtual_address()) and "not found" in resolved.query("nobody.mnedc")
+    (name,) = [each for each in explained(d1, "Kitchen.Hub") if each["name"] == "name"]
+    assert name["result"] == "ok" and "kitchen-hub.mnedc" in name["finding"]
+
+    # As when systemd-networkd is started anew, it forgets what it was told.
+    resolved.run("resolvectl", "revert", "mnedc0")
+    assert resolved.looked_up("kitchen-hub.mnedc") != [d2.virtual_address()]
+    until(lambda: resolved.looked_up("kitchen-hub.mnedc") == [d2.virtual_address()], "it is told again", 60)
+    assert d1.hosts.read_bytes() == before
+    assert device.stop() == 0
+    until(lambda: "mnedc0" not in resolved.run("resolvectl", "domain"), "it has forgotten the interface")
+
+
+def explained(node, peer):
+    return json.loads(node.mnedc("mnedc-ctl", "explain", peer, "--json").stdout)["steps"]
+
+
+def test_where_programs_do_not_ask_systemd_resolved_the_hosts_file_has_the_names(flat):
+    """When another program has written resolv.conf, at the start or later, and when systemd-resolved has ended."""
+    lab = flat(1)
+    lab.start_relay()
+    node = lab["d1"]
+    resolved = Resolved(node, is_asked=False)
+    before = node.hosts.read_bytes()
+    device = resolved.join()
+    until(lambda: names_status(node)["resolves"], "the names resolve", 30)
+    assert names_status(node)["by"] == "hosts-file" and "do not ask it" in names_status(node)["note"]
+    assert "~mnedc" in resolved.run("resolvectl", "domain", "mnedc0")
+    assert device.stop() == 0 and node.hosts.read_bytes() == before
+
+    (node.etc / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+    device = resolved.join()
+    until(lambda: names_status(node)["by"] == "systemd-resolved" and names_status(node)["resolves"], "by systemd-resolved", 30)
+    assert node.hosts.read_bytes() == before
+    (node.etc / "new").write_text("# written by another program\n")
+    (node.etc / "new").rename(node.etc / "resolv.conf")
+    until(lambda: b"\td1.mnedc\n" in node.hosts.read_bytes(), "the names are in the hosts file", 60)
+    until(lambda: names_status(node)["resolves"], "and resolve", 30)
+    assert device.stop() == 0 and node.hosts.read_bytes() == before
+
+    (node.etc / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+    device = resolved.join()
+    until(lambda: names_status(node)["by"] == "systemd-resolved", "by systemd-resolved again", 30)
+    os.kill(resolved.process, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{resolved.process}").exists(), "systemd-resolved has ended")
+    assert "resolve" in resolved.run("ls", "/run/systemd")
+    node.mnedc("mnedc-ctl", "reload")
+    until(lambda: resolved.looked_up("d1.mnedc") == [node.virtual_address()], "the names are in the hosts file", 60)
+    assert "does not run" in names_status(node)["note"]

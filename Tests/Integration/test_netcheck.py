@@ -132,8 +132,11 @@ def test_a_host_that_cannot_make_an_interface_or_has_the_pool_is_told(flat):
     d1.run("ip", "link", "add", "lan0", "type", "bridge")
     d1.run("ip", "address", "add", "10.0.0.77/16", "dev", "lan0")
     d1.run("ip", "link", "set", "lan0", "up")
-    pool = netcheck(d1, SERVER, status=0)["by"]["pool"]
-    assert pool["result"] == "warn" and "lan0" in pool["finding"] and "10.0.0.0/24" in pool["finding"]
+    pool = netcheck(d1, SERVER, status=75)["by"]["pool"]
+    assert pool["result"] == "fail" and "lan0" in pool["finding"] and "10.0.0.0/24" in pool["finding"]
+    allowed = lab.directory / "allowed.yaml"
+    allowed.write_text("join: {allow-overlap: true}\n")
+    assert netcheck(d1, SERVER, config=allowed, status=0)["by"]["pool"]["result"] == "ok"
     config.write_text("srver: x\n")
     report = netcheck(d1, SERVER, config=config, status=78)
     assert report["by"]["configuration"]["result"] == "fail" and "open.yaml:1" in report["by"]["configuration"]["finding"]

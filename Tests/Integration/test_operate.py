@@ -224,6 +224,15 @@ def test_a_bad_file_changes_nothing_and_says_why(configured):
     assert running["relay"].is_running
 
 
+def test_a_file_that_others_can_change_meanwhile_changes_nothing(configured):
+    """As at the start."""
+    lab, running, write = configured
+    write("relay: {admission: approve}\n").chmod(0o666)
+    refused = ctl(lab.relay, "reload", check=False)
+    assert refused.returncode == 78 and "can be changed by other users" in refused.stderr
+    assert lab.relay.status()["relay"]["admission"] == "open" and running["relay"].is_running
+
+
 @pytest.mark.parametrize("kind", ["gone", "closed", "fifo", "directory"])
 def test_a_file_that_cannot_be_read_again_changes_nothing(configured, kind):
     """Missing, closed to the user that the relay has become, or nothing that can be read without waiting."""

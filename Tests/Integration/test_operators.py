@@ -115,7 +115,7 @@ def test_ping_takes_a_count_as_ping_does(flat):
     config.write_text("")
     for options in (["ping", "d2", "-c", "2"], ["ping", "-c", "2", "--config", config, "d2"]):
         shown = lab["d1"].mnedc("mnedc-peers", *options, "--interval", "100ms").stdout
-        assert shown.count("d2 (10.0.0.") == 2 and "2 sent, 2 received" in shown, shown
+        assert shown.count("d2 (10.0.0.") == 2 and "2 sent, 2 answered" in shown, shown
 
 
 SYSTEMCTL = """#!/bin/sh

@@ -302,8 +302,19 @@ def test_the_bridge_answers_as_an_orchestrator_expects(flat):
     lab["d2"].mnedc("mnedc-ctl", "announce", "--down", "camera")
     answer = json.loads(lab["d1"].run("curl", "-sS", f"{base}/api/v1/discoverymgr/orchestrationinfo").stdout)
     assert answer["ServiceList"] == ["detector"]
-    status = lab["d1"].run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"{base}/").stdout
-    assert status == "404"
+    status = lambda path, *options: lab["d1"].run(  # noqa: E731
+        "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *options, base + path
+    ).stdout
+    # A node asks with a body.
+    body = ("-X", "GET", "-d", '{"devID":"DevID"}')
+    assert status("/api/v1/discoverymgr/orchestrationinfo", *body) == status("/api/v1/ping") == "200"
+    assert status("/") == status("/api/v1/scoringmgr/score", *body) == "404"
+    second = lab["d2"].run(
+        sys.executable, EXAMPLES / "orchestration-bridge.py", "--socket", lab["d2"].socket_path, check=False
+    )
+    assert second.returncode == 1 and second.stderr.count("\n") == 1 and "Address already in use" in second.stderr
+    said = lab["d2"].run(sys.executable, EXAMPLES / "orchestration-bridge.py", "--help").stdout
+    assert "It lists only" in " ".join(said.split())
 
 
 def test_a_task_goes_to_the_least_loaded_device_that_offers_what_it_needs(nat):

@@ -9,7 +9,9 @@ import Wire
   private func identity(
     in directory: borrowing TemporaryDirectory, _ configured: String? = nil, isReset: Bool = false
   ) throws -> DeviceIdentity {
-    try DeviceIdentity(in: StateDirectory(directory.path), configured: configured, isReset: isReset)
+    try DeviceIdentity(in: StateDirectory(directory.path), configured: configured, isReset: isReset) { line in
+      Issue.record("\(line)")
+    }
   }
 
   @Test func `a device has joined before under the ID that it was remembered by, and no other`() throws {

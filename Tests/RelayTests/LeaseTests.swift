@@ -206,6 +206,16 @@ import Wire
     #expect(try relay.join("a").address == addresses["a"])
   }
 
+  @Test func `while leases may not be taken back yet, a full pool says when to ask again`() throws {
+    let relay = try TestRelay(pool: "10.0.0.0/30", leaseAge: .seconds(3600), returnTime: .seconds(600))
+    defer { relay.stop() }
+    _ = try visit(relay, "a")
+    #expect(try relay.ask("b").receive(refusal).retryAfter == nil)
+    try age(relay, "a", by: 3700)
+    let refused = try relay.ask("b").receive(refusal)
+    #expect(refused.code == .poolFull && refused.isPassing && refused.retryAfter == 5000)
+  }
+
   @Test func `an invite is not used up by a device for which there is no address`() throws {
     let relay = try TestRelay(pool: "10.0.0.0/30", admission: .invite)
     defer { relay.stop() }

@@ -65,7 +65,8 @@ import Testing
     let path = directory.file("file")
     try writeNewPrivateFile(path, [1])
     for (mode, group, expected) in [
-      (0o600, 4242, false), (0o644, 4242, false), (0o666, 0, true), (0o602, 0, true), (0o660, 0, false), (0o660, 4242, true),
+      (0o600, 4242, false), (0o644, 4242, false), (0o666, 0, true), (0o602, 0, true), (0o660, 0, false),
+      (0o660, 4242, true),
     ] as [(mode_t, gid_t, Bool)] {
       // Root alone gives files to a group that it is not in.
       guard chown(path, getuid(), group) == 0, chmod(path, mode) == 0 else { continue }

@@ -34,6 +34,14 @@ import Testing
     #expect("\(TunError(opening: .notPermitted, refusal: nil))".contains("DeviceAllow=/dev/net/tun rw"))
   }
 
+  @Test func `a netlink socket that is forbidden says who forbids it`() {
+    for error in [Errno.notPermitted, .permissionDenied, .addressFamilyNotSupported] {
+      #expect(TunError(netlink: error) == .noNetlink(error))
+      #expect(TunError(netlink: error).description.contains("RestrictAddressFamilies="))
+    }
+    #expect(TunError(netlink: .noMemory).description == "opening a netlink socket: Cannot allocate memory")
+  }
+
   @Test func `attaching tells a taken name from a bad one`() {
     #expect(TunError(attaching: "a", .resourceBusy) == .nameTaken("a"))
     #expect(TunError(attaching: "a", .invalidArgument) == .badName("a"))

@@ -69,7 +69,8 @@ import Wire
   static let invalid: [@Sendable (inout Orchestration) -> Void] = [
     { $0.deviceID = "" }, { $0.deviceID = "a b" }, { $0.revision = -1 }, { $0.revision = .max },
     { $0.hostName = "a..b" }, { $0.hostName = String(repeating: "a", count: 254) }, { $0.platform = "" },
-    { $0.platform = "a b" }, { $0.platform = "ä" }, { $0.platform = String(repeating: "a", count: 65) }, { $0.platform = "\u{1B}[2J/arm64" }, { $0.executionType = "" },
+    { $0.platform = "a b" }, { $0.platform = "ä" }, { $0.platform = String(repeating: "a", count: 65) },
+    { $0.platform = "\u{1B}[2J/arm64" }, { $0.executionType = "" },
     { $0.services[0].name = "\u{1B}]0;owned\u{7}" }, { $0.services[0].version = "1\n2" },
     { $0.services[0].version = "" }, { $0.services[0].port = 0 }, { $0.services[0].port = 65_536 },
     { $0.services[0].protocol = "t c p" }, { $0.services.append($0.services[0]) },
