@@ -8,9 +8,10 @@ struct ReceiveTurn {
   /// answered.
   static let limit = 2048
   static let otherCost = 32
-  static let time = Duration.microseconds(500)
+  /// In nanoseconds.
+  static let time: UInt64 = 500_000
 
-  private let end: Instant
+  private let end: UInt64
   private var cost = 0
   private var nextLook = otherCost
   /// What the control, ping and pong frames of the turn count towards `ControlRate`.
@@ -18,7 +19,7 @@ struct ReceiveTurn {
   private(set) var isOver = false
 
   init(from start: Instant) {
-    end = start.advanced(by: Self.time)
+    end = start.nanoseconds + Self.time
   }
 
   /// Counts a frame that was dealt with; `length` is its payload's.
@@ -33,7 +34,7 @@ struct ReceiveTurn {
       isOver = true
     } else if cost >= nextLook {
       nextLook = cost + Self.otherCost
-      isOver = Instant.now() >= end
+      isOver = Instant.now().nanoseconds >= end
     }
   }
 }

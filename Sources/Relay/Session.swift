@@ -44,6 +44,8 @@ final class Session: EventHandler, @unchecked Sendable {
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// How often the device may ask who has an address: at once for all whom it may be told of.
   private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
+  /// How many handshakes with peers are passed on: more than a device answers, and at once as many as begin with a packet for all.
+  private var peerHandshakes = RateLimit(perSecond: 1000, burst: 4000)
   /// How often the device may be told that somebody is not there.
   var notices = RateLimit(perSecond: 200, burst: 200)
 
@@ -100,6 +102,8 @@ final class Session: EventHandler, @unchecked Sendable {
 
   private func accept(_ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader) throws(WireError) {
     if let leased, header.type == .data || header.type == .peerHandshake {
+      // Each may cost its receiver an agreement on keys.
+      if header.type == .peerHandshake, !peerHandshakes.allow(at: .now()) { return }
       FrameHeader.rewriteAddress(of: frame, to: leased)
       loop.forwarder.forward(UnsafeRawBufferPointer(frame), to: header.address, from: self)
       return

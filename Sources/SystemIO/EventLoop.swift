@@ -62,7 +62,7 @@ public final class EventLoop: @unchecked Sendable {
 
   private static let wakeupToken = UInt64.max
   /// How long handlers in line have their turns before the loop looks for new events.
-  private static let lineTime = Duration.milliseconds(1)
+  private static let lineTime = Duration.microseconds(500)
 
   public init() throws(Errno) {
     epoll = Descriptor(owning: try checked { epoll_create1(CInt(EPOLL_CLOEXEC)) })

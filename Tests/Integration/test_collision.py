@@ -85,7 +85,7 @@ def test_a_pool_with_addresses_of_the_internet_is_refused_unless_it_is_allowed(f
     config = lab.directory / "allow.yaml"
     config.write_text("join: {allow-public-pool: true}\n")
     lab.start_device(node, "--config", config)
-    assert node.virtual_address() == "8.8.8.1"
+    assert node.virtual_address() == "8.8.8.2"
 
 
 def test_a_pool_does_not_grow_into_the_internet(flat):

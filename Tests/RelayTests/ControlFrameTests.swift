@@ -54,6 +54,24 @@ import Wire
     #expect(try wait { try received("flooder", relay) >= limit })
   }
 
+  @Test func `more handshakes with peers than anybody answers are not passed on`() throws {
+    let relay = try TestRelay()
+    defer { relay.stop() }
+    let (one, _) = try relay.join("one")
+    let (two, second) = try relay.join("two")
+    let began = Instant.now()
+    let sender = SystemThread.start(name: "sender") { [client = Unchecked(one)] in
+      let flood = (0..<20_000).flatMap { _ in frameBytes(.peerHandshake, [1], address: second) }
+      try? client.value.send(flood + frameBytes(.data, [1], address: second))
+    }
+    var count = 0
+    while try two.receive().header.type != .data { count += 1 }
+    sender.join()
+    let seconds = Instant.now().since(began).seconds
+    // Control frames, such as the list of peers, are among them.
+    #expect(Double(count) <= 4000 + 1000 * seconds + 20 && count > 0, "\(count) in \(seconds) s")
+  }
+
   @Test func `one that has not joined has a smaller share`() throws {
     let relay = try TestRelay(admission: .approve)
     defer { relay.stop() }
@@ -125,5 +143,11 @@ import Wire
       if next.header.type == .control, case .unreachable = try next.message() { answers += 1 }
     }
     #expect(answers >= 1000 && answers < 1500, "\(answers) answers")
+  }
+
+  // `@unchecked`: handed from one thread to another.
+  private struct Unchecked<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
   }
 }
