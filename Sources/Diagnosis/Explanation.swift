@@ -232,12 +232,15 @@ public final class Explanation {
     device.status { [events, relay, targets, naming] before in
       SystemThread.detach(name: "packet-probe") {
         let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
-        let answers = targets.map { target in
-          PathFacts.Packets(PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience)))
+        // The second family only where the first one answers: else the counters would tell of both.
+        var answers: [PathFacts.Packets] = []
+        for target in targets where answers.allSatisfy(\.isAnswer) {
+          let answer = PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience))
+          answers.append(PathFacts.Packets(answer))
         }
         var found = naming
         found?.lookUp(until: Instant.now().advanced(by: patience))
-        device.status { [found] after in
+        device.status { [found, answers] after in
           events.post {
             var facts = facts
             facts.relay.sizes = sizes

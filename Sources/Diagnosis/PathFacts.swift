@@ -199,5 +199,12 @@ public struct PathFacts: Sendable {
     case answeredSmall(Int)
     case refused(Errno)
     case silent(triedEcho: Bool)
+
+    var isAnswer: Bool {
+      switch self {
+      case .answered, .answeredSmall: true
+      case .refused, .silent: false
+      }
+    }
   }
 }
