@@ -38,12 +38,18 @@ public final class ControlServer {
     self.events = events
     self.handler = handler
     self.onTrouble = onTrouble
-    // Any user may connect; what they may ask is decided by who they are.
-    try open(path, mode: 0o666, for: heir)
     do {
-      try open(Self.ownersPath(path), mode: 0o600, for: heir)
-    } catch UnixListenerError.pathTooLong {
-      // The other one serves root too, as long as nobody fills its queue.
+      // Any user may connect. The server checks for each command whether that user may give it.
+      try open(path, mode: 0o666, for: heir)
+      do {
+        try open(Self.ownersPath(path), mode: 0o600, for: heir)
+      } catch UnixListenerError.pathTooLong {
+        // The other one serves root too, as long as nobody fills its queue.
+      }
+    } catch {
+      // The loop would keep the first socket, whose door refers to this server.
+      stop()
+      throw error
     }
   }
 
@@ -79,8 +85,8 @@ public final class ControlServer {
     let listener: UnixListener
     var registration: Registration?
 
-    /// How many connections are taken before everything else on this thread has its turn, and how long the rest waits:
-    /// whoever connects without end gets a fraction of the thread's time.
+    /// How many connections the server accepts in one go, and how long the next ones wait then: a program that connects
+    /// in a loop gets a fraction of this thread's time.
     private static let batch = 32
     private static let pause = Duration.milliseconds(5)
 
@@ -188,7 +194,7 @@ private final class ControlClientSession: EventHandler {
   private var timer: Timer?
   private var request: [UInt8] = []
   private var answer: ArraySlice<UInt8> = []
-  /// What goes along with the first byte of the answer.
+  /// Sent with the first byte of the answer.
   private var file: OpenFile?
   /// Of a subscriber, with what gives it snapshots.
   private var feed: (lines: ControlFeed, handler: ControlServer.Handler)?

@@ -141,6 +141,29 @@ import Wire
     }
   }
 
+  @Test func `a server that cannot have both sockets leaves none behind`() throws {
+    let directory = TemporaryDirectory()
+    let path = directory.file("test.sock")
+    // A file that is no socket is in the place of the second one.
+    close(open(ControlServer.ownersPath(path), O_WRONLY | O_CREAT, 0o600))
+    let thread = try LoopThread()
+    defer { thread.stop() }
+    let loop = thread.loop
+    let error = thread.run { () -> UnixListenerError? in
+      do {
+        _ = try ControlServer(path: path, on: loop) { _, answer in answer(.done) }
+        return nil
+      } catch {
+        return error as? UnixListenerError
+      }
+    }
+    guard case .notASocket?? = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(throws: Errno.noSuchFileOrDirectory) { _ = try Descriptor.connected(toUnix: path) }
+  }
+
   @Test func `nobody there is told from somebody else there`() throws {
     let directory = TemporaryDirectory()
     do {
