@@ -4,15 +4,15 @@ internal import SystemPackage
 
 /// An operation that waits for the store's thread.
 struct PostedOperation: Sendable {
-  /// Does the work within an open transaction, and returns what came of it.
+  /// Does the work within an open transaction, and returns the outcome.
   let carryOut: @Sendable (borrowing Transaction) -> Outcome
-  /// Tells that nothing came of it.
+  /// Reports that it was not carried out.
   let refuse: @Sendable (StoreError) -> Void
 
   struct Outcome {
-    /// Why it did nothing, if it did not.
+    /// Why it failed, if it did.
     let error: StoreError?
-    /// Tells whoever has posted it; to be called once it is committed.
+    /// Reports the result to the caller of `perform`; to be called after the commit.
     let tell: () -> Void
   }
 }
@@ -54,10 +54,9 @@ final class OperationQueue: Sendable {
     hasNews.raise()
   }
 
-  /// Waits for operations and takes all there are; empty if there are none within `time`, `nil` once there will be no
-  /// more.
-  func next(within time: Duration) -> [PostedOperation]? {
-    let deadline = Instant.now().advanced(by: time)
+  /// Waits for operations and takes all of them; empty if there are none until `deadline`, `nil` once the queue is
+  /// closed.
+  func next(until deadline: Instant?) -> [PostedOperation]? {
     while true {
       let (operations, isClosed) = state.withLock { state in
         defer { state.waiting = [] }
@@ -65,7 +64,7 @@ final class OperationQueue: Sendable {
       }
       if !operations.isEmpty { return operations }
       if isClosed { return nil }
-      guard hasNews.wait(until: deadline) else { return [] }
+      guard hasNews.wait(until: deadline ?? Instant.now().advanced(by: .seconds(3600))) else { return [] }
       hasNews.lower()
     }
   }

@@ -19,21 +19,17 @@ final class StoreWorker: Sendable {
     self.onHealth = onHealth
   }
 
-  /// When nothing has waited for so long, the log is written into the file, which a copy of the file alone has to hold.
-  /// Where not all of it could be, that is tried again after a longer time.
+  /// When nothing has been committed for so long, the log is written into the file, so that a copy of the file alone
+  /// holds everything. If another reader of the file prevents that in part, the next try comes after a longer time.
   private static let idleTime = Duration.seconds(1)
   private static let retryTime = Duration.seconds(30)
 
   func run() {
     var isFailing = false
     // A process that was killed may have left a log.
-    var time = Self.idleTime
-    while let operations = queue.next(within: time) {
-      guard !operations.isEmpty else {
-        if time != Self.endless { time = connection.emptyLog() ? Self.endless : Self.retryTime }
-        continue
-      }
-      switch carryOut(operations, &time) {
+    var logDeadline: Instant? = Instant.now().advanced(by: Self.idleTime)
+    while let operations = queue.next(until: logDeadline) {
+      switch operations.isEmpty ? nil : carryOut(operations, &logDeadline) {
       case .failing(let error):
         if !isFailing { onHealth(.failing(error)) }
         isFailing = true
@@ -42,13 +38,15 @@ final class StoreWorker: Sendable {
         isFailing = false
       case nil: break
       }
+      // Also between operations that only read, which may come without a pause.
+      if let deadline = logDeadline, Instant.now() >= deadline {
+        logDeadline = connection.emptyLog() ? nil : Instant.now().advanced(by: Self.retryTime)
+      }
     }
   }
 
-  private static let endless = Duration.seconds(365 * 86_400)
-
-  /// What the transaction shows of the file: nothing if nothing was to be written.
-  private func carryOut(_ operations: [PostedOperation], _ time: inout Duration) -> StoreHealth? {
+  /// What the transaction shows of the file: nothing if nothing was to be written. A commit moves `logDeadline`.
+  private func carryOut(_ operations: [PostedOperation], _ logDeadline: inout Instant?) -> StoreHealth? {
     let changesBefore = connection.changedRows
     do throws(StoreError) {
       let outcomes = try connection.transaction { () throws(StoreError) in
@@ -61,7 +59,7 @@ final class StoreWorker: Sendable {
         return outcomes
       }
       let hasWritten = connection.changedRows != changesBefore
-      if hasWritten { time = Self.idleTime }
+      if hasWritten { logDeadline = Instant.now().advanced(by: Self.idleTime) }
       queue.count {
         $0.operations += operations.count
         $0.transactions += 1

@@ -74,6 +74,21 @@ import Testing
     withExtendedLifetime(store) {}
   }
 
+  @Test func `the file alone has all rows, though operations that only read come without a pause`() throws {
+    let directory = TemporaryDirectory()
+    let store = try Store(directory: directory.path)
+    try admit(store, 0..<20)
+    let end = Mailbox<Void>()
+    let reader = SystemThread.start(name: "reader") {
+      while end.items.isEmpty { _ = try? store.run { db throws(StoreError) in try db.device(id: "device-0") } }
+    }
+    defer {
+      end.put(())
+      reader.join()
+    }
+    #expect(wait { (try? devices(in: directory.file("relay.db")).count) == 20 })
+  }
+
   @Test func `what a killed process has left in the log gets into the file, though nothing is written`() throws {
     let directory = TemporaryDirectory()
     do {
