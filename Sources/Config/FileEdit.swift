@@ -1,11 +1,11 @@
 internal import CYAML
 
 extension Settings {
-  /// `file` with these keys, which are at its top, set to these values; the rest stays as it is, comments too. A key that
-  /// is missing is added at the end.
+  /// `file` with these top-level keys set to these values. The rest stays as it is, comments too. A missing key is
+  /// added at the end.
   ///
-  /// Whether the result says what it should is for the caller to check by `load`: some files are laid out so that it does not.
-  /// Throws if `file` is not YAML.
+  /// The caller checks the result by `load`: with some layouts it does not have the new values. Throws if `file` is not
+  /// YAML.
   public static func edited(
     _ file: [UInt8], setting changes: [(key: String, values: [String])]
   ) throws(ConfigError) -> [UInt8] {
@@ -20,12 +20,11 @@ extension Settings {
     }
     var characters = Array(String(decoding: text.source.bytes, as: UTF8.self).unicodeScalars)
     var added = ""
-    // From the end on, so that what is in front keeps its place.
     let places = Dictionary(text.entries.map { ($0.key, $0.value) }) { first, _ in first }
-    let present = changes.filter { places[$0.key] != nil }
-    for change in present.sorted(by: { places[$0.key]!.lowerBound > places[$1.key]!.lowerBound }) {
-      guard let place = places[change.key] else { continue }
-      let values = change.values.map(quoted)
+    let present = changes.compactMap { change in places[change.key].map { (place: $0, values: change.values) } }
+    // The last one first, because a replacement moves everything after it.
+    for (place, newValues) in present.sorted(by: { $0.place.lowerBound > $1.place.lowerBound }) {
+      let values = newValues.map(quoted)
       let value = values.count == 1 ? values[0] : "[\(values.joined(separator: ", "))]"
       characters.replaceSubrange(place, with: Array(((place.isEmpty ? " " : "") + value).unicodeScalars))
     }
@@ -47,7 +46,7 @@ extension Settings {
 }
 
 extension YAMLParser {
-  /// The keys at the top of a document, and where the value of each is: in Unicode scalars, without a comment behind it.
+  /// The top-level keys of a document, and the place of each value: in Unicode scalars, without a comment after it.
   static func topEntries(_ source: SourceText) throws(SourceError) -> [(key: String, value: Range<Int>)] {
     try source.bytes.withUnsafeBufferPointer { (bytes) throws(SourceError) -> [(key: String, value: Range<Int>)] in
       let parser = YAMLParser(source, bytes)
@@ -70,8 +69,8 @@ extension YAMLParser {
     }
   }
 
-  /// Reads a node to its end. A list or mapping without brackets ends with the last value in it: libyaml ends it with what
-  /// comes next.
+  /// Reads a node to its end. A list or mapping without brackets ends with its last value: libyaml puts its end at the
+  /// next token.
   private borrowing func end(of event: Event) throws(SourceError) -> Int {
     guard event.kind == .sequence || event.kind == .mapping else { return event.range.upperBound }
     var last = event.range.upperBound

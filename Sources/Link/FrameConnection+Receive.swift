@@ -1,5 +1,5 @@
-// What a connection receives, and when it is dealt with: in turns, so that one that sends much does not hold the others of its
-// loop up.
+// How a connection reads and handles frames: in turns, so that one that sends a lot does not delay the other
+// connections of its loop.
 
 public import SystemIO
 internal import SystemPackage
@@ -7,11 +7,13 @@ public import Wire
 
 // On the loop's thread.
 extension FrameConnection {
-  /// Deals with what a turn takes of what is there: calls `deliver` with each whole frame, header and payload, which it may
-  /// change in place. The frames' memory is good until `finish` has returned, which is called last if anything came.
+  /// Handles one turn's share of the received bytes: calls `deliver` with each whole frame, header and payload, which
+  /// it may change in place. The frames' memory is valid until `finish` has returned, which is called last if anything
+  /// was received.
   ///
-  /// `events` are those of the socket, and none if the handler has its turn in line. Who has more than a turn takes has the next
-  /// one in line, and so has who has not joined: handshakes cost much.
+  /// `events` are the socket's; none if the loop calls the handler for its turn in line. A connection with more bytes
+  /// than one turn handles takes its next turn in line. One that has not joined takes every turn in line, because
+  /// handshakes are expensive.
   public func receive(
     _ events: Events = [], using memory: ReceiveMemory,
     deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
@@ -39,7 +41,7 @@ extension FrameConnection {
     }
     guard events.contains(.readable) || events.contains(.hangup) else { return false }
     if isPaused {
-      // It would be reported for as long as this lasts.
+      // The loop would report it again and again until the pause ends.
       if events.contains(.hangup) { throw isCutOff ? .unread : .closed }
       return false
     }
@@ -56,9 +58,8 @@ extension FrameConnection {
     loop.standInLine(handler)
   }
 
-  private func endTurn(_ turn: ReceiveTurn, isCut: Bool) throws(ReceiveError) {
+  private func endTurn(_ turn: ReceiveTurn) throws(ReceiveError) {
     guard isOpen else { return }
-    self.isCut = isCut
     if turn.controlCost > 0, let perSecond = controlRate?.perSecond,
       let verdict = controlRate?.take(turn.controlCost, at: .now())
     {
@@ -95,12 +96,12 @@ extension FrameConnection {
       var turn = ReceiveTurn(from: lastReceived)
       let end = try parse(rest.bytes, since: nil, memory, &turn, deliver: deliver)
       if let end { rest.drop(end) } else { self.rest = nil }
-      return try endTurn(turn, isCut: end != nil)
+      return try endTurn(turn)
     }
-    let scratch = isCut || isAboutToJoin ? memory.smallScratch : memory.scratch.bytes
+    let scratch = isAboutToJoin ? memory.smallScratch : memory.scratch.bytes
     var end = 0  // of what scratch holds
     var completed: PartialFrame?
-    /// When the first of the bytes came that scratch begins with.
+    /// When the first byte in scratch was received.
     var since: Instant?
     if let partial, partial.needed > 0 {
       // The rest of the frame goes behind its beginning, what follows it to the scratch buffer.
@@ -142,7 +143,7 @@ extension FrameConnection {
     let bytes = UnsafeMutableRawBufferPointer(rebasing: scratch[..<end])
     let turnEnd = try parse(bytes, since: since, memory, &turn, deliver: deliver)
     if let turnEnd, isOpen { rest = ReceivedRest(UnsafeRawBufferPointer(rebasing: bytes[turnEnd...])) }
-    try endTurn(turn, isCut: turnEnd != nil)
+    try endTurn(turn)
   }
 
   /// Returns where the turn has ended, or `nil` if nothing is left.
@@ -181,7 +182,7 @@ extension FrameConnection {
     }
   }
 
-  /// The protocol that the other end speaks in place of this one, if the little that has come shows it.
+  /// The protocol that the other end speaks instead of this one, if the first bytes show it.
   public var foreignProtocol: ForeignProtocol? {
     guard received.frames == 0, let partial else { return nil }
     return ForeignProtocol(UnsafeRawBufferPointer(rebasing: partial.bytes[..<partial.filled]).bytes)
@@ -201,7 +202,7 @@ extension FrameConnection {
     try deliver(frame, header)
   }
 
-  /// `beginning` is what has come of a header.
+  /// `beginning` is the part of a header that was received before.
   private func read(
     after beginning: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
     _ call: () throws(Errno) -> Int?
@@ -216,7 +217,7 @@ extension FrameConnection {
     return count
   }
 
-  /// `since` is when the first of these bytes came; `nil`: only now.
+  /// `since` is when the first of these bytes was received; `nil`: in this turn.
   private func keepPartial(
     _ rest: UnsafeRawBufferPointer, needed: Int, since: Instant?, _ memory: ReceiveMemory
   ) {

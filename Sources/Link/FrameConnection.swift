@@ -1,7 +1,7 @@
 // The journey of a frame through one end of a connection:
 //
-//   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure; what is more than a turn
-//        takes waits in a `ReceivedRest` until those in line before it have had theirs
+//   in   the kernel → `receive`: the loop's scratch buffer, parsed where it lies → the owner's closure; the bytes that
+//        one turn does not handle wait in a `ReceivedRest` for the connection's next turn in line
 //   out  `send` by whichever thread has the frame: straight to the kernel, or what it does not take, or shall not have yet on a
 //        slow path, to the `SendQueue` → `flush` by the owner's loop when the kernel takes more
 
@@ -20,28 +20,29 @@ public final class FrameConnection: @unchecked Sendable {
   // Owned by the loop's thread.
   private(set) var isOpen = true
   var partial: PartialFrame?
-  /// Who deals with what comes, from `attach` to `close`.
+  /// Called for the socket's events and for turns in line, from `attach` to `close`.
   private(set) var handler: (any EventHandler)?
-  /// What the last turn has left.
+  /// The bytes that the last turn did not handle.
   var rest: ReceivedRest?
-  /// Whether the last turn ended before all was dealt with.
-  var isCut = false
+  /// Whether the last turn ended before it had handled all bytes.
+  var isCut: Bool { rest != nil }
   var isInLine = false
-  /// Whether nothing is read for a while, because too much came.
+  /// Whether reading is suspended for a while, because the other end exceeded `controlRate`.
   var isPaused = false
-  /// How many control, ping and pong frames may come; `nil`: any number.
+  /// How many control, ping and pong frames the other end may send; `nil`: any number.
   public var controlRate: ControlRate?
   /// Set once the handshake is over.
   var receiveSeal: FrameSeal?
-  /// When bytes last came.
+  /// When bytes were last received.
   public internal(set) var lastReceived = Instant.now()
   public internal(set) var received = Traffic()
-  /// Those of the frames that came that carry what devices send each other.
+  /// How many received frames carry data between devices.
   var receivedData = 0
   var keepalive = Keepalive()
   private var question = QuestionWatch()
   private var terms: KeepaliveTerms?
-  /// How long the kernel lets data go unacknowledged, and the round trip when a question was last long without an answer.
+  /// How long the kernel lets data go unacknowledged, and the round trip when an echo request last waited long for its
+  /// answer.
   private var userTimeout = Duration.zero
   private var slowRoundTrip = Duration.zero
   /// When `check` is to be called the next time, unless `onUse` is called before.
@@ -132,7 +133,7 @@ public final class FrameConnection: @unchecked Sendable {
   /// `wasAway`: nobody could look for so long that an answer may lie in the socket still (`KeepaliveTerms.isAbsence`).
   public func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) throws(Lifelessness) {
     precondition(loop.isCurrent)
-    // What waits to be dealt with has come.
+    // Bytes that were received and not handled yet show that the other end lives.
     if isPaused || rest != nil { lastReceived = now }
     let (sentData, roundTrip) = sending.withLock { sending in
       sending.queue.trim()
@@ -173,7 +174,7 @@ public final class FrameConnection: @unchecked Sendable {
     descriptor.setUserTimeout(deadline)
   }
 
-  /// Sends a ping, and takes note of it.
+  /// Sends a ping and notes where in the stream it ends.
   private func ask() {
     let outOfOrder = descriptor.tcpPath()?.outOfOrder ?? 0
     sendPing()
@@ -181,7 +182,7 @@ public final class FrameConnection: @unchecked Sendable {
     question = QuestionWatch(end: end, outOfOrder: outOfOrder)
   }
 
-  /// Gives a question that has no answer yet the time that the path takes.
+  /// Extends the time limit of an unanswered echo request to what the path's round trip needs.
   private func watchQuestion(at now: Instant, _ terms: KeepaliveTerms) {
     guard let asked = keepalive.askedAt, lastReceived <= asked else { return }
     let sent = sending.withLock { $0.sent.bytes }
@@ -191,19 +192,20 @@ public final class FrameConnection: @unchecked Sendable {
     keepalive.allow(terms.patience(roundTrip: slowRoundTrip))
   }
 
-  /// Whether this connection stands because its largest packets do not get through. Good until `close`, and after an error too.
+  /// Whether this connection is stuck because its largest packets do not get through. May be asked until `close`, also
+  /// after an error.
   public func sizeProblem(at now: Instant) -> SizeProblem? {
     precondition(loop.isCurrent)
     guard let path else { return nil }
     return SizeProblem(path, keepalive.askedAt == nil ? nil : question, heard: now.since(lastReceived))
   }
 
-  /// Whether the other end's kernel has got a ping, by the last `check`, and nothing has come since.
+  /// Whether the other end's kernel had received a ping at the last `check`, and nothing has been received since.
   public var isAnswerOverdue: Bool {
     keepalive.askedAt.map { lastReceived <= $0 } == true && question.isDelivered
   }
 
-  /// What the kernel knows of the path; `nil` if the connection is none of TCP.
+  /// What the kernel knows of the path; `nil` if the connection does not use TCP.
   public var path: TCPPath? { descriptor.tcpPath() }
 
   /// Gives back the send queue's memory if nothing waits.
@@ -223,7 +225,7 @@ public final class FrameConnection: @unchecked Sendable {
     onUse?()
   }
 
-  /// Asks for an echo at once; if nothing comes within `patience`, `check` has the other end for dead.
+  /// Asks for an echo at once. If nothing is received within `patience`, `check` finds the other end dead.
   public func probe(at now: Instant, patience: Duration) {
     precondition(loop.isCurrent)
     keepalive.probe(at: now, patience: patience)
@@ -299,7 +301,8 @@ public final class FrameConnection: @unchecked Sendable {
   /// Sends a frame that is not data, sealed once the handshake is over, before all data that waits. A destination that does
   /// not read so much as these is cut off.
   ///
-  /// `first` is called before, with nothing else sent in between: who finds this connection by what it does comes after the frame.
+  /// `first` runs under the send lock: make the session visible there, so that no other thread's frame precedes this
+  /// one.
   public func send(control frame: [UInt8], first: () -> Void = {}) {
     sending.withLock { sending in
       first()
@@ -364,7 +367,7 @@ public final class FrameConnection: @unchecked Sendable {
     }
   }
 
-  /// Whether the loop is to wait for what comes.
+  /// Has the loop report readable bytes, or not.
   func setReading(_ isReading: Bool) {
     sending.withLock { sending in
       sending.isReading = isReading
@@ -372,7 +375,7 @@ public final class FrameConnection: @unchecked Sendable {
     }
   }
 
-  /// Has the loop wait for what is of use now.
+  /// Has the loop wait for the events that are needed now.
   private func setInterest(_ sending: inout Sending) {
     var events: Events = sending.isReading ? .readable : []
     if !sending.queue.isEmpty { events.insert(.writable) }

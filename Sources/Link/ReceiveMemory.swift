@@ -7,8 +7,7 @@ public final class ReceiveMemory {
   let scratch: RawBuffer
   private var spares: [PartialFrame] = []
   private static let maximumSpares = 16
-  /// The part of `scratch` for connections that are read in small portions: of who has sent more than a turn takes, or has not
-  /// joined.
+  /// The part of `scratch` for connections that have not joined: they are read in small portions.
   let smallScratch: UnsafeMutableRawBufferPointer
 
   /// `size` bytes are read at once at the most: a dozen super-packets, so that a busy connection costs few wake-ups.
@@ -40,7 +39,7 @@ final class PartialFrame {
   var bytes: UnsafeMutableRawBufferPointer { memory.bytes }
 }
 
-/// What a turn has left of the bytes that were read: whole frames, and perhaps the beginning of one.
+/// The received bytes that a turn did not handle: whole frames, and perhaps the beginning of one.
 final class ReceivedRest {
   private let memory: RawBuffer
   private var start = 0

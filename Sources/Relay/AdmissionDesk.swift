@@ -56,8 +56,8 @@ final class AdmissionDesk: Sendable {
   private static let pauseAfterFailure = Duration.seconds(60)
 
   enum Decision: Sendable {
-    /// With this address, which is the device's lease, or the relay host's own. `isNew`: the relay did not know the device
-    /// before.
+    /// With this address, which is the device's lease, or the relay host's own. `isNew`: the relay did not know the
+    /// device before.
     case admitted(IPv4Address, isNew: Bool = false)
     case refused(Refusal)
     case pending
@@ -77,8 +77,8 @@ final class AdmissionDesk: Sendable {
 
   // MARK: Deciding
 
-  /// Decides about a device; `reply` is called once, on any thread. `dead` is an older session of it that has given no sign of
-  /// life.
+  /// Decides about a device; `reply` is called once, on any thread. `dead` is an older session of it that has not
+  /// answered an echo.
   func decide(_ applicant: Applicant, over dead: Session?, _ reply: @escaping @Sendable (Decision) -> Void) {
     if let refusal = objection(to: applicant) { return reply(.refused(refusal)) }
     let mode = applicant.origin.isRelayHost ? .open : mode.withLock { $0 }
@@ -153,7 +153,7 @@ final class AdmissionDesk: Sendable {
     // So that nobody looks at them again soon.
     for key in grant.inUse { try transaction.touchLease(ofKey: key, at: now) }
     if let address { return (.admitted(address, isNew: match == nil), grant.reclaimed) }
-    guard let refusal else { preconditionFailure("who gets no address is told why") }
+    guard let refusal else { preconditionFailure("a device without an address gets a refusal") }
     return (.refused(refusal), nil)
   }
 
@@ -358,7 +358,7 @@ final class AdmissionDesk: Sendable {
     }
   }
 
-  /// The one that waits under this device ID, host name or beginning of a fingerprint.
+  /// The pending device with this device ID, host name or beginning of a fingerprint.
   private func one(_ name: String) throws(OperatorError) -> Pending {
     let all = state.withLock { Array($0.pending.values) }
     let found = DeviceNames.matches(name, all, id: \.applicant.deviceID, fingerprint: \.applicant.fingerprint).devices
@@ -457,16 +457,6 @@ public enum OperatorError: Error, Sendable {
   /// No device of this name waits; the IDs of those that do.
   case nobodyWaits(String, waiting: [String])
   case store(StoreError)
-}
-
-extension StoreError {
-  /// Whether the file is to blame, not what was asked of it.
-  var isOfFile: Bool {
-    switch self {
-    case .diskFull, .failed, .damaged, .noAccess: true
-    default: false
-    }
-  }
 }
 
 extension Token {

@@ -39,12 +39,13 @@ final class Session: EventHandler, @unchecked Sendable {
   private var proofTimer: Timer?
   private var syncs = RateLimit(perSecond: 1, burst: 2)
   private var hasSyncWaiting = false
-  /// Whether the relay has come to know the device by this session.
+  /// Whether the relay admitted the device for the first time with this session.
   private var isNew = false
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
-  /// How often the device may ask who has an address: at once for all whom it may be told of.
+  /// How often the device may send `locate`; its burst covers all peers that it may watch.
   private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
-  /// How many handshakes with peers are passed on: more than a device answers, and at once as many as begin with a packet for all.
+  /// How many handshakes with peers the relay forwards: more than a device answers, and at once as many as a packet for
+  /// every peer begins.
   private var peerHandshakes = RateLimit(perSecond: 1000, burst: 4000)
   /// How often the device may be told that somebody is not there.
   var notices = RateLimit(perSecond: 200, burst: 200)
@@ -71,7 +72,7 @@ final class Session: EventHandler, @unchecked Sendable {
     place = loop.bounds.connections.occupy()
     // Until it is closed, which this session sees to. (A weak reference would make every retain of a session slower.)
     connection.onUse = { [unowned self] in self.loop.lookSoon(self) }
-    // Strangers get little memory, and little time.
+    // A session that has not joined gets little memory and little time.
     connection.payloadLimit = FrameType.handshake.maximumPayload
     connection.controlRate = RelaySettings.controlRateBeforeJoin
   }
@@ -92,7 +93,7 @@ final class Session: EventHandler, @unchecked Sendable {
         let advice = if case .foreign(let other) = problem { "; \(other.adviceAtRelay)" } else { "" }
         loop.limited { $0.warning("\(description): sent \(problem); the relay has closed the connection\(advice)") }
         close(telling: Refusal(.protocolError, problem.description + advice))
-      case .flood(let perSecond): endFlood(perSecond)
+      case .flood: endFlood(error)
       case .closed, .unread, .system:
         let sizes = hasJoined ? connection.sizeProblem(at: .now()) : nil
         finish(sizes?.text("the device") ?? error.text("the device"))
@@ -102,7 +103,7 @@ final class Session: EventHandler, @unchecked Sendable {
 
   private func accept(_ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader) throws(WireError) {
     if let leased, header.type == .data || header.type == .peerHandshake {
-      // Each may cost its receiver an agreement on keys.
+      // Each one may cost its receiver a key agreement.
       if header.type == .peerHandshake, !peerHandshakes.allow(at: .now()) { return }
       FrameHeader.rewriteAddress(of: frame, to: leased)
       loop.forwarder.forward(UnsafeRawBufferPointer(frame), to: header.address, from: self)
@@ -132,7 +133,7 @@ final class Session: EventHandler, @unchecked Sendable {
     UnsafeRawBufferPointer(rebasing: frame[FrameHeader.size...])
   }
 
-  /// What is asked for too often is not even read.
+  /// Messages above their rate limit are dropped before they are parsed.
   private func obey(_ message: ControlMessage.Unread, _ applicant: Applicant) throws(WireError) {
     switch message.kind {
     case .sync: resend(applicant.deviceID)
@@ -149,7 +150,8 @@ final class Session: EventHandler, @unchecked Sendable {
       loop.events.post { self.loop.hasAnswered(self) }
     case .leave: finish("left: the device has said goodbye")
     case .decline:
-      finish("declined: its host has other use for the network's addresses, or cannot set them up or write them down")
+      finish(
+        "declined its lease: its host uses the network's addresses otherwise, or cannot set them up or save them")
       if isNew { loop.desk.undoAdmission(of: applicant) }
     case nil: break
     default:
@@ -182,7 +184,7 @@ final class Session: EventHandler, @unchecked Sendable {
 
   // MARK: Joining
 
-  /// The handshake's first message: whoever it is gets to know who the relay is, and which addresses its network has.
+  /// The handshake's first message: the relay answers any device with its key and its network's addresses.
   private func greet(_ payload: UnsafeRawBufferPointer) throws(WireError) {
     let hello = try HandshakeHello(parsing: payload.bytes)
     guard hello.versions.contains(protocolVersion) else {
@@ -402,26 +404,16 @@ final class Session: EventHandler, @unchecked Sendable {
   func giveWay() {
     loop.limited {
       $0.notice(
-        "\(origin.name): the relay has closed a connection that has not joined, to make room: too many are about to join"
+        "\(origin.name): the relay has closed this connection, which had not joined, to make room for others"
       )
     }
     close(telling: Refusal(.silent, "too many connections are about to join; try again"))
   }
 
-  /// Ends a session that has sent too many frames that the relay has to deal with itself.
-  private func endFlood(_ perSecond: Int) {
-    let time = Int(ControlRate.patience.seconds)
-    loop.limited {
-      $0.warning(
-        """
-        \(description): has sent more than \(perSecond) control, ping and pong frames a second for \(time) s; the connection \
-        is closed
-        """)
-    }
-    close(
-      telling: Refusal(
-        .busy, "this device has sent more than \(perSecond) control, ping and pong frames a second for \(time) s",
-        retryAfter: RelaySettings.floodRetry))
+  /// Ends a session that has sent too many control, ping and pong frames.
+  private func endFlood(_ error: FrameConnection.ReceiveError) {
+    loop.limited { $0.warning("\(description): \(error.text("the device")); the relay has closed the connection") }
+    close(telling: Refusal(.busy, error.text("this device"), retryAfter: RelaySettings.floodRetry))
   }
 
   private func finish(_ why: String, telling refusal: Refusal? = nil) {
