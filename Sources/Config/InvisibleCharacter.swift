@@ -1,5 +1,5 @@
-/// A character of a file that nobody sees, or that looks like a space and is none to YAML. They come with text that was
-/// copied from a web page or a word processor.
+/// A character of a file that is invisible, or that looks like a space and is no space to YAML. Text that was copied
+/// from a web page or a word processor may contain some.
 struct InvisibleCharacter: Sendable {
   let mark: Mark
   let isInComment: Bool
@@ -54,7 +54,7 @@ struct InvisibleCharacter: Sendable {
     let number = String(scalar.value, radix: 16, uppercase: true)
     let code = "U+" + String(repeating: "0", count: max(0, 4 - number.utf8.count)) + number
     let advice =
-      isSpace ? "which is no space to YAML; type a space instead" : "which nobody sees; remove it"
+      isSpace ? "which is no space to YAML; type a space instead" : "which is invisible; remove it"
     return SourceError(
       mark: mark, message: "\(name) (\(code)) stands here, \(advice), or quote the text that is to have it")
   }

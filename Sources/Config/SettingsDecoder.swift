@@ -1,8 +1,8 @@
 internal import Wire
 
 extension Settings {
-  /// What a configuration file says in spite of mistakes in it: a key with a mistake has its default, and all have if
-  /// it is not YAML.
+  /// Reads a configuration file in spite of mistakes in it: a key with a mistake has its default. If the file is not
+  /// YAML, all keys have.
   public static func loadInPart(_ bytes: [UInt8], over defaults: Settings = Settings()) -> Settings {
     var decoder = SettingsDecoder()
     decoder.draft.settings = defaults
@@ -234,7 +234,7 @@ extension SettingsDecoder {
 }
 
 extension YAMLNode {
-  /// Without the keys at the top of a file that are there for the anchors in their values.
+  /// Without the top-level keys that only hold anchors (`x-…`).
   fileprivate var withoutExtensions: YAMLNode {
     guard case .mapping(let pairs) = content else { return self }
     let own = pairs.filter { pair in pair.key.text?.hasPrefix("x-") != true }

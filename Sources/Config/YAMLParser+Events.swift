@@ -63,7 +63,7 @@ extension YAMLParser {
     return event
   }
 
-  /// Throws if a character that nobody sees, or that looks like a space and is none, stands between the two marks.
+  /// Throws if an invisible character, or one that looks like a space and is none, stands between the two marks.
   private func checkVisible(from start: Mark, to end: Mark) throws(SourceError) {
     if let stranger = source.invisible.first(where: { $0.mark >= start && $0.mark < end }) { throw stranger.error }
   }

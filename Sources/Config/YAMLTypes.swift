@@ -1,10 +1,10 @@
-// What YAML 1.1 makes of a value beyond its text: tags, words for truth, numbers in other forms and merge keys
-// (https://yaml.org/type/). Programs that read a file and write it again, as Ansible does, use all of them.
+// YAML 1.1's types: tags, words for true and false, numbers in other forms and merge keys (https://yaml.org/type/).
+// Programs that read a file and write it again, as Ansible does, use all of them.
 
 extension YAMLParser.Event {
   private static let common = "tag:yaml.org,2002:"
 
-  /// What the value is with its tag taken into account. Throws if the tag does not fit it, or is none of YAML's own.
+  /// The kind of the value according to its tag. Throws if the tag does not fit the value, or is not one of YAML's own.
   func tagged() throws(SourceError) -> Kind {
     guard let tag else { return kind }
     guard tag == "!" || tag.hasPrefix(Self.common) else { throw unknown(tag) }
@@ -50,7 +50,7 @@ extension YAMLNode {
     return Self.number(digits).map { "\($0)" }
   }
 
-  /// What a number that begins with 0 is to YAML, for which that makes it octal; `nil` of anything else.
+  /// The value of a number that begins with 0, which YAML reads as octal; `nil` for any other text.
   var octal: Int? {
     guard let plainText, plainText.utf8.count > 1, plainText.utf8.first == UInt8(ascii: "0") else { return nil }
     return Self.number(plainText.dropFirst(), radix: 8)

@@ -18,11 +18,11 @@ public enum ControlClient {
   /// An answer longer than this is none.
   static let maximumAnswer = 64 << 20
 
-  /// While a daemon has too many to answer, it is asked again after this.
+  /// The client asks a daemon with too many connections again after this time.
   private static let pause = Duration.milliseconds(50)
 
   /// Asks for `command`, whose answer is a `Report`. If the daemon ends after that, this waits for its end too, as long as `timeout`
-  /// allows. A daemon that has too many to answer is asked again within that time.
+  /// allows. A daemon with too many connections is asked again within that time.
   public static func ask<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self, at path: String, timeout: Duration
   ) throws(Failure) -> Report {
@@ -86,7 +86,7 @@ public enum ControlClient {
     return try? ProcessEnd(of: process)
   }
 
-  /// By the socket of root and the daemon's user, if this user is one of them, else by the one for all.
+  /// Connects to the socket of root and the daemon's user, or, if this process may not, to the one for all users.
   static func connect(to path: String, until deadline: Instant) throws(Failure) -> Descriptor {
     do {
       return try .connected(toUnix: ControlServer.ownersPath(path), until: deadline)

@@ -35,7 +35,7 @@ public enum ControlCommand: Sendable, Equatable {
   /// A device that waits, by its device ID or fingerprint.
   case approve(String)
   case deny(String)
-  /// All that were ever let in; or the one that `named` means, which may be anything that `revoke` takes.
+  /// All devices that were ever admitted; or only the one that `named` identifies, in any form that `revoke` takes.
   case devices(named: String? = nil)
   /// By its device ID, the host name that goes with it, its virtual address, or the beginning of its key's fingerprint.
   case revoke(device: String)
@@ -45,8 +45,8 @@ public enum ControlCommand: Sendable, Equatable {
   case pinLease(device: String, address: String?)
   /// By the address, or by what `revoke` takes.
   case freeLease(String)
-  /// Lets what is under way arrive, for so many milliseconds at most, and ends; with `restart` by the status that asks
-  /// the service manager to start it again.
+  /// Delivers the packets under way, within this many milliseconds, and ends the daemon. With `restart` its exit status
+  /// asks the service manager to start it again.
   case drain(milliseconds: Int, restart: Bool = false)
   /// A copy of the database, as an open file beside the answer.
   case backup

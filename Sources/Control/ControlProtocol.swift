@@ -36,7 +36,7 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
 
   public var description: String { text }
 
-  /// Before the request is read, so that it can be sent again.
+  /// The server sends it before it reads the request, so the client can send the request again.
   static let tooMany = ControlError(.busy, "too many programs ask at once; try again")
 }
 

@@ -7,7 +7,7 @@ extension FrameConnection {
   public enum ReceiveError: Error, Sendable {
     /// The other end closed it.
     case closed
-    /// This end closed it, because the other one does not read so much as control frames.
+    /// This end closed it, because the other one does not even read control frames.
     case unread
     case system(Errno)
     case wire(WireError)
@@ -17,18 +17,18 @@ extension FrameConnection {
 
   /// Why `check` ended a connection.
   public enum Lifelessness: Error, Sendable {
-    /// Nothing came for so long, an echo that was asked for included.
+    /// Nothing was received for this time, not even the echo that was asked for.
     case silent(Duration)
-    /// The same, although the other end's kernel has got the ping.
+    /// The same, although the other end's kernel has received the ping.
     case unanswered(Duration)
-    /// The rest of a frame did not come for so long.
+    /// The rest of a frame was not received for this time.
     case stalled(Duration)
     /// Small packets get through, and large ones do not.
     case blocked(SizeProblem)
   }
 }
 
-// For people: who ended a connection and why. `other` names the other end, such as `the relay`.
+// Texts for people: which end ended a connection, and why. `other` names the other end, such as `the relay`.
 
 extension FrameConnection.ReceiveError {
   public func text(_ other: String) -> String {
@@ -44,7 +44,8 @@ extension FrameConnection.ReceiveError {
     case .system(let errno): "the connection broke: \(errno)"
     case .wire(let problem): "\(other) sent \(problem)"
     case .flood(let perSecond):
-      "\(other) sent more than \(perSecond) control, ping and pong frames a second for \(Int(ControlRate.patience.seconds)) s"
+      "\(other) sent more than \(perSecond) control, ping and pong frames a second for "
+        + "\(Int(ControlRate.patience.seconds)) s"
     }
   }
 }
@@ -55,8 +56,8 @@ extension FrameConnection.Lifelessness {
     case .silent(let time):
       "nothing came from \(other) for \(Int(time.seconds)) s, not even the answer to an echo request"
     case .unanswered(let time):
-      "\(other) got an echo request and nothing came from it for \(Int(time.seconds)) s: its program is stuck, or large "
-        + "packets from it are lost (the path's MTU)"
+      "\(other) got an echo request and nothing came from it for \(Int(time.seconds)) s: its program is stuck, or "
+        + "large packets from it are lost (the path's MTU)"
     case .stalled(let time):
       "\(other) sent the beginning of a frame, and not its rest for \(Int(time.seconds)) s"
     case .blocked(let problem): problem.text(other)

@@ -19,14 +19,14 @@ public struct KeepaliveTerms: Sendable, Equatable {
   /// Whether a look that comes so long after the one before means that nobody could look: an answer may lie in the socket still.
   public func isAbsence(_ gap: Duration) -> Bool { gap > max(base, .seconds(1)) }
 
-  /// How long the first question may go without any answer, if the round trip is none of the longest.
+  /// How long the first echo request may remain unanswered on a connection with a usual round trip.
   var patience: Duration { base * 3 / 2 }
 
   /// The same on a connection with this round trip: as TCP does, the answer is given twice the time that it takes.
   func patience(roundTrip: Duration) -> Duration { max(patience, min(roundTrip * 2, Self.longestPatience)) }
 
-  /// The other end of a connection in use that has been silent for so long is dead: the silence before the question, the
-  /// patience after it, and two late looks fit into this.
+  /// The other end of a connection in use that has been silent for this time is dead: the silence before the echo
+  /// request, the patience after it, and two late checks fit into it.
   func deadline(roundTrip: Duration) -> Duration { patience(roundTrip: roundTrip) * 2 }
 
   private static let longestPatience = Duration.seconds(60)
@@ -55,7 +55,8 @@ struct Keepalive: Sendable {
   }
 
   private var hasChecked = false
-  /// The first question that nothing has come after; since when, and for how long, something is waited for.
+  /// The first echo request after which nothing was received; since when, and for how long, this end waits for
+  /// something.
   private var asked: (at: Instant, since: Instant, patience: Duration)?
   private var isOurTurn = true
   private var dataFrames = 0
@@ -110,13 +111,13 @@ struct Keepalive: Sendable {
     return .ask
   }
 
-  /// Since when a question goes without any answer; `nil`: it does not.
+  /// When the unanswered echo request was sent; `nil`: there is none.
   var askedAt: Instant? { asked?.at }
 
-  /// The question has come further on its way, so its answer is waited for from now on.
+  /// The other end's kernel has received more of the bytes before the echo request, so the time limit begins anew.
   mutating func startAnew(at now: Instant) { asked?.since = now }
 
-  /// The answer may take so long, if that is longer than before.
+  /// The answer may take this long, if that is longer than before.
   mutating func allow(_ patience: Duration) {
     if let asked { self.asked?.patience = max(asked.patience, patience) }
   }

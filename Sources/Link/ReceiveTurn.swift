@@ -1,11 +1,11 @@
 internal import SystemIO
 internal import Wire
 
-/// How much of what has come on one connection its owner deals with before other connections have their turn: a number of
-/// frames, and a time. The clock is read at every frame that costs much, and at every 32nd of the others.
+/// How much one connection may receive before other connections have their turn: a number of frames, and a time. The
+/// clock is read at every expensive frame, and at every 32nd of the others.
 struct ReceiveTurn {
-  /// Frames of data in one turn at the most. Any other frame counts as `otherCost` of them: it has to be opened, understood,
-  /// answered.
+  /// At most this many data frames in one turn. Any other frame counts as `otherCost` of them, because its receiver has
+  /// to open, parse and answer it.
   static let limit = 2048
   static let otherCost = 32
   /// In nanoseconds.
@@ -22,7 +22,7 @@ struct ReceiveTurn {
     end = start.nanoseconds + Self.time
   }
 
-  /// Counts a frame that was dealt with; `length` is its payload's.
+  /// Counts a frame that was delivered; `length` is its payload's.
   mutating func count(_ type: FrameType, _ length: Int) {
     if type == .data {
       cost += 1
@@ -39,14 +39,14 @@ struct ReceiveTurn {
   }
 }
 
-/// How many control, ping and pong frames the other end may send. One that sends more is read more slowly, and is at its end
-/// if that has lasted for `patience`. A long frame counts as several.
+/// How many control, ping and pong frames the other end may send. If it sends more, this end reads more slowly, and
+/// ends the connection once that has lasted for `patience`. A long frame counts as several.
 public struct ControlRate: Sendable {
   public let perSecond: Int
   private let burst: Double
   private var tokens: Double
   private var last = Instant.now()
-  /// Since when the other end has sent too much, but for short rests.
+  /// Since when the other end has sent too much, short rests included.
   private var overSince: Instant?
 
   /// How long the other end may send too much.
@@ -54,7 +54,7 @@ public struct ControlRate: Sendable {
   /// A frame counts once more for each of so many bytes.
   static let bytesPerFrame = 1024
 
-  /// `burst`: how many may come at once after a quiet time.
+  /// `burst`: how many it may send at once after a quiet time.
   public init(perSecond: Int, burst: Int) {
     self.perSecond = perSecond
     self.burst = Double(burst)
@@ -63,12 +63,12 @@ public struct ControlRate: Sendable {
 
   enum Verdict: Equatable {
     case fine
-    /// Nothing is to be read for so long.
+    /// Do not read for this time.
     case pause(Duration)
     case end
   }
 
-  /// Counts what has come.
+  /// Counts received frames.
   mutating func take(_ frames: Int, at now: Instant) -> Verdict {
     tokens = min(burst, tokens + now.since(last).seconds * Double(perSecond))
     last = now
@@ -78,7 +78,7 @@ public struct ControlRate: Sendable {
     let since = overSince ?? now
     overSince = since
     guard now.since(since) < Self.patience else { return .end }
-    // A tenth of a second's frames can come then.
+    // A tenth of a second's frames may follow then.
     return .pause(min(.seconds(0.1 - tokens / Double(perSecond)), .seconds(1)))
   }
 }

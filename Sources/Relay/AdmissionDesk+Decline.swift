@@ -3,9 +3,9 @@ internal import Store
 internal import Wire
 
 extension AdmissionDesk {
-  /// Undoes an admission that the device has declined: the relay forgets the device and its lease, and its invite can be used
-  /// again. All of it happens, or nothing. To be called once the device's session has left the registry; a device that has
-  /// connected anew meanwhile stays. From any thread.
+  /// Undoes an admission that the device has declined: the relay forgets the device and its lease, and the invite gets
+  /// its use back. All of it happens, or nothing. To be called once the device's session has left the registry. A
+  /// device that has connected again meanwhile stays. From any thread.
   func undoAdmission(of applicant: Applicant) {
     let registry = leases.registry
     store.perform(

@@ -71,7 +71,7 @@ struct Applicant: Sendable {
       return Refusal(.keyBound, "the new key is the key that this device has already; make another one")
     }
     return next.isOfSmallOrder
-      ? Refusal(.badRequest, "the new key is none: whoever has it can agree on no secret; make another one") : nil
+      ? Refusal(.badRequest, "the new key cannot be used: no secret can be agreed on with it; make another one") : nil
   }
 
   var fingerprint: String { KeyText.fingerprint(digest: key.digest) }

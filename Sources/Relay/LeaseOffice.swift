@@ -32,7 +32,7 @@ struct LeaseOffice: Sendable {
     var address: IPv4Address?
     /// Whose lease it was until now.
     var reclaimed: Lease?
-    /// Whether there are leases that may be taken back, but not yet.
+    /// Whether there are unused leases that the relay may not reclaim yet.
     var isReclaimPaused = false
     /// The keys of those that were found to use theirs.
     var inUse: [[UInt8]] = []
@@ -158,7 +158,7 @@ struct LeaseOffice: Sendable {
       retryAfter: isReclaimPaused ? Self.retryAfter : nil)
   }
 
-  /// When a device may ask again for which there was no address, in milliseconds, while no lease may be taken back.
+  /// While the relay may not reclaim leases: after how many milliseconds a device without an address may ask again.
   private static let retryAfter = 5_000
 
   private static func text(_ age: Duration) -> String {

@@ -2,14 +2,14 @@ internal import Noise
 internal import Store
 internal import Wire
 
-/// The device that an operator means, who names it by its ID, by the host name that goes with that, by its virtual address, or by
-/// the beginning of its key's fingerprint.
+/// A device that an operator has named by its ID, its host name, its virtual address, or the beginning of its key's
+/// fingerprint.
 struct NamedDevice: Sendable {
   let record: DeviceRecord
-  /// Whether the name is a part of the fingerprint, so that this one key is meant and no other that had the same ID.
+  /// Whether the name is part of a fingerprint: it then means this one key, and no other key that had the same ID.
   let isByKey: Bool
 
-  /// Looks for it among all that were ever admitted. An active device comes before revoked ones of the same ID.
+  /// Looks among all devices that were ever admitted. It prefers an active device to revoked ones of the same ID.
   static func find(
     _ name: String, _ transaction: borrowing Transaction, _ registry: Registry
   ) throws(StoreError) -> Result<NamedDevice, DeviceNameError> {
@@ -46,14 +46,15 @@ struct NamedDevice: Sendable {
   }
 }
 
-/// How the name that an operator gives is compared with devices.
+/// Compares the name that an operator gives with devices.
 enum DeviceNames {
-  /// Fewer characters of a fingerprint are a slip of the hand rather than a choice.
+  /// Fewer characters of a fingerprint are more likely a mistake.
   private static let shortestFingerprint = 4
   private static let fingerprintPrefix = "SHA256:"
 
-  /// The devices that `name` means: those of this ID; if there are none, those of this host name, with or without `.mnedc`; else
-  /// those whose fingerprints begin like it, `SHA256:` left out or not. `isByKey` is true of the last ones.
+  /// The devices that `name` means: those with this ID; if there are none, those with this host name, with or without
+  /// `.mnedc`; else those whose fingerprints begin with it, with or without `SHA256:`. `isByKey` is true in the last
+  /// case.
   static func matches<Device>(
     _ name: String, _ devices: [Device], id: (Device) -> String, fingerprint: (Device) -> String
   ) -> (devices: [Device], isByKey: Bool) {
@@ -71,10 +72,10 @@ enum DeviceNames {
 
 /// Why a name means no device, or no single one.
 public enum DeviceNameError: Error, Equatable, Sendable {
-  /// No device; the IDs of those that there are.
+  /// It means no device. `known`: the IDs of all devices.
   case unknown(String, known: [String])
   case ambiguous(String, [Candidate])
-  /// It is the relay's own host, whose ID is given.
+  /// It means the relay's own host, whose ID is given.
   case relayHost(String)
 
   public struct Candidate: Equatable, Sendable, CustomStringConvertible {
@@ -84,7 +85,7 @@ public enum DeviceNameError: Error, Equatable, Sendable {
     public var description: String { "\(deviceID) (\(fingerprint))" }
   }
 
-  /// For the operator; `near` is the ID that was perhaps meant.
+  /// The text for the operator; `near` is a similar ID.
   public func text(suggesting near: String?) -> String {
     switch self {
     case .unknown(let name, _):

@@ -1,9 +1,9 @@
 internal import Synchronization
 internal import SystemIO
 
-/// Until when no lease is taken away for want of use, since it is not known for how long its device has been away: after a start,
-/// devices are on their way back, and the time of day may be wrong, or have been wrong when a use was noted. Whoever is about to
-/// take a lease away asks, and the clocks are compared then. For any thread.
+/// Until when the relay reclaims no unused lease, because it does not know for how long the device has been away: after
+/// a start, devices are still reconnecting, and the time of day may be wrong now, or was wrong when a use was recorded.
+/// The clocks are compared whenever a lease is about to be reclaimed. For any thread.
 final class ReclaimPause: Sendable {
   private let age: Duration
   private let state: Mutex<State>
@@ -11,13 +11,14 @@ final class ReclaimPause: Sendable {
   private struct State {
     var end: Instant
     var watch: ClockWatch
-    /// How far the clock was set when that was noticed, until somebody is told.
+    /// How far the clock was set, until `takeJump` reports it.
     var jump: Int64?
   }
 
   /// How long devices have after the clock was set: to be seen, or for a person to set it right.
   private static let afterJump = Duration.seconds(600)
-  /// A clock that is so far beyond the newest record at a start may be wrong, in seconds; or as far as the age, if that is less.
+  /// In seconds. If the clock is this far, or `age` if that is less, beyond the newest record at a start, it may be
+  /// wrong.
   private static let longestAbsence: Int64 = 86_400
 
   /// `age` is how long a device must have been away; a pause is never longer. `returnTime`: how long devices have to come back
@@ -29,7 +30,7 @@ final class ReclaimPause: Sendable {
     state = Mutex(State(end: Instant.now().advanced(by: min(age, returnTime)), watch: watch))
   }
 
-  /// Whether leases may be taken away now, at this time of day: not if the clock turns out to have been set.
+  /// Whether leases may be reclaimed now, at this time of day: not if the clock turns out to have been set.
   func isOver(at now: Instant, _ time: Int64) -> Bool {
     state.withLock { state in
       look(&state, at: now, time)
@@ -37,8 +38,8 @@ final class ReclaimPause: Sendable {
     }
   }
 
-  /// How far the clock was set ahead since this was asked the last time, in seconds, or back if that is negative; `nil` if it was
-  /// not.
+  /// How far the clock was set ahead since the last call, in seconds, or back if that is negative; `nil` if it was not
+  /// set.
   func takeJump(at now: Instant, _ time: Int64) -> Int64? {
     state.withLock { state in
       look(&state, at: now, time)
@@ -46,8 +47,8 @@ final class ReclaimPause: Sendable {
     }
   }
 
-  /// Tells what was noted last before this start, in Unix seconds. Returns how far the clock is beyond it, if that is so far that
-  /// it may be wrong: then the pause is as after a jump.
+  /// Compares the clock with the newest record from before this start, in Unix seconds. Returns how far the clock is
+  /// beyond it if that is so far that the clock may be wrong: then the pause is as after a jump.
   func compare(with newest: Int64, at now: Instant, _ time: Int64) -> Int64? {
     let gap = time - newest
     guard gap >= max(1, min(Self.longestAbsence, age.components.seconds)) else { return nil }

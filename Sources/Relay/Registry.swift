@@ -22,7 +22,7 @@ final class Registry: Sendable {
     var network: RelayNetwork {
       didSet { greeting = network.greeting }
     }
-    /// What the relay says of the network to every device that connects, encoded once.
+    /// The description of the network that every connecting device gets, encoded once.
     var greeting: [UInt8]
     var roster: Roster
     /// Devices that an operator has sent away, and those that have lost or changed their leases, and when: by a count of

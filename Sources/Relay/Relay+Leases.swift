@@ -45,8 +45,8 @@ extension Relay {
       })
   }
 
-  /// Frees the lease of a device, by the address or by what `revoke` takes, so that the address is anybody's. Of a device that is
-  /// in, only the pin is taken away; if there is none, it fails.
+  /// Frees the lease of a device, named by the address or in any form that `revoke` takes, so that another device can
+  /// get the address. A connected device only loses its pin; without a pin, this fails.
   public func freeLease(_ name: String, _ reply: @escaping @Sendable (Result<LeaseStatus, LeaseError>) -> Void) {
     let office = desk.leases
     settings.store.perform(
@@ -116,7 +116,7 @@ extension LeaseOffice {
     if found == nil {
       switch try NamedDevice.find(name, transaction, registry) {
       case .success(let device): found = try transaction.lease(ofKey: device.record.key)
-      // Of an address that nobody has, it is the lease that is missing.
+      // For an address without a lease, `noSuchLease` says more.
       case .failure(let error) where IPv4Address(name) == nil: return .failure(.name(error))
       case .failure: break
       }

@@ -50,8 +50,8 @@ extension Relay {
     settings.store.perform({ transaction throws(StoreError) in try transaction.devices() }, then: reply)
   }
 
-  // In each of the following, `name` is the device's ID, the host name that goes with it, its virtual address, or the beginning
-  // of its key's fingerprint. `host` is the device ID of the relay's own host, which is refused.
+  // In each of the following, `name` is the device's ID, its host name, its virtual address, or the beginning of its
+  // key's fingerprint. `host` is the device ID of the relay's own host, for which the command fails.
 
   /// The one device that `name` means.
   public func device(
@@ -61,7 +61,7 @@ extension Relay {
     withDevice(name, sparing: host, { (_, device) in device.record }, then: reply)
   }
 
-  /// Refuses the device's key from now on, and ends its session. Nothing happens if it is refused already.
+  /// Refuses the device's key from now on, and ends its session. Nothing happens if the key is revoked already.
   public func revoke(
     _ name: String, sparing host: String? = nil,
     _ reply: @escaping @Sendable (Result<DeviceRecord, OperatorError>) -> Void
@@ -121,7 +121,7 @@ extension Relay {
 
   public var pending: [PendingDevice] { desk.pending }
 
-  /// Lets the device in that waits under this ID, host name or beginning of a fingerprint.
+  /// Admits the pending device with this ID, host name or beginning of a fingerprint.
   public func approve(_ name: String, _ reply: @escaping @Sendable (Result<PendingDevice, OperatorError>) -> Void) {
     desk.approve(name, reply)
   }

@@ -5,7 +5,7 @@ internal import SystemIO
 // What the relay knows of the time for which devices are away.
 
 extension Relay {
-  /// Looks at the clock now and then, from now on, so that a line says that it was set. On the first loop's thread, or before it
+  /// Begins to look at the clock regularly, and logs a line when it was set. On the first loop's thread, or before it
   /// runs.
   func watchClock() {
     loops[0].events.schedule(after: .seconds(2)) { [weak self] in
@@ -21,7 +21,7 @@ extension Relay {
     }
   }
 
-  /// Compares the clock with the newest record, before anything else is written. To be called before the relay serves.
+  /// Compares the clock with the newest record before anything else is written. To be called before the relay serves.
   func doubtClock() {
     let (pause, logger) = (desk.leases.pause, loops[0].logger)
     settings.store.perform(

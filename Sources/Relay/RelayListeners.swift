@@ -20,7 +20,7 @@ public final class RelayListeners: Sendable {
     public let errno: Errno
   }
 
-  /// The addresses that this host does not have yet: connections come there once it has them.
+  /// The addresses that this host does not have yet. Devices can connect there once it has them.
   public var awaited: [SocketAddress] { sockets.filter { $0.listener.isAwaitingAddress }.map { $0.listener.address } }
 
   public init(on addresses: [SocketAddress]) throws(ListenError) {

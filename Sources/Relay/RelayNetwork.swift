@@ -13,7 +13,7 @@ public struct RelayNetwork: Sendable {
     self.pool6 = pool6
   }
 
-  /// What the relay tells a device with its proof of who it is.
+  /// The payload of the handshake's second message.
   var greeting: [UInt8] {
     RelayGreeting(network: NetworkNotice(pool: pool.prefix, pool6: pool6)).bytes
   }

@@ -75,10 +75,10 @@ public struct RelaySettings: Sendable {
   static let patience = Duration.seconds(1)
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
-  /// How many control, ping and pong frames a device may send, and one that has not joined. A device of a large network asks for
-  /// `Locate.maximumWatched` peers at once.
+  /// How many control, ping and pong frames a joined device may send, and one that has not joined. A device of a large
+  /// network asks for `Locate.maximumWatched` peers at once.
   static let controlRate = ControlRate(perSecond: 500, burst: 2000)
   static let controlRateBeforeJoin = ControlRate(perSecond: 10, burst: 50)
-  /// When a device that has sent more may come back, in milliseconds.
+  /// After how many milliseconds a device that has sent more may connect again.
   static let floodRetry = 60_000
 }

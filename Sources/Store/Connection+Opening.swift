@@ -21,7 +21,7 @@ extension Connection {
   /// A new file is made whole under another name, so that an empty one is never a new one but always a damaged one.
   private static func makeIfMissing(_ directory: String, _ path: String, _ schema: Schema) throws {
     let logs = ["\(path)-wal", "\(path)-shm"]
-    // What a backup that was cut off has left.
+    // A backup that was interrupted may have left them.
     for file in Connection.copyFiles(in: directory) { try removeFile(file) }
     if try exists(path) {
       // SQLite makes its other files with the mode of this one; those of a copy may have come with any.

@@ -161,8 +161,8 @@ final class Connection: @unchecked Sendable {
     sqlite3_clear_bindings(statement)
   }
 
-  /// Writes what the log holds into the file (a checkpoint), without waiting for those who read the file. False: not
-  /// all of it could be written.
+  /// Writes the log into the file (a checkpoint), without waiting for programs that read the file. False: part of the
+  /// log could not be written.
   func emptyLog() -> Bool {
     let counts = try? rows("PRAGMA wal_checkpoint(PASSIVE)") { (log: $0.integer(1), written: $0.integer(2)) }.first
     return counts.map { $0.log == $0.written } ?? false

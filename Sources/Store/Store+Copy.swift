@@ -15,8 +15,8 @@ public struct StoreCopy: Sendable {
 }
 
 extension Store {
-  /// Makes a copy of what has been committed when this begins; operations go on meanwhile. It needs as much room in the
-  /// directory as the database itself. From any thread that nobody waits for; one copy at a time.
+  /// Copies everything that was committed before the call; operations continue meanwhile. The copy needs as much room
+  /// in the directory as the database itself. It blocks for as long as that takes. From any thread, one copy at a time.
   public func copy() throws(StoreError) -> StoreCopy {
     let copy = Connection.copyFiles(in: directory)[0]
     do {

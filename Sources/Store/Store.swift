@@ -24,8 +24,8 @@ public final class Store: Sendable {
 
   /// Opens the store of `directory`, which must be there; makes its file if there is none. Reads the whole file once.
   ///
-  /// At most `queueLimit` operations wait at a time. `onHealth` is called on the store's thread whenever writing begins to fail, and
-  /// when it works again; it may not take long.
+  /// At most `queueLimit` operations wait at a time. The store's thread calls `onHealth` when writing begins to fail
+  /// and when it works again; the callback must not block.
   public convenience init(
     directory: String, queueLimit: Int = 4096, onHealth: @escaping @Sendable (StoreHealth) -> Void = { _ in }
   ) throws(StoreError) {

@@ -30,7 +30,7 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
   case admission(AdmissionProblem)
   case invite(InviteProblem)
 
-  /// Whether the file is to blame, not what was asked of it.
+  /// Whether the file is the cause, and not the operation.
   public var isOfFile: Bool {
     switch self {
     case .diskFull, .failed, .damaged, .noAccess: true

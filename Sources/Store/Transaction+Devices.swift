@@ -141,8 +141,8 @@ extension Transaction {
 
   // MARK: Going
 
-  /// Undoes the admission of the device with this key and ID: it is forgotten with its lease, and the invite that admitted it
-  /// has that use back. Nothing happens if there is no such active device, or an operator has approved it.
+  /// Undoes the admission of the device with this key and ID: deletes the device and its lease, and gives its invite
+  /// the use back. Nothing happens if there is no such active device, or an operator has approved it.
   public func undoAdmission(key: [UInt8], id: String) throws(StoreError) {
     guard let device = try device(key: key)?.device, device.id == id, device.status == .active,
       device.admittedBy != .approved
@@ -187,7 +187,7 @@ extension Transaction {
     return forgotten
   }
 
-  /// Forgets that there was a device of this key. Throws `noSuchDevice`.
+  /// Deletes the device with this key. Throws `noSuchDevice`.
   @discardableResult
   public func forget(key: [UInt8]) throws(StoreError) -> DeviceRecord {
     guard let device = try device(key: key)?.device else { throw .noSuchDevice }

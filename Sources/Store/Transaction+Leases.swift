@@ -127,7 +127,7 @@ extension Transaction {
       """, .blob(key), .integer(time))
   }
 
-  /// When a device was let in, seen, or used its lease last, of all that is noted, in Unix seconds; `nil` if nothing is.
+  /// The newest time in the records of admissions, devices and leases, in Unix seconds; `nil` if there is no record.
   public func newestUse() throws(StoreError) -> Int64? {
     let times = try connection.rows(
       """

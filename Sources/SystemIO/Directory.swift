@@ -31,7 +31,7 @@ public struct FileAttributes: Equatable, Sendable {
     size = Int(status.st_size)
   }
 
-  /// Of what is at `path`: a symbolic link itself, or what it leads to.
+  /// Of the file at `path`; of a symbolic link, the link itself or its target.
   public init(of path: String, followingLinks: Bool = false) throws(Errno) {
     var status = stat()
     try checked { followingLinks ? stat(path, &status) : lstat(path, &status) }
@@ -44,8 +44,8 @@ public struct FileAttributes: Equatable, Sendable {
     return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
   }
 
-  /// Whether users beside the owner may change it: everybody, or a group that is neither root's nor this process's own nor, as
-  /// where each user has a group of the same number, the owner's alone.
+  /// Whether other users than the owner may change it: everybody, or a group that is neither root's, nor this process's
+  /// own, nor the owner's private group (the one with the owner's number).
   public var isWritableByOthers: Bool {
     if mode & 0o002 != 0 { return true }
     return mode & 0o020 != 0 && group != 0 && group != getegid() && group != user
@@ -167,8 +167,9 @@ public struct Directory: ~Copyable, Sendable {
     try write(name, content, over: existing, mode: mode, owner: owner.map { ($0.id, $0.group) })
   }
 
-  /// As `write` over a file of these attributes, whose owner, group and mode the new one has. Where this process may not give
-  /// files away, it writes into the old file, which a crash may leave in part. To be called with the lock.
+  /// As `write`, over a file with these attributes: the new file gets the same owner, group and mode. If this process
+  /// may not give files away, it writes into the old file, which a crash may leave incomplete. To be called with the
+  /// lock.
   public borrowing func rewrite(_ name: String, _ content: [UInt8], like former: FileAttributes) throws(Errno) {
     do {
       try write(name, content, over: .replace, mode: former.mode, owner: (former.user, former.group))

@@ -17,8 +17,8 @@ public struct Events: OptionSet, Sendable {
   public static let hangup = Events(rawValue: 4)
 }
 
-/// Who is called when a registered descriptor is ready, and, without any event, for the turn that it has asked for
-/// (`standInLine`). Called on the loop's thread.
+/// The loop calls it on its own thread: when a registered descriptor is ready, and, without any event, for a turn that
+/// it has asked for (`standInLine`).
 public protocol EventHandler: AnyObject {
   func handle(_ events: Events)
 }
@@ -47,7 +47,7 @@ public final class EventLoop: @unchecked Sendable {
   private var slots: [Slot] = []
   private var freeSlots: [UInt32] = []
   private var timers = TimerQueue()
-  /// Handlers that have asked for a turn; the first `turnsTaken` of them have had theirs.
+  /// Handlers that have asked for a turn; the first `turnsTaken` of them have had it.
   private var line: [any EventHandler] = []
   private var turnsTaken = 0
   private var running = true
@@ -61,7 +61,7 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private static let wakeupToken = UInt64.max
-  /// How long handlers in line have their turns before the loop looks for new events.
+  /// How long the loop gives turns before it looks for new events.
   private static let lineTime = Duration.microseconds(500)
 
   public init() throws(Errno) {
@@ -110,7 +110,8 @@ public final class EventLoop: @unchecked Sendable {
     }
   }
 
-  /// Calls those that stand in line, in order, for as long as `lineTime`. Those that ask again meanwhile come behind the others.
+  /// Calls the handlers in line, in order, for `lineTime`. A handler that asks again meanwhile goes to the end of the
+  /// line.
   private func giveTurns() {
     guard !line.isEmpty else { return }
     let end = Instant.now().advanced(by: Self.lineTime)
@@ -218,8 +219,8 @@ public final class EventLoop: @unchecked Sendable {
     withExtendedLifetime(handler) {}
   }
 
-  /// Has `handler` called once, without an event, after what is ready now: for work that is to take turns with that of others.
-  /// Who asks twice is called twice.
+  /// Has `handler` called once, without an event, after the handlers of all descriptors that are ready now, so that
+  /// handlers with a lot of work take turns. A handler that asks twice is called twice.
   public func standInLine(_ handler: any EventHandler) {
     precondition(isCurrent)
     line.append(handler)

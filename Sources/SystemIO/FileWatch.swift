@@ -2,11 +2,11 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// Tells when files change, whoever changes them and however: written in place, replaced by a rename, removed or made anew
-/// (inotify(7)). Owned by the loop's thread.
+/// Reports changes of files by any program: written in place, replaced by a rename, removed or created (inotify(7)).
+/// Owned by the loop's thread.
 ///
-/// It watches each file's directory, since a rename puts another file in the place of the watched one; and the file itself,
-/// since a file that is mounted by itself changes without its directory.
+/// It watches each file's directory, because a rename puts another file in the place of the watched one; and the file
+/// itself, because a file that is a mount point changes without its directory.
 public final class FileWatch: EventHandler {
   // Set once.
   private let descriptor: Descriptor
@@ -16,7 +16,7 @@ public final class FileWatch: EventHandler {
 
   // Owned by the loop's thread.
   private var registration: Registration?
-  /// What each watch of a directory tells of: names in it, and the paths that they stand for.
+  /// For each watch of a directory: the watched names in it, and their paths.
   private var directories: [CInt: [String: String]] = [:]
   /// The watch of each file itself, by path.
   private var files: [String: CInt] = [:]
@@ -25,8 +25,8 @@ public final class FileWatch: EventHandler {
   private static let mask = UInt32(
     IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB)
 
-  /// Watches the files at these absolute paths, which need not exist. `onChange` is called with a path after a change, on the
-  /// loop's thread; several changes may be told as one, and one change several times.
+  /// Watches the files at these absolute paths, which need not exist. After a change the loop's thread calls `onChange`
+  /// with the path. Several changes may cause one call, and one change several calls.
   ///
   /// Throws `tooManyOpenFiles` where the user has no inotify instance left (fs.inotify.max_user_instances).
   public init(_ paths: [String], on events: EventLoop, _ onChange: @escaping (String) -> Void) throws(Errno) {
@@ -38,7 +38,7 @@ public final class FileWatch: EventHandler {
     refresh()
   }
 
-  /// Watches again what was not there before, such as a directory that was made anew.
+  /// Adds watches that are missing, such as of a directory that was removed and created again.
   public func refresh() {
     guard registration != nil else { return }
     for path in paths {
@@ -50,7 +50,7 @@ public final class FileWatch: EventHandler {
     }
   }
 
-  /// Ends it; nothing is told any more.
+  /// Ends the watch: no more calls.
   public func stop() {
     if let registration = registration.take() { events.deregister(descriptor, registration) }
   }
@@ -74,8 +74,8 @@ public final class FileWatch: EventHandler {
     }
   }
 
-  /// Goes through the events of one read: a watch, a mask, a cookie and the length of a name, 4 bytes each, then the name,
-  /// filled up with zeros.
+  /// Parses the events of one read. Each is a watch, a mask, a cookie and the length of a name, 4 bytes each, then the
+  /// name, padded with zeros.
   private func read(_ bytes: UnsafeRawBufferPointer, _ changed: inout Set<String>) {
     var rest = bytes
     while rest.count >= 16 {

@@ -18,7 +18,7 @@ public func readRegularFile(_ path: String, limit: Int) throws(Errno) -> [UInt8]
   return try file.readToEnd(limit: limit)
 }
 
-/// Whether two paths lead to one file; false if there is nothing at one of them.
+/// Whether two paths lead to the same file; false if one of them does not exist.
 public func isSameFile(_ path: String, _ other: String) -> Bool {
   var (status, otherStatus) = (stat(), stat())
   guard stat(path, &status) == 0, stat(other, &otherStatus) == 0 else { return false }

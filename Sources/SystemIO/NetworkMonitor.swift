@@ -6,8 +6,7 @@ public import SystemPackage
 public struct NetworkChange: Sendable {
   /// Links, addresses or routes have changed, but for those of the own interface.
   public private(set) var concernsHost = false
-  /// Link, addresses or routes of the own interface have changed, or an unreachable route that a program keeps as the
-  /// kernel's (`UnreachableRoute`).
+  /// Link, addresses or routes of the own interface have changed, or an `UnreachableRoute`.
   public private(set) var concernsOwnInterface = false
   /// The own interface was deleted, or moved to another network namespace.
   public private(set) var hasLostOwnInterface = false
@@ -58,7 +57,7 @@ public final class NetworkMonitor: EventHandler {
   private static let delay = Duration.milliseconds(200)
   private static let interval = Duration.milliseconds(500)
 
-  /// `own` is the index of the interface whose changes are told apart from the host's; a new name does not change it.
+  /// `own` is the index of the interface whose changes are reported apart from the host's; a rename does not change it.
   public init(
     on events: EventLoop, own: UInt32?, _ onChange: @escaping (NetworkChange) -> Void
   ) throws(Errno) {
@@ -135,7 +134,8 @@ public final class NetworkMonitor: EventHandler {
     }
   }
 
-  /// The end of the link itself: a message of another family, such as IPv6's, tells only that it has left that one.
+  /// Whether the link itself has ended: a message of another family, such as IPv6, says only that it has left that
+  /// family.
   private static func isEnd(_ type: Int, _ content: UnsafeRawBufferPointer) -> Bool {
     type == RTM_DELLINK && content[0] == UInt8(AF_UNSPEC)
   }
@@ -184,9 +184,9 @@ public final class NetworkMonitor: EventHandler {
   }
 }
 
-/// A route by which packets for a network are refused while no other route takes them. It is marked as the kernel's, because
-/// systemd-networkd removes others that it has not made itself whenever it configures any interface, and has the highest
-/// metric.
+/// A route that refuses packets for a network while no other route takes them. It has the highest metric. It is marked
+/// as the kernel's, because systemd-networkd removes all other routes that it has not made itself whenever it
+/// configures an interface.
 public enum UnreachableRoute {
   public static let metric = UInt32.max
   /// As rtm_protocol and rtm_type have it (rtnetlink(7)).

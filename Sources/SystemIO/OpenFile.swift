@@ -11,7 +11,7 @@ public final class OpenFile: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Opens a file, which is no symbolic link, and removes its name: it lasts as long as it is open somewhere.
+  /// Opens a file, which must not be a symbolic link, and removes its name. The file exists for as long as it is open.
   public convenience init(removing path: String) throws(Errno) {
     self.init(Descriptor(owning: try checked { open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) }))
     try checked { unlink(path) }
@@ -36,8 +36,8 @@ public final class OpenFile: Sendable {
     }
   }
 
-  /// Puts a copy, which only this user may read and write (0600), in the place of the file at `path`: the copy is there
-  /// whole, on the disk, or what was there before is.
+  /// Replaces the file at `path` by a copy that only this user may read and write (0600). After a crash, either the
+  /// whole copy or the former file is at `path`.
   public func copy(to path: String) throws(Errno) {
     let slash = path.lastIndex(of: "/")
     let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
@@ -67,13 +67,13 @@ public final class OpenFile: Sendable {
 }
 
 extension Descriptor {
-  /// As `send`, by a local socket, with an open file along.
+  /// As `send`, on a local socket, together with an open file.
   public borrowing func send(_ bytes: UnsafeRawBufferPointer, with file: OpenFile) throws(Errno) -> Int? {
     let result = clinux_send_descriptor(raw, bytes.baseAddress, bytes.count, file.descriptor.raw)
     return [-EAGAIN, -EINTR].contains(result) ? nil : Int(try shim(result))
   }
 
-  /// As `read`, from a local socket, with the open file that has come along, if one has.
+  /// As `read`, from a local socket, with the open file that was sent together with the bytes, if any.
   public borrowing func receive(
     into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> (count: Int, file: OpenFile?)? {

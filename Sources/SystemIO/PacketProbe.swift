@@ -8,7 +8,7 @@ public enum PacketProbe {
   public enum Answer: Sendable, Equatable {
     /// Something came back: the kernel there answers.
     case answered
-    /// It answered a small packet, and none of so many bytes.
+    /// It answered a small packet, and none of this many bytes.
     case answeredSmall(Int)
     /// This host, or somebody on the way, refuses.
     case refused(Errno)
@@ -22,8 +22,8 @@ public enum PacketProbe {
   private static let resend = Duration.milliseconds(400)
   private static let look = Duration.milliseconds(20)
 
-  /// Blocks until something has come or `deadline`. `target` is an address of either family, whatever the port. Once a small echo
-  /// has come back, one of `mtu` bytes goes out, headers included.
+  /// Blocks until an answer or `deadline`. `target` is an address of either family; its port does not matter. After the
+  /// answer to a small echo request, it sends one of `mtu` bytes, headers included.
   public static func probe(_ target: SocketAddress, mtu: Int? = nil, until deadline: Instant) -> Answer {
     let echo = Echo(target)
     let attempt: TCPSocket
@@ -33,7 +33,7 @@ public enum PacketProbe {
       return .refused(error)
     }
     var (nextEcho, hasConnected) = (Instant(nanoseconds: 0), false)
-    /// By when the small echo must have come back, after the attempt has shown that the kernel there answers.
+    /// The time limit of the small echo, once the connection attempt has shown that the kernel there answers.
     var echoDeadline: Instant?
     while true {
       let now = Instant.now()
@@ -68,7 +68,7 @@ public enum PacketProbe {
       let now = Instant.now()
       guard now < deadline else { return false }
       if now >= nextEcho {
-        // What this host does not send says nothing about the path.
+        // A packet that this host does not send says nothing about the path.
         do { try echo.send(size: size) } catch { return true }
         nextEcho = now.advanced(by: resend)
       }
@@ -77,8 +77,8 @@ public enum PacketProbe {
     }
   }
 
-  /// An ICMP echo request of the target's family by a socket of its own kind (icmp(7)); nothing where the system does not let
-  /// this process have one.
+  /// Sends ICMP echo requests of the target's family by an ICMP socket (icmp(7)); does nothing if this process may not
+  /// have one.
   private struct Echo: ~Copyable {
     /// -1 if there is none.
     private let raw: CInt
@@ -112,7 +112,7 @@ public enum PacketProbe {
       if result < 0, errno == EPERM || errno == EMSGSIZE { throw Errno(rawValue: errno) }
     }
 
-    /// How many bytes an answer has brought behind its ICMP header; `nil`: there is none.
+    /// The number of bytes after the ICMP header of an answer; `nil`: no answer has arrived.
     borrowing func answer() -> Int? {
       guard hasSent else { return nil }
       var answer = [UInt8](repeating: 0, count: 1 << 16)

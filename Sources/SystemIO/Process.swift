@@ -54,8 +54,8 @@ public func ignoreBrokenPipes() {
   signal(SIGPIPE, SIG_IGN)
 }
 
-/// Lets SIGABRT and SIGQUIT end this process, as by default. The Swift runtime catches them for a backtrace and goes on where another
-/// process has sent them, such as a service manager whose watchdog ends this one.
+/// Lets SIGABRT and SIGQUIT end this process, as by default. The Swift runtime catches them for a backtrace, and
+/// continues if another process has sent them, such as a service manager by its watchdog.
 public func endOnAbort() {
   signal(SIGABRT, SIG_DFL)
   signal(SIGQUIT, SIG_DFL)

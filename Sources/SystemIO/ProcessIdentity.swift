@@ -1,8 +1,9 @@
 internal import CLinux
 internal import Glibc
 
-/// A process of this host, told apart from every other that has or had its number: by when it began and by its PID namespace.
-/// As text, `process 4711 started 123456 in 4026531836`: the start in clock ticks since the host was started.
+/// A process of this host. Its start time and its PID namespace distinguish it from every other process that has or had
+/// its number. As text, `process 4711 started 123456 in 4026531836`: the start in clock ticks since the host was
+/// started.
 public struct ProcessIdentity: Equatable, Sendable, CustomStringConvertible {
   public let process: Int
   private let start: Int
@@ -53,7 +54,7 @@ public struct ProcessIdentity: Equatable, Sendable, CustomStringConvertible {
     return stat("/proc/self/ns/pid", &status) == 0 ? Int(status.st_ino) : nil
   }
 
-  /// When a process began, and whether it only waits for its parent to take note of its end; `nil` if that cannot be seen.
+  /// When a process began, and whether it has ended and its parent has not noticed yet; `nil` if that cannot be seen.
   private static func state(of process: Int) -> (start: Int, hasEnded: Bool)? {
     guard let content = try? readFile("/proc/\(process)/stat", limit: 4096),
       // The name before it is in parentheses, and may have some in it.

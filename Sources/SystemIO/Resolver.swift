@@ -39,8 +39,8 @@ public final class Resolver: Sendable {
     }
   }
 
-  /// The addresses of `host` as every program of this host finds them (getaddrinfo(3)). Blocks for as long as the system's
-  /// resolver takes, so it is for a thread that has nothing else to do.
+  /// The addresses of `host` as every program of this host finds them (getaddrinfo(3)). Blocks for as long as the
+  /// system's resolver takes.
   public static func addresses(of host: String) -> Answer { lookUp(host, port: 0, numericOnly: false) }
 
   /// The addresses of `host`, for a program that has nothing else to do meanwhile; `nil` if the answer has not come before

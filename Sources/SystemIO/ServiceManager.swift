@@ -41,7 +41,8 @@ public func notifyServiceManager(_ lines: String) {
   }
 }
 
-/// The unit of systemd that this process belongs to, such as `mnedc-join.service`; `nil` if it is of none, or that cannot be seen.
+/// The systemd unit that this process belongs to, such as `mnedc-join.service`; `nil` if there is none, or it cannot be
+/// seen.
 public func ownServiceUnit() -> String? {
   guard let content = try? readFile("/proc/self/cgroup", limit: 8192) else { return nil }
   let places = String(decoding: content, as: UTF8.self).split { $0 == "/" || $0 == "\n" }

@@ -15,7 +15,7 @@ public struct SharedFile: Sendable {
 
   /// Puts what `change` makes of the content in its place: readers see the old or the new one, by a rename, unless the file
   /// cannot be renamed over since it is mounted there; then it is overwritten. Owner, group and mode stay. Nothing is written if
-  /// nothing changes: the result says whether something has. `change` may be called twice.
+  /// nothing changes: the result says whether something has. `change` may be called up to three times.
   ///
   /// Throws `tooManySymbolicLinkLevels` for a symbolic link, `invalidArgument` for what is no regular file, `fileTooLarge` for
   /// more than the limit before or after the change, and `resourceTemporarilyUnavailable` if another program of this suite is

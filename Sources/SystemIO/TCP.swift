@@ -46,7 +46,7 @@ public struct TCPListener: ~Copyable, Sendable {
 }
 
 extension Descriptor {
-  /// Gives a socket its own address. With `mayAwaitAddress`, that may be one which this host does not have yet; true if so.
+  /// Binds a socket. With `mayAwaitAddress`, this host need not have the address yet. Returns true if it does not.
   borrowing func bind(to address: SocketAddress, mayAwaitAddress: Bool) throws(Errno) -> Bool {
     do {
       try checked { address.withSockaddr { Glibc.bind(raw, $0, address.length) } }
@@ -71,8 +71,8 @@ public struct TCPSocket: ~Copyable, Sendable {
     self.peer = peer
   }
 
-  /// Begins to connect; the descriptor becomes writable when that has ended, and `takeSocketError` tells how. Neither end sends
-  /// segments of more than `maximumSegment` bytes, which the handshake tells the other one: later it could not be changed any more.
+  /// Begins to connect; the descriptor becomes writable when that has ended, and `takeSocketError` tells how. Neither
+  /// end sends segments of more than `maximumSegment` bytes: TCP's handshake tells the other end, so it is set before.
   public init(connectingTo peer: SocketAddress, maximumSegment: Int? = nil) throws(Errno) {
     let socket = try openSocket(family: peer.isIPv6 ? AF_INET6 : AF_INET)
     if let maximumSegment { try setOption(socket, CInt(IPPROTO_TCP), TCP_MAXSEG, CInt(clamping: maximumSegment)) }

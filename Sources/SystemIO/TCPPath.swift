@@ -10,15 +10,15 @@ public struct TCPPath: Sendable, Equatable {
   public var roundTrip: Duration
   /// How much the round trip varies.
   public var variation = Duration.zero
-  /// How many bytes a second the other end takes, as the kernel last measured it, and whether it may be more because there was
-  /// not always something to send.
+  /// How many bytes a second the other end takes, as the kernel last measured it, and whether it may be more because
+  /// there was not always something to send.
   public var rate: UInt64 = 0
   public var mayBeFaster = false
-  /// How often in a row the retransmission timer has run out for the oldest data that is not acknowledged.
+  /// How often in a row the retransmission timer has expired for the oldest unacknowledged data.
   public var timeouts = 0
-  /// How long ago the other end last acknowledged something, were it the same as before.
+  /// How long ago the last acknowledgment arrived, even if it acknowledged nothing new.
   public var acknowledged = Duration.zero
-  /// How many segments have come after one that is missing.
+  /// How many segments have arrived after a missing one.
   public var outOfOrder = 0
 
   public init(segment: Int, mtu: Int, roundTrip: Duration) {
@@ -27,7 +27,7 @@ public struct TCPPath: Sendable, Equatable {
     self.roundTrip = roundTrip
   }
 
-  /// The round trip that nearly no packet exceeds, as a retransmission timer reckons (RFC 6298).
+  /// The round trip that almost no packet exceeds, computed as for a retransmission timer (RFC 6298).
   public var longRoundTrip: Duration { roundTrip + variation * 4 }
 }
 

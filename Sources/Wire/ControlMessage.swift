@@ -39,8 +39,8 @@ public enum ControlMessage: Sendable, Equatable {
   case drain
   /// Device to relay: goodbye.
   case leave
-  /// Device to relay: the device does not take the lease of its first `welcome`, and the connection ends. An admission that
-  /// this connection brought is undone.
+  /// Device to relay: the device does not take the lease of its first `welcome`, and the connection ends. The relay
+  /// undoes the admission if this connection caused it.
   case decline
 }
 
@@ -65,13 +65,13 @@ extension ControlMessage {
     return try result.get()
   }
 
-  /// A message of which only the type is known yet: what is too much can be dropped before it costs more. To be used within
-  /// the life of its bytes.
+  /// A message of which only the type has been parsed: its receiver can drop it before the expensive part. To be used
+  /// within the life of its bytes.
   public struct Unread {
     public let kind: Kind?
     private let payload: UnsafeRawBufferPointer
 
-    /// Throws for what is not one JSON object with a `type`, or can be read in two ways.
+    /// Throws unless the bytes are one unambiguous JSON object with a `type`.
     public init(_ payload: UnsafeRawBufferPointer) throws(WireError) {
       let scan = try JSONScan(payload)
       guard let type = scan.type else {

@@ -1,22 +1,23 @@
-/// Another protocol than this one, as its first bytes show it: the address or the port is wrong, or something in between speaks it.
+/// Another protocol, recognised by its first bytes: the address or the port is wrong, or a program in between speaks
+/// it.
 public enum ForeignProtocol: Sendable, Equatable {
-  /// What a load balancer puts before a connection that it forwards (haproxy's proxy-protocol.txt).
+  /// The header that a load balancer sends before a forwarded connection's bytes (haproxy's proxy-protocol.txt).
   case proxy(version: Int)
   case http
   /// A handshake record, or an alert (RFC 8446, section 5.1).
   case tls
   case ssh
-  /// A line of readable text, which is cut and has visible ASCII characters only.
+  /// The beginning of a line of visible ASCII characters.
   case text(String)
 
   private static let proxyHeader = Array("\r\n\r\n\0\r\nQUIT\n".utf8)
   private static let requests = [
     "GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS ", "CONNECT ", "TRACE ", "PRI ", "HTTP/",
   ]
-  /// So many characters of a text are shown, and so few are none.
+  /// How many characters of a line are shown, and how many it must have at least.
   private static let textLength = 4...40
 
-  /// `nil`: no protocol known here begins like this.
+  /// `nil`: no protocol of this list begins with these bytes.
   public init?(_ start: RawSpan) {
     let bytes = (0..<min(start.byteCount, 64)).map { start.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
     func begins(_ text: String) -> Bool { bytes.starts(with: text.utf8) }
@@ -48,7 +49,7 @@ public enum ForeignProtocol: Sendable, Equatable {
     }
   }
 
-  /// What to change where a relay is spoken to like this.
+  /// What to change if a relay receives it.
   public var adviceAtRelay: String {
     switch self {
     case .proxy:
@@ -59,7 +60,7 @@ public enum ForeignProtocol: Sendable, Equatable {
     }
   }
 
-  /// What to change where a device is answered like this.
+  /// What to change if a device receives it.
   public var adviceAtDevice: String {
     switch self {
     case .http:

@@ -17,7 +17,8 @@ public enum FrameType: UInt8, Sendable {
   case data = 3
   /// A message of the handshake between two devices (`PeerHandshakeHeader`), which the relay passes on like data.
   case peerHandshake = 4
-  /// An echo: asks for a pong with the same payload, which proves the other end alive and measures the round trip. Both are sealed.
+  /// An echo request: the other end answers with a pong of the same payload, which proves that it lives and measures
+  /// the round trip. Both are sealed.
   case ping = 5
   case pong = 6
 

@@ -68,7 +68,7 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
     address.bits & Self.mask(length) == network.bits
   }
 
-  /// Whether it is an address of the prefix that a host can have: not the network's own or its broadcast address.
+  /// Whether a host can have this address of the prefix: it is not the network's own or its broadcast address.
   public func isHost(_ address: IPv4Address) -> Bool {
     contains(address) && address != network && address != broadcast
   }
@@ -87,8 +87,8 @@ public struct IPv4Prefix: Hashable, Sendable, LosslessStringConvertible {
 }
 
 extension IPv4Prefix {
-  /// Whether no address of it is anybody's on the Internet: private (RFC 1918), shared (RFC 6598), or for measurements (RFC 2544).
-  /// Not so link-local ones, which every link has, some with services that hosts rely on.
+  /// Whether none of its addresses is used on the Internet: private (RFC 1918), shared (RFC 6598), or for measurements
+  /// (RFC 2544). Link-local ones do not count: every link has them, and hosts rely on services there.
   public var isPrivate: Bool { Self.privatePrefixes.contains { $0.contains(network) && $0.length <= length } }
 
   private static let privatePrefixes = [

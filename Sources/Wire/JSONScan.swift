@@ -1,16 +1,16 @@
-/// Sees to it that bytes are one JSON object that can be read in one way only: RFC 8259 in UTF-8, without half a surrogate pair,
-/// without two members of one name in an object, and not nested deeply. It takes time in proportion to the bytes, and makes no
-/// values of them. On the way it finds the object's `type`.
+/// Checks that bytes are one unambiguous JSON object: RFC 8259 in UTF-8, without half a surrogate pair, without two
+/// members of one name in an object, and not nested deeply. It takes time in proportion to the bytes, creates no
+/// values, and finds the object's `type`.
 struct JSONScan {
-  /// The text of the object's own member `type`; `nil`: there is none, or it is no text.
+  /// The object's own member `type`; `nil`: it is missing, or is no text.
   private(set) var type: String?
   private(set) var hasType = false
 
   private let bytes: UnsafeRawBufferPointer
   private var position = 0
-  /// Of the names of the objects that are open, the innermost last: a hash of each.
+  /// A hash of each member's name in the open objects, those of the innermost object last.
   private var names: [UInt64] = []
-  /// The first bytes of the text that is read, if it is the type.
+  /// The first bytes of the text being read, if it is the type.
   private var text: [UInt8]?
 
   /// The protocol's own messages have four levels.
@@ -18,7 +18,7 @@ struct JSONScan {
   /// A type is cut to so many bytes, more than any has.
   private static let maximumType = 64
 
-  /// `bytes` must not change or go until this is done.
+  /// `bytes` must stay valid and unchanged during the call.
   init(_ bytes: UnsafeRawBufferPointer) throws(WireError) {
     self.bytes = bytes
     skipSpace()
@@ -176,7 +176,7 @@ struct JSONScan {
     }
   }
 
-  /// What stands behind `\u`, both halves of a surrogate pair.
+  /// The character after `\u`, of both halves of a surrogate pair.
   private mutating func scalar() throws(WireError) -> Unicode.Scalar {
     let first = try unit()
     if let scalar = Unicode.Scalar(first) { return scalar }
@@ -227,7 +227,7 @@ struct JSONScan {
 
   private var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-  /// Takes this byte, and white space before it, if that comes next.
+  /// Skips white space, and then this byte if it is the next one.
   private mutating func take(_ byte: UInt8) -> Bool {
     skipSpace()
     guard peek == byte else { return false }

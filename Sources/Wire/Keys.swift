@@ -13,8 +13,8 @@ public struct PublicKey: Sendable, Hashable {
     self.bytes = bytes
   }
 
-  /// Whether every agreement with it comes to 32 zero bytes (RFC 7748, section 6.1): it is one of the few points of small order,
-  /// such as 0, in any of the ways to write it. Nobody can join with such a key.
+  /// Whether every key agreement with it yields 32 zero bytes (RFC 7748, section 6.1): it is one of the few points of
+  /// small order, such as 0, in any encoding. No device can join with such a key.
   public var isOfSmallOrder: Bool {
     var bytes = bytes
     bytes[31] &= 0x7F  // X25519 ignores the highest bit.

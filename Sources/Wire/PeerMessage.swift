@@ -19,8 +19,8 @@ public enum PeerMessage: Sendable, Equatable {
 }
 
 extension PeerMessage {
-  /// Reads a message; `nil` for one of a type that this version does not know. Throws for what is too long, no message, can be
-  /// read in two ways, or is orchestration information that is not valid.
+  /// Reads a message; `nil` for one of a type that this version does not know. Throws if it is too long, no message,
+  /// ambiguous JSON, or invalid orchestration information.
   public static func decode(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> PeerMessage? {
     guard bytes.count <= maximumSize else { throw .badMessage("longer than \(maximumSize) bytes") }
     guard try JSONScan(bytes).hasType else { throw .badMessage("type is missing") }

@@ -81,7 +81,8 @@ public enum Sought: Codable, Sendable, Hashable {
 public struct Locate: Codable, Sendable, Equatable {
   public var sought: Sought
 
-  /// Who asks for more peers than this is not told any more what becomes of the first; so many may be asked for at once.
+  /// How many peers a device may watch, and ask for at once. If it asks for more, the relay stops telling it about the
+  /// first.
   public static let maximumWatched = 1024
 
   public init(_ sought: Sought) { self.sought = sought }

@@ -4,8 +4,8 @@
 //     relay → device   | e, ee, s, es | sealed: version 8 | `network`, JSON | padding |  the version spoken from here on
 //     device → relay   | s, se        | sealed: `join`, JSON                        |
 //
-// The padding is zeros, up to `HandshakeHello.maximumPadding` of them, and mostly absent. The relay sends as much as it got, so
-// that a device can find out whether large packets get through both ways.
+// The padding is zeros, at most `HandshakeHello.maximumPadding` of them, and mostly absent. The relay sends as much as
+// it received, so that a device can find out whether large packets get through both ways.
 //
 // The prologue is `MNEDC relay` in ASCII and the hello. Afterwards control, ping and pong frames are sealed with
 // ChaCha20-Poly1305 under the two keys that Noise's Split gives, each direction with a counter of its own that begins with 0;
@@ -58,7 +58,7 @@ public struct HandshakeHello: Sendable, Equatable {
 /// A relay of an older release sends the version alone.
 public struct RelayGreeting: Sendable, Equatable {
   public var version: UInt8
-  /// `nil`: the relay does not tell it this early.
+  /// `nil`: an older relay, which tells it only in `welcome`.
   public var network: NetworkNotice?
   /// In bytes.
   public var padding: Int

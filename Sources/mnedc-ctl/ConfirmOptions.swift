@@ -2,7 +2,7 @@ import ArgumentParser
 import Program
 import SystemIO
 
-/// Asks before a command locks devices out. Scripts are not asked: whoever has no terminal gets what it says.
+/// Asks on a terminal before a command locks devices out. Without a terminal, as in a script, it does not ask.
 struct ConfirmOptions: ParsableArguments {
   @Flag(help: "Do not ask first; without a terminal, nothing is asked in any case.")
   var yes = false

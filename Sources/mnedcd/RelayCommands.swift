@@ -210,8 +210,8 @@ final class RelayCommands {
 
   private static let timeToEnd = Duration.seconds(30)
 
-  /// The copy is made on a thread of its own, and goes to the tool as an open file: this process may not write where
-  /// root wants it.
+  /// A thread of its own makes the copy. The tool gets it as an open file, because this process may not write to every
+  /// place that root may name.
   private func backup(_ answer: @escaping Answer) {
     guard let store else { preconditionFailure("nobody is served before there is a store") }
     guard !isCopying else {

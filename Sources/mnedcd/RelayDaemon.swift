@@ -153,7 +153,7 @@ final class RelayDaemon {
   }
 
   private static func publicPoolProblem(_ pool: IPv4Prefix) -> String {
-    "the pool \(pool) has addresses of the Internet, and devices join only with join.allow-public-pool in their configurations"
+    "the pool \(pool) has addresses of the Internet; devices join only if their configurations set join.allow-public-pool"
   }
 
   /// How long the disk may take to note a larger pool.
@@ -208,7 +208,7 @@ final class RelayDaemon {
         }
         if known > 0 {
           daemon.warnLater(
-            "\(loss); the relay has a new key now, which each refuses until its server-key or known-relays names it")
+            "\(loss); each device refuses the relay's new key until its server-key or known-relays names it")
         }
       }
       return try RelayKeys(in: state)
