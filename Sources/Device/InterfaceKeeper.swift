@@ -144,15 +144,15 @@ final class InterfaceKeeper {
     waitForCalm()
   }
 
-  /// The link may go down while it is restored, so the first failure is only tried again; further ones are said, and tried at
-  /// the pace of restorations.
+  /// The link may go down while the keeper restores it, so a first failure is only tried again. Further ones are reported, and tried
+  /// after growing pauses. A failure is the kernel's doing, so it does not count as a change by another program.
   private func fail(_ error: TunError) {
     failures += 1
     guard failures > 1 else { return wake(after: Self.retryTime) }
     let isNew = problem != .failed(error)
     problem = .failed(error)
-    _ = pace.add(at: .now())
-    wake(after: max(RestorationPace.shortestPause, pace.pause))
+    let pause = RestorationPace.shortestPause * (1 << min(failures - 2, 5))
+    wake(after: max(min(pause, RestorationPace.longestPause), pace.wait(at: .now())))
     if isNew { onNews(.failed(error)) }
   }
 
