@@ -160,6 +160,7 @@ public final class NameService: @unchecked Sendable {
       return
     }
     isBusy = true
+    reason = nil
     guard settings.names != .off, serveNames(), settings.names == .auto else { return takeResolver(nil) }
     resolver.tell(hosts, server.zone.domains.map { "~\($0)" }) { [weak self] in self?.takeResolver($0) }
   }
@@ -201,9 +202,7 @@ public final class NameService: @unchecked Sendable {
     guard !hasStopped else { return }
     isResolverTold = false
     switch outcome {
-    case .told:
-      isResolverTold = true
-      reason = nil
+    case .told: isResolverTold = true
     case .absent(let why): reason = why
     case .failed(let command, let why):
       reason = "systemd-resolved cannot be told of them (\(why))"
@@ -274,7 +273,7 @@ public final class NameService: @unchecked Sendable {
   /// The unit of a daemon may write this file alone, by a mount that ends when another program renames a new file over it. systemd
   /// can mount the new one.
   private func regain(_ path: String) {
-    guard !hasStopped, let unit = ownServiceUnit(), mounts.allow(at: .now()) else { return }
+    guard !hasStopped, !serviceManager.isRunning, let unit = ownServiceUnit(), mounts.allow(at: .now()) else { return }
     serviceManager.run(["bind", unit, path]) { [weak self] why in
       guard let self, !self.hasStopped else { return }
       if let why {
@@ -353,7 +352,7 @@ public final class NameService: @unchecked Sendable {
         settings.names == .off ? .off : .server
       }
     let notes = [
-      means == .hostsFile ? hostsReason : reason,
+      means == .hostsFile ? reason ?? hostsReason : reason,
       hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding,
     ]
     let note = notes.compactMap { $0 }.joined(separator: "; ")
