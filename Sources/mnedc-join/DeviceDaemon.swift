@@ -104,8 +104,12 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(error)
     }
-    identity = try DeviceIdentity(
+    let identity = try DeviceIdentity(
       in: state, configured: settings.deviceID, isReset: isReset, warn: daemon.warnLater)
+    self.identity = identity
+    var isMade = false
+    // Or the next start without --reset would offer the new key to the former relay.
+    defer { if !isMade { try? identity.giveUpReset() } }
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
@@ -143,6 +147,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     if update.isRequired { place = try update.place() }
     daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+    isMade = true
   }
 
   /// Logs what is to be known of the start, once the log runs.
