@@ -1,7 +1,8 @@
 internal import SystemIO
 internal import SystemPackage
 
-/// A program of the system that does for this one what it cannot do itself, such as resolvectl. Owned by the loop's thread.
+/// A program of the system that does for this one what it cannot do itself, such as resolvectl. Owned by the loop's
+/// thread.
 final class SystemTool {
   // Set once.
   private let name: String
@@ -23,7 +24,8 @@ final class SystemTool {
 
   var isRunning: Bool { process != nil }
 
-  /// Runs it to its end, unless it is running, and calls `next` on the loop's thread with what went wrong, if something did.
+  /// Runs it to its end, unless it is running, and calls `next` on the loop's thread with what went wrong, if something
+  /// did.
   func run(_ arguments: [String], then next: @escaping (String?) -> Void) {
     precondition(!isRunning, "one run of \(name) at a time")
     let command = ChildProcess.Command(

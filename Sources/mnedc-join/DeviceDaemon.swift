@@ -48,7 +48,8 @@ final class DeviceDaemon: @unchecked Sendable {
   private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
-  /// Whether the time for the first join runs, which it does not while a person has to do something; and how often it has begun.
+  /// Whether the time for the first join runs, which it does not while a person has to do something; and how often it
+  /// has begun.
   private var isLimited = false
   private var attempts = 0
   private var lastLoss: UplinkLoss?
@@ -292,7 +293,7 @@ final class DeviceDaemon: @unchecked Sendable {
       news.networkMayHaveChanged()
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .collided(let collision):
-      // Of an attempt to join, its loss tells.
+      // The end of an attempt to join says it, too.
       if collision == nil || isJoined { daemon.log(collision) }
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
