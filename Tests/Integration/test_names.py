@@ -193,11 +193,10 @@ def test_a_port_that_is_taken_is_a_warning(flat, names):
     device = lab.start_device("d1", *config(lab, f"join: {{names: {names}}}\n"))
     until(lambda: "port 53" in device.log, "the warning")
     assert "another program has port 53" in device.log
-    note = lambda: node.status()["device"]["names"].get("note", "")
-    until(lambda: "port 53" in note(), "status says it")
+    until(lambda: "port 53" in names_status(node)["note"], "status says it")
     taken.close()
     until(lambda: node.listens(53), "the server runs", 30)
-    until(lambda: "port 53" not in note(), "status says it no more")
+    until(lambda: "port 53" not in names_status(node)["note"], "status says it no more")
     assert addresses(node, "d1")
     assert device.stop() == 0
     lab.start_device("d1", *config(lab, "join: {names: off}\n"))
