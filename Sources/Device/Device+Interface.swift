@@ -3,9 +3,9 @@ internal import SystemPackage
 internal import Tun
 internal import Wire
 
-// What changes on this host while the device runs: its network, and what other programs do to the interface.
+// What other programs change on this host while the device runs: its network, and the device's own interface.
 extension Device {
-  /// Notices when the way to the relay may have changed, and what other programs do to the interface.
+  /// Watches this host's network for changes of the path to the relay, of the interface, and of networks that collide.
   func watchNetwork() {
     do {
       if case .servers = settings.route { uplink.pathFinder = try PathFinder() }
@@ -15,8 +15,8 @@ extension Device {
     } catch {
       onEvent(
         .warning(
-          "changes of this host's network cannot be watched (\(error)), so a lost way is noticed later, and what other programs "
-            + "take from \(tun.name) comes back at the next join or reload"))
+          "this host's network cannot be watched for changes (\(error)): this device notices a lost path to the relay "
+            + "later, and restores what other programs remove from \(tun.name) only at the next join or reload"))
     }
   }
 
@@ -24,7 +24,7 @@ extension Device {
     if change.hasLostOwnInterface { return fail(.lostInterface(tun.name)) }
     if change.concernsOwnInterface { keeper.check() }
     if change.concernsHost { checkCollision() }
-    // The connection of the relay's own host leaves no process.
+    // The relay's own host reaches the relay within the process.
     if change.concernsHost, case .servers = settings.route { uplink.networkChanged(change) }
   }
 
@@ -46,7 +46,7 @@ extension Device {
     case .calm(let count):
       return onEvent(.notice("other programs leave \(name) alone again; it was restored \(count) times"))
     case .failed(let error):
-      return onEvent(.warning("\(name) is not as it should be: \(error); this is tried again"))
+      return onEvent(.warning("\(name) cannot be restored: \(error); this program tries again"))
     case .renamed(let former):
       onEvent(.notice("the interface \(former) is called \(name) now"))
     }
@@ -57,7 +57,7 @@ extension Device {
     differences.map(\.description).joined(separator: ", ")
   }
 
-  /// IPv6 may have been switched off or on.
+  /// Has the membership say whether the interface has an IPv6 address, which changes as IPv6 is switched off or on.
   private func take(_ missing: MissingIPv6?) {
     guard var changed = membership else { return }
     note(missing)
@@ -74,7 +74,8 @@ extension Device {
     missingIPv6 = missing
   }
 
-  /// The host's networks have changed. A device that is connected stays so: the addresses that do not collide work.
+  /// Looks for collisions soon, as the host's networks have changed. A connected device stays connected: addresses that
+  /// do not collide work.
   private func checkCollision() {
     guard !pools.isEmpty, !isCollisionCheckDue else { return }
     isCollisionCheckDue = true
@@ -87,7 +88,8 @@ extension Device {
       } catch {
         // The next join looks again, and warns.
       }
-      // The list of a router's routes may be long, and this thread carries the packets.
+      // A router has many routes to list, and this thread carries the packets: it spends at most 2 % of its time on
+      // that.
       let end = Instant.now()
       earliestCollisionCheck = end.advanced(by: end.since(start) * 50)
     }

@@ -22,7 +22,8 @@ public struct DeviceStatus: Sendable {
   public var progress: String
   /// The server that was connected to last.
   public var server: String?
-  /// The largest TCP segments of the present connection, if it was made with smaller ones since larger ones did not get through.
+  /// The largest TCP segments of the present connection, in bytes, if it is limited because larger ones did not get
+  /// through.
   public var segmentLimit: Int?
   /// The last echo between device and relay; `nil` if none was needed yet.
   public var roundTrip: Duration?
@@ -41,7 +42,7 @@ public struct DeviceStatus: Sendable {
   /// Whether that was an answer, of the relay or of this host, which trying again does not change.
   public var wasTurnedAway = false
   public var lostAt: Instant?
-  /// Which network of this host has addresses of this one, if any has.
+  /// Which other network of this host has addresses of the relay's network; `nil`: none.
   public var collision: String?
   /// What this device tells its peers of itself.
   public var orchestration: Orchestration
@@ -58,7 +59,7 @@ public struct DeviceStatus: Sendable {
   public var totals = LinkTotals()
   /// Where this device sits; `nil` before that is known.
   public var place: Orchestration.Place?
-  /// Why the interface is not always as it should be, if that is so.
+  /// Why the interface may lack addresses or routes now; `nil`: it has them.
   public var interfaceProblem: String?
 }
 

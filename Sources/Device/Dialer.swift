@@ -5,7 +5,8 @@ internal import SystemPackage
 protocol DialerDelegate: AnyObject {
   /// A name is looked up now, or an address dialed.
   func dialerReached(_ step: JoinStep)
-  /// The largest TCP segments that the way to the address takes, in bytes, if that is known; `nil`: as large as this host's link takes.
+  /// The largest TCP segments that the path to the address takes, in bytes; `nil`: no less than this host's link, as
+  /// far as known.
   func segmentLimit(for address: SocketAddress) -> Int?
   /// `name` is the address with its port, `host` without; `server` the one of the config that it was found under.
   func dialed(_ descriptor: consuming Descriptor, name: String, host: String?, server: String)

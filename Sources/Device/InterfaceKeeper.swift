@@ -1,25 +1,25 @@
 internal import SystemIO
 internal import Tun
 
-/// How soon what other programs change is put back: at once, but at a falling rate while they change it again and again.
+/// How soon a change by another program is undone: at once, and after growing pauses while changes keep coming.
 struct RestorationPace {
-  /// So many times in a row at once.
+  /// The restorations in a row before the first pause.
   static let burst = 10
-  /// The pause behind the next one, which doubles up to the longest.
+  /// The first pause, and the longest one, up to which it doubles.
   static let shortestPause = Duration.seconds(2)
   static let longestPause = Duration.seconds(60)
-  /// Changes that are further apart are no row; while there are pauses, twice the pause if that is longer.
+  /// Restorations that are further apart are not in a row; while there are pauses, twice the pause if that is longer.
   private static let calm = Duration.seconds(30)
 
-  /// How many there were in a row.
+  /// Restorations in a row.
   private(set) var count = 0
   private(set) var pause = Duration.zero
   private var last: Instant?
 
-  /// Whether other programs change it again and again.
+  /// Whether other programs keep changing the interface.
   var isContested: Bool { pause > .zero }
 
-  /// Counts a restoration. True: from now on there are pauses.
+  /// Counts a restoration. True: the first pause begins.
   mutating func add(at now: Instant) -> Bool {
     if let calmAt, now >= calmAt { self = RestorationPace() }
     count += 1
@@ -40,19 +40,20 @@ struct RestorationPace {
   var calmAt: Instant? { last?.advanced(by: max(Self.calm, pause * 2)) }
 }
 
-/// Keeps the interface as it was configured: it looks whenever the network monitor tells of a change there, puts back what
-/// another program has taken away, and says so. Owned by the device's thread.
+/// Keeps the interface as it was configured: it looks whenever the network monitor reports a change there, restores
+/// what another program has removed, and reports that. Owned by the device's thread.
 final class InterfaceKeeper {
   enum News: Equatable {
-    /// Another program had changed the interface, which is as it should be again.
+    /// Another program had changed the interface; it is restored.
     case restored([InterfaceRepair.Difference])
-    /// Other programs change it again and again: so often in a row, the last time this.
+    /// Other programs keep changing it: how often in a row, and what they changed last. Said once, before the first
+    /// pause.
     case contested(Int, [InterfaceRepair.Difference])
-    /// They do so no more, after so many times.
+    /// They have stopped, after so many restorations.
     case calm(Int)
-    /// It could not be restored; it is tried again.
+    /// It could not be restored; the keeper tries again.
     case failed(TunError)
-    /// Whether it has an IPv6 address has been looked up: `nil` if it has one or should have none.
+    /// After each look: why it has no IPv6 address; `nil` if it has one or should have none.
     case missingIPv6(MissingIPv6?)
     case renamed(from: String)
   }
@@ -69,7 +70,7 @@ final class InterfaceKeeper {
   private var calmTimer: Timer?
   private(set) var problem: Problem?
 
-  /// What is wrong now, for who asks.
+  /// What is wrong now, for a status.
   enum Problem: Equatable, CustomStringConvertible {
     case contested(Int, pause: Duration)
     case failed(TunError)
@@ -91,7 +92,7 @@ final class InterfaceKeeper {
     self.onNews = onNews
   }
 
-  /// Something has changed at the interface: looks at it, as soon as the pace allows.
+  /// Looks at the interface, which has changed, as soon as the pace allows.
   func check() {
     guard timer == nil else { return }
     let wait = pace.wait(at: .now())
@@ -99,7 +100,7 @@ final class InterfaceKeeper {
     wake(after: wait)
   }
 
-  /// Looks at once, however often that was necessary before.
+  /// Looks at once, and forgets how often it restored the interface before.
   func checkNow() {
     cancelTimers()
     pace = RestorationPace()
@@ -144,15 +145,16 @@ final class InterfaceKeeper {
     waitForCalm()
   }
 
-  /// The link may go down while it is restored, so the first failure is only tried again; further ones are said, and tried at
-  /// the pace of restorations.
+  /// The link may go down while the keeper restores it, so a first failure is only tried again. Further ones are
+  /// reported, and tried after growing pauses. A failure is the kernel's doing, so it does not count as a change by
+  /// another program.
   private func fail(_ error: TunError) {
     failures += 1
     guard failures > 1 else { return wake(after: Self.retryTime) }
     let isNew = problem != .failed(error)
     problem = .failed(error)
-    _ = pace.add(at: .now())
-    wake(after: max(RestorationPace.shortestPause, pace.pause))
+    let pause = RestorationPace.shortestPause * (1 << min(failures - 2, 5))
+    wake(after: max(min(pause, RestorationPace.longestPause), pace.wait(at: .now())))
     if isNew { onNews(.failed(error)) }
   }
 

@@ -2,7 +2,7 @@ internal import Link
 internal import Noise
 internal import Wire
 
-// How messages get to peers: in frames of their own over the sessions that carry the packets.
+// How messages get to peers and from them: in frames of their own over the sessions that carry the packets.
 
 extension PacketPump: PeerMessenger {
   var isConnected: Bool { uplink != nil }
@@ -39,5 +39,13 @@ extension PacketPump: PeerMessenger {
 
   func locate(_ address: IPv4Address) {
     ask(who: address)
+  }
+
+  func linkHasReceived(_ message: UnsafeRawBufferPointer, on link: PeerLink) {
+    exchange?.receive(message, from: link.peer)
+  }
+
+  func linkIsInUse(_ link: PeerLink) {
+    exchange?.sessionIsInUse(with: link.peer)
   }
 }

@@ -145,8 +145,8 @@ package final class PacketPump {
     let outcome = peers.apply(update, in: membership.pool, except: membership.address, onEvent: onEvent)
     for address in update.dismissed ?? [] { links.drop(address) }
     links.update(peers)
-    // In a large network everything begins with nobody; the relay tells of those again with whom sessions go on, but does not
-    // answer more questions at once.
+    // A partial update begins with no peers, so ask for those with whom there are links: as many as the relay answers
+    // at once.
     if update.partial == true { for address in links.links.keys.prefix(Locate.maximumWatched) { ask(who: address) } }
     unlocated.dropOutdated(at: .now())
     for address in unlocated.addresses {
@@ -464,7 +464,8 @@ extension PacketPump: PeerLinksDelegate {
     frame.withUnsafeBytes { uplink?.send(FrameRun($0, frames: 1)) }
   }
 
-  /// Sends what has waited and what there is to say; a lone header if that is nothing, so that the responder knows that the session is there.
+  /// Sends the packets and messages that have waited. If there are none, the initiator sends a lone header, so that the
+  /// responder knows that the session is there.
   func linkIsReady(_ link: PeerLink, isInitiator: Bool) {
     guard let session = link.current else { return }
     let address = link.peer.address
@@ -486,14 +487,6 @@ extension PacketPump: PeerLinksDelegate {
   func linkHasFailed(_ link: PeerLink) {
     unlocatable(link.pending.takeAll(), at: .now())
     exchange?.sessionHasFailed(with: link.peer)
-  }
-
-  func linkHasReceived(_ message: UnsafeRawBufferPointer, on link: PeerLink) {
-    exchange?.receive(message, from: link.peer)
-  }
-
-  func linkIsInUse(_ link: PeerLink) {
-    exchange?.sessionIsInUse(with: link.peer)
   }
 
   func linkIsSuspicious(_ line: String) {

@@ -27,7 +27,7 @@ final class PeerLink {
   var emptySince: Instant?
   /// Since when the relay does not list the peer, if it does not: nothing goes either way until it does again.
   var absentSince: Instant?
-  /// How often the peer may begin a handshake, and how many responses are looked at: each costs this device an agreement on keys.
+  /// How many of the peer's initiations and responses this device reads: each costs it a key agreement.
   var initiations = RateLimit(perSecond: 5, burst: 20)
   var responses = RateLimit(perSecond: 5, burst: 100)
   /// How often frames of sessions that this device does not have may make it begin one.

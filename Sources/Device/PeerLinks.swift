@@ -353,8 +353,8 @@ final class PeerLinks {
     }
   }
 
-  /// To be called before a session is used: where the last check is too long ago, because the host slept or the process was
-  /// stopped, what should have ended ends first.
+  /// To be called before a session is used: ends what has expired, if the check is late because the host slept or the
+  /// process was stopped.
   func catchUp(at now: Instant) {
     if isChecking, now.since(lastCheck) > settings.checkInterval * 2 { check(at: now) }
   }

@@ -36,9 +36,9 @@ package struct PeerTable {
     isComplete = false
   }
 
-  /// Takes an update from the relay, and tells `onEvent` what that changes. Peers that cannot be are left out: outside `pool`, at
-  /// its network or broadcast address, or with an ID that is none; and so are those beyond `maximumPeers`. The relay may be
-  /// anybody.
+  /// Takes an update from the relay, and tells `onEvent` what that changes. Peers that cannot be are left out: outside
+  /// `pool`, at its network or broadcast address, or with an ID that is none; and so are those beyond `maximumPeers`.
+  /// The relay may be anybody.
   mutating func apply(
     _ update: PeerUpdate, in pool: IPv4Prefix, except own: IPv4Address, onEvent: (PeerEvent) -> Void = { _ in }
   ) -> Outcome {

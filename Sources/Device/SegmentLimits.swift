@@ -1,20 +1,25 @@
 internal import SystemIO
 
-/// How large TCP segments may be on the way to each address of a server, where larger ones were found not to get through.
+/// How large TCP segments may be on the path to each address of a server where larger ones do not get through.
 ///
-/// An address in doubt is dialed so that the handshake itself fills packets, which shows within seconds whether those get through:
-/// plain loss costs no connection its segment size. A relay that is stuck for a moment looks like a path that loses its large
-/// packets, so unless the packets are seen to be lost, a smaller size that works counts only once the larger one has failed again.
-/// Owned by the device's thread. An `address` here is any text that stands for a path: in another network it is another.
+/// To an address in doubt, the device sends a handshake that fills packets, which shows within seconds whether those
+/// get through. So plain loss does not lower the segment size. A relay that is stuck for a moment looks like a path
+/// that loses large packets: unless the kernel has seen them get lost, a smaller size that works is kept only after the
+/// larger one has failed again.
+///
+/// Owned by the device's thread. An `address` here is any text that stands for a path; the same address has another
+/// text in another network.
 struct SegmentLimits {
-  /// In bytes without headers, counted as TCP_MAXSEG does: for a path of 1500 bytes where this host's link takes more; for one of
-  /// 1280, which IPv6 asks of every path (RFC 8200, section 5); and for any (RFC 9293, section 3.7.1).
+  /// Sizes to try, in bytes without headers, as TCP_MAXSEG counts: for a path MTU of 1500 where this host's link has a
+  /// larger one; for 1280, which IPv6 asks of every path (RFC 8200, section 5); and for any path (RFC 9293, section
+  /// 3.7.1).
   static let steps = [1400, 1200, 536]
-  /// How long a limit holds; then larger packets are tried again.
+  /// How long a limit holds; then the device tries larger packets again.
   static let memory = Duration.seconds(3600)
-  /// Data that is stuck so soon after large packets got through has the limit lowered.
+  /// If data is stuck again within this time after large packets got through, the limit is lowered without another
+  /// trial.
   static let relapse = Duration.seconds(60)
-  /// More addresses than that are not kept.
+  /// How many addresses are kept; with one more, all are forgotten.
   private static let maximum = 16
   /// The largest segment of a path of 1500 bytes.
   private static let usual = 1460
@@ -23,11 +28,11 @@ struct SegmentLimits {
     var limit: Int?
     var isInDoubt = true
     var isSuspected = false
-    /// Whether it is sure that what is larger than `limit` gets lost.
+    /// Whether segments larger than `limit` certainly get lost.
     var isSure = false
     /// The limit that works, while larger packets are tried once more.
     var candidate: Int?
-    /// When packets as large as the limit allows got through the last time, and whether in both directions.
+    /// When packets as large as the limit allows last got through, and whether in both directions.
     var proved: Instant?
     var isProvedBothWays = false
   }
@@ -35,8 +40,8 @@ struct SegmentLimits {
   /// By address.
   private var paths: [String: Path] = [:]
 
-  /// What to dial the address with; `nil`: as large as this host's link takes. A limit that has become old is given up, and the
-  /// address in doubt again.
+  /// The segment size to dial the address with; `nil`: as large as this host's link takes. A limit that is too old is
+  /// given up, and the address is in doubt again.
   mutating func limit(for address: String, at now: Instant) -> Int? {
     guard let path = paths[address] else { return nil }
     if !path.isInDoubt, path.limit != nil, let proved = path.proved, now.since(proved) >= Self.memory {
@@ -49,11 +54,11 @@ struct SegmentLimits {
   /// Whether the next connection is to show that large packets get through.
   func isInDoubt(_ address: String) -> Bool { paths[address]?.isInDoubt ?? false }
 
-  /// Whether there is more reason for the doubt than an answer that did not come, as from a relay that is busy.
+  /// Whether the doubt has a better reason than a missing answer, which a busy relay explains as well.
   func isSuspected(_ address: String) -> Bool { paths[address]?.isSuspected ?? false }
 
-  /// A connection to the address, of segments of this size, stands, perhaps since large packets do not get through. `isSure`: they
-  /// were seen not to.
+  /// A connection to the address with segments of this size is stuck, perhaps because large packets get lost. `isSure`:
+  /// the kernel has seen them get lost.
   mutating func doubt(_ address: String, segment: Int, isSure: Bool, at now: Instant) {
     if paths.count >= Self.maximum, paths[address] == nil { paths = [:] }
     var path = paths[address] ?? Path()
@@ -68,8 +73,8 @@ struct SegmentLimits {
     paths[address] = path
   }
 
-  /// A handshake of large packets has had no answer; `isLost`: the relay's host has not even got them. False: there is no smaller
-  /// size to try, so it was not for the size.
+  /// A handshake of large packets has had no answer; `isLost`: the relay's host did not acknowledge them. False: there
+  /// is no smaller size to try, so the size was not the reason.
   mutating func noteUnanswered(_ address: String, segment: Int, isLost: Bool) -> Bool {
     guard var path = paths[address], let lower = path.candidate ?? Self.step(below: segment) else {
       paths[address] = nil
@@ -85,11 +90,11 @@ struct SegmentLimits {
   enum Outcome: Equatable {
     /// The connection is good; its limit, if there is one.
     case settled(Int?)
-    /// Larger packets are to be tried once more.
+    /// The device has to try larger packets once more.
     case again
   }
 
-  /// It has had one, of packets as large if `isBothWays`.
+  /// The handshake has had an answer; `isBothWays`: in packets as large.
   mutating func noteAnswered(_ address: String, isBothWays: Bool, at now: Instant) -> Outcome {
     guard var path = paths[address] else { return .settled(nil) }
     defer { paths[address] = path }
@@ -104,7 +109,7 @@ struct SegmentLimits {
     return .settled(path.limit)
   }
 
-  /// The first step that makes a difference.
+  /// The largest step that is clearly smaller.
   private static func step(below segment: Int) -> Int? {
     steps.first { $0 < (segment > usual ? segment : min(segment, steps[0])) }
   }

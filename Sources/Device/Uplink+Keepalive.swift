@@ -2,7 +2,7 @@ internal import Link
 internal import SystemIO
 internal import Wire
 
-// How the device finds out whether its connection to the relay lives.
+// How the device finds out whether its connection to the relay is alive.
 extension Uplink {
   /// How long the relay may be silent while an operator decides.
   private static let pendingSilence = Duration.seconds(60)
@@ -12,7 +12,7 @@ extension Uplink {
   private static let keepaliveRange = 100...600_000
   private static let idleKeepaliveRange = 100...3_600_000
 
-  /// Takes the relay's word for how often to ask for an echo; a further welcome may change it.
+  /// Sets how often to ask for an echo, as the relay says; a further welcome may change it.
   func agree(on welcome: Welcome) {
     relayVersion = welcome.shownRelayVersion
     func duration(_ milliseconds: Int, _ range: ClosedRange<Int>) -> Duration {
@@ -23,7 +23,8 @@ extension Uplink {
       idle: welcome.idleKeepalive.map { duration($0, Self.idleKeepaliveRange) })
   }
 
-  /// Looks after the connection soon, and then again and again: often even on an idle one, to notice that this host has slept.
+  /// Checks the connection at intervals from now on. They are short even on an idle one, to notice that this host has
+  /// slept.
   func checkLater(_ generation: Int, after last: Instant = .now()) {
     events.schedule(after: terms.checkInterval) { [weak self] in
       guard let self, self.generation == generation, let connection = self.connection else { return }
@@ -37,7 +38,7 @@ extension Uplink {
     }
   }
 
-  /// Asks for an echo at once, and with little patience: there may be no way to the relay any more.
+  /// Asks for an echo at once, and with little patience: there may be no path to the relay any more.
   func probe(_ connection: FrameConnection) {
     connection.probe(
       at: .now(), patience: max(min(terms.base / 2, Self.probePatience), (roundTrip ?? .zero) * 3))

@@ -5,9 +5,10 @@ internal import SystemPackage
 internal import Tun
 internal import Wire
 
-// A link on the way may take smaller packets than this host knows of, while a firewall drops the ICMP messages that would tell. The
-// kernel sends its large segments again and again, and small packets arrive as if nothing were wrong. Neither end can make the
-// segments of an open connection smaller, so the device makes a new one of smaller segments, which binds the relay as well.
+// A link on the path may have a smaller MTU than this host knows of, while a firewall drops the ICMP messages that
+// would say so. Then the kernel sends its large segments again and again, while small packets arrive. Neither end can
+// make the segments of an open connection smaller, so the device makes a new connection with smaller segments, which
+// limits the relay's segments as well.
 extension Uplink {
   /// A connection that is to show whether large packets get through.
   struct Trial {
@@ -15,20 +16,21 @@ extension Uplink {
     let segment: Int
     /// How long the answer may take: several retransmissions, and longer where the relay may just be busy.
     let patience: Duration
-    /// What the first message of the handshake carries, and the relay's answer too: enough for two packets, where it may be as long.
+    /// What the first message of the handshake carries, and the relay's answer too: enough for two packets, as far as
+    /// the protocol allows that length.
     var padding: [UInt8] { [UInt8](repeating: 0, count: min(segment * 2, HandshakeHello.maximumPadding)) }
 
     fileprivate static let shortest = Duration.seconds(2)
   }
 
   func segmentLimit(for address: SocketAddress) -> Int? {
-    // From another address of this host, the path is another one.
+    // A path from another address of this host may have another MTU.
     segmentPath = "\(address) from \(pathFinder?.path(to: address)?.source ?? [])"
     segmentLimit = segments.limit(for: segmentPath, at: .now())
     return segmentLimit
   }
 
-  /// `nil`: the new connection need not show anything.
+  /// The trial that a new connection has to pass; `nil`: none.
   func trial(of descriptor: borrowing Descriptor) -> Trial? {
     guard segments.isInDoubt(segmentPath), let path = descriptor.tcpPath() else { return nil }
     let shortest = segments.isSuspected(segmentPath) ? Trial.shortest : Trial.shortest * 2
@@ -47,7 +49,8 @@ extension Uplink {
     }
   }
 
-  /// The answer of a trial has come, with so many bytes of padding. False: the connection is given up for a larger one.
+  /// The answer of a trial has come, with so many bytes of padding. False: the device has ended this connection to try
+  /// one with larger segments.
   func passed(_ trial: Trial, padding: Int) -> Bool {
     let name = server ?? "the relay"
     let isBothWays = padding >= trial.padding.count
@@ -68,8 +71,8 @@ extension Uplink {
     }
   }
 
-  /// Looks, before a connection is given up for `reason`, whether it stood because of the size of its packets. Returns what to say
-  /// of that in place of `reason`, if it was nothing else.
+  /// Looks, before a connection is given up for `reason`, whether it was stuck because its large packets got lost.
+  /// Returns the reason to give in place of `reason` if that is certain.
   func sizeProblem(of connection: FrameConnection, behind reason: UplinkLoss) -> UplinkLoss? {
     switch reason {
     case .broken: break

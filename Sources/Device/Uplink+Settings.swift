@@ -1,7 +1,8 @@
 internal import Link
 
 extension Uplink {
-  /// Other servers to join, from the next attempt on, which comes at once if there is no connection and none is being made.
+  /// Changes the servers from the next attempt on, which comes at once if there is no connection and none is being
+  /// made.
   func setServers(_ servers: [(host: String, port: UInt16)]) {
     if case .servers(let former) = settings.route, former.elementsEqual(servers, by: ==) { return }
     settings.route = .servers(servers)

@@ -2,7 +2,7 @@ internal import Link
 internal import SystemIO
 internal import Wire
 
-// What the relay says of the lease, and what this device makes of it. The relay may be anybody.
+// The terms of the lease, and how this device checks them: the relay may be hostile.
 extension Uplink {
   /// What a relay may send: in a large network, it tells of everybody at once.
   static let controlRate = ControlRate(perSecond: 2000, burst: 20_000)

@@ -1,5 +1,6 @@
-// A walk's measures, one after the other: who is meant → an echo of the relay → an echo of the peer → how the device, its interface and
-// the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → the peer's name → `PathWalk` judges.
+// A walk's measures, one after the other: who is meant → an echo of the relay → an echo of the peer → how the device,
+// its interface and the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → the
+// peer's name → `PathWalk` judges.
 
 internal import Config
 public import Control
@@ -208,8 +209,8 @@ public final class Explanation {
     }
   }
 
-  /// Sends large packets to the relay, if there is a connection. Where all else works, sends packets of the kernel to the peer,
-  /// and looks its name up.
+  /// Sends large packets to the relay, if there is a connection. Where all else works, sends packets of the kernel to
+  /// the peer, and looks its name up.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
     var relay: SocketAddress?
     if !facts.uplink.isLocal, facts.relay.roundTripMs != nil, let server = facts.uplink.server,

@@ -13,7 +13,8 @@ public enum PacketSizes: Sendable, Equatable {
   /// TCP segments that are tried in place of the largest ones, in bytes.
   private static let smaller = [1400, 1200, 536]
 
-  /// Blocks until it is known or `deadline`. `nil`: it is not known, since the relay takes no connections or there is no time.
+  /// Blocks until it is known or `deadline`. `nil`: it is not known, since the relay takes no connections or there is
+  /// no time.
   static func find(at relay: SocketAddress, until deadline: Instant) -> PacketSizes? {
     guard let first = attempt(relay, segment: nil, until: deadline) else { return nil }
     if let bothWays = first.bothWays { return .passed(first.size, bothWays: bothWays) }

@@ -76,7 +76,8 @@ public struct PathFacts: Sendable {
     /// What it should have; `nil` before the first join, and while the address is given up.
     public var address: IPv4Address?
     public var pool: IPv4Prefix?
-    /// IPv4, IPv6 or both, as `name` asks for: an address for its own, any other name for both where this host has both.
+    /// IPv4, IPv6 or both, as `name` asks for: an address for its own, any other name for both where this host has
+    /// both.
     public var families: [Family] = []
 
     public init(name: String, state: InterfaceState?, address: IPv4Address?, pool: IPv4Prefix?) {

@@ -1,5 +1,6 @@
-// The walk, in the order of a packet's journey: this host's interface, its address, the kernel's route → the uplink → the relay → the
-// peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from kernel to kernel → the peer's name, as programs look it up.
+// The walk, in the order of a packet's journey: this host's interface, its address, the kernel's route → the uplink →
+// the relay → the peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from
+// kernel to kernel → the peer's name, as programs look it up.
 
 public import Control
 internal import Device
@@ -66,7 +67,7 @@ public enum PathWalk {
     return step(.ok, "\(interface.name) has \(all)")
   }
 
-  /// What to do about what the daemon itself restores.
+  /// What to do about a fault that the daemon itself repairs.
   private static func restoration(_ name: String) -> String {
     "the daemon restores it within a second, and more slowly if another program changes it again and again, which its log says: "
       + "exclude \(name) from what manages this host's network, see THE INTERFACE in mnedc-join(8), and run mnedc-ctl reload"
@@ -352,8 +353,8 @@ public enum PathWalk {
     }
   }
 
-  /// Where to look for what stops packets. Most often it is the peer's firewall, which lets nothing in that is not asked for; only
-  /// what was counted here, or the kernel's own refusal, speaks against this host.
+  /// Where to look for what stops packets. Most often it is the peer's firewall, which drops unsolicited packets. Only
+  /// this host's counters or a refusal by its kernel point to this host.
   private static func suspicion(_ facts: PathFacts, _ peer: PeersReport.Peer, isRefusedHere: Bool) -> String {
     let firewall = "a firewall (nft list ruleset) or a sysctl that drops packets of \(facts.interface.name)"
     if isRefusedHere { return "this host's kernel refuses to send them: look for \(firewall) on this host" }

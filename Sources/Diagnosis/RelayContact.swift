@@ -71,8 +71,8 @@ struct RelayContact: ~Copyable {
 
   var local: SocketAddress? { descriptor.localAddress() }
 
-  /// Has the relay prove who it is. `hint` says which of its keys is expected, if one is; the first message carries so many bytes of
-  /// padding, and a relay that is not too old sends as many back.
+  /// Has the relay prove who it is. `hint` says which of its keys is expected, if one is; the first message carries so
+  /// many bytes of padding, and a relay that is not too old sends as many back.
   func meet(expecting hint: UInt64, padding: Int = 0, until deadline: Instant) throws(MeetFailure) -> Proof {
     let hello = HandshakeHello(keyHint: hint)
     // A key of this one contact; it does not even go out.

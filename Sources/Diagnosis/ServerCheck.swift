@@ -9,8 +9,8 @@ internal import SystemIO
 internal import SystemPackage
 internal import Wire
 
-/// Looks at the way to one server, as lightly as a device that joins: two handshakes, the second one of large packets, and a few
-/// connections that say nothing.
+/// Looks at the way to one server, as lightly as a device that joins: two handshakes, the second one of large packets,
+/// and a few connections that say nothing.
 struct ServerCheck {
   private let server: ServerAddress
   private let expectation: RelayExpectation

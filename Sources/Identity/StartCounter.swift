@@ -5,7 +5,8 @@ internal import SystemPackage
 /// by it, so that nothing of this start is taken for older than what an earlier one has told. For any thread, and for several
 /// processes at a time.
 ///
-/// Where the number is lost, counting goes on from the minutes since 1970: that is more than any device was started, and rises.
+/// Where the number is lost, counting goes on from the minutes since 1970: that is more than any device was started,
+/// and rises.
 public struct StartCounter: Sendable {
   private let directory: StateDirectory
 

@@ -184,8 +184,8 @@ public final class StateDirectory: Sendable {
     _ = consume lock
   }
 
-  /// Puts a file that cannot be used out of the way, under a name that ends with `.damaged`, so that it can be made anew. Returns
-  /// what a person should know of that: what is wrong, where the file is now, and that `consequence`.
+  /// Puts a file that cannot be used out of the way, under a name that ends with `.damaged`, so that it can be made
+  /// anew. Returns what a person should know of that: what is wrong, where the file is now, and that `consequence`.
   public func setAside(_ name: String, because error: StateError, _ consequence: String) -> String {
     let new = "\(name).damaged"
     do throws(StateError) {

@@ -1,10 +1,10 @@
 internal import Wire
 
-/// The parts of a hosts file (hosts(5)) that are the suite's: a block for each daemon. Everything around them stays as it is, byte
-/// for byte.
+/// The parts of a hosts file (hosts(5)) that are the suite's: a block for each daemon. Everything around them stays as
+/// it is, byte for byte.
 ///
-/// A block stands between `# BEGIN mnedc INTERFACE OWNER` and `# END mnedc INTERFACE`; the owner tells the daemon that keeps it from
-/// every other. A block without an owner is one of version 0.1.0.
+/// A block stands between `# BEGIN mnedc INTERFACE OWNER` and `# END mnedc INTERFACE`; the owner tells the daemon that
+/// keeps it from every other. A block without an owner is one of version 0.1.0.
 public struct HostsBlock: Equatable, Sendable {
   public let interface: String
   public let owner: String
@@ -34,7 +34,8 @@ public struct HostsBlock: Equatable, Sendable {
     Self.places(in: file).first { $0.block == self }.map { Array(file[$0.range]) }
   }
 
-  /// The file with `lines` in place of this block, and without the blocks that `isStale`; with `nil` without this block too.
+  /// The file with `lines` in place of this block, and without the blocks that `isStale`; with `nil` without this block
+  /// too.
   public func replaced(in file: [UInt8], by lines: [UInt8]?, isStale: (HostsBlock) -> Bool) -> [UInt8] {
     let places = Self.places(in: file)
     // A block takes the place of its own, or else of one for the same interface.
@@ -53,8 +54,8 @@ public struct HostsBlock: Equatable, Sendable {
     return result + (result.isEmpty || result.last == Self.newline ? [] : [Self.newline]) + lines
   }
 
-  /// Where the blocks are: each from the line that begins it to the line that ends it. One that does not end is the line that begins
-  /// it and those of its kind behind it.
+  /// Where the blocks are: each from the line that begins it to the line that ends it. One that does not end is the
+  /// line that begins it and those of its kind behind it.
   private static func places(in file: [UInt8]) -> [(block: HostsBlock, range: Range<Int>)] {
     var places: [(block: HostsBlock, range: Range<Int>)] = []
     var open: (block: HostsBlock, range: Range<Int>)?

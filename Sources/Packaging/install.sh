@@ -129,7 +129,7 @@ units() {
   put 644 Sources/Packaging/sysusers.d/mnedc.conf "$PREFIX/lib/sysusers.d/mnedc.conf"
 }
 
-# That what manages the host's network leaves the interfaces alone.
+# Has systemd-networkd and NetworkManager leave the interfaces alone.
 managers() {
   put 644 Sources/Packaging/network/05-mnedc.network "$NETWORKDIR/05-mnedc.network"
   put 644 Sources/Packaging/NetworkManager/mnedc.conf "$NMCONFDIR/mnedc.conf"

@@ -80,8 +80,8 @@ public struct ConfigFile: Sendable {
     }
   }
 
-  /// Throws if other users can change the file, or put another in its place: it can name a command that the daemon runs, and the
-  /// relays that it trusts. What cannot be looked at is for `read` to tell of.
+  /// Throws if other users can change the file, or put another in its place: it can name a command that the daemon
+  /// runs, and the relays that it trusts. What cannot be looked at is for `read` to tell of.
   private func checkTrust() throws(Failure) {
     guard let file = try? FileAttributes(of: path, followingLinks: true), file.kind == .regular else { return }
     let danger = "they could have this program run any command (join.on-peer)"

@@ -2,8 +2,8 @@ internal import Logging
 public import Tun
 
 extension Daemon {
-  /// Logs that another network of this host has addresses of the device's network from now on, or (`nil`) that none has any
-  /// more. From any thread.
+  /// Logs that another network of this host has addresses of the device's network from now on, or (`nil`) that none has
+  /// any more. From any thread.
   public func log(_ collision: NetworkCollision?) {
     guard let collision else {
       return logger.notice("no other network of this host has addresses of this device's network any more")

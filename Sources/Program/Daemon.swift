@@ -210,8 +210,8 @@ public final class Daemon: @unchecked Sendable {
     releaseIdleCode()
   }
 
-  /// Logs that something begins to be impossible to write, or can be written again; `error` is `nil` where it was written. On the
-  /// main thread.
+  /// Logs that something begins to be impossible to write, or can be written again; `error` is `nil` where it was
+  /// written. On the main thread.
   public func noteWriting(_ what: String, _ error: (any Error)?) {
     if let error {
       if failedWrites.insert(what).inserted { logger.warning("\(what) cannot be written: \(error)") }

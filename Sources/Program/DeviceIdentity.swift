@@ -23,8 +23,8 @@ public struct DeviceIdentity: Sendable {
   /// Makes a key if there is none. The ID is the `configured` one; or the one that this key joined with the last time, since a
   /// relay knows the key by it; or, at the first start, one derived from the machine. `warn` gets a line for the log.
   ///
-  /// `isReset`: the device gets another key and forgets its ID, but not before a relay has admitted it: until `remember`, a
-  /// start without `isReset` finds what was there.
+  /// `isReset`: the device gets another key and forgets its ID, but not before a relay has admitted it: until
+  /// `remember`, a start without `isReset` finds what was there.
   public init(
     in directory: StateDirectory, configured: String?, isReset: Bool = false, warn: (String) -> Void
   ) throws(Failure) {

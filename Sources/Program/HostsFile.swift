@@ -3,8 +3,8 @@ internal import Names
 internal import SystemIO
 internal import SystemPackage
 
-/// This daemon's block of names in a hosts file, which it keeps there while other programs change the file. Owned by the main
-/// thread.
+/// This daemon's block of names in a hosts file, which it keeps there while other programs change the file. Owned by
+/// the main thread.
 final class HostsFile {
   // Set once.
   let path: String
@@ -69,13 +69,13 @@ final class HostsFile {
     return false
   }
 
-  /// Tries again what has been in vain, and watches what was not there.
+  /// Tries again what failed, and watches files and directories that are new.
   func refresh() {
     watch?.refresh()
     repair.request()
   }
 
-  /// Takes the block away, for good.
+  /// Removes the block for good.
   func stop() {
     hasStopped = true
     watch?.stop()
@@ -101,10 +101,11 @@ final class HostsFile {
     }
   }
 
-  /// Removes the blocks of daemons that have ended without doing so, and what an earlier start has left for this interface.
+  /// Removes the blocks of daemons that have ended without doing so, and what an earlier start has left for this
+  /// interface.
   static func removeStaleBlocks(from path: String, interface: String) {
     let own = block(for: interface)
-    // Where that fails, the blocks are in nobody's way.
+    // Where that fails, the blocks stay, and the next start tries again.
     _ = try? SharedFile(path, limit: limit).change { file in
       own.replaced(in: file, by: nil) { block in
         // A container that was started again cannot see whether its former processes run.
@@ -119,7 +120,7 @@ final class HostsFile {
 
   private static func isStale(_ block: HostsBlock) -> Bool { ProcessIdentity(block.owner)?.presence == .isGone }
 
-  /// Where the kernel has no watch left, the names are looked after once a minute.
+  /// Where the kernel has no watch left, `refresh` repairs the block once a minute.
   private func startWatching() {
     guard watch == nil else { return }
     watch = try? FileWatch([path], on: events) { [weak self] _ in self?.repair.request() }

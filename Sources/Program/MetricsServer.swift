@@ -40,8 +40,8 @@ public final class MetricsServer {
     self.collect = collect
   }
 
-  /// Listens at these addresses and at no others; returns those where it does. It goes on without the rest, says so, and tries
-  /// them again from time to time. To be called on the main thread, also before there are others.
+  /// Listens at these addresses and at no others; returns those where it does. It goes on without the rest, says so,
+  /// and tries them again from time to time. To be called on the main thread, also before there are others.
   public func serve(at addresses: [ServerAddress]) -> [ServerAddress] {
     wanted = addresses
     complaints = []

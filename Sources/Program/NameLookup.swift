@@ -1,6 +1,7 @@
 internal import SystemIO
 
-/// Looks names up as every program of this host does, on threads of its own, with a deadline. Owned by the loop's thread.
+/// Looks names up as every program of this host does, on threads of its own, with a deadline. Owned by the loop's
+/// thread.
 final class NameLookup {
   /// The numeric addresses that were found, or why none were.
   typealias Outcome = Result<[String], Failed>

@@ -8,8 +8,8 @@ internal import SystemPackage
 internal import Wire
 
 /// The names of the network on this host: the server for them, and what has this host's programs find them, which is
-/// systemd-resolved or a block in the hosts file. Whether they do is looked up, the way programs do it, after each join, reload and
-/// change of the resolver. Owned by the main thread, but for `note`, which is for any.
+/// systemd-resolved or a block in the hosts file. Whether they do is looked up, the way programs do it, after each
+/// join, reload and change of the resolver. Owned by the main thread, but for `note`, which is for any.
 public final class NameService: @unchecked Sendable {
   // Set once.
   private let daemon: Daemon
@@ -38,16 +38,16 @@ public final class NameService: @unchecked Sendable {
   private var repairs = RateLimit(perSecond: 1.0 / 60, burst: 5)
   /// How often systemd is asked to mount the hosts file anew.
   private var mounts = RateLimit(perSecond: 1.0 / 60, burst: 5)
-  /// Whether an answer of systemd-resolved or of a look-up is waited for, and whether all is to be arranged anew then.
+  /// Whether `arrange` or `look` waits for systemd-resolved or a look-up, and whether to arrange anew after that.
   private var isBusy = false
   private var isAskedAgain = false
   private var isServerRetryDue = false
   private var hasStopped = false
   private var hasComplained: Set<String> = []
-  /// What was said last of names that do not resolve.
+  /// The last warning about names that do not resolve.
   private var complaint: String?
 
-  // What came of it.
+  // The results of the last attempt.
   private var isResolverTold = false
   /// Why systemd-resolved does not answer for the names.
   private var reason: String?
@@ -56,14 +56,14 @@ public final class NameService: @unchecked Sendable {
   /// Why the hosts file does not have them, although it should.
   private var hostsTrouble: String?
   private var resolves: Bool?
-  /// What a look-up of the own name found in place of its address.
+  /// What a look-up of the own name gave in place of its address.
   private var finding: String?
 
   /// How long the relay may take to say who has a name; a resolver asks again after longer.
   private static let searchTime = Duration.seconds(2)
-  /// A change that nothing tells of is found after this time.
+  /// Names are looked up at this interval, since not every change is noticed.
   private static let lookInterval = Duration.seconds(60)
-  /// How long to wait until a port that could not be had is tried again.
+  /// The time until the next attempt to listen at a port that was taken.
   private static let serverRetry = Duration.seconds(10)
 
   /// The rights that it needs beside those of the device.
@@ -150,7 +150,7 @@ public final class NameService: @unchecked Sendable {
     arrange()
   }
 
-  // MARK: What has programs find the names
+  // MARK: Making programs find the names
 
   /// Tells systemd-resolved, or uses the hosts file where that is of no use, and looks whether names resolve.
   private func arrange() {
@@ -160,6 +160,7 @@ public final class NameService: @unchecked Sendable {
       return
     }
     isBusy = true
+    reason = nil
     guard settings.names != .off, serveNames(), settings.names == .auto else { return takeResolver(nil) }
     resolver.tell(hosts, server.zone.domains.map { "~\($0)" }) { [weak self] in self?.takeResolver($0) }
   }
@@ -201,9 +202,7 @@ public final class NameService: @unchecked Sendable {
     guard !hasStopped else { return }
     isResolverTold = false
     switch outcome {
-    case .told:
-      isResolverTold = true
-      reason = nil
+    case .told: isResolverTold = true
     case .absent(let why): reason = why
     case .failed(let command, let why):
       reason = "systemd-resolved cannot be told of them (\(why))"
@@ -229,7 +228,8 @@ public final class NameService: @unchecked Sendable {
     arrange()
   }
 
-  /// Begins to use the file that all programs read, where the settings let it have the names. Whether it now does.
+  /// Begins to use the file that all programs read, where the settings allow that. False: it is in use already, or not
+  /// allowed.
   @discardableResult
   private func useSystemHostsFile() -> Bool {
     guard settings.names == .auto, settings.hostsFile == .auto, hostsFile == nil else { return false }
@@ -271,10 +271,10 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// The unit of a daemon may write this file alone, by a mount that ends when another program renames a new file over it. systemd
-  /// can mount the new one.
+  /// Has systemd mount the hosts file anew. The unit lets the daemon write this one file by a mount, which ends when
+  /// another program renames a new file over it.
   private func regain(_ path: String) {
-    guard !hasStopped, let unit = ownServiceUnit(), mounts.allow(at: .now()) else { return }
+    guard !hasStopped, !serviceManager.isRunning, let unit = ownServiceUnit(), mounts.allow(at: .now()) else { return }
     serviceManager.run(["bind", unit, path]) { [weak self] why in
       guard let self, !self.hasStopped else { return }
       if let why {
@@ -287,9 +287,9 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  // MARK: Whether they do
+  // MARK: Checking that programs find the names
 
-  /// Looks when something changes that has to do with the system's resolver, and regularly, since not everything is told.
+  /// Looks when a file of the system's resolver changes, and at intervals.
   private func beginLooking() {
     guard settings.names != .off || hostsFile != nil else { return }
     // Where the kernel has no watch left, once a minute has to do.
@@ -307,7 +307,7 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// Looks whether names resolve, and arranges that anew if they do not.
+  /// Looks the own name up, and arranges anew if it does not resolve.
   private func look() {
     guard !hosts.isEmpty, !isBusy, !hasStopped else { return }
     isBusy = true
@@ -353,7 +353,7 @@ public final class NameService: @unchecked Sendable {
         settings.names == .off ? .off : .server
       }
     let notes = [
-      means == .hostsFile ? hostsReason : reason,
+      means == .hostsFile ? reason ?? hostsReason : reason,
       hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding,
     ]
     let note = notes.compactMap { $0 }.joined(separator: "; ")
@@ -366,7 +366,8 @@ public final class NameService: @unchecked Sendable {
     if hasComplained.insert(line).inserted { daemon.logger.warning("\(line)") }
   }
 
-  /// A host that has no systemd-resolved and whose hosts file is not for this user is content with addresses, as a relay's is.
+  /// Warns that names do not resolve. Where systemd-resolved does not run and this user may not write the hosts file,
+  /// as on most hosts of a relay, that is no warning.
   private func complainOfNames() {
     let usesHosts = settings.hostsFile == .auto
     guard settings.names == .auto, usesHosts || isResolverTold, let finding else { return }

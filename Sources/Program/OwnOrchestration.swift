@@ -26,8 +26,8 @@ public final class OwnOrchestration {
   /// Revisions of one start, in bits: more changes than one start can see.
   private static let revisionBits = 24
 
-  /// Counts this start and reads what was announced before it. Neither a disk that cannot be written to nor a damaged file keeps a
-  /// device from its network. `warn` gets a line for the log.
+  /// Counts this start and reads what was announced before it. Neither a disk that cannot be written to nor a damaged
+  /// file keeps a device from its network. `warn` gets a line for the log.
   public init(
     in directory: StateDirectory, deviceID: String, _ settings: Settings.Orchestration,
     warn: @escaping (String) -> Void

@@ -2,7 +2,9 @@ internal import SystemIO
 internal import Wire
 
 /// Tells the service manager how the daemon does, if one has asked for that: a line about it, and, where it watches, again and
-/// again that all of the daemon's threads still work. Where it does not watch, the daemon's own watchdog does. Owned by the main thread (`@unchecked`: others hand back to it).
+/// again that all of the daemon's threads still work. Where it does not watch, the daemon's own watchdog does.
+///
+/// Owned by the main thread (`@unchecked`: others hand back to it).
 final class ServiceBeat: @unchecked Sendable {
   /// Has each thread that does the daemon's work call back in its turn, and then gives what the daemon does now, if that is to
   /// be told.

@@ -11,14 +11,15 @@ enum ServiceUnits {
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "UnitFileState",
   ]
 
-  /// How these units are and what to do about it; `nil` where there is nothing to say. Waits for systemctl, but not for long.
+  /// How these units are and what to do about it; `nil` where there is nothing to say. Waits for systemctl, but not for
+  /// long.
   static func advice(_ units: [String]) -> String? {
     guard !units.isEmpty, (try? FileAttributes(of: mark)) != nil, let output = show(units) else { return nil }
     return advice(from: output)
   }
 
-  /// By what `systemctl show` has printed: a line a property, an empty line between units. Failed units come before those that are
-  /// about to run, these before those that run, and only the first of these kinds is told.
+  /// By what `systemctl show` has printed: a line a property, an empty line between units. Failed units come before
+  /// those that are about to run, these before those that run, and only the first of these kinds is told.
   static func advice(from output: String) -> String? {
     let told = output.split(separator: "\n\n").compactMap { block -> (Kind, String)? in
       var unit: [Substring: Substring] = [:]

@@ -1,7 +1,8 @@
 internal import SystemIO
 internal import SystemPackage
 
-/// systemd-resolved, which asks this device's server for the network's names once it is told of it. Owned by the main thread.
+/// systemd-resolved, which asks this device's server for the network's names once it is told of it. Owned by the main
+/// thread.
 final class SystemResolver {
   /// What came of telling it.
   enum Outcome {
@@ -20,9 +21,11 @@ final class SystemResolver {
   var interface: String
 
   private static let directory = "/run/systemd/resolve"
-  /// Where it answers programs, since systemd 246. Whether somebody answers there is asked, since the file outlives the service.
+  /// Where it answers programs, since systemd 246. Whether somebody answers there is asked, since the file outlives the
+  /// service.
   private static let socket = "\(directory)/io.systemd.Resolve"
-  /// What changes when it is started, stopped, or told something, and what says whether programs ask it. Only a reason to look.
+  /// What changes when it is started, stopped, or told something, and what says whether programs ask it. Only a reason
+  /// to look.
   static let traces = [
     "/etc/resolv.conf", "/etc/nsswitch.conf", "\(directory)/resolv.conf", "\(directory)/stub-resolv.conf", socket,
   ]
@@ -53,8 +56,8 @@ final class SystemResolver {
     }
   }
 
-  /// Has it ask the servers at these addresses for names in `domains`; it forgets that by itself when the interface goes. `done` is
-  /// called on the main thread, at once if it does not run.
+  /// Has it ask the servers at these addresses for names in `domains`; it forgets that by itself when the interface
+  /// goes. `done` is called on the main thread, at once if it does not run.
   func tell(_ servers: [String], _ domains: [String], _ done: @escaping (Outcome) -> Void) {
     let presence = Self.presence
     guard presence != .isAbsent else { return done(.absent("systemd-resolved does not run")) }

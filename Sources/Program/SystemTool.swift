@@ -1,7 +1,8 @@
 internal import SystemIO
 internal import SystemPackage
 
-/// A program of the system that does for this one what it cannot do itself, such as resolvectl. Owned by the loop's thread.
+/// A program of the system that does for this one what it cannot do itself, such as resolvectl. Owned by the loop's
+/// thread.
 final class SystemTool {
   // Set once.
   private let name: String
@@ -21,8 +22,12 @@ final class SystemTool {
     self.environment = environment
   }
 
-  /// Runs it to its end, one run at a time, and calls `next` on the loop's thread with what went wrong, if something did.
+  var isRunning: Bool { process != nil }
+
+  /// Runs it to its end, unless it is running, and calls `next` on the loop's thread with what went wrong, if something
+  /// did.
   func run(_ arguments: [String], then next: @escaping (String?) -> Void) {
+    precondition(!isRunning, "one run of \(name) at a time")
     let command = ChildProcess.Command(
       name, arguments, environment: environment, outputLimit: 1000, timeout: Self.timeout)
     do {

@@ -111,8 +111,8 @@ private struct CommandWay {
     }
   }
 
-  /// Whether the stranger is to blame for the parser's message, which is about an option: those of the command that was meant
-  /// are unknown.
+  /// Whether the stranger is to blame for the parser's message, which is about an option: those of the command that was
+  /// meant are unknown.
   func isCertain(_ message: String) -> Bool { message.hasPrefix("Unknown option") && !isBehindOption }
 
   /// The command of the suite's other tool that is meant by `word`.

@@ -3,8 +3,8 @@ internal import SystemIO
 
 /// Ends the daemon once a thread of it is stuck, so that the service manager starts it again.
 ///
-/// systemd's own watchdog (WatchdogSec=) also counts the time in which the host, the container or the daemon was frozen, and ends
-/// a daemon that would have gone on. This one counts the turns of a thread, which is frozen with the others.
+/// systemd's own watchdog (WatchdogSec=) also counts the time for which the host, the container or the daemon was
+/// frozen, and ends a healthy daemon after it. This one counts the turns of a thread, which is frozen with the others.
 final class Watchdog: Sendable {
   // Set once.
   private let isOver: WakeUp

@@ -44,8 +44,8 @@ extension LinuxTun {
     do throws(NetlinkFailure) {
       let present = try netlink.addresses(of: index)
       if present == [wanted] { return }
-      // The wanted one comes before others go, so that it is there all the time if only its prefix changes; except what the
-      // kernel takes for the same.
+      // The wanted one comes before others go, so that it is there all the time if only its prefix changes; except what
+      // the kernel takes for the same.
       for other in present where other != wanted && other.isSame(as: wanted) { try remove(other) }
       if !present.contains(wanted) { try netlink.add(wanted, to: index) }
       for other in present where other != wanted && !other.isSame(as: wanted) { try remove(other) }
@@ -65,7 +65,8 @@ extension LinuxTun {
     }
   }
 
-  /// An address that comes new with another prefix needs the place of the former one, which the kernel takes for the same.
+  /// An address that comes new with another prefix needs the place of the former one, which the kernel takes for the
+  /// same.
   private func removeAddresses6(but wanted: RouteNetlink.Address6?) throws(NetlinkFailure) {
     for address in try netlink.addresses6(of: index) where address != wanted {
       try netlink.remove(address, from: index)
@@ -167,7 +168,8 @@ extension LinuxTun {
 
   // MARK: Unreachable routes
 
-  /// Makes packets for these networks unreachable wherever no other route takes them, and those for former ones no more.
+  /// Makes packets for these networks unreachable wherever no other route takes them, and those for former ones no
+  /// more.
   private func guardPools(_ pools: [HostNetwork.Prefix], _ repair: inout InterfaceRepair) throws(NetlinkFailure) {
     let present = try netlink.unreachableRoutes()
     for pool in pools where !present.contains(InterfaceRoute(kind: .unreachable, prefix: pool)) {
@@ -184,8 +186,8 @@ extension LinuxTun {
     guarded = pools
   }
 
-  /// Removes the unreachable routes of programs that were killed: no interface has an address in their networks any more.
-  /// Nothing without CAP_NET_ADMIN.
+  /// Removes the unreachable routes of programs that were killed: no interface has an address in their networks any
+  /// more. Nothing without CAP_NET_ADMIN.
   public static func removeStaleRoutes() {
     guard var netlink = try? RouteNetlink(), let routes = try? netlink.unreachableRoutes(), !routes.isEmpty,
       let networks = try? netlink.networksByAddress()

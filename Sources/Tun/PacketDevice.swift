@@ -26,9 +26,10 @@ public protocol PacketDevice: AnyObject {
   /// Whether UDP super-packets are written as they are, so that it pays to join datagrams.
   var takesJoinedDatagrams: Bool { get }
 
-  /// Gives the interface this address of the network `prefix`, and of `prefix6`, a network's IPv6 pool, the one that goes with
-  /// it; takes other addresses away, sets the MTU in bytes and brings it up. What is as it should be already is left alone,
-  /// and so are other routes over the interface; an address that stays is there all the time, although its prefix may change.
+  /// Gives the interface this address of the network `prefix`, and of `prefix6`, a network's IPv6 pool, the one that
+  /// goes with it; takes other addresses away, sets the MTU in bytes and brings it up. What is as it should be already
+  /// is left alone, and so are other routes over the interface; an address that stays is there all the time, although
+  /// its prefix may change.
   ///
   /// As long as the interface is so configured, packets for both networks are unreachable wherever no other route takes
   /// them: they never leave by another interface.

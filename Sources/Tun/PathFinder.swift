@@ -42,7 +42,8 @@ extension RouteNetlink {
     return path
   }
 
-  /// What an RTM_NEWROUTE message says of the way; `nil` also for a route that refuses packets, which IPv6 tells as one.
+  /// What an RTM_NEWROUTE message says of the way; `nil` also for a route that refuses packets, which IPv6 tells as
+  /// one.
   private static func path(_ content: RawSpan) -> NetworkPath? {
     guard content.byteCount >= 12,
       ![RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW].contains(Int(content.byte(7)))

@@ -48,7 +48,8 @@ final class DeviceDaemon: @unchecked Sendable {
   private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
-  /// Whether the time for the first join runs, which it does not while a person has to do something; and how often it has begun.
+  /// Whether the time for the first join runs, which it does not while a person has to do something; and how often it
+  /// has begun.
   private var isLimited = false
   private var attempts = 0
   private var lastLoss: UplinkLoss?
@@ -104,8 +105,12 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(error)
     }
-    identity = try DeviceIdentity(
+    let identity = try DeviceIdentity(
       in: state, configured: settings.deviceID, isReset: isReset, warn: daemon.warnLater)
+    self.identity = identity
+    var isMade = false
+    // Or the next start without --reset would offer the new key to the former relay.
+    defer { if !isMade { try? identity.giveUpReset() } }
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
@@ -143,6 +148,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     if update.isRequired { place = try update.place() }
     daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+    isMade = true
   }
 
   /// Logs what is to be known of the start, once the log runs.
@@ -287,7 +293,7 @@ final class DeviceDaemon: @unchecked Sendable {
       news.networkMayHaveChanged()
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .collided(let collision):
-      // Of an attempt to join, its loss tells.
+      // The end of an attempt to join says it, too.
       if collision == nil || isJoined { daemon.log(collision) }
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)

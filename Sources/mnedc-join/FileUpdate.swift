@@ -4,9 +4,9 @@ import SystemIO
 import SystemPackage
 import Wire
 
-/// What the configuration file is to say once a relay has admitted this device: which relay that is, and the device ID by which
-/// it knows the device's key. The next start then needs neither invite nor options. Nothing is written before: a join that fails
-/// leaves no trace.
+/// What to write to the configuration file once a relay has admitted this device: which relay that is, and the device
+/// ID by which it knows the device's key. The next start then needs neither invite nor options. A join that fails
+/// writes nothing.
 struct FileUpdate {
   let path: String
   /// Whether the join fails if the file cannot be written: an invite is of no use a second time.
@@ -17,12 +17,12 @@ struct FileUpdate {
   private let content: [UInt8]?
   /// What that adds or changes, for people.
   private let shown: String
-  /// What a person has to see to, since the file cannot be changed so.
+  /// What a person has to do because the file cannot be changed as needed; `nil`: nothing.
   let problem: String?
 
   private typealias Change = (key: String, values: [String])
 
-  /// By an invite: the file names its relay from then on. Adds what that says to `settings`, for this run.
+  /// For a join by an invite: the file will name the invite's relay. Adds that relay to `settings`, for this run.
   init(_ invitation: Invitation, _ given: JoinOptions, isReset: Bool, _ settings: inout Settings) throws {
     var (wanted, changes) = (given.file, [Change]())
     if isReset || wanted.servers.isEmpty {
@@ -44,9 +44,9 @@ struct FileUpdate {
     content = changes.isEmpty ? nil : try Self.edited(given, changes, expecting: wanted)
   }
 
-  /// By options alone, which a person may give once or each time. `isUsualState`: the device's state directory is the one that
-  /// the file names, so the next start without options has the same key. `isOwn`: the file is meant for this device, not just
-  /// the one that is read where none is named.
+  /// For a join by options alone. `isUsualState`: the device's state directory is the one that the file names, so the
+  /// next start without options has the same key. `isOwn`: the file is meant for this device, and not only the default
+  /// one.
   init(_ given: JoinOptions, isUsualState: Bool, isOwn: Bool) {
     path = given.path
     isRequired = false
@@ -84,8 +84,8 @@ struct FileUpdate {
     changes.append((key, texts))
   }
 
-  /// The relay knows the key by this ID from now on, and refuses it under another. A file that is a relay's too does not say it,
-  /// as that host has another ID in its own network; the state directory remembers it.
+  /// The relay knows the key by this ID from now on, and refuses it under another. A file that is a relay's too does
+  /// not say it, as that host has another ID in its own network; the state directory remembers it.
   private static func setDeviceID(
     _ given: JoinOptions, _ wanted: inout Settings, _ changes: inout [Change]
   ) -> String? {
@@ -100,8 +100,8 @@ struct FileUpdate {
       + "give mnedc-join a file of its own (--config)"
   }
 
-  /// The file's content with these changes. It is read again to see whether it says what it should: a file may be laid out in a
-  /// way that lets nothing follow, or use a value in several places.
+  /// The file's content with these changes. It is read again to see whether it says what it should: a file may be laid
+  /// out in a way that lets nothing follow, or use a value in several places.
   private static func edited(
     _ given: JoinOptions, _ changes: [Change], expecting wanted: Settings
   ) throws(Failure) -> [UInt8] {
@@ -134,8 +134,8 @@ struct FileUpdate {
     }
   }
 
-  /// The directory of the file, made if it is missing, and the file's name in it; `nil` if nothing is to be written. Throws
-  /// if that would fail later. To be called with the rights that `write` will have.
+  /// The directory of the file, made if it is missing, and the file's name in it; `nil` if nothing is to be written.
+  /// Throws if that would fail later. To be called with the rights that `write` will have.
   func place() throws(Failure) -> Place? {
     guard content != nil else { return nil }
     let slash = path.lastIndex(of: "/")

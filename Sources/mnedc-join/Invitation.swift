@@ -13,8 +13,8 @@ struct Invitation {
   let servers: [ServerAddress]
   let serverKey: [UInt8]
 
-  /// Throws if the invite and the configuration file, or the options, are about different relays. A reset leaves the file's
-  /// relay for the invite's.
+  /// Throws if the invite and the configuration file, or the options, are about different relays. A reset leaves the
+  /// file's relay for the invite's.
   init(_ invite: InviteText, _ given: JoinOptions, isReset: Bool) throws {
     guard let token = Token(invite.token) else { preconditionFailure("an invite's token has the right size") }
     self.token = token

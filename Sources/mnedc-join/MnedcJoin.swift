@@ -130,7 +130,8 @@ struct MnedcJoin: ParsableCommand {
     try daemon.run()
   }
 
-  /// Where nothing else names a relay, the reference implementation's file may: whether it does. Throws if nothing does.
+  /// Where nothing else names a relay, the reference implementation's file may: whether it does. Throws if nothing
+  /// does.
   private func completeServers(of settings: inout Settings) throws -> Bool {
     guard settings.servers.isEmpty else { return false }
     if configuration.config == nil, name == nil {

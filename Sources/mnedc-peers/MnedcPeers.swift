@@ -1,7 +1,8 @@
 import ArgumentParser
 import Program
 
-/// Without `-c` for the configuration, as that is the count of `ping`, which is parsed with the options of all commands.
+/// Without `-c` for the configuration, as that is the count of `ping`, which is parsed with the options of all
+/// commands.
 typealias ControlOptions = Program.ControlOptions<LongConfigOptions>
 
 struct MnedcPeers: ParsableCommand {

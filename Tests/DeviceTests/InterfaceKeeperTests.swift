@@ -129,6 +129,22 @@ import Wire
     #expect(kept.news == [.failed(refusal), .restored([.down])] && kept.keeper.problem == nil)
   }
 
+  @Test func `what the kernel refuses does not count as a change by another program`() throws {
+    let kept = try Kept()
+    // With the two failures, these would be enough for pauses.
+    for _ in 0..<RestorationPace.burst - 2 {
+      kept.interface.disturb([.down])
+      kept.keeper.check()
+    }
+    let refusal = TunError.failed(step: "restoring", .notPermitted, detail: nil)
+    kept.interface.disturb([.mtu(9000)])
+    kept.interface.refuseToRestore(refusal)
+    kept.keeper.check()
+    kept.loop.schedule(after: .seconds(1)) { kept.interface.refuseToRestore(nil) }
+    kept.run(for: RestorationPace.shortestPause + .seconds(1))
+    #expect(kept.news.suffix(2) == [.failed(refusal), .restored([.mtu(9000)])] && kept.keeper.problem == nil)
+  }
+
   @Test func `another name and a lost IPv6 address are told`() throws {
     let kept = try Kept()
     kept.interface.rename(to: "other0")

@@ -218,7 +218,12 @@ def test_a_reset_leaves_one_network_for_another_and_keeps_the_rest_of_the_file(f
     ends(refused, 78, "names another relay .*--reset")
     fails = run(node, config, "--reset", forged(line, 1))
     ends(fails, 69, "does not know this invite")
+    link = lab.directory / "link.yaml"
+    link.symlink_to(config)
+    ends(run(node, link, "--reset", line), 73, "is no regular file")
     assert config.read_text() == before
+    # Or the next start would offer the new key to the former relay.
+    assert "next" not in node.run("ls", node.state_path).stdout
     again = run(node, config)
     joins(again)
     assert key(node) == old and again.stop() == 0

@@ -182,18 +182,21 @@ def test_a_device_whose_name_is_anothers_is_refused(flat):
     until(lambda: addresses(lab["d3"], "kitchen-hub") == [lab["d2"].virtual_address()], "the name is the other's now")
 
 
-def test_a_port_that_is_taken_is_a_warning(flat):
-    """And it is had soon after it is free; with names off there is no server and no right to have one."""
+@pytest.mark.parametrize("names", ["auto", "resolver"])
+def test_a_port_that_is_taken_is_a_warning(flat, names):
+    """And it is had soon after it is free, which status says; with names off there is no server and no right to have one."""
     lab = flat(1)
     lab.start_relay()
     node = lab["d1"]
     taken = node.socket(socket.SOCK_DGRAM)
     node.enter(lambda: taken.bind(("0.0.0.0", 53)))
-    device = lab.start_device("d1")
+    device = lab.start_device("d1", *config(lab, f"join: {{names: {names}}}\n"))
     until(lambda: "port 53" in device.log, "the warning")
     assert "another program has port 53" in device.log
+    until(lambda: "port 53" in names_status(node)["note"], "status says it")
     taken.close()
     until(lambda: node.listens(53), "the server runs", 30)
+    until(lambda: "port 53" not in names_status(node)["note"], "status says it no more")
     assert addresses(node, "d1")
     assert device.stop() == 0
     lab.start_device("d1", *config(lab, "join: {names: off}\n"))
