@@ -84,6 +84,7 @@ final class InterfaceKeeper {
     }
   }
 
+  /// The pause before it looks again at what failed once, or was not complete yet.
   private static let retryTime = Duration.milliseconds(300)
 
   init(_ tun: any PacketDevice, on events: EventLoop, _ onNews: @escaping (News) -> Void) {
@@ -137,6 +138,7 @@ final class InterfaceKeeper {
     if tun.name != name { onNews(.renamed(from: name)) }
     if case .failed = problem { problem = nil }
     onNews(.missingIPv6(repair.missingIPv6))
+    if repair.isSettling, timer == nil { wake(after: Self.retryTime) }
     guard !repair.differences.isEmpty else { return }
     let isBeginning = pace.add(at: .now())
     guard pace.isContested else { return onNews(.restored(repair.differences)) }

@@ -70,8 +70,9 @@ struct Applicant: Sendable {
     if next == key {
       return Refusal(.keyBound, "the new key is the key that this device has already; make another one")
     }
-    return next.isOfSmallOrder
-      ? Refusal(.badRequest, "the new key cannot be used: no secret can be agreed on with it; make another one") : nil
+    guard next.isOfSmallOrder else { return nil }
+    return Refusal(
+      .badRequest, "the new key is of small order, so that no secret can be agreed on with it; make another one")
   }
 
   var fingerprint: String { KeyText.fingerprint(digest: key.digest) }

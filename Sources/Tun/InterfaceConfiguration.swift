@@ -48,6 +48,8 @@ public struct InterfaceRepair: Sendable, Equatable {
   public var differences: [Difference] = []
   /// Why the interface has no IPv6 address if it should have one.
   public var missingIPv6: MissingIPv6?
+  /// The kernel has not made all routes of a new address yet: look again a moment later.
+  public var isSettling = false
 
   public init(_ differences: [Difference] = [], missingIPv6: MissingIPv6? = nil) {
     self.differences = differences

@@ -6,6 +6,8 @@ public import Wire
 extension LinuxTun {
   /// The packets that wait for a reader before more are dropped.
   private static let queueLength: UInt32 = 1000
+  /// How long the kernel may take to make the local route of a new IPv6 address, which it leaves to a worker thread.
+  private static let localRouteTime = Duration.milliseconds(500)
 
   @discardableResult public func configure(
     address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
@@ -90,6 +92,7 @@ extension LinuxTun {
       try restoreAddress(wanted.address4, &repair)
       if !link.isUp {
         try netlink.bringUp(index)
+        latestChange6 = .now()
         repair.differences.append(.down)
       }
       // A TUN has one as long as somebody reads from it, unless it was taken away.
@@ -122,6 +125,7 @@ extension LinuxTun {
       // Where IPv6 was switched off and on again, the kernel has begun anew.
       try? netlink.stopAddressGeneration(of: index)
       try netlink.add(address, to: index)
+      latestChange6 = .now()
       repair.differences.append(.address(address.description))
       return nil
     } catch {
@@ -154,11 +158,13 @@ extension LinuxTun {
       let pool6 = wanted.prefix6.map(HostNetwork.Prefix.ipv6)
     else { return }
     let own6 = HostNetwork.Prefix.ipv6(IPv6Prefix(address6.address, length: 128))
-    // Of a new address, and of a link that has just come up, the kernel makes it a moment later.
-    let isNew = repair.differences.contains(.address(address6.description)) || repair.differences.contains(.down)
-    if !isNew, lacks(.local, own6) {
+    let isNew = latestChange6.map { Instant.now().since($0) < Self.localRouteTime } ?? false
+    let lacksOwn = lacks(.local, own6)
+    repair.isSettling = lacksOwn && isNew
+    if lacksOwn, !isNew {
       try netlink.remove(address6, from: index)
       try netlink.add(address6, to: index)
+      latestChange6 = .now()
       repair.differences.append(.route(own6))
     } else if lacks(.link, pool6) {
       try netlink.addLinkRoute(of: address6, to: index)

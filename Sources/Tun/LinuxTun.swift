@@ -22,6 +22,8 @@ public final class LinuxTun: PacketDevice {
   var wanted: InterfaceConfiguration?
   /// The networks that there is an unreachable route to, for this interface.
   var guarded: [HostNetwork.Prefix] = []
+  /// When this program gave the interface its IPv6 address or brought the link up: the kernel makes the local route later.
+  var latestChange6: Instant?
   private var registration: Registration?
   /// Some kernels say that they take UDP super-packets, and then do not (Linux 6.6.44 among them).
   private var refusesUDPSegments = false

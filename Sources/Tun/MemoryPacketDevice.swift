@@ -26,6 +26,8 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     var hostNetworks: [HostNetwork] = []
     var missingIPv6: MissingIPv6?
     var differences: [InterfaceRepair.Difference] = []
+    /// Shown by the `restore` behind the next one.
+    var laterDifferences: [InterfaceRepair.Difference] = []
     var restoreFailure: TunError?
     var registration: Registration?
 
@@ -103,6 +105,11 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
     state.withLock { $0.differences = differences }
   }
 
+  /// Lets the kernel be slow: the next `restore` finds nothing wrong yet, the one behind it finds this.
+  public func settle(into differences: [InterfaceRepair.Difference]) {
+    state.withLock { $0.laterDifferences = differences }
+  }
+
   /// Lets the kernel refuse what `restore` does from now on; `nil`: no more.
   public func refuseToRestore(_ failure: TunError?) {
     state.withLock { $0.restoreFailure = failure }
@@ -164,9 +171,12 @@ public final class MemoryPacketDevice: PacketDevice, Sendable {
         return .success(InterfaceRepair())
       }
       if let failure = state.restoreFailure { return .failure(failure) }
-      defer { state.differences = [] }
-      return .success(
-        InterfaceRepair(state.differences, missingIPv6: configuration.prefix6 == nil ? nil : state.missingIPv6))
+      var repair = InterfaceRepair(
+        state.differences, missingIPv6: configuration.prefix6 == nil ? nil : state.missingIPv6)
+      repair.isSettling = !state.laterDifferences.isEmpty
+      state.differences = state.laterDifferences
+      state.laterDifferences = []
+      return .success(repair)
     }
     return try repair.get()
   }

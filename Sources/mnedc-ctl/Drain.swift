@@ -54,7 +54,7 @@ struct Drain: ParsableCommand {
     let effect =
       names.isEmpty
       ? "No device is connected now."
-      : "It cuts \(Table.count(names.count, "connected device")) off from each other until mnedcd runs again: "
+      : "It cuts \(Table.count(names.count, "connected device")) off until mnedcd runs again: "
         + "\(ConfirmOptions.some(of: names))."
     try confirmation.confirm("This \(restart ? "restarts" : "ends") the relay. \(effect)")
   }

@@ -153,7 +153,8 @@ struct FileUpdate {
       throw Failure(
         error == .permissionDenied ? .noPermission : .cannotCreate,
         isRequired
-          ? "cannot write \(path), which is to name the relay: \(error); run as root, or name another file with --config"
+          ? "cannot write \(path), which is to name the relay: \(error); "
+            + (error == .permissionDenied ? "run as root, or name" : "name") + " another file with --config"
           : "this device has joined, but \(path) cannot be written: \(error); write there: \(shown)")
     }
     guard isRegular else {

@@ -14,7 +14,7 @@ struct Ping: ParsableCommand {
   var peer: String
 
   @Option(
-    name: .shortAndLong,
+    name: [.long, .customShort("c", allowingJoined: true)],
     help: ArgumentHelp("Ping this many times (default: 5).", valueName: "number"),
     transform: {
       guard let number = Int($0), (1...1_000_000).contains(number) else {

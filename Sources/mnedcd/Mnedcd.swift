@@ -65,7 +65,10 @@ struct Mnedcd: ParsableCommand {
 
   func run() throws {
     let settings = try overridden(try configuration.file().load())
-    if daemon.check { return try daemon.show(settings) }
+    if daemon.check {
+      _ = try RelayDaemon.poolProblem(settings)
+      return try daemon.show(settings)
+    }
     let file = try configuration.file().fixed()
     try RelayDaemon(settings, mayMakeKey: newKey) { try overridden(try file.reload()) }.run()
   }

@@ -77,13 +77,7 @@ final class RelayDaemon {
       throw Failure(error)
     }
     let keys = try Self.keys(in: state, store, mayBeNew: mayMakeKey, daemon)
-    if case .prefix(let pool) = settings.pool, !pool.isPrivate, !all.join.allowPublicPool {
-      let problem = Self.publicPoolProblem(pool)
-      guard tun == nil else {
-        throw Failure(.configuration, "\(problem); choose another --pool, or set that key here too")
-      }
-      daemon.logger.warning("\(problem)")
-    }
+    if let problem = try Self.poolProblem(all) { daemon.logger.warning("\(problem)") }
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
@@ -106,6 +100,14 @@ final class RelayDaemon {
         all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)
     }
     daemon.reload(by: Reloading(.relay, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+  }
+
+  /// Why devices refuse the pool unless their configurations allow it; fails if this host is such a device.
+  static func poolProblem(_ all: Settings) throws(Failure) -> String? {
+    guard case .prefix(let pool) = all.relay.pool, !pool.isPrivate, !all.join.allowPublicPool else { return nil }
+    let problem = publicPoolProblem(pool)
+    guard all.relay.device else { return problem }
+    throw Failure(.configuration, "\(problem); choose another --pool, or set that key here too")
   }
 
   /// Takes over what may change while the relay runs, and leaves the rest.
@@ -199,7 +201,7 @@ final class RelayDaemon {
         let known = try store.performAndWait { transaction throws(StoreError) in
           try transaction.devices().count { $0.status == .active && $0.admittedBy != .host }
         }
-        let loss = "\(file.path) is missing, and \(Table.count(known, "device")) in relay.db know the relay by it"
+        let loss = "\(file.path) is missing, by which the relay is known to \(Table.count(known, "device")) in relay.db"
         guard known == 0 || mayBeNew else {
           throw Failure(
             .noInput,

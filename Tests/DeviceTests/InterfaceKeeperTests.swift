@@ -113,6 +113,15 @@ import Wire
     #expect(kept.news.last == .restored([.mtu(9000)]) && kept.keeper.problem == nil)
   }
 
+  @Test func `an interface whose routes the kernel is still making is looked at again`() throws {
+    let kept = try Kept()
+    kept.interface.settle(into: [.route(.ipv4(try #require(IPv4Prefix("10.0.0.0/24"))))])
+    kept.keeper.check()
+    #expect(kept.news.isEmpty && kept.keeper.problem == nil, "nobody has changed it")
+    kept.run(for: .seconds(1))
+    #expect(kept.news.count == 1, "what is missing later is restored")
+  }
+
   @Test func `what the kernel refuses is tried again, and said once if it is refused again`() throws {
     let kept = try Kept()
     let refusal = TunError.failed(step: "restoring", .notPermitted, detail: nil)

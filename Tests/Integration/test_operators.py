@@ -113,7 +113,7 @@ def test_ping_takes_a_count_as_ping_does(flat):
     lab.start_all()
     config = lab.directory / "tools.yaml"
     config.write_text("")
-    for options in (["ping", "d2", "-c", "2"], ["ping", "-c", "2", "--config", config, "d2"]):
+    for options in (["ping", "d2", "-c", "2"], ["ping", "-c2", "d2"], ["ping", "-c", "2", "--config", config, "d2"]):
         shown = lab["d1"].mnedc("mnedc-peers", *options, "--interval", "100ms").stdout
         assert shown.count("d2 (10.0.0.") == 2 and "2 sent, 2 answered" in shown, shown
 

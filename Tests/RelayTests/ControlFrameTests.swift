@@ -94,7 +94,7 @@ import Wire
     let zero = try #require(PublicKey([UInt8](repeating: 0, count: PublicKey.size)))
     try one.send(.nextKey(KeyNotice(key: zero)))
     let none = try one.receive(refusal)
-    #expect(none.code == .badRequest && none.text.contains("no secret"))
+    #expect(none.code == .badRequest && none.text.contains("of small order"))
     try one.send(.nextKey(KeyNotice(key: testKey("one").publicKey)))
     let own = try one.receive(refusal)
     #expect(own.code == .keyBound && own.text.contains("that this device has already"))
