@@ -88,7 +88,7 @@ enum HostCheck {
     } catch .noNetlink(let error) {
       // Joining needs one, too.
       let parts = "\(TunError.noNetlink(error))".split(separator: ";", maxSplits: 1).map { $0.drop { $0 == " " } }
-      return CheckReport("pool", .fail, String(parts[0]), advice: String(parts[1]))
+      return CheckReport("netlink", .fail, String(parts[0]), advice: String(parts[1]))
     } catch {
       return CheckReport("pool", .warn, "this host's networks cannot be listed: \(error)")
     }

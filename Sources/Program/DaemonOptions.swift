@@ -12,7 +12,7 @@ public struct DaemonOptions: ParsableArguments {
     transform: { try ValueKind<Settings.LogLevel>.logLevel.option($0) })
   public var logLevel: Settings.LogLevel?
 
-  @Flag(help: "Check the configuration, print what is in force, and exit.")
+  @Flag(help: "Check the configuration, print it, and exit.")
   public var check = false
 
   public init() {}

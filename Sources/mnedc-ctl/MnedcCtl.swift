@@ -18,12 +18,11 @@ struct MnedcCtl: ParsableCommand {
           Reload.self, LogLevel.self, Announce.self, Key.self, RotateKey.self, Backup.self, Drain.self, Stop.self,
         ]),
       CommandGroup(
-        name: "Admission",
+        name: "Relay",
         subcommands: [
           Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self, Deny.self, Devices.self, Revoke.self,
-          Forget.self,
+          Forget.self, Leases.self, Lease.self,
         ]),
-      CommandGroup(name: "Address", subcommands: [Leases.self, Lease.self]),
     ])
 
   func run() throws {

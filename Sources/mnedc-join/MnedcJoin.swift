@@ -51,7 +51,7 @@ struct MnedcJoin: ParsableCommand {
   @Flag(help: "Join even if this host has the network's addresses.")
   var allowOverlap = false
 
-  @Flag(help: "Leave the former relay, forget this device's key and ID, and join by the invite as a new device.")
+  @Flag(help: "Join by the invite as a new device, with a new key.")
   var reset = false
 
   @Option(

@@ -25,6 +25,8 @@ final class RelayCommands {
   private(set) var isDraining = false
   /// Whether the end of the drain asks the service manager to start the relay again.
   private var willRestart = false
+  /// For the programs that wait for the end of the drain.
+  private var drainAnswers: [Answer] = []
   private var isCopying = false
 
   /// What is in force now.
@@ -182,30 +184,33 @@ final class RelayCommands {
     answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
   }
 
-  /// The answer comes when all is over, just before the daemon ends.
+  /// The answers come when all is over, just before the daemon ends.
   private func drain(_ relay: Relay, within limit: Duration, _ answer: @escaping Answer) {
-    let time = ValueKind<Duration>.drainTime.text(limit)
+    drainAnswers.append(answer)
+    guard !isDraining else { return }
+    isDraining = true
     let commands = LoopBound(self)
-    let isNew = relay.drain(within: limit) { [daemon] outcome in
-      let seconds = outcome.duration.roundedSeconds
-      let line =
-        "drained in \(seconds) s: \(Table.count(outcome.sessions, "session")), \(outcome.cutOff) of them cut off"
-      daemon.events.post {
-        answer(.report(DrainReport(sessions: outcome.sessions, cutOff: outcome.cutOff, duration: seconds)))
-        guard commands.value.willRestart else { return daemon.stop(line) }
-        daemon.logger.notice("\(line)")
-        daemon.fail(
-          Failure(
-            .restart, "ends with status \(ExitStatus.restart.rawValue), by which a service manager starts it again"))
-      }
+    relay.drain(within: limit) { [daemon] outcome in
+      daemon.events.post { commands.value.endDrain(outcome) }
     }
-    guard isNew else { return }
+    let time = ValueKind<Duration>.drainTime.text(limit)
     daemon.logger.notice("draining: nobody new is let in, and what is under way has \(time) to arrive")
     // The service manager's own patience begins with STOPPING=1.
     let patience = (limit + Self.timeToEnd).nanoseconds / 1000
     notifyServiceManager("STOPPING=1\nSTATUS=draining")
-    isDraining = true
     notifyServiceManager("EXTEND_TIMEOUT_USEC=\(patience)")
+  }
+
+  private func endDrain(_ outcome: DrainOutcome) {
+    let seconds = outcome.duration.roundedSeconds
+    let report = DrainReport(sessions: outcome.sessions, cutOff: outcome.cutOff, duration: seconds)
+    for answer in drainAnswers { answer(.report(report)) }
+    drainAnswers = []
+    let line = "drained in \(seconds) s: \(Table.count(outcome.sessions, "session")), \(outcome.cutOff) of them cut off"
+    guard willRestart else { return daemon.stop(line) }
+    daemon.logger.notice("\(line)")
+    daemon.fail(
+      Failure(.restart, "ends with status \(ExitStatus.restart.rawValue), by which a service manager starts it again"))
   }
 
   private static let timeToEnd = Duration.seconds(30)

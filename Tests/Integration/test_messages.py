@@ -149,8 +149,10 @@ MISTAKES = {
         r"IPv4 too\); stop it or choose another --listen"),
     "not root": (
         "d2 as somebody", join("--server", SERVER), 77,
-        r"(opening /dev/net/tun|making the interface mnedc0): not permitted; run as root or with CAP_NET_ADMIN \(a container needs the device "
-        r"/dev/net/tun, too\)"),
+        r"making the interface mnedc0: not permitted; run as root or with CAP_NET_ADMIN \(a container needs the device "
+        r"/dev/net/tun, too\)|opening /dev/net/tun: Permission denied \(its mode is 0[0-7]+, its owner root, and this "
+        r"process is user \d+\); run chmod 0666 /dev/net/tun, which is the mode that udev gives it: to make an "
+        r"interface with it, a program needs CAP_NET_ADMIN all the same"),
     "no daemon": (
         "d2", lambda scene: ["mnedc-ctl", "status", "--socket", "/nowhere.sock"], 69,
         r"no daemon answers \(/nowhere.sock: No such file or directory\); start mnedcd or mnedc-join, or name its "

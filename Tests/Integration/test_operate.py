@@ -239,7 +239,7 @@ def test_a_file_that_cannot_be_read_again_changes_nothing(configured, kind):
     lab, running, write = configured
     path = write("relay: {admission: approve}\n")
     words = {
-        "gone": "No such file", "closed": ", whom this daemon runs as, read it, or", "fifo": "no regular file",
+        "gone": "No such file", "closed": ", which this daemon runs as, read it", "fifo": "no regular file",
         "directory": "Is a directory; put the file in its place again",
     }  # fmt: skip
     if kind == "closed":

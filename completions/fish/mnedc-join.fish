@@ -84,7 +84,7 @@ complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" d device-id' -l 'device-id' -s 'd' -d 'Go by this name, unique in the network (default: the host\'s and 8 hex digits).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" a address' -l 'address' -s 'a' -d 'Ask for this virtual address, and take no other (default: what the relay gives).' -rfka ''
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" allow-overlap' -l 'allow-overlap' -d 'Join even if this host has the network\'s addresses.'
-complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" reset' -l 'reset' -d 'Leave the former relay, forget this device\'s key and ID, and join by the invite as a new device.'
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" reset' -l 'reset' -d 'Join by the invite as a new device, with a new key.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" i interface' -l 'interface' -s 'i' -d 'Name the TUN interface so (default: mnedc0).' -rfka '(__mnedc-join_custom_completion ---completion -- --interface (count (__mnedc-join_tokens -pc)) (__mnedc-join_tokens -tC))'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" no-offload' -l 'no-offload' -d 'Make the interface without segmentation offload (slower; for trouble with a kernel).'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" t timeout' -l 'timeout' -s 't' -d 'Give up unless joined after this time (default: 30s).' -rfka ''
@@ -92,7 +92,7 @@ complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" socket' -l 'socket' -d 'Listen for mnedc-ctl and mnedc-peers here (default: /run/mnedc/mnedc-join.sock).' -rF
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" state' -l 'state' -d 'Keep keys and what else must outlive the program here (default: /var/lib/mnedc-join).' -rfa '(__mnedc-join_complete_directories)'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" log-level' -l 'log-level' -d 'Log this and worse: trace, debug, info, notice, warning, error, critical (default: info).' -rfka 'trace debug info notice warning error critical'
-complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" check' -l 'check' -d 'Check the configuration, print what is in force, and exit.'
+complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" check' -l 'check' -d 'Check the configuration, print it, and exit.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_flags_or_options "mnedc-join" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'mnedc-join' -n '__mnedc-join_should_offer_completions_for_positional "mnedc-join" -eq 1' -fa 'help' -d 'Show subcommand help information.'

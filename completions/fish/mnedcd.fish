@@ -87,7 +87,7 @@ complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options 
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" state' -l 'state' -d 'Keep keys and what else must outlive the program here (default: /var/lib/mnedcd).' -rfa '(__mnedcd_complete_directories)'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" new-key' -l 'new-key' -d 'Make a new key if relay.key is lost, which every device has to be told by hand.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" log-level' -l 'log-level' -d 'Log this and worse: trace, debug, info, notice, warning, error, critical (default: info).' -rfka 'trace debug info notice warning error critical'
-complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" check' -l 'check' -d 'Check the configuration, print what is in force, and exit.'
+complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" check' -l 'check' -d 'Check the configuration, print it, and exit.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" version' -l 'version' -d 'Show the version.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_positional "mnedcd" -eq 1' -fa 'help' -d 'Show subcommand help information.'
