@@ -17,7 +17,7 @@ from lab import PORT, RELAY, until
 
 FLOODER = Path(__file__).with_name("flooder.py")
 #: In milliseconds: what 95 % of the pings may take in any case, and how many times that of quiet times.
-ALWAYS, TIMES = 400, 10
+ALWAYS, TIMES = 800, 10
 
 
 def names():

@@ -215,7 +215,7 @@ def test_a_relay_that_has_lost_its_key_does_not_make_another_in_silence(flat):
     key.unlink()
     refused = lab.relay.mnedc("mnedcd", check=False)
     assert refused.returncode == 66 and re.search(
-        f"{key} is missing, and 1 device in relay.db know.* restore it from a backup; or .*--new-key", refused.stderr
+        f"{key} is missing, by which .* known to 1 device in relay.db; restore it from a backup; or .*--new-key", refused.stderr
     ), refused.stderr
     assert not key.exists()
     again = lab.start_relay("--new-key")
