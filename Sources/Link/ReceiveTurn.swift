@@ -48,9 +48,13 @@ public struct ControlRate: Sendable {
   private var last = Instant.now()
   /// Since when the other end has sent too much, short rests included.
   private var overSince: Instant?
+  /// When it last sent too much.
+  private var lastOver: Instant?
 
   /// How long the other end may send too much.
   public static let patience = Duration.seconds(10)
+  /// After so long without too much, the patience starts anew. Longer than any pause.
+  private static let rest = Duration.seconds(2)
   /// A frame counts once more for each of so many bytes.
   static let bytesPerFrame = 1024
 
@@ -73,8 +77,10 @@ public struct ControlRate: Sendable {
     tokens = min(burst, tokens + now.since(last).seconds * Double(perSecond))
     last = now
     if tokens >= burst / 2 { overSince = nil }
+    if let lastOver, now.since(lastOver) >= Self.rest { overSince = nil }
     tokens -= Double(frames)
     guard tokens < 0 else { return .fine }
+    lastOver = now
     let since = overSince ?? now
     overSince = since
     guard now.since(since) < Self.patience else { return .end }

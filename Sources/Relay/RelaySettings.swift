@@ -68,6 +68,8 @@ public struct RelaySettings: Sendable {
 
   /// A connection that has not joined by then is closed.
   static let handshakeTimeout = Duration.seconds(10)
+  /// How long a device may take to decline its first lease, so that its admission is undone.
+  static let declineTime = Duration.seconds(60)
   /// How a device that waits for an operator is asked for echoes: it may be silent for a minute.
   static let pendingTerms = KeepaliveTerms(base: .seconds(20))
   /// How many strangers make room at once when there is no place for further connections, and how long each may take first.

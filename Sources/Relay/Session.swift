@@ -39,8 +39,8 @@ final class Session: EventHandler, @unchecked Sendable {
   private var proofTimer: Timer?
   private var syncs = RateLimit(perSecond: 1, burst: 2)
   private var hasSyncWaiting = false
-  /// Whether the relay admitted the device for the first time with this session.
-  private var isNew = false
+  /// When the relay admitted the device for the first time, if it was with this session.
+  private var newSince: Instant?
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// How often the device may send `locate`; its burst covers all peers that it may watch.
   private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
@@ -152,7 +152,10 @@ final class Session: EventHandler, @unchecked Sendable {
     case .decline:
       finish(
         "declined its lease: its host uses the network's addresses otherwise, or cannot set them up or save them")
-      if isNew { loop.desk.undoAdmission(of: applicant) }
+      // Not later, or an invite would be good for one device after the other.
+      if let newSince, Instant.now().since(newSince) < RelaySettings.declineTime {
+        loop.desk.undoAdmission(of: applicant)
+      }
     case nil: break
     default:
       _ = try message.read()
@@ -243,7 +246,7 @@ final class Session: EventHandler, @unchecked Sendable {
     guard case .deciding = state else { return }
     switch decision {
     case .admitted(let address, let isNew):
-      self.isNew = isNew || self.isNew
+      if isNew { newSince = newSince ?? .now() }
       admit(applicant, at: address, asOf: asOf, over: dead)
     case .refused(let refusal): refuse(refusal, to: applicant)
     case .pending:

@@ -37,12 +37,20 @@ import Wire
     #expect(rate.take(250, at: at(10.2)) == .end)
   }
 
-  @Test func `who has rested begins anew`() {
+  @Test func `a device that rests in between is never ended`() {
     var rate = ControlRate(perSecond: 100, burst: 200)
     for round in 0..<20 {
       let time = Double(round) * 3 + 1
       #expect(rate.take(250, at: at(time)) != .end)
     }
+  }
+
+  @Test func `one excess is forgotten by a device that then stays just below its rate`() {
+    var rate = ControlRate(perSecond: 100, burst: 200)
+    #expect(rate.take(250, at: at(1)) != .fine)
+    // Never as much as half the burst is left meanwhile.
+    for second in 2..<40 { #expect(rate.take(second < 4 ? 50 : 100, at: at(Double(second))) == .fine) }
+    #expect(rate.take(150, at: at(40)) != .end)
   }
 }
 
