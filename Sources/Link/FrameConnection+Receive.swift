@@ -98,7 +98,7 @@ extension FrameConnection {
       if let end { rest.drop(end) } else { self.rest = nil }
       return try endTurn(turn)
     }
-    let scratch = isAboutToJoin ? memory.smallScratch : memory.scratch.bytes
+    let scratch = memory.scratch(isSmall: isAboutToJoin)
     var end = 0  // of what scratch holds
     var completed: PartialFrame?
     /// When the first byte in scratch was received.
@@ -142,7 +142,7 @@ extension FrameConnection {
     }
     let bytes = UnsafeMutableRawBufferPointer(rebasing: scratch[..<end])
     let turnEnd = try parse(bytes, since: since, memory, &turn, deliver: deliver)
-    if let turnEnd, isOpen { rest = ReceivedRest(UnsafeRawBufferPointer(rebasing: bytes[turnEnd...])) }
+    if let turnEnd, isOpen { rest = ReceivedRest(UnsafeRawBufferPointer(rebasing: bytes[turnEnd...]), memory) }
     try endTurn(turn)
   }
 

@@ -238,6 +238,7 @@ public final class FrameConnection: @unchecked Sendable {
     precondition(loop.isCurrent)
     guard isOpen else { return }
     isOpen = false
+    rest = nil
     onUse = nil
     handler = nil
     let registration = sending.withLock { sending in

@@ -56,9 +56,11 @@ import Wire
 
 /// How much of what has come is dealt with at once.
 @Suite struct TurnTests {
-  private func connect() throws -> (end: RawEnd, stepped: SteppedConnection) {
+  private func connect(
+    _ memory: ReceiveMemory = ReceiveMemory()
+  ) throws -> (end: RawEnd, stepped: SteppedConnection) {
     let pair = try SocketPair()
-    return (RawEnd(pair.first), try SteppedConnection(pair.second))
+    return (RawEnd(pair.first), try SteppedConnection(pair.second, memory: memory))
   }
 
   private func count(_ stepped: SteppedConnection, of type: FrameType) -> Int {
@@ -89,6 +91,20 @@ import Wire
     #expect(stepped.frames.count <= 2048 && stepped.connection.isCut)
     while stepped.connection.isCut { try stepped.receive() }
     #expect(stepped.frames.count == 5000)
+  }
+
+  @Test func `where much waits for its turn, all are read in small portions`() throws {
+    let memory = ReceiveMemory(maximumWaiting: 1)
+    let both = [try connect(memory), try connect(memory)]
+    for (end, stepped) in both {
+      try end.send((0..<4000).flatMap { _ in frameBytes(.ping, [UInt8](repeating: 0, count: 8)) })
+      try stepped.receive()
+    }
+    #expect(memory.waiting > 70_000 && memory.waiting < 80_000 + 32 << 10, "all of the first, little of the second")
+    while both[1].stepped.frames.count < 4000 { try both[1].stepped.receive() }
+    #expect(memory.waiting > 70_000 && memory.waiting < 80_000)
+    both[0].stepped.connection.close()
+    #expect(memory.waiting == 0)
   }
 
   @Test func `the time of a turn is looked at with every frame that costs much`() throws {
