@@ -44,8 +44,7 @@ public struct KnownRelays: Sendable {
     return result
   }
 
-  /// Puts a relay's new key in the place of its `old` one, by whatever other names the relay is known too; for who has proof of
-  /// it.
+  /// Replaces a relay's `old` key by its new one, under every name of the relay. The caller has proof of the new one.
   public func replace(_ server: String, _ old: [UInt8], with key: [UInt8]) throws(StateError) {
     precondition(Self.isServer(Array(server.utf8)[...]), "a server has a port")
     try update { entries in

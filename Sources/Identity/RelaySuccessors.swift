@@ -26,7 +26,7 @@ public struct RelaySuccessors: Sendable {
     return newest
   }
 
-  /// Remembers that `new` has come in the place of `old`; for who has proof of it.
+  /// Remembers that `new` replaces `old`. The caller has proof of it.
   public func add(_ old: [UInt8], _ new: [UInt8]) throws(StateError) {
     try directory.update(Self.fileName, limit: Self.limit, .trusted) { content throws(StateError) in
       // A key that comes back begins a chain anew.
@@ -35,7 +35,7 @@ public struct RelaySuccessors: Sendable {
     }
   }
 
-  /// Forgets that another key has come in the place of `key`; for who has proof that a relay has `key` again.
+  /// Forgets the successor of `key`. The caller has proof that a relay has `key` again.
   public func forgetSuccessor(of key: [UInt8]) throws(StateError) {
     try directory.update(Self.fileName, limit: Self.limit, .trusted) { content throws(StateError) in
       let former = try entries(content)

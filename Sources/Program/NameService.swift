@@ -152,7 +152,8 @@ public final class NameService: @unchecked Sendable {
 
   // MARK: Making programs find the names
 
-  /// Tells systemd-resolved, or uses the hosts file where that is of no use, and looks whether names resolve.
+  /// Tells systemd-resolved, or uses the hosts file where programs do not ask systemd-resolved, and tests whether names
+  /// resolve.
   private func arrange() {
     guard !hosts.isEmpty, !hasStopped else { return }
     guard !isBusy else {

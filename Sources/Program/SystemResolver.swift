@@ -50,7 +50,7 @@ final class SystemResolver {
       switch error {
       case .noSuchFileOrDirectory: return (try? exists(directory)) == true ? .unknown : .isAbsent
       case .connectionRefused: return .isAbsent
-      // There is somebody, who has much to do or does not talk to this user.
+      // It runs, but is busy or does not talk to this user.
       default: return .runs
       }
     }

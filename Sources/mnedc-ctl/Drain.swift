@@ -72,6 +72,6 @@ struct Drain: ParsableCommand {
       .unavailable,
       "the relay has drained and ended, and nothing has started it again within \(startTime.components.seconds) s; start it "
         + "(systemctl start mnedcd), and see its log (journalctl --unit mnedcd); without a service manager that starts it after "
-        + "status \(ExitStatus.restart.rawValue), --restart is of no use")
+        + "status \(ExitStatus.restart.rawValue), --restart has no effect")
   }
 }

@@ -9,7 +9,7 @@ import Wire
 /// writes nothing.
 struct FileUpdate {
   let path: String
-  /// Whether the join fails if the file cannot be written: an invite is of no use a second time.
+  /// Whether the join fails if the file cannot be written: an invite cannot be used a second time.
   let isRequired: Bool
   /// What the file held when it was read; `nil` if there was none.
   private let former: [UInt8]?
