@@ -117,7 +117,8 @@ def test_metrics_are_given_while_one_user_floods_their_port(flat, flood, count, 
     lab.start_relay("--no-device", "--config", config)
     flood(lab.relay, f"127.0.0.1:{METRICS}", count, data)
     for _ in range(5):
-        shown = lab.relay.run("curl", "-sS", "--max-time", 30, "--retry", 5, "--retry-all-errors", f"http://127.0.0.1:{METRICS}/metrics", timeout=100).stdout
+        again = ("--max-time", 30, "--retry", 5, "--retry-all-errors")
+        shown = lab.relay.run("curl", "-sS", *again, f"http://127.0.0.1:{METRICS}/metrics", timeout=200).stdout
         assert "mnedc_build_info" in shown
     lab.relay.mnedc("mnedc-ctl", "status")
 
