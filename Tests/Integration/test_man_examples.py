@@ -145,14 +145,17 @@ class Host:
         return self.node.virtual_address(interface) is not None
 
     def end_all(self):
-        """Ends what runs here, daemons in the background among it."""
+        """Ends the processes on this host, including daemons in the background, and waits until their interfaces are gone.
+
+        A process whose first thread has ended is no longer listed, but another thread may still have the TUN device open.
+        """
         others = lambda: [pid for pid in self.node.processes() if pid != self.holder.pid]  # noqa: E731
         for pid in others():
             try:
                 os.kill(pid, signal.SIGTERM)
             except ProcessLookupError:
                 pass
-        until(lambda: not others(), f"what runs on {self.name} ends", 20)
+        until(lambda: not others() and not self.node.interfaces(), f"the processes on {self.name} end", 20)
 
 
 class Stage:
