@@ -1,7 +1,7 @@
+import CommandLine
 import Config
 import Control
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO

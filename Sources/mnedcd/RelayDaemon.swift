@@ -1,10 +1,12 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Identity
 import Logging
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO
