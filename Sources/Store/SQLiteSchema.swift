@@ -1,12 +1,12 @@
 /// The tables, as a list of steps from an empty file to today's. The file's `user_version` says how many were taken.
-struct Schema {
+struct SQLiteSchema {
   let migrations: [String]
 
   /// What marks a file as ours, in its header: "MNED".
   static let applicationID: Int64 = 0x4D4E_4544
 
   /// A step that has been released is never changed; what is new is a further one.
-  static let current = Schema(migrations: [devicesAndInvites, leases, labels])
+  static let current = SQLiteSchema(migrations: [devicesAndInvites, leases, labels])
 
   var version: Int { migrations.count }
 

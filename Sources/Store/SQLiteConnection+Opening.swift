@@ -2,14 +2,14 @@ internal import SystemIO
 internal import SystemPackage
 
 // From a directory to a file that is sound, ours and of today's schema.
-extension Connection {
+extension SQLiteConnection {
   static let fileName = "relay.db"
 
   /// Opens the store's file in `directory`, and makes it if there is none. The caller has the directory's lock.
-  static func open(in directory: String, schema: Schema) throws(StoreError) -> Connection {
+  static func open(in directory: String, schema: SQLiteSchema) throws(StoreError) -> SQLiteConnection {
     let path = "\(directory)/\(fileName)"
     try withAccess(to: path) { try makeIfMissing(directory, path, schema) }
-    let connection = try Connection(path: path)
+    let connection = try SQLiteConnection(path: path)
     try connection.checkOwner()
     try connection.checkVersion(schema)
     try connection.checkSoundness()
@@ -19,10 +19,10 @@ extension Connection {
   }
 
   /// A new file is made whole under another name, so that an empty one is never a new one but always a damaged one.
-  private static func makeIfMissing(_ directory: String, _ path: String, _ schema: Schema) throws {
+  private static func makeIfMissing(_ directory: String, _ path: String, _ schema: SQLiteSchema) throws {
     let logs = ["\(path)-wal", "\(path)-shm"]
     // A backup that was interrupted may have left them.
-    for file in Connection.copyFiles(in: directory) { try removeFile(file) }
+    for file in SQLiteConnection.copyFiles(in: directory) { try removeFile(file) }
     if try exists(path) {
       // SQLite makes its other files with the mode of this one; those of a copy may have come with any.
       for file in [path] + logs { try makePrivate(file) }
@@ -37,7 +37,7 @@ extension Connection {
     // What a crash may have left.
     for file in [new, "\(new)-journal"] { try removeFile(file) }
     try makePrivateFile(new)
-    try Connection(path: new).migrate(to: schema)
+    try SQLiteConnection(path: new).migrate(to: schema)
     try rename(newName, to: fileName, in: directory)
   }
 
@@ -58,10 +58,10 @@ extension Connection {
 
   func checkOwner() throws(StoreError) {
     guard try integer("PRAGMA page_count") > 0 else { throw .damaged(path, detail: "it is empty") }
-    guard try integer("PRAGMA application_id") == Schema.applicationID else { throw .notOurs(path) }
+    guard try integer("PRAGMA application_id") == SQLiteSchema.applicationID else { throw .notOurs(path) }
   }
 
-  private func checkVersion(_ schema: Schema) throws(StoreError) {
+  private func checkVersion(_ schema: SQLiteSchema) throws(StoreError) {
     let version = Int(try integer("PRAGMA user_version"))
     guard version >= 0 else { throw .damaged(path, detail: "its schema has version \(version)") }
     guard version <= schema.version else { throw .newerSchema(path, found: version, known: schema.version) }
@@ -81,12 +81,12 @@ extension Connection {
     }
   }
 
-  private func migrate(to schema: Schema) throws(StoreError) {
+  private func migrate(to schema: SQLiteSchema) throws(StoreError) {
     let version = Int(try integer("PRAGMA user_version"))
     guard version < schema.version else { return }
     try transaction { () throws(StoreError) in
       for migration in schema.migrations[version...] { try execute(migration) }
-      try execute("PRAGMA application_id = \(Schema.applicationID); PRAGMA user_version = \(schema.version)")
+      try execute("PRAGMA application_id = \(SQLiteSchema.applicationID); PRAGMA user_version = \(schema.version)")
     }
   }
 }

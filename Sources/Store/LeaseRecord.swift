@@ -1,7 +1,7 @@
 public import Wire
 
 /// A virtual address that belongs to a device. Times are Unix seconds.
-public struct Lease: Equatable, Sendable {
+public struct LeaseRecord: Equatable, Sendable {
   public let address: IPv4Address
   /// The device's present public key, 32 bytes.
   public let key: [UInt8]

@@ -4,7 +4,7 @@ internal import SystemIO
 /// Until when the relay reclaims no unused lease, because it does not know for how long the device has been away: after
 /// a start, devices are still reconnecting, and the time of day may be wrong now, or was wrong when a use was recorded.
 /// The clocks are compared whenever a lease is about to be reclaimed. For any thread.
-final class ReclaimPause: Sendable {
+final class ReclaimGracePeriod: Sendable {
   private let age: Duration
   private let state: Mutex<State>
 

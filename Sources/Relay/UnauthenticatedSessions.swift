@@ -1,6 +1,6 @@
 /// The connections of a loop that have not joined, by the address that they come from. To add one, to remove one and to find the one
 /// that is to give way takes the same short time however many there are. Owned by the loop's thread.
-struct Strangers<Member: AnyObject> {
+struct UnauthenticatedSessions<Member: AnyObject> {
   private(set) var count = 0
   private var hosts: [String: Host] = [:]
   /// The addresses from which so many connections come.
@@ -46,7 +46,7 @@ struct Strangers<Member: AnyObject> {
   }
 }
 
-extension Strangers.Host {
+extension UnauthenticatedSessions.Host {
   fileprivate var oldest: Member? { first < order.count ? members[order[first]] : nil }
 
   /// Lets go of those that have gone, so that the first in order is there, and the others take no more room than those who are.

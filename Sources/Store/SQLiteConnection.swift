@@ -14,7 +14,7 @@ enum SQLValue {
 }
 
 /// One row of an answer, for as long as it is read. Columns count from 0.
-struct Row: ~Copyable {
+struct SQLiteRow: ~Copyable {
   fileprivate let statement: OpaquePointer
 
   func integer(_ column: CInt) -> Int64 { sqlite3_column_int64(statement, column) }
@@ -34,7 +34,7 @@ struct Row: ~Copyable {
 }
 
 /// An open SQLite file, with the statements it has prepared.
-final class Connection: @unchecked Sendable {
+final class SQLiteConnection: @unchecked Sendable {
   // `@unchecked`: it is handed from the thread that opens it to the one that uses it from then on, never shared.
   let path: String
   private let database: OpaquePointer
@@ -88,11 +88,14 @@ final class Connection: @unchecked Sendable {
   }
 
   /// Every row of the answer, as `read` makes it.
-  func rows<Item>(_ sql: String, _ values: SQLValue..., read: (borrowing Row) -> Item) throws(StoreError) -> [Item] {
+  func rows<Item>(_ sql: String, _ values: SQLValue..., read: (borrowing SQLiteRow) -> Item) throws(StoreError)
+    -> [Item]
+  {
     try rows(sql, values, read: read)
   }
 
-  func rows<Item>(_ sql: String, _ values: [SQLValue], read: (borrowing Row) -> Item) throws(StoreError) -> [Item] {
+  func rows<Item>(_ sql: String, _ values: [SQLValue], read: (borrowing SQLiteRow) -> Item) throws(StoreError) -> [Item]
+  {
     let statement = try prepare(sql, values)
     defer { finish(statement) }
     var items: [Item] = []
@@ -100,7 +103,7 @@ final class Connection: @unchecked Sendable {
       let result = sqlite3_step(statement)
       if result == SQLITE_DONE { return items }
       guard result == SQLITE_ROW else { throw error(result) }
-      items.append(read(Row(statement: statement)))
+      items.append(read(SQLiteRow(statement: statement)))
     }
   }
 

@@ -14,7 +14,7 @@ internal import SystemPackage
 ///
 /// Commits are in a log beside the file. It is written into the file whenever nothing has been committed for a second,
 /// so that a copy of the file alone, made then, holds all of them.
-public final class Store: Sendable {
+public final class SQLiteStore: Sendable {
   // Set once.
   let directory: String
   private let queue: OperationQueue
@@ -33,11 +33,11 @@ public final class Store: Sendable {
   }
 
   init(
-    directory: String, queueLimit: Int = 4096, schema: Schema,
+    directory: String, queueLimit: Int = 4096, schema: SQLiteSchema,
     onHealth: @escaping @Sendable (StoreHealth) -> Void = { _ in }
   ) throws(StoreError) {
     let lock = try Self.lock(directory)
-    let connection = try Connection.open(in: directory, schema: schema)
+    let connection = try SQLiteConnection.open(in: directory, schema: schema)
     let queue: OperationQueue
     do {
       queue = try OperationQueue(limit: queueLimit)
@@ -65,7 +65,7 @@ public final class Store: Sendable {
     } catch {
       throw .noAccess(path, error)
     }
-    throw .inUse("\(directory)/\(Connection.fileName)", process: FileLock.holder(of: path))
+    throw .inUse("\(directory)/\(SQLiteConnection.fileName)", process: FileLock.holder(of: path))
   }
 
   /// Posts an operation, which may read, change or both. From any thread; the operations of one thread keep their order.
@@ -146,7 +146,7 @@ public struct StoreStatistics: Equatable, Sendable {
 
 /// What an operation works on: the tables, as they are within the transaction. Its operations are in extensions.
 public struct Transaction: ~Copyable {
-  let connection: Connection
+  let connection: SQLiteConnection
 
   /// Runs `body`; if it returns `nil` or fails, nothing of what it has done stays, and what was done before does.
   public func attempt<Result>(_ body: () throws(StoreError) -> Result?) throws(StoreError) -> Result? {

@@ -3,7 +3,7 @@ internal import Wire
 
 /// Which session has an address, for the data path: every loop reads a snapshot of its own without a lock, and takes a new
 /// one when the version says so.
-final class Directory: Sendable {
+final class ForwardingTable: Sendable {
   private let current: Mutex<Snapshot>
   private let count = Atomic<Int>(0)
 

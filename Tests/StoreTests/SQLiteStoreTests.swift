@@ -5,8 +5,8 @@ import Testing
 
 @testable import Store
 
-@Suite struct StoreTests {
-  private func admit(_ store: Store, _ number: Int, into results: Mailbox<Result<Admission, StoreError>>) {
+@Suite struct SQLiteStoreTests {
+  private func admit(_ store: SQLiteStore, _ number: Int, into results: Mailbox<Result<Admission, StoreError>>) {
     store.perform { db throws(StoreError) in
       try db.admit(key: bytes(number), id: "device-\(number)", by: .open, at: 1)
     } then: {
@@ -16,7 +16,7 @@ import Testing
 
   @Test func `a thousand admissions that come at once share their writes to the disk`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let results = Mailbox<Result<Admission, StoreError>>()
     for number in 0..<1000 { admit(store, number, into: results) }
     #expect(results.waitFor(1000).count == 1000)
@@ -27,7 +27,7 @@ import Testing
 
   @Test func `what waits while the thread is busy is one transaction`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let release = store.hold()
     let results = Mailbox<Result<Admission, StoreError>>()
     for number in 0..<1000 { admit(store, number, into: results) }
@@ -41,7 +41,7 @@ import Testing
   @Test func `it is told once that writing begins to fail, and once that it works again`() throws {
     let directory = TemporaryDirectory()
     let healths = Mailbox<StoreHealth>()
-    let store = try Store(directory: directory.path) { healths.put($0) }
+    let store = try SQLiteStore(directory: directory.path) { healths.put($0) }
     func fail(_ error: StoreError) {
       #expect(throws: error) { try store.run { _ throws(StoreError) in throw error } }
     }
@@ -63,7 +63,7 @@ import Testing
 
   @Test func `reading waits for no disk`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     #expect(try store.run { db throws(StoreError) in try db.devices() } == [])
     #expect(store.statistics.writes == 0)
     #expect(store.statistics.transactions == 1)
@@ -71,7 +71,7 @@ import Testing
 
   @Test func `an operation that fails undoes all of itself and nothing of those beside it`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let release = store.hold()
     let results = Mailbox<Result<Admission, StoreError>>()
     admit(store, 1, into: results)
@@ -103,7 +103,7 @@ import Testing
 
   @Test func `an operation sees what those before it have done`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let counts = Mailbox<Int>()
     for number in 0..<50 {
       store.perform { db throws(StoreError) in
@@ -118,7 +118,7 @@ import Testing
 
   @Test func `threads that post at the same time lose nothing, and each keeps its order`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let told = Mailbox<Int>()
     let threads = (0..<4).map { thread in
       SystemThread.start(name: "poster") {
@@ -144,7 +144,7 @@ import Testing
 
   @Test func `beyond its bound the queue says busy at once, and goes on when there is room`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path, queueLimit: 10)
+    let store = try SQLiteStore(directory: directory.path, queueLimit: 10)
     let release = store.hold()
     let results = Mailbox<Result<Admission, StoreError>>()
     for number in 0..<12 { admit(store, number, into: results) }
@@ -156,7 +156,7 @@ import Testing
 
   @Test func `closing carries out what waits, and refuses what comes after`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let results = Mailbox<Result<Admission, StoreError>>()
     let release = store.hold()
     for number in 0..<100 { admit(store, number, into: results) }
@@ -173,7 +173,7 @@ import Testing
     let directory = TemporaryDirectory()
     let counts = Mailbox<Int>()
     do {
-      let store = try Store(directory: directory.path)
+      let store = try SQLiteStore(directory: directory.path)
       store.perform { db throws(StoreError) in
         try db.devices().count
       } then: { _ in
@@ -185,7 +185,7 @@ import Testing
       }
     }
     #expect(counts.waitFor(1) == [0])
-    #expect(wait { (try? Store(directory: directory.path)) != nil })
+    #expect(wait { (try? SQLiteStore(directory: directory.path)) != nil })
   }
 
   @Test func `if the commit fails, all that were in it are told so, and the store goes on`() throws {
@@ -194,7 +194,7 @@ import Testing
     #expect(lines.first == "device-1")
     #expect(lines.count { $0 == "failed" } == 1000)
     #expect(lines.last == "device-2")
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     #expect(try store.run { db throws(StoreError) in try db.devices().map(\.id) } == ["device-1", "device-2"])
   }
 
@@ -210,7 +210,7 @@ import Testing
       told.formUnion(lines)
       // Every second time the next writer itself finds what the killed one has left.
       guard round % 2 == 1 else { continue }
-      let store = try Store(directory: directory.path)
+      let store = try SQLiteStore(directory: directory.path)
       let stored = Set(try store.run { db throws(StoreError) in try db.devices().map(\.id) })
       #expect(told.isSubset(of: stored), "\(told.subtracting(stored).count) of \(told.count) are lost")
       store.close()

@@ -2,7 +2,7 @@ internal import SystemIO
 
 /// When each session of a loop is to be looked after the next time. The times lie side by side, so that a walk over ten thousand
 /// of them touches little memory, and the sessions' own only where something is due. Owned by the loop's thread.
-struct LookSchedule<Member: AnyObject> {
+struct KeepaliveSchedule<Member: AnyObject> {
   /// In nanoseconds; the end of time where there is nobody.
   private var due: [UInt64] = []
   private var members: [Member?] = []

@@ -2,11 +2,11 @@ import Testing
 
 @testable import Relay
 
-@Suite struct StrangersTests {
+@Suite struct UnauthenticatedSessionsTests {
   private final class Member {}
 
   @Test func `the one from the largest crowd that has waited for longest gives way`() {
-    var strangers = Strangers<Member>()
+    var strangers = UnauthenticatedSessions<Member>()
     let (few, many) = ([Member(), Member()], [Member(), Member(), Member()])
     for member in few { strangers.add(member, from: "few") }
     for member in many { strangers.add(member, from: "many") }
@@ -27,7 +27,7 @@ import Testing
   }
 
   @Test func `whoever leaves from the middle is let go of`() {
-    var strangers = Strangers<Member>()
+    var strangers = UnauthenticatedSessions<Member>()
     weak var gone: Member?
     let first = Member()
     strangers.add(first, from: "host")

@@ -1,5 +1,5 @@
 /// Leave to be admitted, for whoever has the token. Times are Unix seconds.
-public struct Invite: Equatable, Sendable {
+public struct InviteRecord: Equatable, Sendable {
   public enum State: String, Sendable {
     case usable
     case usedUp

@@ -16,10 +16,10 @@ public enum AdmissionMode: String, CaseIterable, Sendable {
 }
 
 /// Decides who may join, by what the store knows and what operators say. For any thread.
-final class AdmissionDesk: Sendable {
+final class AdmissionController: Sendable {
   // Set once.
-  let store: Store
-  let leases: LeaseOffice
+  let store: SQLiteStore
+  let leases: LeaseAllocator
   let logger: Logger
   private let mode: Mutex<AdmissionMode>
   private let state = Mutex(State())
@@ -63,7 +63,7 @@ final class AdmissionDesk: Sendable {
     case pending
   }
 
-  init(_ store: Store, _ leases: LeaseOffice, mode: AdmissionMode, logger: Logger) {
+  init(_ store: SQLiteStore, _ leases: LeaseAllocator, mode: AdmissionMode, logger: Logger) {
     self.store = store
     self.leases = leases
     self.logger = logger
@@ -122,7 +122,7 @@ final class AdmissionDesk: Sendable {
   /// On the store's thread. The lease, if there is one, has been taken from another device.
   private func decide(
     _ question: Question, _ transaction: borrowing Transaction, at now: Int64
-  ) throws(StoreError) -> (Decision, Lease?) {
+  ) throws(StoreError) -> (Decision, LeaseRecord?) {
     let applicant = question.applicant
     let match = try transaction.device(key: applicant.key.bytes)
     if let match {
@@ -134,11 +134,11 @@ final class AdmissionDesk: Sendable {
     }
     if let failure = question.failure { return (.refused(refusal(failure, to: applicant)), nil) }
 
-    var grant = LeaseOffice.Grant()
+    var grant = LeaseAllocator.Grant()
     var refusal: Refusal?
     let address = try transaction.attempt { () throws(StoreError) -> IPv4Address? in
       try admit(applicant, match, question.mode, transaction, at: now)
-      if applicant.origin.isRelayHost { return leases.registry.network.pool.relayAddress }
+      if applicant.origin.isRelayHost { return leases.presence.network.pool.relayAddress }
       switch try leases.claim(of: applicant, over: question.dead, transaction) {
       case .has(let address): return address
       case .refused(let reason):
@@ -161,7 +161,7 @@ final class AdmissionDesk: Sendable {
   private func standing(
     of question: Question, _ transaction: borrowing Transaction
   ) throws(StoreError) -> Decision? {
-    if question.applicant.origin.isRelayHost { return .admitted(leases.registry.network.pool.relayAddress) }
+    if question.applicant.origin.isRelayHost { return .admitted(leases.presence.network.pool.relayAddress) }
     switch try leases.claim(of: question.applicant, over: question.dead, transaction) {
     case .has(let address): return .admitted(address)
     case .refused(let refusal): return .refused(refusal)
@@ -199,7 +199,7 @@ final class AdmissionDesk: Sendable {
     } else if let token = applicant.token, mode != .open {
       try transaction.admit(key: key, id: applicant.deviceID, redeeming: token.hash, at: now)
     } else {
-      let admitter: DeviceRecord.Admitter = applicant.origin.isRelayHost ? .host : .open
+      let admitter: DeviceRecord.AdmissionMethod = applicant.origin.isRelayHost ? .host : .open
       try transaction.admit(key: key, id: applicant.deviceID, by: admitter, at: now)
     }
   }

@@ -8,8 +8,8 @@
 
 internal import Wire
 
-/// The members, and what they have yet to be told of each other. Guarded by the registry's lock.
-struct Roster {
+/// The members, and what they have yet to be told of each other. Guarded by the presence's lock.
+struct PresenceTable {
   // Set once.
   private let listLimit: Int
 

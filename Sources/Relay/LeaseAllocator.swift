@@ -3,20 +3,20 @@ internal import SystemIO
 internal import Wire
 
 /// Gives devices their addresses. On the store's thread, within the transaction that lets a device in, so that a lease is on
-/// the disk before its device hears of it; who is in at the time, the registry knows.
+/// the disk before its device hears of it; who is in at the time, the presence knows.
 ///
 /// A device gets the address that is fixed for it; else the one that it insists on; else the one that it has; else the one
 /// that it would like; else the lowest free one; else, in a full pool, the one whose device was away for longest.
-struct LeaseOffice: Sendable {
-  let registry: Registry
+struct LeaseAllocator: Sendable {
+  let presence: Presence
   /// How long a device must have been away before another may get its address.
   let age: Duration
-  let pause: ReclaimPause
+  let pause: ReclaimGracePeriod
 
-  init(registry: Registry, age: Duration, returnTime: Duration) {
-    self.registry = registry
+  init(presence: Presence, age: Duration, returnTime: Duration) {
+    self.presence = presence
     self.age = age
-    pause = ReclaimPause(age: age, returnTime: returnTime)
+    pause = ReclaimGracePeriod(age: age, returnTime: returnTime)
   }
 
   /// How a device stands.
@@ -31,7 +31,7 @@ struct LeaseOffice: Sendable {
   struct Grant {
     var address: IPv4Address?
     /// Whose lease it was until now.
-    var reclaimed: Lease?
+    var reclaimed: LeaseRecord?
     /// Whether there are unused leases that the relay may not reclaim yet.
     var isReclaimPaused = false
     /// The keys of those that were found to use theirs.
@@ -45,7 +45,7 @@ struct LeaseOffice: Sendable {
   func claim(
     of applicant: Applicant, over dead: Session?, _ transaction: borrowing Transaction
   ) throws(StoreError) -> Claim {
-    let (pool, deviceID) = (registry.network.pool, applicant.deviceID)
+    let (pool, deviceID) = (presence.network.pool, applicant.deviceID)
     let lease = try transaction.lease(ofKey: applicant.key.bytes).flatMap {
       pool.isLeasable($0.address, to: deviceID) ? $0 : nil
     }
@@ -66,7 +66,7 @@ struct LeaseOffice: Sendable {
         return .refused(Refusal(.addressTaken, "\(problem.text); ask for another address or for none"))
       }
       // The address of a session that may live must not become another device's.
-      if let lease, registry.isContested(by: applicant, over: dead) { return .has(lease.address) }
+      if let lease, presence.isContested(by: applicant, over: dead) { return .has(lease.address) }
       return .needs(insisted)
     }
     if let wish = applicant.address, try objection(to: wish, for: deviceID, pool, transaction) == nil {
@@ -106,7 +106,7 @@ struct LeaseOffice: Sendable {
   func grant(
     _ wanted: IPv4Address?, to key: [UInt8], _ deviceID: String, _ transaction: borrowing Transaction, at now: Int64
   ) throws(StoreError) -> Grant {
-    let pool = registry.network.pool
+    let pool = presence.network.pool
     var grant = Grant()
     if let wanted {
       grant.address = wanted
@@ -116,7 +116,7 @@ struct LeaseOffice: Sendable {
       try reclaim(from: pool, transaction, at: now, into: &grant)
     }
     guard let address = grant.address else { return grant }
-    if let former = try transaction.lease(ofKey: key), former.address != address { registry.noteMove(of: deviceID) }
+    if let former = try transaction.lease(ofKey: key), former.address != address { presence.noteMove(of: deviceID) }
     try transaction.lease(address, toKey: key, at: now)
     return grant
   }
@@ -130,11 +130,11 @@ struct LeaseOffice: Sendable {
       return
     }
     let count = 64
-    var leases: [Lease] = []
+    var leases: [LeaseRecord] = []
     repeat {
       leases = try transaction.leasesUnused(since: limit, in: pool.prefix, after: leases.last, limit: count)
       for lease in leases where pool.isLeasable(lease.address) && pool.owner(of: lease.address) == nil {
-        guard registry.withdraw(lease) else {
+        guard presence.withdraw(lease) else {
           grant.inUse.append(lease.key)
           continue
         }
@@ -148,7 +148,7 @@ struct LeaseOffice: Sendable {
 
   /// What a device is told for which there is no address.
   func poolFull(isReclaimPaused: Bool) -> Refusal {
-    let pool = registry.network.pool
+    let pool = presence.network.pool
     let within = age > .zero ? " or of devices that were here within \(Self.text(age))" : ""
     let all = pool.capacity == 1 ? "its only address is" : "all \(pool.capacity) addresses are"
     return Refusal(

@@ -14,15 +14,15 @@ public struct StoreCopy: Sendable {
   public let invites: Int
 }
 
-extension Store {
+extension SQLiteStore {
   /// Copies everything that was committed before the call; operations continue meanwhile. The copy needs as much room
   /// in the directory as the database itself. It blocks for as long as that takes. From any thread, one copy at a time.
   public func copy() throws(StoreError) -> StoreCopy {
-    let copy = Connection.copyFiles(in: directory)[0]
+    let copy = SQLiteConnection.copyFiles(in: directory)[0]
     do {
       return try makeCopy(at: copy)
     } catch {
-      for file in Connection.copyFiles(in: directory) { _ = try? removeFile(file) }
+      for file in SQLiteConnection.copyFiles(in: directory) { _ = try? removeFile(file) }
       switch error {
       case let error as StoreError: throw error
       case Errno.noSpace: throw .diskFull(copy)
@@ -33,12 +33,12 @@ extension Store {
   }
 
   private func makeCopy(at copy: String) throws -> StoreCopy {
-    let path = "\(directory)/\(Connection.fileName)"
-    for file in Connection.copyFiles(in: directory) { try removeFile(file) }
+    let path = "\(directory)/\(SQLiteConnection.fileName)"
+    for file in SQLiteConnection.copyFiles(in: directory) { try removeFile(file) }
     // SQLite takes an empty file, and leaves its mode.
     try makePrivateFile(copy)
-    try Connection(path: path).run("VACUUM INTO ?1", .text(copy))
-    let made = try Connection(path: copy)
+    try SQLiteConnection(path: path).run("VACUUM INTO ?1", .text(copy))
+    let made = try SQLiteConnection(path: copy)
     try made.checkOwner()
     try made.checkSoundness()
     func count(_ table: String) throws(StoreError) -> Int { Int(try made.integer("SELECT count(*) FROM \(table)")) }
@@ -50,7 +50,7 @@ extension Store {
   }
 }
 
-extension Connection {
+extension SQLiteConnection {
   /// The copy while it is made, and what SQLite may have beside it.
   static func copyFiles(in directory: String) -> [String] {
     ["", "-journal"].map { "\(directory)/\(fileName).copy\($0)" }

@@ -6,9 +6,9 @@ internal import SystemIO
 internal import Wire
 
 /// Who is in: admits sessions, gives them addresses, and tells all of them who came and went. For any thread.
-final class Registry: Sendable {
+final class Presence: Sendable {
   // Set once.
-  let directory: Directory
+  let forwardingTable: ForwardingTable
   private let settings: LiveSettings
 
   // Guarded by its lock.
@@ -24,7 +24,7 @@ final class Registry: Sendable {
     }
     /// The description of the network that every connecting device gets, encoded once.
     var greeting: [UInt8]
-    var roster: Roster
+    var table: PresenceTable
     /// Devices that an operator has sent away, and those that have lost or changed their leases, and when: by a count of
     /// these events. Kept for as long as anything is being decided, since only what was decided before does not hold.
     var sentAway: [PublicKey: Int] = [:]
@@ -37,10 +37,11 @@ final class Registry: Sendable {
   init(settings: LiveSettings) {
     self.settings = settings
     let settings = settings.now
-    directory = Directory(pool: settings.network.pool.prefix)
+    forwardingTable = ForwardingTable(pool: settings.network.pool.prefix)
     state = Mutex(
       State(
-        network: settings.network, greeting: settings.network.greeting, roster: Roster(listLimit: settings.peerList)))
+        network: settings.network, greeting: settings.network.greeting,
+        table: PresenceTable(listLimit: settings.peerList)))
   }
 
   var network: RelayNetwork { state.withLock { $0.network } }
@@ -51,13 +52,13 @@ final class Registry: Sendable {
   /// How many devices are in, and how many can be, the relay host not counted.
   var occupancy: (online: Int, capacity: Int) {
     state.withLock { state in
-      let isHostIn = state.roster.member(at: state.network.pool.relayAddress) != nil
-      return (state.roster.members.count - (isHostIn ? 1 : 0), state.network.pool.capacity)
+      let isHostIn = state.table.member(at: state.network.pool.relayAddress) != nil
+      return (state.table.members.count - (isHostIn ? 1 : 0), state.network.pool.capacity)
     }
   }
 
   /// Who is in at which address, the relay host too.
-  var holders: [IPv4Address: String] { state.withLock { $0.roster.holders } }
+  var holders: [IPv4Address: String] { state.withLock { $0.table.holders } }
 
   // MARK: Decisions
 
@@ -86,7 +87,7 @@ final class Registry: Sendable {
   }
 
   private func contestant(of applicant: Applicant, over dead: Session?, _ state: State) -> Session? {
-    guard let older = state.roster.member(applicant.deviceID), older.session !== dead,
+    guard let older = state.table.member(applicant.deviceID), older.session !== dead,
       older.applicant.instance != applicant.instance,
       // Nobody else is the relay's own host.
       !applicant.origin.isRelayHost
@@ -96,9 +97,9 @@ final class Registry: Sendable {
 
   /// Sees to it that the device of a lease does not come in with that by a decision of before. False: it is in, or about to
   /// come in. The caller takes the lease away then, on the store's thread.
-  func withdraw(_ lease: Lease) -> Bool {
+  func withdraw(_ lease: LeaseRecord) -> Bool {
     state.withLock { state in
-      guard state.roster.member(lease.deviceID) == nil, PublicKey(lease.key).flatMap({ state.deciding[$0] }) == nil
+      guard state.table.member(lease.deviceID) == nil, PublicKey(lease.key).flatMap({ state.deciding[$0] }) == nil
       else { return false }
       noteMove(of: lease.deviceID, &state)
       return true
@@ -136,22 +137,22 @@ final class Registry: Sendable {
       // It was not to be moved before its older session was asked, which is gone now.
       let insists = applicant.addressRequired && !session.origin.isRelayHost
       if insists, let insisted = applicant.address, insisted != address { return .outdated }
-      if let older = state.roster.member(applicant.deviceID) {
+      if let older = state.table.member(applicant.deviceID) {
         remove(older, from: &state)
         older.session.end(Refusal(.sessionReplaced, "the device has connected anew"))
       }
       // It has another lease already, and gets that when it connects anew.
-      if let former = state.roster.member(at: address) {
+      if let former = state.table.member(at: address) {
         remove(former, from: &state)
         former.session.end(Refusal(.sessionReplaced, "the device has another address now"))
       }
       // The welcome leaves before any update can, since those are made under this lock too, and before any data can; and
       // whoever hears of it, by whatever way, finds the session.
       session.connection.send(control: ControlMessage.welcome(welcome(session, address, state.network)).frame()) {
-        directory.set(session, at: address)
+        forwardingTable.set(session, at: address)
       }
-      let member = state.roster.add(session, applicant, at: address)
-      state.roster.tellEverything(to: member)
+      let member = state.table.add(session, applicant, at: address)
+      state.table.tellEverything(to: member)
       return .admitted
     }
   }
@@ -168,7 +169,7 @@ final class Registry: Sendable {
   func grow(to prefix: IPv4Prefix) {
     state.withLock { state in
       state.network.pool = state.network.pool.with(prefix)
-      directory.grow(to: prefix)
+      forwardingTable.grow(to: prefix)
     }
     renewTerms()
   }
@@ -176,29 +177,29 @@ final class Registry: Sendable {
   /// Forgets a session that has ended. One that is not the live session of `deviceID` (any more) is none to forget.
   func remove(_ session: Session, _ deviceID: String) {
     state.withLock { state in
-      guard let member = state.roster.member(deviceID), member.session === session else { return }
+      guard let member = state.table.member(deviceID), member.session === session else { return }
       remove(member, from: &state)
     }
   }
 
   private func remove(_ member: Member, from state: inout State) {
-    directory.set(nil, at: member.address)
-    state.roster.remove(member)
+    forwardingTable.set(nil, at: member.address)
+    state.table.remove(member)
   }
 
   /// Tells a session that has missed something who is there.
   func resend(to session: Session, _ deviceID: String) {
     state.withLock { state in
-      guard let member = state.roster.member(deviceID), member.session === session else { return }
-      state.roster.tellEverything(to: member)
+      guard let member = state.table.member(deviceID), member.session === session else { return }
+      state.table.tellEverything(to: member)
     }
   }
 
   /// Answers who has an address or a label: nobody, or an update that says who.
   func locate(_ sought: Sought, for session: Session, _ deviceID: String) {
     state.withLock { state in
-      guard let member = state.roster.member(deviceID), member.session === session else { return }
-      state.roster.locate(sought, for: member)
+      guard let member = state.table.member(deviceID), member.session === session else { return }
+      state.table.locate(sought, for: member)
     }
   }
 
@@ -207,7 +208,7 @@ final class Registry: Sendable {
   func dismiss(_ deviceID: String, _ keys: [PublicKey], _ refusal: Refusal) {
     let session = state.withLock { state in
       state.changes += 1
-      let member = state.roster.member(deviceID)
+      let member = state.table.member(deviceID)
       member?.isDismissed = true
       if !state.deciding.isEmpty {
         for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = state.changes }
@@ -220,7 +221,7 @@ final class Registry: Sendable {
   /// Lets a device connect anew that is in at another address than `address`.
   func move(_ deviceID: String, to address: IPv4Address, _ refusal: Refusal) {
     let session = state.withLock { state -> Session? in
-      guard let member = state.roster.member(deviceID), member.address != address else { return nil }
+      guard let member = state.table.member(deviceID), member.address != address else { return nil }
       return member.session
     }
     session?.end(refusal)
@@ -229,7 +230,7 @@ final class Registry: Sendable {
   /// Tells every device the present terms of its lease.
   func renewTerms() {
     telling.withLock { _ in
-      let (members, network) = state.withLock { (Array($0.roster.members.values), $0.network) }
+      let (members, network) = state.withLock { (Array($0.table.members.values), $0.network) }
       for member in members {
         member.send(ControlMessage.welcome(welcome(member.session, member.address, network)).frame())
       }
@@ -240,12 +241,12 @@ final class Registry: Sendable {
   func tell(_ message: ControlMessage) {
     let frame = message.frame()
     telling.withLock { _ in
-      for member in state.withLock({ Array($0.roster.members.values) }) { member.send(frame) }
+      for member in state.withLock({ Array($0.table.members.values) }) { member.send(frame) }
     }
   }
 
   /// Sends what has changed since the last time, if anything. True: there is more to be sent soon.
   func sendChanges() -> Bool {
-    state.withLock { $0.roster.tellChanges() }
+    state.withLock { $0.table.tellChanges() }
   }
 }

@@ -28,7 +28,7 @@ extension Relay {
   ) -> Bool {
     let (drain, isNew) = draining.withLock { draining in
       if let draining { return (draining, false) }
-      let drain = Drain(loops)
+      let drain = DrainProgress(loops)
       draining = drain
       return (drain, true)
     }
@@ -47,7 +47,7 @@ extension Relay {
 }
 
 /// The steps of a drain, each of which is over when all loops are through with it. For any thread.
-final class Drain: Sendable {
+final class DrainProgress: Sendable {
   // Set once.
   private let loops: [RelayLoop]
   private let began = Instant.now()
