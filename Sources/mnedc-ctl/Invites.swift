@@ -2,6 +2,7 @@ import ArgumentParser
 import Control
 import Program
 import SystemIO
+import Wire
 
 struct Invites: ParsableCommand {
   static let configuration = CommandConfiguration(
