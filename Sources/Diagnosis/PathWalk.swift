@@ -2,9 +2,9 @@
 // the relay → the peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from
 // kernel to kernel → the peer's name, as programs look it up.
 
+internal import CommandLine
 public import Control
 internal import Device
-internal import Program
 internal import SystemPackage
 internal import Tun
 internal import Wire

@@ -1,5 +1,5 @@
+internal import CommandLine
 public import Control
-internal import Program
 
 /// Which events somebody who wants some peers only is told of. A peer that is wanted no more is told of once more.
 public struct EventFilter: Sendable {

@@ -1,5 +1,5 @@
+internal import CommandLine
 public import Control
-internal import Program
 
 extension PeersReport.Peer {
   /// All that is known of the peer, a line a thing.

@@ -1,5 +1,5 @@
+internal import CommandLine
 public import Control
-internal import Program
 
 /// A report as a table for people.
 public struct PeerList: Sendable {

@@ -1,5 +1,5 @@
+internal import CommandLine
 public import Control
-internal import Program
 
 /// Peers by the NAT that each sits behind: outer addresses, below them the private routers, below those the devices.
 public struct PeerTree: Sendable {

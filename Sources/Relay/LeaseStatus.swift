@@ -25,7 +25,7 @@ public struct LeaseStatus: Sendable, Equatable {
 }
 
 extension LeaseStatus {
-  init(_ lease: Lease, _ network: RelayNetwork, isOnline: Bool) {
+  init(_ lease: LeaseRecord, _ network: RelayNetwork, isOnline: Bool) {
     let fixed = network.pool.fixed[lease.deviceID]
     let isValid = network.pool.isLeasable(lease.address, to: lease.deviceID) && fixed ?? lease.address == lease.address
     self.init(

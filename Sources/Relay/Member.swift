@@ -1,7 +1,7 @@
 internal import Link
 internal import Wire
 
-/// A device that is in. Guarded by the registry's lock.
+/// A device that is in. Guarded by the presence's lock.
 final class Member {
   // Set once.
   let session: Session
@@ -14,7 +14,7 @@ final class Member {
   var isDismissed = false
   /// Whether it is told only of the peers that it has asked for.
   var isPartial: Bool
-  /// The revision that it was told last; of one that is told everything, the registry's counts.
+  /// The revision that it was told last; of one that is told everything, the presence's counts.
   var revision = 0
   /// Those who have asked for this member, and are told what becomes of it.
   private(set) var watchers: [ObjectIdentifier: Member] = [:]

@@ -6,7 +6,7 @@ public struct RelaySettings: Sendable {
   /// By which the relay proves who it is.
   public var keys: RelayKeys
   /// Who has been admitted, and which invites there are.
-  public var store: Store
+  public var store: SQLiteStore
   public var admission: AdmissionMode
   /// The network that it serves at first.
   public var network: RelayNetwork
@@ -29,7 +29,7 @@ public struct RelaySettings: Sendable {
   /// In a network of more devices than this, everybody is told only of those that it asks for.
   public var peerList: Int
   /// How many connections of one thread may be about to join at once.
-  public var maximumStrangers = 4096
+  public var maximumUnauthenticated = 4096
   /// How long devices have to come back after a start, before a lease is taken away for want of use: as long as they may wait
   /// between two attempts.
   public var returnTime = Duration.seconds(30)
@@ -39,7 +39,7 @@ public struct RelaySettings: Sendable {
   public var connections: Int
 
   public init(
-    keys: RelayKeys, store: Store, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
+    keys: RelayKeys, store: SQLiteStore, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
     keepalive: Duration, idleKeepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000,
     memory: Int = 256 << 20, connections: Int = .max
   ) {
@@ -73,7 +73,7 @@ public struct RelaySettings: Sendable {
   /// How a device that waits for an operator is asked for echoes: it may be silent for a minute.
   static let pendingTerms = KeepaliveTerms(base: .seconds(20))
   /// How many strangers make room at once when there is no place for further connections, and how long each may take first.
-  static let strangersAtOnce = 16
+  static let evictedAtOnce = 16
   static let patience = Duration.seconds(1)
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)

@@ -1,7 +1,7 @@
+import CommandLine
 import Config
 import Control
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO
@@ -9,7 +9,7 @@ import Wire
 
 // What the relay knows of invites and devices, as its tools get to see it.
 
-extension Invite {
+extension InviteRecord {
   /// As it is at the time `now`.
   func report(at now: Int64) -> InvitesReport.Invite {
     InvitesReport.Invite(
@@ -19,7 +19,7 @@ extension Invite {
 }
 
 extension InvitesReport.State {
-  fileprivate init(_ state: Invite.State) {
+  fileprivate init(_ state: InviteRecord.State) {
     self =
       switch state {
       case .usable: .usable

@@ -1,6 +1,6 @@
 import ArgumentParser
+import CommandLine
 import Config
-import Program
 import Relay
 import Wire
 
@@ -97,6 +97,6 @@ struct Mnedcd: ParsableCommand {
 @main
 enum Entry {
   static func main() {
-    Program.run(Mnedcd.self)
+    runProgram(Mnedcd.self)
   }
 }
