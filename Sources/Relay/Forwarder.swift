@@ -57,6 +57,6 @@ final class Forwarder {
   private func report(_ destination: IPv4Address, to source: Session) {
     unreachable += 1
     guard source.notices.allow(at: .now()) else { return }
-    source.connection.send(control: ControlMessage.unreachable(Unreachable(address: destination)).frame())
+    source.connection.send(control: ControlMessage.unreachable(.address(destination)).frame())
   }
 }

@@ -38,7 +38,7 @@ final class Member {
   func watch(_ other: Member) -> IPv4Address? {
     guard other.watchers.updateValue(self, forKey: ObjectIdentifier(self)) == nil else { return nil }
     watched.append(other.address)
-    return watched.count > Locate.maximumWatched ? watched.removeFirst() : nil
+    return watched.count > Sought.maximumWatched ? watched.removeFirst() : nil
   }
 
   func loseWatcher(_ other: Member) {

@@ -114,7 +114,7 @@ struct PresenceTable {
       case .label(let label): byLabel[label]
       }
     guard let other = found else {
-      return member.send(ControlMessage.unreachable(Unreachable(sought)).frame())
+      return member.send(ControlMessage.unreachable(sought).frame())
     }
     let told = member.isPartial ? member.revision : revision
     var forgotten: IPv4Address?

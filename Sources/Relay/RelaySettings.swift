@@ -79,7 +79,7 @@ public struct RelaySettings: Sendable {
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
   /// How many control, ping and pong frames a joined device may send, and one that has not joined. A device of a large
-  /// network asks for `Locate.maximumWatched` peers at once.
+  /// network asks for `Sought.maximumWatched` peers at once.
   static let controlRate = ControlRate(perSecond: 500, burst: 2000)
   static let controlRateBeforeJoin = ControlRate(perSecond: 10, burst: 50)
   /// After how many milliseconds a device that has sent more may connect again.

@@ -43,7 +43,7 @@ final class Session: EventHandler, @unchecked Sendable {
   private var newSince: Instant?
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// How often the device may send `locate`; its burst covers all peers that it may watch.
-  private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
+  private var questions = RateLimit(perSecond: 200, burst: Double(Sought.maximumWatched))
   /// How many handshakes with peers the relay forwards: more than a device answers, and at once as many as a packet for
   /// every peer begins.
   private var peerHandshakes = RateLimit(perSecond: 1000, burst: 4000)
@@ -138,8 +138,8 @@ final class Session: EventHandler, @unchecked Sendable {
     switch message.kind {
     case .sync: resend(applicant.deviceID)
     case .locate:
-      guard questions.allow(at: .now()), case .locate(let question)? = try message.read() else { return }
-      loop.presence.locate(question.sought, for: self, applicant.deviceID)
+      guard questions.allow(at: .now()), case .locate(let sought)? = try message.read() else { return }
+      loop.presence.locate(sought, for: self, applicant.deviceID)
     case .nextKey:
       guard keyChanges.allow(at: .now()) else { return connection.send(control: Self.tooManyKeys) }
       guard case .nextKey(let notice)? = try message.read() else { return }

@@ -1,36 +1,78 @@
-/// Checks that bytes are one unambiguous JSON object: RFC 8259 in UTF-8, without half a surrogate pair, without two
-/// members of one name in an object, and not nested deeply. It takes time in proportion to the bytes, creates no
-/// values, and finds the object's `type`.
-struct JSONScan {
-  /// The object's own member `type`; `nil`: it is missing, or is no text.
-  private(set) var type: String?
-  private(set) var hasType = false
+internal import FoundationEssentials
 
-  private let bytes: UnsafeRawBufferPointer
-  private var position = 0
-  /// A hash of each member's name in the open objects, those of the innermost object last.
-  private var names: [UInt64] = []
-  /// The first bytes of the text being read, if it is the type.
-  private var text: [UInt8]?
-
-  /// The protocol's own messages have four levels.
-  static let maximumDepth = 32
-  /// A type is cut to so many bytes, more than any has.
-  private static let maximumType = 64
-
-  /// `bytes` must stay valid and unchanged during the call.
-  init(_ bytes: UnsafeRawBufferPointer) throws(WireError) {
-    self.bytes = bytes
-    skipSpace()
-    guard position < bytes.count else { throw Self.malformed }
-    let isObject = bytes[position] == UInt8(ascii: "{")
-    try value(depth: 0)
-    skipSpace()
-    guard position == bytes.count else { throw Self.malformed }
-    guard isObject else { throw .badMessage("not a JSON object") }
+/// How messages are written and read as JSON.
+enum JSON {
+  /// The JSON of a value, with sorted keys. Every value of ours has one.
+  static func encode(_ value: some Encodable) -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    guard let data = try? encoder.encode(value) else { preconditionFailure("\(type(of: value)) is not valid JSON") }
+    return Array(data)
   }
 
+  /// Reads a value from bytes that `JSONScan` has checked.
+  static func decode<Value: Decodable>(_: Value.Type, _ bytes: UnsafeRawBufferPointer) throws(WireError) -> Value {
+    do {
+      return try JSONDecoder().decode(Value.self, from: Data(bytes))
+    } catch {
+      throw .badMessage((error as? DecodingError)?.summary ?? "not JSON")
+    }
+  }
+}
+
+extension DecodingError {
+  /// One line for a log: which member, and what is wrong with it.
+  fileprivate var summary: String {
+    switch self {
+    case .dataCorrupted(let context) where context.codingPath.isEmpty:
+      return "a number does not fit"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+      let path = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+      return path.isEmpty ? "not a JSON object" : "\(path) is not as it should be"
+    case .keyNotFound(let key, _): return "\(key.stringValue) is missing"
+    @unknown default: return "not as it should be"
+    }
+  }
+}
+
+/// Checks that bytes are one unambiguous JSON object: RFC 8259 in UTF-8, no half of a surrogate pair, no two members of
+/// one name in an object, no deep nesting. Takes time in proportion to the bytes and creates no values.
+struct JSONScan {
+  private let bytes: UnsafeRawBufferPointer
+  private var position = 0
+  /// Hashes of the members' names in all open objects, those of the innermost object last.
+  private var names: [UInt64] = []
+  private var hasType = false
+  /// The object's own member `type`, cut to `maximumType` bytes; `nil`: it is missing, or is no text.
+  private var type: [UInt8]?
+  private var isInType = false
+
+  /// The protocol's own messages have four levels.
+  private static let maximumDepth = 32
+  /// More than any type has.
+  private static let maximumType = 64
   private static let malformed = WireError.badMessage("not JSON")
+
+  /// The text of the object's member `type`. Throws if there is none, or for bytes that are no such object.
+  static func type(of bytes: UnsafeRawBufferPointer) throws(WireError) -> String {
+    guard (try? UTF8Span(validating: bytes.bindMemory(to: UInt8.self).span)) != nil else {
+      throw .badMessage("not UTF-8")
+    }
+    var scan = JSONScan(bytes)
+    scan.skipSpace()
+    let isObject = scan.peek == UInt8(ascii: "{")
+    try scan.value(depth: 0)
+    scan.skipSpace()
+    guard scan.position == bytes.count else { throw malformed }
+    guard isObject else { throw .badMessage("not a JSON object") }
+    guard scan.hasType else { throw .badMessage("type is missing") }
+    guard let type = scan.type else { throw .badMessage("type is not as it should be") }
+    return String(decoding: type, as: UTF8.self)
+  }
+
+  private init(_ bytes: UnsafeRawBufferPointer) {
+    self.bytes = bytes
+  }
 
   // MARK: Values
 
@@ -82,19 +124,14 @@ struct JSONScan {
     hasType = true
     skipSpace()
     guard peek == UInt8(ascii: "\"") else { return try value(depth: 1) }
-    text = []
+    type = []
+    isInType = true
     _ = try string()
-    type = text.map { String(decoding: $0, as: UTF8.self) }
-    text = nil
+    isInType = false
   }
 
-  private mutating func word(_ word: StaticString) throws(WireError) {
-    let length = word.utf8CodeUnitCount
-    guard bytes.count - position >= length,
-      UnsafeRawBufferPointer(rebasing: bytes[position..<position + length])
-        .elementsEqual(UnsafeBufferPointer(start: word.utf8Start, count: length))
-    else { throw Self.malformed }
-    position += length
+  private mutating func word(_ word: String) throws(WireError) {
+    for byte in word.utf8 { try expect(byte) }
   }
 
   private mutating func number() throws(WireError) {
@@ -118,49 +155,22 @@ struct JSONScan {
 
   // MARK: Texts
 
-  /// A hash of the text's UTF-8 (FNV-1a): equal texts have equal ones, however they are escaped.
+  /// A hash of the text's UTF-8 (FNV-1a), the same however the text is escaped.
   private mutating func string() throws(WireError) -> UInt64 {
-    guard peek == UInt8(ascii: "\"") else { throw Self.malformed }
-    position += 1
+    try expect(UInt8(ascii: "\""))
     var hash = Self.emptyHash
-    while let byte = peek {
+    while let byte = peek, byte >= 0x20 {
+      position += 1
       switch byte {
-      case UInt8(ascii: "\""):
-        position += 1
-        return hash
+      case UInt8(ascii: "\""): return hash
       case UInt8(ascii: "\\"): try escape(&hash)
-      case 0x20...0x7F:
-        position += 1
-        add(byte, to: &hash)
-      case 0x80...: try sequence(byte, &hash)
-      default: throw Self.malformed
+      default: add(byte, to: &hash)
       }
     }
     throw Self.malformed
   }
 
-  /// Two to four bytes that stand for one character (Unicode, table 3-7).
-  private mutating func sequence(_ first: UInt8, _ hash: inout UInt64) throws(WireError) {
-    let (length, second): (Int, ClosedRange<UInt8>) =
-      switch first {
-      case 0xC2...0xDF: (2, 0x80...0xBF)
-      case 0xE0: (3, 0xA0...0xBF)
-      case 0xED: (3, 0x80...0x9F)
-      case 0xE1...0xEF: (3, 0x80...0xBF)
-      case 0xF0: (4, 0x90...0xBF)
-      case 0xF1...0xF3: (4, 0x80...0xBF)
-      case 0xF4: (4, 0x80...0x8F)
-      default: (0, 0x80...0xBF)
-      }
-    guard length > 0, bytes.count - position >= length, second.contains(bytes[position + 1]),
-      bytes[(position + 2)..<(position + length)].allSatisfy({ (0x80...0xBF).contains($0) })
-    else { throw .badMessage("not UTF-8") }
-    for offset in 0..<length { add(bytes[position + offset], to: &hash) }
-    position += length
-  }
-
   private mutating func escape(_ hash: inout UInt64) throws(WireError) {
-    position += 1
     guard let letter = peek else { throw Self.malformed }
     position += 1
     switch letter {
@@ -176,16 +186,16 @@ struct JSONScan {
     }
   }
 
-  /// The character after `\u`, of both halves of a surrogate pair.
+  /// The character after `\u`, from both halves of a surrogate pair.
   private mutating func scalar() throws(WireError) -> Unicode.Scalar {
     let first = try unit()
     if let scalar = Unicode.Scalar(first) { return scalar }
-    guard (0xD800..<0xDC00).contains(first), peek == UInt8(ascii: "\\") else { throw Self.halfPair }
+    guard UTF16.isLeadSurrogate(first), peek == UInt8(ascii: "\\") else { throw Self.halfPair }
     position += 1
     guard peek == UInt8(ascii: "u") else { throw Self.halfPair }
     position += 1
     let second = try unit()
-    guard (0xDC00..<0xE000).contains(second),
+    guard UTF16.isTrailSurrogate(second),
       let scalar = Unicode.Scalar(0x10000 + (UInt32(first - 0xD800) << 10) + UInt32(second - 0xDC00))
     else { throw Self.halfPair }
     return scalar
@@ -194,28 +204,18 @@ struct JSONScan {
   private static let halfPair = WireError.badMessage("half a surrogate pair stands in a text")
 
   private mutating func unit() throws(WireError) -> UInt16 {
-    guard bytes.count - position >= 4 else { throw Self.malformed }
     var unit: UInt16 = 0
     for _ in 0..<4 {
-      guard let digit = Self.hexadecimal(bytes[position]) else { throw Self.malformed }
-      unit = unit << 4 | digit
+      guard let digit = peek.flatMap({ Character(Unicode.Scalar($0)).hexDigitValue }) else { throw Self.malformed }
+      unit = unit << 4 | UInt16(digit)
       position += 1
     }
     return unit
   }
 
-  private static func hexadecimal(_ byte: UInt8) -> UInt16? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt16(byte - UInt8(ascii: "0"))
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt16(byte - UInt8(ascii: "a") + 10)
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt16(byte - UInt8(ascii: "A") + 10)
-    default: nil
-    }
-  }
-
   private mutating func add(_ byte: UInt8, to hash: inout UInt64) {
     hash = Self.hash(hash, byte)
-    if let count = text?.count, count < Self.maximumType { text?.append(byte) }
+    if isInType, type!.count < Self.maximumType { type!.append(byte) }
   }
 
   private static let emptyHash: UInt64 = 0xCBF2_9CE4_8422_2325
@@ -226,6 +226,11 @@ struct JSONScan {
   // MARK: Bytes
 
   private var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+  private mutating func expect(_ byte: UInt8) throws(WireError) {
+    guard peek == byte else { throw Self.malformed }
+    position += 1
+  }
 
   /// Skips white space, and then this byte if it is the next one.
   private mutating func take(_ byte: UInt8) -> Bool {
