@@ -91,8 +91,8 @@ extension Device {
     switch message {
     case .peers(let update):
       take(update)
-    case .unreachable(let notice):
-      switch notice.sought {
+    case .unreachable(let sought):
+      switch sought {
       case .address(let address):
         pump.markAbsent(address)
         exchange.isGone(address)
@@ -142,8 +142,8 @@ extension Device {
     onEvent(.keyReplaced(key.publicKey))
   }
 
-  /// The relay refuses the new key.
-  func uplinkKeptKey(_ refusal: Refusal) {
+  /// The relay refuses the new key, or (`nil`) knows the present one, and must not hear of the other.
+  func uplinkKeptKey(_ refusal: Refusal?) {
     onEvent(.keyKept(refusal))
   }
 

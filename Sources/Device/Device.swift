@@ -185,7 +185,7 @@ public final class Device: @unchecked Sendable {
       if let state = neighbourhood.listed(label: label) { return reply(.peer(state.peer)) }
       guard neighbourhood.isPartial else { return reply(.nobody) }
       guard let search = neighbourhood.searches.begin(label, at: .now(), reply) else { return }
-      if search.isNew { connection.send(control: ControlMessage.locate(Locate(.label(label))).frame()) }
+      if search.isNew { connection.send(control: ControlMessage.locate(.label(label)).frame()) }
       events.schedule(after: time) { [weak self] in self?.neighbourhood.searches.giveUp(search.number, label) }
     }
   }

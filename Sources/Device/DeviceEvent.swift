@@ -23,8 +23,9 @@ public enum DeviceEvent: Sendable {
   case trusted(PublicKey, server: String)
   /// The relay admits the device with this key from now on.
   case keyReplaced(PublicKey)
-  /// The relay refuses the new key, and the device keeps its own.
-  case keyKept(Refusal)
+  /// The device keeps its key: the relay refuses the new one, or (`nil`) knows the present one, so that the next key, of
+  /// which the relay must not hear, is not needed.
+  case keyKept(Refusal?)
   /// The device's location in the tree of routers is known, or has changed.
   case located(Orchestration.Place)
   /// What has become of peers, in this order. After a lost connection, peers that came and went meanwhile are included.

@@ -10,6 +10,9 @@ public struct DeviceSettings: Sendable {
   public var peers: PeerSettings
   /// The key of an unfinished change, if any: the relay may know either.
   public var nextKey: PrivateKey?
+  /// Whether to offer `nextKey` to a relay that knows the device's key. If not, `nextKey` is only tried where the relay
+  /// refuses the device's key.
+  public var offersNextKey = true
   public var trust: any RelayTrust
   /// The invite's, for a device that the relay does not know yet.
   public var token: Token?
@@ -137,21 +140,5 @@ extension CipherList {
   /// The ciphers that this machine is fast at: AES-256-GCM only where the processor has instructions for it.
   public static var available: CipherList {
     CipherList(CipherSuite.hasAESInstructions ? [.aes256GCM, .chaCha20Poly1305] : [.chaCha20Poly1305])
-  }
-}
-
-extension CipherSuite {
-  var wireCipher: PeerHandshakeHeader.Cipher {
-    switch self {
-    case .aes256GCM: .aes256GCM
-    case .chaCha20Poly1305: .chaCha20Poly1305
-    }
-  }
-
-  init(_ cipher: PeerHandshakeHeader.Cipher) {
-    switch cipher {
-    case .aes256GCM: self = .aes256GCM
-    case .chaCha20Poly1305: self = .chaCha20Poly1305
-    }
   }
 }

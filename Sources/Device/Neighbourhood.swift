@@ -188,7 +188,7 @@ package final class Neighbourhood {
 
   /// Asks the relay which device has this address.
   func ask(for address: IPv4Address) {
-    relay.connection?.send(control: ControlMessage.locate(Locate(address: address)).frame())
+    relay.connection?.send(control: ControlMessage.locate(.address(address)).frame())
   }
 
   /// Whether the relay may know a device at an address that is not listed.

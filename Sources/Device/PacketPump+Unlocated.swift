@@ -11,7 +11,7 @@ extension PacketPump {
     links.update()
     // A partial update begins with no peers, so ask for those with links: as many as the relay answers at once.
     if update.partial == true {
-      for state in links.linked.prefix(Locate.maximumWatched) { neighbourhood.ask(for: state.address) }
+      for state in links.linked.prefix(Sought.maximumWatched) { neighbourhood.ask(for: state.address) }
     }
     neighbourhood.unlocated.dropOutdated(at: .now())
     for address in neighbourhood.unlocated.addresses {

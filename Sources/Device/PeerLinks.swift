@@ -146,7 +146,7 @@ package final class PeerLinks {
   private func initiate(_ state: PeerState, _ link: PeerLink, since: Instant, wait: Duration) {
     let peer = state.peer
     guard let own = neighbourhood.own, let suite = settings.ciphers.common(with: peer.ciphers) else { return }
-    let header = PeerHandshakeHeader(step: .initiation, cipher: suite.wireCipher, session: .random(in: 0 ... .max))
+    let header = PeerHandshakeHeader(step: .initiation, cipher: suite, session: .random(in: 0 ... .max))
     var handshake = Handshake(
       .ik, cipher: suite, role: .initiator, prologue: header.prologue(from: own, to: PeerName(peer)),
       key: settings.key, remoteKey: peer.key)
@@ -218,7 +218,7 @@ package final class PeerLinks {
     }
     // Of two devices that began at once, one has to give way.
     if link.attempt != nil, goesFirst(before: peer) { return }
-    let suite = CipherSuite(header.cipher)
+    let suite = header.cipher
     guard settings.ciphers.ciphers.contains(suite) else {
       counters.refused += 1
       return warn(
@@ -254,7 +254,7 @@ package final class PeerLinks {
     _ header: PeerHandshakeHeader, _ message: UnsafeRawBufferPointer, _ state: PeerState, _ link: PeerLink
   ) {
     // A response to an earlier initiation, or to one that gave way, is too late.
-    guard var attempt = link.attempt, attempt.number == header.session, attempt.suite.wireCipher == header.cipher else {
+    guard var attempt = link.attempt, attempt.number == header.session, attempt.suite == header.cipher else {
       return
     }
     guard link.responses.allow(at: .now()) else {

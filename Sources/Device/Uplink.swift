@@ -47,6 +47,8 @@ final class Uplink: EventHandler {
   // For `Uplink+Keys.swift`. While a new key replaces the old one there are two, and the device proves `key`.
   var key: PrivateKey
   var otherKey: PrivateKey?
+  /// Whether the relay is to hear of `otherKey` from this device while it knows `key`.
+  var offersOtherKey: Bool
   var isKeyNew = false
   var hasTriedOtherKey = false
   var isOfferScheduled = false
@@ -88,6 +90,7 @@ final class Uplink: EventHandler {
     self.settings = settings
     key = settings.peers.key
     otherKey = settings.nextKey
+    offersOtherKey = settings.offersNextKey
     self.events = events
     self.device = device
     var random = SystemRandomNumberGenerator()

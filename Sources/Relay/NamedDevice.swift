@@ -11,11 +11,11 @@ struct NamedDevice: Sendable {
 
   /// Looks among all devices that were ever admitted. It prefers an active device to revoked ones of the same ID.
   static func find(
-    _ name: String, _ transaction: borrowing Transaction, _ registry: Registry
+    _ name: String, _ transaction: borrowing Transaction, _ presence: Presence
   ) throws(StoreError) -> Result<NamedDevice, DeviceNameError> {
     let devices = try transaction.devices()
-    if let address = address(name, in: registry.network) {
-      var holder = registry.holders[address]
+    if let address = address(name, in: presence.network) {
+      var holder = presence.holders[address]
       if holder == nil { holder = try transaction.lease(at: address)?.deviceID }
       guard let record = devices.first(where: { $0.id == holder }) else { return .failure(.unknown(name, known: [])) }
       return .success(NamedDevice(record: record, isByKey: false))
@@ -48,10 +48,6 @@ struct NamedDevice: Sendable {
 
 /// Compares the name that an operator gives with devices.
 enum DeviceNames {
-  /// Fewer characters of a fingerprint are more likely a mistake.
-  private static let shortestFingerprint = 4
-  private static let fingerprintPrefix = "SHA256:"
-
   /// The devices that `name` means: those with this ID; if there are none, those with this host name, with or without
   /// `.mnedc`; else those whose fingerprints begin with it, with or without `SHA256:`. `isByKey` is true in the last
   /// case.
@@ -64,9 +60,8 @@ enum DeviceNames {
     let label = HostLabel.label(of: name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name)
     let hosts = devices.filter { HostLabel.label(of: id($0)) == label }
     if !hosts.isEmpty { return (hosts, false) }
-    let digits = name.hasPrefix(fingerprintPrefix) ? name.dropFirst(fingerprintPrefix.count) : name[...]
-    guard digits.utf8.count >= shortestFingerprint else { return ([], false) }
-    return (devices.filter { fingerprint($0).hasPrefix(fingerprintPrefix + digits) }, true)
+    guard let start = KeyText.fingerprintStart(name) else { return ([], false) }
+    return (devices.filter { fingerprint($0).hasPrefix(start) }, true)
   }
 }
 

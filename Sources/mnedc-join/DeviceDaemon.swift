@@ -1,11 +1,13 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Diagnosis
 import Identity
 import Logging
 import Noise
-import Program
 import SystemIO
 import SystemPackage
 import Tun
@@ -23,7 +25,6 @@ final class DeviceDaemon: @unchecked Sendable {
   private let state: StateDirectory
   private let trust: KnownRelayTrust
   private let rotation: KeyRotation
-  private let update: FileUpdate
   private let isReset: Bool
   private let orchestration: OwnOrchestration
   private let names: NameService
@@ -32,6 +33,8 @@ final class DeviceDaemon: @unchecked Sendable {
   private var device: Device?
   private lazy var peers = PeerCommands(daemon, device, network: network) { [unowned self] reply in
     withStatus { reply(PeersReport($0)) }
+  } keys: { [unowned self] reply in
+    withStatus { reply(Dictionary($0.peers.map { ($0.peer.address, $0.peer.key) }) { first, _ in first }) }
   }
   private lazy var explanation = Explanation(daemon, device, peers, names: { [names] in names.report })
   private lazy var news = PeerNews { [unowned self] event in
@@ -40,11 +43,11 @@ final class DeviceDaemon: @unchecked Sendable {
   }
   private lazy var hook = PeerHook(
     settings.join.onPeer, interface: settings.join.interface, on: daemon.events, logger: daemon.logger)
-  private lazy var metrics = MetricsServer(daemon) { [unowned self] in collectMetrics($0) }
   /// Up to how many peers each has metrics of its own.
   private var peerLimit: Int
   private var publicKey: PublicKey
-  /// Where the configuration file is to be changed, if it has to be.
+  /// What the first join writes to the configuration file, and where.
+  private var update: FileUpdate
   private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
@@ -114,6 +117,12 @@ final class DeviceDaemon: @unchecked Sendable {
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
+    if let former = identity.lostID {
+      daemon.warnLater(
+        "\(KeyFile.device(in: state).path) is missing, so this device has a new key now; the relay knows \(former) by the "
+          + "former one and refuses the new one under this ID; \(Self.advice(forLost: former))")
+    }
+    self.update.add(deviceID: deviceID)
     progress = JoinProgress(daemon, deviceID: deviceID)
     trust = KnownRelayTrust(
       pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state)
@@ -126,6 +135,7 @@ final class DeviceDaemon: @unchecked Sendable {
       trust: trust, token: invitation?.token,
       route: .servers(Self.servers(settings)), address: settings.join.address,
       mtu: settings.join.mtu, orchestration: orchestration.current)
+    deviceSettings.offersNextKey = !identity.isNextOfReset
     deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
     deviceSettings.allowPublicPool = settings.join.allowPublicPool
@@ -140,13 +150,13 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
     var inForce = settings
-    inForce.metrics.listen = metrics.serve(at: settings.metrics.listen)
+    inForce.metrics.listen = serveMetrics(at: settings.metrics.listen)
     do {
       try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
-    if update.isRequired { place = try update.place() }
+    if self.update.isRequired { place = try self.update.place() }
     daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
     isMade = true
   }
@@ -165,7 +175,7 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.configure(settings.logLevel)
     hook.command = settings.join.onPeer
     names.retry()
-    settings.metrics.listen = metrics.serve(at: settings.metrics.listen)
+    settings.metrics.listen = serveMetrics(at: settings.metrics.listen)
     peerLimit = settings.metrics.peerLimit
     device?.apply(
       DeviceChanges(
@@ -223,6 +233,10 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
+  private func serveMetrics(at addresses: [ServerAddress]) -> [ServerAddress] {
+    daemon.serveMetrics(at: addresses) { [unowned self] in collectMetrics($0) }
+  }
+
   /// Gives what is counted to `reply`, on the main thread.
   private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
     let (base, limit) = (daemon.metricsReport(), peerLimit)
@@ -247,7 +261,6 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.tell("joining through \(settings.servers.map(\.description).joined(separator: " or "))")
     daemon.prove { [device] done in device?.prove { done(nil) } }
     try daemon.run {
-      metrics.stop()
       hook.stop()
       names.stop()
       device?.stop(declining: declines)
@@ -303,9 +316,15 @@ final class DeviceDaemon: @unchecked Sendable {
       trusted(key, server)
     case .keyReplaced(let key):
       publicKey = key
-      rotation.end(with: key)
-    case .keyKept(let refusal):
+      if identity.isNextOfReset, key == identity.nextKey?.publicKey {
+        completeReset()
+      } else {
+        rotation.end(with: key)
+      }
+    case .keyKept(let refusal?):
       rotation.end(refusal)
+    case .keyKept(nil):
+      try? identity.dropInterruptedReset()
     case .located(let place):
       if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
     case .peers(let events): news.take(events, status: withStatus)
@@ -362,15 +381,22 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Has the configuration and the state directory say what this join has settled.
   private func settleFirstJoin() throws(Failure) {
     if let problem = update.problem { daemon.logger.warning("\(problem)") }
+    update.addServerKey { trust.expectedKey(of: $0)?.bytes }
     do throws(Failure) {
       if !update.isRequired { place = try update.place() }
-      if let place { try update.write(to: place) }
+      if let place {
+        try update.write(to: place)
+        daemon.updateSettingsInForce { update.complete(&$0) }
+      }
+      trust.noteConfigured(place == nil ? [] : update.newServerKeys)
     } catch {
       guard !update.isRequired else { throw error }
       daemon.logger.notice("\(error.message); until then, give --server and --device-id at each start")
     }
-    trust.noteConfigured()
-    guard isReset else { return }
+    if isReset { completeReset() }
+  }
+
+  private func completeReset() {
     do {
       try identity.completeReset()
     } catch {
@@ -431,9 +457,26 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.tell("\(loss)")
   }
 
+  private static func advice(forLost id: String) -> String {
+    "restore device.key from a backup, or have the relay's operator free the ID (`mnedc-ctl revoke \(id)`) and join with a "
+      + "new invite"
+  }
+
   /// How this ends if it is the end before the first join; `nil`: another attempt is worth it.
   private func failure(after loss: UplinkLoss) -> Failure? {
     switch loss {
+    case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.lostID == deviceID:
+      Failure(
+        .unavailable,
+        "the relay does not let this device in: it knows \(deviceID) by another key, probably the one that this device has "
+          + "lost; \(Self.advice(forLost: deviceID))")
+    case .refused(let refusal)
+    where refusal.code == .deviceIDTaken && update.fileNamesDevice && !identity.hasJoined:
+      Failure(
+        .unavailable,
+        "the relay does not let this device in: another device has the ID \(deviceID), which \(update.path) gives "
+          + "(device-id); if this machine is a copy of that device, give it an ID of its own (--device-id), which replaces "
+          + "that in the file; if it is that device and has lost its key, \(Self.advice(forLost: deviceID))")
     case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.isOfMachine:
       Failure(
         .unavailable,

@@ -1,11 +1,13 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Diagnosis
 import Identity
 import Logging
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO
@@ -36,13 +38,17 @@ final class RelayCommands {
 
   // Set before the main thread's loop runs.
   private var relay: Relay?
-  private var store: Store?
+  private var store: SQLiteStore?
   private var device: Device?
   private var orchestration: OwnOrchestration?
   private var hostID: String?
 
   // Owned by the main thread.
-  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in withPeers($0) }
+  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in
+    withPeers($0)
+  } keys: { [unowned self] in
+    withKeys($0)
+  }
   private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     RelayReports.recall(name, daemon, relay, reply)
@@ -63,7 +69,7 @@ final class RelayCommands {
 
   /// `hostID` is the device ID of this host, if it is a device.
   func serve(
-    _ relay: Relay, _ store: Store, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?
+    _ relay: Relay, _ store: SQLiteStore, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?
   ) {
     self.relay = relay
     self.store = store
@@ -159,6 +165,16 @@ final class RelayCommands {
         daemon.events.post { reply.value(RelayReports.peers(status, own)) }
       }
       if let device { device.status { finish($0) } } else { finish(nil) }
+    }
+  }
+
+  /// Gives the keys of the connected devices, on the main thread.
+  private func withKeys(_ reply: @escaping ([IPv4Address: PublicKey]) -> Void) {
+    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
+    let reply = LoopBound(reply)
+    relay.status(on: daemon.events) { [daemon] status in
+      let keys = Dictionary(status.sessions.map { ($0.address, $0.key) }) { first, _ in first }
+      daemon.events.post { reply.value(keys) }
     }
   }
 

@@ -1,10 +1,12 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Identity
 import Logging
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO
@@ -20,13 +22,12 @@ final class RelayDaemon {
   private let daemon: Daemon
   private let state: StateDirectory
   private let commands: RelayCommands
-  private let store: Store
+  private let store: SQLiteStore
   private let relay: Relay
   private let device: Device?
   /// Of the device.
   private let orchestration: OwnOrchestration?
   private let names: NameService
-  private let metrics: MetricsServer
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
@@ -60,13 +61,12 @@ final class RelayDaemon {
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
     commands.peerLimit = all.metrics.peerLimit
-    metrics = MetricsServer(daemon) { [unowned commands] in commands.metrics($0) }
     var inForce = all
-    inForce.metrics.listen = metrics.serve(at: all.metrics.listen)
+    inForce.metrics.listen = daemon.serveMetrics(at: all.metrics.listen) { [unowned commands] in commands.metrics($0) }
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
     do {
-      store = try Store(directory: state.path) { [logger = daemon.logger] health in
+      store = try SQLiteStore(directory: state.path) { [logger = daemon.logger] health in
         switch health {
         case .failing(let error):
           logger.warning("writing fails, so that nobody new can be let in and nothing else can be changed: \(error)")
@@ -117,13 +117,13 @@ final class RelayDaemon {
     names.retry()
     relay.apply(
       RelayChanges(
-        admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive,
+        admission: all.relay.admission, keepalive: all.relay.keepalive,
         idleKeepalive: all.relay.idleKeepalive, queueLimit: all.relay.queue))
     device?.apply(
       DeviceChanges(
         queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join),
         orchestration: orchestration?.reload(all.join.orchestration), peerInformation: all.join.peerInformation))
-    all.metrics.listen = metrics.serve(at: all.metrics.listen)
+    all.metrics.listen = daemon.serveMetrics(at: all.metrics.listen) { [commands] in commands.metrics($0) }
     commands.peerLimit = all.metrics.peerLimit
     commands.settings = all.relay
     commands.hook?.command = all.join.onPeer
@@ -182,7 +182,6 @@ final class RelayDaemon {
       }
     }
     try daemon.run {
-      metrics.stop()
       commands.hook?.stop()
       names.stop()
       device?.stop()
@@ -193,24 +192,30 @@ final class RelayDaemon {
 
   /// Every device refuses a relay that has another key than it knows: a lost one is not replaced in silence.
   private static func keys(
-    in state: StateDirectory, _ store: Store, mayBeNew: Bool, _ daemon: Daemon
+    in state: StateDirectory, _ store: SQLiteStore, mayBeNew: Bool, _ daemon: Daemon
   ) throws(Failure) -> RelayKeys {
     let file = KeyFile.relay(in: state)
     do {
       if try file.load() == nil {
-        let known = try store.performAndWait { transaction throws(StoreError) in
-          try transaction.devices().count { $0.status == .active && $0.admittedBy != .host }
+        let (devices, invites) = try store.performAndWait { transaction throws(StoreError) in
+          let now = UnixTime.now()
+          return (
+            try transaction.devices().count { $0.status == .active && $0.admittedBy != .host },
+            try transaction.invites().count { $0.state(at: now) == .usable }
+          )
         }
-        let loss = "\(file.path) is missing, by which the relay is known to \(Table.count(known, "device")) in relay.db"
-        guard known == 0 || mayBeNew else {
-          throw Failure(
-            .noInput,
-            "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, and tell that to "
-              + "every device by hand")
-        }
-        if known > 0 {
+        if devices + invites > 0 {
+          let known = [(devices, "device"), (invites, "open invite")].filter { $0.0 > 0 }.map(Table.count)
+          let loss = "\(file.path) is missing, and relay.db has \(known.joined(separator: " and ")) for that key"
+          guard mayBeNew else {
+            throw Failure(
+              .noInput,
+              "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, then tell that "
+                + "to every device by hand and replace every invite")
+          }
           daemon.warnLater(
-            "\(loss); each device refuses the relay's new key until its server-key or known-relays names it")
+            "\(loss); each device refuses the relay's new key until its server-key or known-relays names it; the invites "
+              + "name the old key, so revoke them (mnedc-ctl uninvite) and make new ones")
         }
       }
       return try RelayKeys(in: state)
@@ -278,7 +283,7 @@ final class RelayDaemon {
   }
 
   private static func settleNetwork(
-    _ settings: Settings.Relay, _ store: Store, _ logger: Logger
+    _ settings: Settings.Relay, _ store: SQLiteStore, _ logger: Logger
   ) throws -> RelayNetwork {
     let pool: RelayNetwork.PoolChoice
     do {
@@ -304,7 +309,7 @@ final class RelayDaemon {
   }
 
   private static func makeRelay(
-    _ settings: Settings.Relay, _ keys: RelayKeys, _ store: Store, _ network: RelayNetwork,
+    _ settings: Settings.Relay, _ keys: RelayKeys, _ store: SQLiteStore, _ network: RelayNetwork,
     _ listeners: RelayListeners, _ logger: Logger
   ) throws -> Relay {
     let (threads, sharedLoop) =
@@ -313,7 +318,7 @@ final class RelayDaemon {
       case .count(let count): (count, 0)
       }
     var relaySettings = RelaySettings(
-      keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
+      keys: keys, store: store, admission: settings.admission, network: network,
       leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
       queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
       connections: RelaySettings.connections(descriptors: descriptorLimit()))
@@ -347,7 +352,7 @@ final class RelayDaemon {
   /// The host as a device. It stays who it is in its own network: a file that is also that of mnedc-join may say who it is in
   /// another one.
   private static func hostIdentity(
-    in state: StateDirectory, configured: String?, _ store: Store, _ daemon: Daemon
+    in state: StateDirectory, configured: String?, _ store: SQLiteStore, _ daemon: Daemon
   ) throws -> DeviceIdentity {
     let identity = try DeviceIdentity(in: state, configured: configured, warn: daemon.warnLater)
     let key = identity.key.publicKey.bytes
@@ -407,17 +412,6 @@ final class RelayDaemon {
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
-  }
-}
-
-extension AdmissionMode {
-  fileprivate init(_ setting: Settings.Admission) {
-    self =
-      switch setting {
-      case .invite: .invite
-      case .approve: .approve
-      case .open: .open
-      }
   }
 }
 
