@@ -148,6 +148,11 @@ public final class Daemon: @unchecked Sendable {
 
   public var hasSubscribers: Bool { control?.hasSubscribers ?? false }
 
+  /// Notes that more of the configuration holds now than when it was read.
+  public func updateSettingsInForce(_ body: (inout Settings) -> Void) {
+    body(&whatToDo.reloading.inForce)
+  }
+
   /// What the daemon goes by, and its latest log lines.
   private func diagnostics() -> DiagnosticsReport {
     DiagnosticsReport(

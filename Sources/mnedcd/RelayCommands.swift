@@ -36,7 +36,11 @@ final class RelayCommands {
   private var isCopying = false
   /// What is in force now.
   var settings: Settings.Relay
-  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in withPeers($0) }
+  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in
+    withPeers($0)
+  } keys: { [unowned self] in
+    withKeys($0)
+  }
   private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
     RelayReports.recall(name, daemon, relay, reply)
   } names: { [unowned self] in
@@ -138,6 +142,15 @@ final class RelayCommands {
         daemon.events.post { reply.value(RelayReports.peers(status, own)) }
       }
       if let device { device.status { finish($0) } } else { finish(nil) }
+    }
+  }
+
+  /// Gives the keys of the connected devices, on the main thread.
+  private func withKeys(_ reply: @escaping ([IPv4Address: PublicKey]) -> Void) {
+    let reply = LoopBound(reply)
+    relay.status(on: daemon.events) { [daemon] status in
+      let keys = Dictionary(status.sessions.map { ($0.address, $0.key) }) { first, _ in first }
+      daemon.events.post { reply.value(keys) }
     }
   }
 
