@@ -186,7 +186,7 @@ public final class Device: @unchecked Sendable {
       if let peer = pump.peers.peer(ofLabel: label) { return reply(.peer(peer)) }
       guard pump.peers.isPartial else { return reply(.nobody) }
       guard let search = searches.begin(label, at: .now(), reply) else { return }
-      if search.isNew { connection.send(control: ControlMessage.locate(Locate(.label(label))).frame()) }
+      if search.isNew { connection.send(control: ControlMessage.locate(.label(label)).frame()) }
       events.schedule(after: time) { [weak self] in self?.searches.giveUp(search.number, label) }
     }
   }
@@ -396,8 +396,8 @@ extension Device: UplinkDelegate {
         if let known = pump?.peers.peers[peer.address] { searches.find(known) }
       }
       if pump?.knowsWhoIsThere == true, !uplink.isDraining { startReading() }
-    case .unreachable(let notice):
-      switch notice.sought {
+    case .unreachable(let sought):
+      switch sought {
       case .address(let address):
         pump?.markAbsent(address)
         exchange.isGone(address)

@@ -147,7 +147,7 @@ package final class PacketPump {
     links.update(peers)
     // A partial update begins with no peers, so ask for those with whom there are links: as many as the relay answers
     // at once.
-    if update.partial == true { for address in links.links.keys.prefix(Locate.maximumWatched) { ask(who: address) } }
+    if update.partial == true { for address in links.links.keys.prefix(Sought.maximumWatched) { ask(who: address) } }
     unlocated.dropOutdated(at: .now())
     for address in unlocated.addresses {
       guard let peer = peers.peers[address] else { continue }
@@ -365,7 +365,7 @@ package final class PacketPump {
   }
 
   func ask(who address: IPv4Address) {
-    uplink?.send(control: ControlMessage.locate(Locate(address: address)).frame())
+    uplink?.send(control: ControlMessage.locate(.address(address)).frame())
   }
 
   /// Something has come from an address that the relay has not told of: in a large network, it has to be asked.

@@ -155,7 +155,7 @@ final class PeerLinks {
 
   private func initiate(_ link: PeerLink, since: Instant, wait: Duration) {
     guard let suite = settings.ciphers.common(with: link.peer.ciphers) else { return }
-    let header = PeerHandshakeHeader(step: .initiation, cipher: suite.wireCipher, session: .random(in: 0 ... .max))
+    let header = PeerHandshakeHeader(step: .initiation, cipher: suite, session: .random(in: 0 ... .max))
     var handshake = Handshake(
       .ik, cipher: suite, role: .initiator, prologue: header.prologue(from: own, to: PeerName(link.peer)),
       key: settings.key, remoteKey: link.peer.key)
@@ -221,7 +221,7 @@ final class PeerLinks {
     }
     // Of two that began at once, one has to give way.
     if link.attempt != nil, goesFirst(before: link.peer) { return }
-    let suite = CipherSuite(header.cipher)
+    let suite = header.cipher
     guard settings.ciphers.ciphers.contains(suite) else {
       counters.refused += 1
       return warn(
@@ -256,7 +256,7 @@ final class PeerLinks {
 
   private func finish(_ header: PeerHandshakeHeader, _ message: UnsafeRawBufferPointer, _ link: PeerLink) {
     // What answers an earlier initiation, or one that gave way, is too late.
-    guard var attempt = link.attempt, attempt.number == header.session, attempt.suite.wireCipher == header.cipher else {
+    guard var attempt = link.attempt, attempt.number == header.session, attempt.suite == header.cipher else {
       return
     }
     guard link.responses.allow(at: .now()) else {

@@ -31,22 +31,6 @@ extension CipherList {
   }
 }
 
-extension CipherSuite {
-  var wireCipher: PeerHandshakeHeader.Cipher {
-    switch self {
-    case .aes256GCM: .aes256GCM
-    case .chaCha20Poly1305: .chaCha20Poly1305
-    }
-  }
-
-  init(_ cipher: PeerHandshakeHeader.Cipher) {
-    switch cipher {
-    case .aes256GCM: self = .aes256GCM
-    case .chaCha20Poly1305: self = .chaCha20Poly1305
-    }
-  }
-}
-
 /// What the links have seen.
 public struct PeerLinkCounters: Sendable, Equatable {
   /// Handshakes begun and answered, and sessions that came of them.

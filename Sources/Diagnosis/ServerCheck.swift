@@ -1,10 +1,11 @@
 // What a device would do to reach a relay, and what is seen on the way: the name → a connection to each address → the relay's proof of
 // who it is → its key → round trips → the path and its routers.
 
+internal import CommandLine
 internal import Config
 internal import Control
 internal import Device
-internal import Program
+internal import Noise
 internal import SystemIO
 internal import SystemPackage
 internal import Wire

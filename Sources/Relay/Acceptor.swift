@@ -72,7 +72,7 @@ final class Acceptor: EventHandler {
   }
 
   private func deal(_ socket: consuming TCPSocket) {
-    let origin = Origin(socket.peer)
+    let origin = ConnectionOrigin(socket.peer)
     let descriptor = socket.takeDescriptor()
     do {
       try descriptor.tune(.frames)

@@ -3,7 +3,7 @@ internal import SystemIO
 internal import Wire
 
 /// Where a connection comes from.
-struct Origin: Sendable {
+struct ConnectionOrigin: Sendable {
   /// Address and port, for people.
   let name: String
   /// The address alone, or an IPv6 address's first half, by which strangers are limited.
@@ -11,7 +11,7 @@ struct Origin: Sendable {
   /// The address alone; `nil` for the relay host.
   let address: String?
 
-  static let relayHost = Origin(name: "this host", host: "this host", address: nil)
+  static let relayHost = ConnectionOrigin(name: "this host", host: "this host", address: nil)
 
   init(_ address: SocketAddress) {
     self.init(name: address.description, host: address.neighbourhood, address: address.host)
@@ -30,7 +30,7 @@ struct Origin: Sendable {
 /// A device that has proved to have its key, and what it asks for.
 struct Applicant: Sendable {
   let key: PublicKey
-  let origin: Origin
+  let origin: ConnectionOrigin
   let deviceID: String
   let instance: String
   let address: IPv4Address?
@@ -40,7 +40,7 @@ struct Applicant: Sendable {
 
   private static let maximumInstance = 64
 
-  init(_ request: JoinRequest, key: PublicKey, origin: Origin) {
+  init(_ request: JoinRequest, key: PublicKey, origin: ConnectionOrigin) {
     self.key = key
     self.origin = origin
     deviceID = request.deviceID

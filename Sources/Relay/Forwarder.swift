@@ -5,8 +5,8 @@ internal import Wire
 /// The relay's data path in one loop: gathers frames for one destination into a run and hands it to that session's socket
 /// in one call. Owned by the loop's thread.
 final class Forwarder {
-  private let directory: Directory
-  private var snapshot: Directory.Snapshot
+  private let forwardingTable: ForwardingTable
+  private var snapshot: ForwardingTable.Snapshot
   private var version: Int
 
   private var run = FrameRun()
@@ -17,10 +17,10 @@ final class Forwarder {
   /// Frames for the others, with their headers.
   private(set) var forwarded = FrameConnection.Traffic()
 
-  init(_ directory: Directory) {
-    self.directory = directory
-    version = directory.version
-    snapshot = directory.snapshot
+  init(_ forwardingTable: ForwardingTable) {
+    self.forwardingTable = forwardingTable
+    version = forwardingTable.version
+    snapshot = forwardingTable.snapshot
   }
 
   /// Sends a frame, whose address is the sender's already, on to whoever has `destination`. Its memory must stay as it is
@@ -48,15 +48,15 @@ final class Forwarder {
 
   /// Takes note of sessions that have come and gone, so that those gone can be freed.
   func refresh() {
-    let newest = directory.version
+    let newest = forwardingTable.version
     guard version != newest else { return }
     version = newest
-    snapshot = directory.snapshot
+    snapshot = forwardingTable.snapshot
   }
 
   private func report(_ destination: IPv4Address, to source: Session) {
     unreachable += 1
     guard source.notices.allow(at: .now()) else { return }
-    source.connection.send(control: ControlMessage.unreachable(Unreachable(address: destination)).frame())
+    source.connection.send(control: ControlMessage.unreachable(.address(destination)).frame())
   }
 }

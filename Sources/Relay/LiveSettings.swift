@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import Wire
+public import Wire
 
 /// What may be changed while a relay runs, as plain values.
 public struct RelayChanges: Sendable {
@@ -42,10 +42,10 @@ extension Relay {
   public func apply(_ changes: RelayChanges) {
     let former = settings
     live.change(changes)
-    desk.setMode(changes.admission)
+    admission.setMode(changes.admission)
     if changes.queueLimit != former.queueLimit {
       for loop in loops { loop.setQueueLimit(changes.queueLimit) }
     }
-    if (changes.keepalive, changes.idleKeepalive) != (former.keepalive, former.idleKeepalive) { registry.renewTerms() }
+    if (changes.keepalive, changes.idleKeepalive) != (former.keepalive, former.idleKeepalive) { presence.renewTerms() }
   }
 }

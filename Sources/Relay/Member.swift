@@ -1,7 +1,7 @@
 internal import Link
 internal import Wire
 
-/// A device that is in. Guarded by the registry's lock.
+/// A device that is in. Guarded by the presence's lock.
 final class Member {
   // Set once.
   let session: Session
@@ -14,7 +14,7 @@ final class Member {
   var isDismissed = false
   /// Whether it is told only of the peers that it has asked for.
   var isPartial: Bool
-  /// The revision that it was told last; of one that is told everything, the registry's counts.
+  /// The revision that it was told last; of one that is told everything, the presence's counts.
   var revision = 0
   /// Those who have asked for this member, and are told what becomes of it.
   private(set) var watchers: [ObjectIdentifier: Member] = [:]
@@ -38,7 +38,7 @@ final class Member {
   func watch(_ other: Member) -> IPv4Address? {
     guard other.watchers.updateValue(self, forKey: ObjectIdentifier(self)) == nil else { return nil }
     watched.append(other.address)
-    return watched.count > Locate.maximumWatched ? watched.removeFirst() : nil
+    return watched.count > Sought.maximumWatched ? watched.removeFirst() : nil
   }
 
   func loseWatcher(_ other: Member) {

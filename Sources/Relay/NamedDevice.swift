@@ -11,11 +11,11 @@ struct NamedDevice: Sendable {
 
   /// Looks among all devices that were ever admitted. It prefers an active device to revoked ones of the same ID.
   static func find(
-    _ name: String, _ transaction: borrowing Transaction, _ registry: Registry
+    _ name: String, _ transaction: borrowing Transaction, _ presence: Presence
   ) throws(StoreError) -> Result<NamedDevice, DeviceNameError> {
     let devices = try transaction.devices()
-    if let address = address(name, in: registry.network) {
-      var holder = registry.holders[address]
+    if let address = address(name, in: presence.network) {
+      var holder = presence.holders[address]
       if holder == nil { holder = try transaction.lease(at: address)?.deviceID }
       guard let record = devices.first(where: { $0.id == holder }) else { return .failure(.unknown(name, known: [])) }
       return .success(NamedDevice(record: record, isByKey: false))

@@ -7,11 +7,11 @@ public import Wire
 extension Relay {
   /// All leases by address, those outside the pool too.
   public func leases(_ reply: @escaping @Sendable (Result<[LeaseStatus], StoreError>) -> Void) {
-    let registry = registry
+    let presence = presence
     settings.store.perform(
       { transaction throws(StoreError) in try transaction.leases() },
       then: { result in
-        let (network, holders) = (registry.network, registry.holders)
+        let (network, holders) = (presence.network, presence.holders)
         reply(
           result.map { leases in
             leases.map { LeaseStatus($0, network, isOnline: holders[$0.address] == $0.deviceID) }
@@ -26,47 +26,47 @@ extension Relay {
     of name: String, to address: IPv4Address?, sparing host: String? = nil,
     _ reply: @escaping @Sendable (Result<LeaseStatus, LeaseError>) -> Void
   ) {
-    let (office, now) = (desk.leases, UnixTime.now())
+    let (leases, now) = (admission.leases, UnixTime.now())
     settings.store.perform(
-      { [registry] transaction throws(StoreError) -> Result<Lease, LeaseError> in
-        switch try NamedDevice.find(name, transaction, registry) {
+      { [presence] transaction throws(StoreError) -> Result<LeaseRecord, LeaseError> in
+        switch try NamedDevice.find(name, transaction, presence) {
         case .success(let device) where device.record.id == host: return .failure(.name(.relayHost(device.record.id)))
-        case .success(let device): return try office.pin(device.record, to: address, transaction, at: now)
+        case .success(let device): return try leases.pin(device.record, to: address, transaction, at: now)
         case .failure(let error): return .failure(.name(error))
         }
       },
-      then: { [registry] result in
+      then: { [presence] result in
         if case .success(.success(let lease)) = result {
-          registry.move(
+          presence.move(
             lease.deviceID, to: lease.address,
             Refusal(.sessionReplaced, "the relay's operator has given \(lease.deviceID) the address \(lease.address)"))
         }
-        reply(Self.status(result, registry))
+        reply(Self.status(result, presence))
       })
   }
 
   /// Frees the lease of a device, named by the address or in any form that `revoke` takes, so that another device can
   /// get the address. A connected device only loses its pin; without a pin, this fails.
   public func freeLease(_ name: String, _ reply: @escaping @Sendable (Result<LeaseStatus, LeaseError>) -> Void) {
-    let office = desk.leases
+    let leases = admission.leases
     settings.store.perform(
-      { transaction throws(StoreError) in try office.free(name, transaction) },
-      then: { [registry] result in reply(Self.status(result, registry)) })
+      { transaction throws(StoreError) in try leases.free(name, transaction) },
+      then: { [presence] result in reply(Self.status(result, presence)) })
   }
 
   private static func status(
-    _ result: Result<Result<Lease, LeaseError>, StoreError>, _ registry: Registry
+    _ result: Result<Result<LeaseRecord, LeaseError>, StoreError>, _ presence: Presence
   ) -> Result<LeaseStatus, LeaseError> {
     result.mapError { .store($0) }.flatMap { $0 }.map { lease in
-      LeaseStatus(lease, registry.network, isOnline: registry.holders[lease.address] == lease.deviceID)
+      LeaseStatus(lease, presence.network, isOnline: presence.holders[lease.address] == lease.deviceID)
     }
   }
 
   /// Makes the pool larger while the relay runs, to a prefix of 8 bits at the least. Nobody gets another address, the relay's host neither; every device is told.
   public func growPool(to prefix: IPv4Prefix, _ reply: @escaping @Sendable (Result<Void, PoolError>) -> Void) {
     settings.store.perform(
-      { [registry] transaction throws(StoreError) -> Result<Void, PoolError> in
-        let pool = registry.network.pool
+      { [presence] transaction throws(StoreError) -> Result<Void, PoolError> in
+        let pool = presence.network.pool
         // What was stored by then, since another growth may be about to be told.
         var network =
           try transaction.network() ?? NetworkRecord(pool: pool.prefix, relayAddress: pool.relayAddress)
@@ -78,20 +78,20 @@ extension Relay {
         try transaction.setNetwork(network)
         return .success(())
       },
-      then: { [registry] result in
+      then: { [presence] result in
         let outcome = result.mapError { PoolError.store($0) }.flatMap { $0 }
-        if case .success = outcome, registry.network.pool.prefix != prefix { registry.grow(to: prefix) }
+        if case .success = outcome, presence.network.pool.prefix != prefix { presence.grow(to: prefix) }
         reply(outcome)
       })
   }
 }
 
-extension LeaseOffice {
+extension LeaseAllocator {
   /// Pins the device's lease, once it has moved to `address` if that is another. Nothing is written if it fails.
   func pin(
     _ device: DeviceRecord, to address: IPv4Address?, _ transaction: borrowing Transaction, at now: Int64
-  ) throws(StoreError) -> Result<Lease, LeaseError> {
-    let (pool, deviceID) = (registry.network.pool, device.id)
+  ) throws(StoreError) -> Result<LeaseRecord, LeaseError> {
+    let (pool, deviceID) = (presence.network.pool, device.id)
     guard device.status == .active else { return .failure(.revoked(deviceID)) }
     if let fixed = pool.fixed[deviceID] { return .failure(.fixed(deviceID, fixed)) }
     let present = try transaction.lease(ofKey: device.key).flatMap { pool.isLeasable($0.address) ? $0 : nil }
@@ -110,11 +110,12 @@ extension LeaseOffice {
   }
 
   /// Returns the lease as it is then, or as it was.
-  func free(_ name: String, _ transaction: borrowing Transaction) throws(StoreError) -> Result<Lease, LeaseError> {
-    let pool = registry.network.pool
+  func free(_ name: String, _ transaction: borrowing Transaction) throws(StoreError) -> Result<LeaseRecord, LeaseError>
+  {
+    let pool = presence.network.pool
     var found = try IPv4Address(name).flatMap { address throws(StoreError) in try transaction.lease(at: address) }
     if found == nil {
-      switch try NamedDevice.find(name, transaction, registry) {
+      switch try NamedDevice.find(name, transaction, presence) {
       case .success(let device): found = try transaction.lease(ofKey: device.record.key)
       // For an address without a lease, `noSuchLease` says more.
       case .failure(let error) where IPv4Address(name) == nil: return .failure(.name(error))
@@ -123,7 +124,7 @@ extension LeaseOffice {
     }
     guard let lease = found else { return .failure(.noSuchLease(name)) }
     if pool.fixed[lease.deviceID] == lease.address { return .failure(.fixed(lease.deviceID, lease.address)) }
-    if registry.withdraw(lease) {
+    if presence.withdraw(lease) {
       try transaction.dropLease(at: lease.address)
       return .success(lease)
     }

@@ -15,7 +15,7 @@ extension Relay {
   /// in the reply and nowhere else. `reply` is called on any thread.
   public func createInvite(
     uses: Int, lifetime: Int64, deviceID: String?,
-    _ reply: @escaping @Sendable (Result<(invite: Invite, token: Token), StoreError>) -> Void
+    _ reply: @escaping @Sendable (Result<(invite: InviteRecord, token: Token), StoreError>) -> Void
   ) {
     let token = Token.random()
     let now = UnixTime.now()
@@ -27,12 +27,12 @@ extension Relay {
       then: { result in reply(result.map { ($0, token) }) })
   }
 
-  public func invites(_ reply: @escaping @Sendable (Result<[Invite], StoreError>) -> Void) {
+  public func invites(_ reply: @escaping @Sendable (Result<[InviteRecord], StoreError>) -> Void) {
     settings.store.perform({ transaction throws(StoreError) in try transaction.invites() }, then: reply)
   }
 
   /// Makes an invite useless; whom it has let in stays.
-  public func revokeInvite(_ id: String, _ reply: @escaping @Sendable (Result<Invite, StoreError>) -> Void) {
+  public func revokeInvite(_ id: String, _ reply: @escaping @Sendable (Result<InviteRecord, StoreError>) -> Void) {
     settings.store.perform(
       { transaction throws(StoreError) in try transaction.revokeInvite(id: id, at: UnixTime.now()) }, then: reply)
   }
@@ -71,7 +71,7 @@ extension Relay {
       { (transaction, device) throws(StoreError) in try transaction.revoke(key: device.record.key) },
       then: { [self] result in
         if case .success(let device) = result {
-          registry.dismiss(
+          presence.dismiss(
             device.id, device.keys, Refusal(.revoked, "the key of \(device.id) was revoked by the relay's operator"))
         }
         reply(result)
@@ -91,7 +91,7 @@ extension Relay {
       },
       then: { [self] result in
         if case .success(let devices) = result, let id = devices.first?.id {
-          registry.dismiss(
+          presence.dismiss(
             id, devices.flatMap(\.keys), Refusal(.inviteNeeded, "the relay's operator has removed \(id)"))
         }
         reply(result)
@@ -105,8 +105,8 @@ extension Relay {
     then reply: @escaping @Sendable (Result<Value, OperatorError>) -> Void
   ) {
     settings.store.perform(
-      { [registry] transaction throws(StoreError) -> Result<Value, DeviceNameError> in
-        switch try NamedDevice.find(name, transaction, registry) {
+      { [presence] transaction throws(StoreError) -> Result<Value, DeviceNameError> in
+        switch try NamedDevice.find(name, transaction, presence) {
         case .success(let device) where device.record.id == host: return .failure(.relayHost(device.record.id))
         case .success(let device): return .success(try body(transaction, device))
         case .failure(let error): return .failure(error)
@@ -119,20 +119,20 @@ extension Relay {
 
   // MARK: Devices that wait
 
-  public var pending: [PendingDevice] { desk.pending }
+  public var pending: [PendingDevice] { admission.pending }
 
   /// Admits the pending device with this ID, host name or beginning of a fingerprint.
   public func approve(_ name: String, _ reply: @escaping @Sendable (Result<PendingDevice, OperatorError>) -> Void) {
-    desk.approve(name, reply)
+    admission.approve(name, reply)
   }
 
   /// Turns it away, for an hour.
   public func deny(_ name: String) throws(OperatorError) -> PendingDevice {
-    try desk.deny(name)
+    try admission.deny(name)
   }
 
   /// Those that were turned away, as long as they are.
-  public var denied: [DeniedDevice] { desk.denied }
+  public var denied: [DeniedDevice] { admission.denied }
 
   // MARK: The relay's own key
 
@@ -140,7 +140,7 @@ extension Relay {
   /// expect the former one, unless that is forgotten.
   public func replaceKey(with key: PrivateKey, forgettingOld: Bool = false) {
     settings.keys.replace(with: key, forgettingOld: forgettingOld)
-    registry.tell(.relayKey(KeyNotice(key: key.publicKey)))
+    presence.tell(.relayKey(KeyNotice(key: key.publicKey)))
   }
 }
 

@@ -8,7 +8,7 @@ extension Relay {
     let missing = Countdown(loops.count)
     for loop in loops {
       loop.events.post { [self] in
-        if missing.takeOne() { reply(registry.occupancy.online) }
+        if missing.takeOne() { reply(presence.occupancy.online) }
       }
     }
   }

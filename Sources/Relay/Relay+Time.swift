@@ -10,7 +10,7 @@ extension Relay {
   func watchClock() {
     loops[0].events.schedule(after: .seconds(2)) { [weak self] in
       guard let self else { return }
-      if let jump = desk.leases.pause.takeJump(at: .now(), UnixTime.now()) {
+      if let jump = admission.leases.pause.takeJump(at: .now(), UnixTime.now()) {
         loops[0].logger.warning(
           """
           the clock was set \(abs(jump)) s \(jump > 0 ? "ahead" : "back"): sessions go on; invites end by the new time, and no lease \
@@ -23,7 +23,7 @@ extension Relay {
 
   /// Compares the clock with the newest record before anything else is written. To be called before the relay serves.
   func doubtClock() {
-    let (pause, logger) = (desk.leases.pause, loops[0].logger)
+    let (pause, logger) = (admission.leases.pause, loops[0].logger)
     settings.store.perform(
       { transaction throws(StoreError) in
         try transaction.newestUse().flatMap { pause.compare(with: $0, at: .now(), UnixTime.now()) }
@@ -51,7 +51,7 @@ extension RelayLoop {
 
   private func note(_ rest: ArraySlice<Session>, _ interval: Duration) {
     for session in rest.prefix(Self.notedAtOnce) {
-      if case .joined(let applicant, _) = session.state { desk.noteSeen(applicant) }
+      if case .joined(let applicant, _) = session.state { admission.noteSeen(applicant) }
     }
     let rest = rest.dropFirst(Self.notedAtOnce)
     guard !rest.isEmpty else { return noteWhoIsIn(every: interval) }

@@ -6,7 +6,7 @@
 //   Forwarder             finds the destination's session, gathers a run of frames for it
 //   FrameConnection.send  hands the run to the kernel, whichever loop the destination belongs to
 //
-// `Registry` says who is in, the store who has which address, `Directory` who is reached under it.
+// `Presence` says who is in, the store who has which address, `ForwardingTable` who is reached under it.
 
 internal import Link
 public import Logging
@@ -22,13 +22,13 @@ public final class Relay: @unchecked Sendable {
   let live: LiveSettings
   /// Where it listens, with the ports that the kernel chose.
   public let addresses: [SocketAddress]
-  let registry: Registry
-  let desk: AdmissionDesk
+  let presence: Presence
+  let admission: AdmissionController
   let loops: [RelayLoop]
   private let bounds: RelayBounds
 
   // For any thread.
-  let draining = Mutex<Drain?>(nil)
+  let draining = Mutex<DrainProgress?>(nil)
 
   // Owned by the first loop's thread once that runs.
   private let acceptors: [Acceptor]
@@ -41,18 +41,18 @@ public final class Relay: @unchecked Sendable {
     precondition(settings.threads >= 1)
     let live = LiveSettings(settings)
     self.live = live
-    let registry = Registry(settings: live)
-    self.registry = registry
-    let desk = AdmissionDesk(
-      settings.store, LeaseOffice(registry: registry, age: settings.leaseAge, returnTime: settings.returnTime),
+    let presence = Presence(settings: live)
+    self.presence = presence
+    let admission = AdmissionController(
+      settings.store, LeaseAllocator(presence: presence, age: settings.leaseAge, returnTime: settings.returnTime),
       mode: settings.admission, logger: logger)
-    self.desk = desk
+    self.admission = admission
     var events: [EventLoop] = []
     for _ in 0..<settings.threads { events.append(try EventLoop()) }
-    let announcer = Announcer(on: events[0]) { registry.sendChanges() }
+    let announcer = Announcer(on: events[0]) { presence.sendChanges() }
     let bounds = RelayBounds(settings)
     let loops = events.map { events in
-      RelayLoop(events, bounds, settings: live, registry: registry, desk: desk, logger: logger) {
+      RelayLoop(events, bounds, settings: live, presence: presence, admission: admission, logger: logger) {
         announcer.trigger()
       }
     }
@@ -67,7 +67,7 @@ public final class Relay: @unchecked Sendable {
   public var settings: RelaySettings { live.now }
 
   /// The network that it serves now.
-  public var network: RelayNetwork { registry.network }
+  public var network: RelayNetwork { presence.network }
 
   /// Begins to serve, on threads of its own.
   public func start() {
@@ -84,7 +84,7 @@ public final class Relay: @unchecked Sendable {
   public func stop() {
     loops[0].events.post { [self] in
       stopListening()
-      let hint = Pacing.retryAfter(registry.occupancy.online)
+      let hint = Pacing.retryAfter(presence.occupancy.online)
       for loop in loops { loop.stop(Refusal(.shuttingDown, "the relay is shutting down", retryAfter: hint)) }
     }
     for thread in threads { thread.join() }
@@ -104,8 +104,8 @@ public final class Relay: @unchecked Sendable {
   /// Gathers the relay's state from its loops and gives it to `reply`, on the thread of `events`, so that frames do not wait
   /// for what is made of it; without, on one of the loops' threads.
   public func status(on events: EventLoop? = nil, _ reply: @escaping @Sendable (RelayStatus) -> Void) {
-    let (online, capacity) = registry.occupancy
-    let network = registry.network
+    let (online, capacity) = presence.occupancy
+    let network = presence.network
     var empty = RelayStatus(
       pool: network.pool.prefix, pool6: network.pool6, address: network.pool.relayAddress, online: online,
       capacity: capacity)

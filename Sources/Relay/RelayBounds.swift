@@ -13,7 +13,7 @@ final class RelayBounds: Sendable {
   }
 }
 
-/// How many connections there may be at once, so that descriptors are left for the local socket and the state directory. For any
+/// How many connections there may be at once, so that descriptors are left for the local socket and the state forwardingTable. For any
 /// thread.
 final class ConnectionLimit: Sendable {
   let maximum: Int

@@ -4,7 +4,7 @@ internal import Wire
 
 /// One loop's part of a drain. Owned by the loop's thread.
 struct LoopDrain {
-  let drain: Drain
+  let drain: DrainProgress
   /// Sessions that have been told and have not answered.
   var unanswered: Set<ObjectIdentifier> = []
   /// Sessions that something is still on its way to, once that is looked at.
@@ -16,11 +16,11 @@ struct LoopDrain {
 extension RelayLoop {
   /// The last word to a device while the relay drains.
   var drainRefusal: Refusal {
-    Refusal(.shuttingDown, "the relay is about to end", retryAfter: Pacing.retryAfter(registry.occupancy.online))
+    Refusal(.shuttingDown, "the relay is about to end", retryAfter: Pacing.retryAfter(presence.occupancy.online))
   }
 
   /// Tells the devices that are in to finish, and sends the others away. From any thread.
-  func begin(_ drain: Drain) {
+  func begin(_ drain: DrainProgress) {
     events.post { [self] in
       var part = LoopDrain(drain: drain)
       for session in Array(sessions.values) {

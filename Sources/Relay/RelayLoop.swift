@@ -10,8 +10,8 @@ final class RelayLoop: @unchecked Sendable {
   // Set once.
   let events: EventLoop
   let bounds: RelayBounds
-  let registry: Registry
-  let desk: AdmissionDesk
+  let presence: Presence
+  let admission: AdmissionController
   let keys: RelayKeys
   let logger: Logger
   private let live: LiveSettings
@@ -26,14 +26,14 @@ final class RelayLoop: @unchecked Sendable {
   private(set) var sessions: [ObjectIdentifier: Session] = [:]
   /// Those of them that have not joined. A flood of connections that never do must not keep those out that do: the worst gives
   /// way, since an honest device is through within a few round trips.
-  private var strangers = Strangers<Session>()
+  private var unauthenticated = UnauthenticatedSessions<Session>()
   /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond. A whole site may be
   /// behind one address, and all of it comes back at once.
   private var greetings = SourceLimits(perSecond: 500, burst: 4000)
   private(set) var counters = RelayCounters()
   /// What the sessions that have ended had carried.
   private var ended = LinkTotals()
-  private var looks = LookSchedule<Session>()
+  private var looks = KeepaliveSchedule<Session>()
   /// When it was noticed the last time that nobody could look after the sessions for long.
   private var lastAbsence = Instant(nanoseconds: 0)
   private var lines = RateLimit(perSecond: 1, burst: 20)
@@ -46,25 +46,26 @@ final class RelayLoop: @unchecked Sendable {
 
   /// `onChange` is called, on any thread, when somebody has joined or left.
   init(
-    _ events: EventLoop, _ bounds: RelayBounds, settings live: LiveSettings, registry: Registry, desk: AdmissionDesk,
+    _ events: EventLoop, _ bounds: RelayBounds, settings live: LiveSettings, presence: Presence,
+    admission: AdmissionController,
     logger: Logger, onChange: @escaping @Sendable () -> Void
   ) {
     self.events = events
     self.bounds = bounds
     self.live = live
-    self.registry = registry
-    self.desk = desk
+    self.presence = presence
+    self.admission = admission
     keys = live.now.keys
     self.logger = logger
     self.onChange = onChange
-    forwarder = Forwarder(registry.directory)
+    forwarder = Forwarder(presence.forwardingTable)
   }
 
   /// How many connections it has. From any thread.
   var load: Int { connections.load(ordering: .relaxed) }
 
   /// Takes a new connection over. From any thread.
-  func adopt(_ descriptor: consuming Descriptor, from origin: Origin) {
+  func adopt(_ descriptor: consuming Descriptor, from origin: ConnectionOrigin) {
     let settings = live.now
     let connection = FrameConnection(
       descriptor, loop: events, queueLimit: settings.queueLimit, memory: bounds.sendMemory,
@@ -75,8 +76,8 @@ final class RelayLoop: @unchecked Sendable {
       sessions[ObjectIdentifier(session)] = session
       session.lookPlace = looks.add(session)
       if draining != nil { return session.end(drainRefusal) }
-      strangers.add(session, from: session.origin.host)
-      if strangers.count > live.now.maximumStrangers { strangers.worst?.giveWay() }
+      unauthenticated.add(session, from: session.origin.host)
+      if unauthenticated.count > live.now.maximumUnauthenticated { unauthenticated.worst?.giveWay() }
       do {
         try connection.attach(session)
       } catch {
@@ -92,13 +93,13 @@ final class RelayLoop: @unchecked Sendable {
       if let place = session.lookPlace { looks.remove(at: place) }
       session.lookPlace = nil
     }
-    strangers.remove(session, from: session.origin.host)
+    unauthenticated.remove(session, from: session.origin.host)
     hasAnswered(session)
   }
 
   /// The session has joined, or waits for an operator.
   func welcome(_ session: Session) {
-    strangers.remove(session, from: session.origin.host)
+    unauthenticated.remove(session, from: session.origin.host)
   }
 
   /// Ends some connections that have not joined in the time that an honest device needs, so that others find a place. From any
@@ -106,15 +107,15 @@ final class RelayLoop: @unchecked Sendable {
   func makeRoom() {
     events.post { [self] in
       let limit = Instant.now()
-      for _ in 0..<RelaySettings.strangersAtOnce {
-        guard let worst = strangers.worst, limit.since(worst.since) >= RelaySettings.patience else { return }
+      for _ in 0..<RelaySettings.evictedAtOnce {
+        guard let worst = unauthenticated.worst, limit.since(worst.since) >= RelaySettings.patience else { return }
         worst.giveWay()
       }
     }
   }
 
   /// Whether one more handshake may be begun from there.
-  func mayGreet(_ origin: Origin) -> Bool {
+  func mayGreet(_ origin: ConnectionOrigin) -> Bool {
     origin.isRelayHost || greetings.allow(origin.host, at: .now())
   }
 

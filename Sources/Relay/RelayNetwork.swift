@@ -72,7 +72,7 @@ extension RelayNetwork {
   ///
   /// `notices` is what an operator should know of it, a line each. Nothing is changed if it throws.
   public static func settle(
-    in store: Store, pool: PoolChoice, pool6: Pool6Choice, fixed: [String: IPv4Address] = [:]
+    in store: SQLiteStore, pool: PoolChoice, pool6: Pool6Choice, fixed: [String: IPv4Address] = [:]
   ) throws(Problem) -> (network: RelayNetwork, notices: [String]) {
     let result: Result<(RelayNetwork, [String]), Problem>
     do throws(StoreError) {

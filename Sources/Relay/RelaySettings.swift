@@ -1,12 +1,13 @@
 internal import Link
 public import Store
+public import Wire
 
 /// What a relay needs to know, as plain values.
 public struct RelaySettings: Sendable {
   /// By which the relay proves who it is.
   public var keys: RelayKeys
   /// Who has been admitted, and which invites there are.
-  public var store: Store
+  public var store: SQLiteStore
   public var admission: AdmissionMode
   /// The network that it serves at first.
   public var network: RelayNetwork
@@ -29,7 +30,7 @@ public struct RelaySettings: Sendable {
   /// In a network of more devices than this, everybody is told only of those that it asks for.
   public var peerList: Int
   /// How many connections of one thread may be about to join at once.
-  public var maximumStrangers = 4096
+  public var maximumUnauthenticated = 4096
   /// How long devices have to come back after a start, before a lease is taken away for want of use: as long as they may wait
   /// between two attempts.
   public var returnTime = Duration.seconds(30)
@@ -39,7 +40,7 @@ public struct RelaySettings: Sendable {
   public var connections: Int
 
   public init(
-    keys: RelayKeys, store: Store, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
+    keys: RelayKeys, store: SQLiteStore, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
     keepalive: Duration, idleKeepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000,
     memory: Int = 256 << 20, connections: Int = .max
   ) {
@@ -73,12 +74,12 @@ public struct RelaySettings: Sendable {
   /// How a device that waits for an operator is asked for echoes: it may be silent for a minute.
   static let pendingTerms = KeepaliveTerms(base: .seconds(20))
   /// How many strangers make room at once when there is no place for further connections, and how long each may take first.
-  static let strangersAtOnce = 16
+  static let evictedAtOnce = 16
   static let patience = Duration.seconds(1)
   /// How long an older session has to prove that it lives before another one with its device ID takes its place.
   static let proofTimeout = Duration.seconds(2)
   /// How many control, ping and pong frames a joined device may send, and one that has not joined. A device of a large
-  /// network asks for `Locate.maximumWatched` peers at once.
+  /// network asks for `Sought.maximumWatched` peers at once.
   static let controlRate = ControlRate(perSecond: 500, burst: 2000)
   static let controlRateBeforeJoin = ControlRate(perSecond: 10, burst: 50)
   /// After how many milliseconds a device that has sent more may connect again.

@@ -1,6 +1,6 @@
 // The journey of a device into the network: hello and the first message of a handshake → `greet`: the relay proves who it is →
-// `meet`: the device has proved who it is and asks to be let in → the `AdmissionDesk` decides, an operator perhaps, and the
-// `LeaseOffice` gives it an address → `admit`: the `Registry` lets it in.
+// `meet`: the device has proved who it is and asks to be let in → the `AdmissionController` decides, an operator perhaps, and the
+// `LeaseAllocator` gives it an address → `admit`: the `Presence` lets it in.
 
 internal import Link
 internal import Logging
@@ -14,7 +14,7 @@ internal import Wire
 final class Session: EventHandler, @unchecked Sendable {
   // Set once.
   let connection: FrameConnection
-  let origin: Origin
+  let origin: ConnectionOrigin
   unowned let loop: RelayLoop
   private let place: ConnectionPlace
 
@@ -43,7 +43,7 @@ final class Session: EventHandler, @unchecked Sendable {
   private var newSince: Instant?
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// How often the device may send `locate`; its burst covers all peers that it may watch.
-  private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
+  private var questions = RateLimit(perSecond: 200, burst: Double(Sought.maximumWatched))
   /// How many handshakes with peers the relay forwards: more than a device answers, and at once as many as a packet for
   /// every peer begins.
   private var peerHandshakes = RateLimit(perSecond: 1000, burst: 4000)
@@ -65,7 +65,7 @@ final class Session: EventHandler, @unchecked Sendable {
     case ended
   }
 
-  init(_ connection: FrameConnection, origin: Origin, loop: RelayLoop) {
+  init(_ connection: FrameConnection, origin: ConnectionOrigin, loop: RelayLoop) {
     self.connection = connection
     self.origin = origin
     self.loop = loop
@@ -138,13 +138,13 @@ final class Session: EventHandler, @unchecked Sendable {
     switch message.kind {
     case .sync: resend(applicant.deviceID)
     case .locate:
-      guard questions.allow(at: .now()), case .locate(let question)? = try message.read() else { return }
-      loop.registry.locate(question.sought, for: self, applicant.deviceID)
+      guard questions.allow(at: .now()), case .locate(let sought)? = try message.read() else { return }
+      loop.presence.locate(sought, for: self, applicant.deviceID)
     case .nextKey:
       guard keyChanges.allow(at: .now()) else { return connection.send(control: Self.tooManyKeys) }
       guard case .nextKey(let notice)? = try message.read() else { return }
       if let objection = applicant.objection(toNextKey: notice.key) { return answer(objection, notice.key) }
-      loop.desk.setNextKey(notice.key, of: applicant) { self.answer($0, notice.key) }
+      loop.admission.setNextKey(notice.key, of: applicant) { self.answer($0, notice.key) }
     case .drain where loop.draining != nil:
       // Only once what has come before it is forwarded.
       loop.events.post { self.loop.hasAnswered(self) }
@@ -154,7 +154,7 @@ final class Session: EventHandler, @unchecked Sendable {
         "declined its lease: its host uses the network's addresses otherwise, or cannot set them up or save them")
       // Not later, or an invite would be good for one device after the other.
       if let newSince, Instant.now().since(newSince) < RelaySettings.declineTime {
-        loop.desk.undoAdmission(of: applicant)
+        loop.admission.undoAdmission(of: applicant)
       }
     case nil: break
     default:
@@ -170,12 +170,12 @@ final class Session: EventHandler, @unchecked Sendable {
   /// Sends everything anew, but not as often as a device may ask: what it asks for too soon, it gets a little later.
   private func resend(_ deviceID: String) {
     guard !hasSyncWaiting else { return }
-    guard !syncs.allow(at: .now()) else { return loop.registry.resend(to: self, deviceID) }
+    guard !syncs.allow(at: .now()) else { return loop.presence.resend(to: self, deviceID) }
     hasSyncWaiting = true
     loop.events.schedule(after: .seconds(1)) { [weak self] in
       guard let self, case .joined = self.state else { return }
       self.hasSyncWaiting = false
-      self.loop.registry.resend(to: self, deviceID)
+      self.loop.presence.resend(to: self, deviceID)
     }
   }
 
@@ -201,7 +201,7 @@ final class Session: EventHandler, @unchecked Sendable {
       .xx, cipher: .chaCha20Poly1305, role: .responder, prologue: hello.prologue, key: key)
     do {
       let padding = try handshake.read(UnsafeRawBufferPointer(rebasing: payload[HandshakeHello.size...]))
-      var answer = loop.registry.greeting
+      var answer = loop.presence.greeting
       answer.append(contentsOf: repeatElement(0, count: min(padding.count, HandshakeHello.maximumPadding)))
       connection.send(handshake: try handshake.write(answer))
     } catch {
@@ -230,19 +230,19 @@ final class Session: EventHandler, @unchecked Sendable {
     decide(about: applicant)
   }
 
-  /// Asks the desk whether the device may join; `dead` is an older session of it that has not answered an echo.
+  /// Asks the admission whether the device may join; `dead` is an older session of it that has not answered an echo.
   private func decide(about applicant: Applicant, over dead: Session? = nil) {
     state = .deciding
-    let asOf = loop.registry.beginDeciding(applicant)
-    loop.desk.decide(applicant, over: dead) { [self] decision in
+    let asOf = loop.presence.beginDeciding(applicant)
+    loop.admission.decide(applicant, over: dead) { [self] decision in
       loop.events.post { self.learn(decision, about: applicant, asOf: asOf, over: dead) }
     }
   }
 
   private func learn(
-    _ decision: AdmissionDesk.Decision, about applicant: Applicant, asOf: Int, over dead: Session?
+    _ decision: AdmissionController.Decision, about applicant: Applicant, asOf: Int, over dead: Session?
   ) {
-    defer { loop.registry.endDeciding(applicant) }
+    defer { loop.presence.endDeciding(applicant) }
     guard case .deciding = state else { return }
     switch decision {
     case .admitted(let address, let isNew):
@@ -250,7 +250,7 @@ final class Session: EventHandler, @unchecked Sendable {
       admit(applicant, at: address, asOf: asOf, over: dead)
     case .refused(let refusal): refuse(refusal, to: applicant)
     case .pending:
-      guard loop.desk.keep(self, applicant) else {
+      guard loop.admission.keep(self, applicant) else {
         return refuse(
           Refusal(.busy, "too many devices wait for an operator; try again later", retryAfter: 60_000), to: applicant)
       }
@@ -285,7 +285,7 @@ final class Session: EventHandler, @unchecked Sendable {
   }
 
   private func admit(_ applicant: Applicant, at address: IPv4Address, asOf: Int, over dead: Session?) {
-    switch loop.registry.admit(self, applicant, at: address, decided: asOf, over: dead) {
+    switch loop.presence.admit(self, applicant, at: address, decided: asOf, over: dead) {
     case .admitted:
       state = .joined(applicant, address: address)
       connection.payloadLimit = FrameHeader.maximumPayload
@@ -295,7 +295,7 @@ final class Session: EventHandler, @unchecked Sendable {
       }
       loop.welcome(self)
       loop.joined()
-      loop.desk.noteSeen(applicant)
+      loop.admission.noteSeen(applicant)
       loop.limitedComing { $0.info("\(applicant.deviceID) joined as \(address) from \(origin.name)") }
       loop.announce()
     case .outdated:
@@ -431,11 +431,11 @@ final class Session: EventHandler, @unchecked Sendable {
     switch former {
     case .joined(let applicant, _):
       loop.left(connection)
-      loop.registry.remove(self, applicant.deviceID)
-      loop.desk.noteSeen(applicant)
+      loop.presence.remove(self, applicant.deviceID)
+      loop.admission.noteSeen(applicant)
       loop.announce()
     case .pending(let applicant):
-      loop.desk.drop(self, applicant)
+      loop.admission.drop(self, applicant)
     default: break
     }
     connection.close()

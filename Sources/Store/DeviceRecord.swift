@@ -9,7 +9,7 @@ public struct DeviceRecord: Equatable, Sendable {
   }
 
   /// By which way a device was admitted.
-  public enum Admitter: Equatable, Sendable {
+  public enum AdmissionMethod: Equatable, Sendable {
     /// The relay admits everybody.
     case open
     /// An operator approved it.
@@ -26,7 +26,7 @@ public struct DeviceRecord: Equatable, Sendable {
   public let nextKey: [UInt8]?
   public let id: String
   public let status: Status
-  public let admittedBy: Admitter
+  public let admittedBy: AdmissionMethod
   public let admittedAt: Int64
   public let lastSeen: Int64
 }
@@ -76,7 +76,7 @@ public enum AdmissionProblem: Error, Equatable, CustomStringConvertible {
   }
 }
 
-extension DeviceRecord.Admitter {
+extension DeviceRecord.AdmissionMethod {
   // No invite's ID has the letter o, so these are never one.
   private static let openText = "open"
   private static let approvedText = "approved"

@@ -4,13 +4,13 @@ internal import SystemIO
 /// them.
 final class StoreWorker: Sendable {
   // Set once. The file is closed, and the lock released, as the thread ends and lets go of this.
-  private let connection: Connection
+  private let connection: SQLiteConnection
   private let queue: OperationQueue
   private let lock: FileLock
   private let onHealth: @Sendable (StoreHealth) -> Void
 
   init(
-    connection: Connection, queue: OperationQueue, lock: consuming FileLock,
+    connection: SQLiteConnection, queue: OperationQueue, lock: consuming FileLock,
     onHealth: @escaping @Sendable (StoreHealth) -> Void
   ) {
     self.connection = connection

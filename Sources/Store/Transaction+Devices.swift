@@ -31,7 +31,8 @@ extension Transaction {
         key: row.blob(0), nextKey: row.optionalBlob(1), id: row.text(2),
         // What is not known to be active is refused.
         status: DeviceRecord.Status(rawValue: row.text(3)) ?? .revoked,
-        admittedBy: DeviceRecord.Admitter(text: row.text(4)), admittedAt: row.integer(5), lastSeen: row.integer(6))
+        admittedBy: DeviceRecord.AdmissionMethod(text: row.text(4)), admittedAt: row.integer(5),
+        lastSeen: row.integer(6))
     }
   }
 
@@ -43,7 +44,7 @@ extension Transaction {
   /// host name.
   @discardableResult
   public func admit(
-    key: [UInt8], id: String, by admitter: DeviceRecord.Admitter, at now: Int64
+    key: [UInt8], id: String, by admitter: DeviceRecord.AdmissionMethod, at now: Int64
   ) throws(StoreError) -> Admission {
     if let known = try knownDevice(key: key, id: id) { return Admission(device: known, isNew: false) }
     if let problem = try objection(toNew: id) { throw .admission(problem) }
@@ -84,7 +85,7 @@ extension Transaction {
   /// Why no new device can have the device ID `id`: another active device has it, or one that makes the same host name.
   public func objection(toNew id: String) throws(StoreError) -> AdmissionProblem? {
     let holders = try devices(
-      where: "status = 'active' AND \(Schema.label) = ?1 ORDER BY device_id", .text(HostLabel.label(of: id)))
+      where: "status = 'active' AND \(SQLiteSchema.label) = ?1 ORDER BY device_id", .text(HostLabel.label(of: id)))
     if let same = holders.first(where: { $0.id == id }) { return .idTaken(by: same.key) }
     return holders.first.map { .labelTaken(by: $0.id) }
   }
@@ -93,12 +94,12 @@ extension Transaction {
   public func labelClashes() throws(StoreError) -> [[String]] {
     let labels = try connection.rows(
       """
-      SELECT \(Schema.label) FROM devices WHERE status = 'active' AND ?1 GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
+      SELECT \(SQLiteSchema.label) FROM devices WHERE status = 'active' AND ?1 GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
       LIMIT 100
       """, .integer(1)
     ) { row in row.text(0) }
     return try labels.map { label throws(StoreError) in
-      try devices(where: "status = 'active' AND \(Schema.label) = ?1 ORDER BY device_id", .text(label)).map(\.id)
+      try devices(where: "status = 'active' AND \(SQLiteSchema.label) = ?1 ORDER BY device_id", .text(label)).map(\.id)
     }
   }
 

@@ -1,3 +1,5 @@
+internal import Wire
+
 // Hashes are 32 bytes, times are Unix seconds.
 extension Transaction {
   /// How long an invite that is of no use any more is kept, so that who has it is told why: 30 days, in seconds.
@@ -9,7 +11,7 @@ extension Transaction {
   /// Throws `badValue` for a hash that is another invite's and for less than one use.
   public func createInvite(
     tokenHash: [UInt8], uses: Int, expiresAt: Int64, deviceID: String? = nil, at now: Int64
-  ) throws(StoreError) -> Invite {
+  ) throws(StoreError) -> InviteRecord {
     try connection.run(
       "DELETE FROM invites WHERE min(expires_at, ifnull(ended_at, expires_at)) < ?", .integer(now - Self.inviteMemory))
     var id = Self.randomID()
@@ -19,13 +21,13 @@ extension Transaction {
       INSERT INTO invites (id, token_hash, uses_left, uses_total, created_at, expires_at, device_id, revoked)
       VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, 0)
       """, .text(id), .blob(tokenHash), .integer(Int64(uses)), .integer(now), .integer(expiresAt), .optional(deviceID))
-    return Invite(
+    return InviteRecord(
       id: id, tokenHash: tokenHash, usesLeft: uses, usesTotal: uses, createdAt: now, expiresAt: expiresAt,
       deviceID: deviceID, isRevoked: false)
   }
 
-  /// All invites that are remembered, oldest first; see `Invite.state(at:)` for what they are good for.
-  public func invites() throws(StoreError) -> [Invite] {
+  /// All invites that are remembered, oldest first; see `InviteRecord.state(at:)` for what they are good for.
+  public func invites() throws(StoreError) -> [InviteRecord] {
     try invites(where: "?1 ORDER BY created_at, id", .integer(1))
   }
 
@@ -33,7 +35,7 @@ extension Transaction {
   ///
   /// Throws `noSuchInvite`.
   @discardableResult
-  public func revokeInvite(id: String, at now: Int64) throws(StoreError) -> Invite {
+  public func revokeInvite(id: String, at now: Int64) throws(StoreError) -> InviteRecord {
     try connection.run(
       "UPDATE invites SET revoked = 1, ended_at = ifnull(ended_at, ?2) WHERE id = ?1 AND revoked = 0", .text(id),
       .integer(now))
@@ -52,7 +54,7 @@ extension Transaction {
   ///
   /// Throws `invite`.
   @discardableResult
-  public func redeem(_ tokenHash: [UInt8], forDevice id: String, at now: Int64) throws(StoreError) -> Invite {
+  public func redeem(_ tokenHash: [UInt8], forDevice id: String, at now: Int64) throws(StoreError) -> InviteRecord {
     guard let invite = try invites(where: "token_hash = ?1", .blob(tokenHash)).first else { throw .invite(.unknown) }
     switch invite.state(at: now) {
     case .revoked: throw .invite(.revoked)
@@ -65,7 +67,7 @@ extension Transaction {
       """
       UPDATE invites SET uses_left = uses_left - 1, ended_at = CASE uses_left WHEN 1 THEN ?2 END WHERE token_hash = ?1
       """, .blob(tokenHash), .integer(now))
-    return Invite(
+    return InviteRecord(
       id: invite.id, tokenHash: tokenHash, usesLeft: invite.usesLeft - 1, usesTotal: invite.usesTotal,
       createdAt: invite.createdAt, expiresAt: invite.expiresAt, deviceID: invite.deviceID, isRevoked: false)
   }
@@ -79,14 +81,14 @@ extension Transaction {
       """, .text(id))
   }
 
-  private func invites(where condition: String, _ value: SQLValue) throws(StoreError) -> [Invite] {
+  private func invites(where condition: String, _ value: SQLValue) throws(StoreError) -> [InviteRecord] {
     try connection.rows(
       """
       SELECT id, token_hash, uses_left, uses_total, created_at, expires_at, device_id, revoked FROM invites
       WHERE \(condition)
       """, value
     ) { row in
-      Invite(
+      InviteRecord(
         id: row.text(0), tokenHash: row.blob(1), usesLeft: Int(row.integer(2)), usesTotal: Int(row.integer(3)),
         createdAt: row.integer(4), expiresAt: row.integer(5), deviceID: row.optionalText(6),
         isRevoked: row.integer(7) != 0)

@@ -34,26 +34,26 @@ extension Transaction {
   // MARK: Who has what
 
   /// All leases by address, those outside the present pool too.
-  public func leases() throws(StoreError) -> [Lease] {
+  public func leases() throws(StoreError) -> [LeaseRecord] {
     try leases("?1 ORDER BY address", .integer(1))
   }
 
   /// The lease of the device with this key, its present one.
-  public func lease(ofKey key: [UInt8]) throws(StoreError) -> Lease? {
+  public func lease(ofKey key: [UInt8]) throws(StoreError) -> LeaseRecord? {
     try leases("leases.key = ?1", .blob(key)).first
   }
 
-  public func lease(at address: IPv4Address) throws(StoreError) -> Lease? {
+  public func lease(at address: IPv4Address) throws(StoreError) -> LeaseRecord? {
     try leases("address = ?1", .address(address)).first
   }
 
-  private func leases(_ condition: String, _ values: SQLValue...) throws(StoreError) -> [Lease] {
+  private func leases(_ condition: String, _ values: SQLValue...) throws(StoreError) -> [LeaseRecord] {
     try connection.rows(
       """
       SELECT address, key, device_id, pinned, leases.last_used FROM leases JOIN devices USING (key) WHERE \(condition)
       """, values
     ) { row in
-      Lease(
+      LeaseRecord(
         address: row.address(0), key: row.blob(1), deviceID: row.text(2), isPinned: row.integer(3) != 0,
         lastUsed: row.integer(4))
     }
@@ -141,8 +141,8 @@ extension Transaction {
   /// Leases in `prefix` that are not pinned and were last used at `time` or before, the one unused for longest first: at
   /// most `limit` of them, from behind `previous` on.
   public func leasesUnused(
-    since time: Int64, in prefix: IPv4Prefix, after previous: Lease?, limit: Int
-  ) throws(StoreError) -> [Lease] {
+    since time: Int64, in prefix: IPv4Prefix, after previous: LeaseRecord?, limit: Int
+  ) throws(StoreError) -> [LeaseRecord] {
     try leases(
       """
       pinned = 0 AND leases.last_used <= ?1 AND address BETWEEN ?2 AND ?3 AND (leases.last_used, address) > (?4, ?5)
@@ -156,7 +156,7 @@ extension SQLValue {
   fileprivate static func address(_ address: IPv4Address) -> SQLValue { .integer(Int64(address.bits)) }
 }
 
-extension Row {
+extension SQLiteRow {
   /// A column that the schema keeps within 32 bits.
   fileprivate func address(_ column: CInt) -> IPv4Address {
     IPv4Address(bits: UInt32(truncatingIfNeeded: integer(column)))

@@ -1,11 +1,13 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Diagnosis
 import Identity
 import Logging
 import Noise
-import Program
 import SystemIO
 import SystemPackage
 import Tun

@@ -1,7 +1,6 @@
 import Device
 import Identity
 import Noise
-import Program
 import Synchronization
 import Wire
 

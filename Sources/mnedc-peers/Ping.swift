@@ -1,8 +1,8 @@
 import ArgumentParser
+import CommandLine
 import Config
 import Control
 import Listing
-import Program
 import SystemIO
 
 struct Ping: ParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
+import CommandLine
 import Control
 import Listing
-import Program
 import SystemIO
 
 struct Show: ParsableCommand {

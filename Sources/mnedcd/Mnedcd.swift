@@ -1,6 +1,6 @@
 import ArgumentParser
+import CommandLine
 import Config
-import Program
 import Relay
 import Wire
 
@@ -31,11 +31,11 @@ struct Mnedcd: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Let new devices join by \(ValueKind<Settings.Admission>.admission.rule) (default: \(defaults.admission)).",
+      "Let new devices join by \(ValueKind<AdmissionMode>.admission.rule) (default: \(defaults.admission)).",
       valueName: "mode"),
-    completion: .list(Settings.Admission.allCases.map(\.rawValue)),
-    transform: { try ValueKind<Settings.Admission>.admission.option($0) })
-  var admission: Settings.Admission?
+    completion: .list(AdmissionMode.allCases.map(\.rawValue)),
+    transform: { try ValueKind<AdmissionMode>.admission.option($0) })
+  var admission: AdmissionMode?
 
   @Flag(name: .long, help: "Only relay: this host gets no virtual address, and no privilege is needed.")
   var noDevice = false
@@ -103,6 +103,6 @@ struct Mnedcd: ParsableCommand {
 @main
 enum Entry {
   static func main() {
-    Program.run(Mnedcd.self)
+    runProgram(Mnedcd.self)
   }
 }

@@ -1,11 +1,13 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Diagnosis
 import Identity
 import Logging
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO
@@ -36,7 +38,7 @@ final class RelayCommands {
 
   // Set before the main thread's loop runs.
   private var relay: Relay?
-  private var store: Store?
+  private var store: SQLiteStore?
   private var device: Device?
   private var orchestration: OwnOrchestration?
   private var hostID: String?
@@ -67,7 +69,7 @@ final class RelayCommands {
 
   /// `hostID` is the device ID of this host, if it is a device.
   func serve(
-    _ relay: Relay, _ store: Store, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?
+    _ relay: Relay, _ store: SQLiteStore, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?
   ) {
     self.relay = relay
     self.store = store

@@ -1,10 +1,12 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Identity
 import Logging
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO
@@ -20,7 +22,7 @@ final class RelayDaemon {
   private let daemon: Daemon
   private let state: StateDirectory
   private let commands: RelayCommands
-  private let store: Store
+  private let store: SQLiteStore
   private let relay: Relay
   private let device: Device?
   /// Of the device.
@@ -66,7 +68,7 @@ final class RelayDaemon {
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
     do {
-      store = try Store(directory: state.path) { [logger = daemon.logger] health in
+      store = try SQLiteStore(directory: state.path) { [logger = daemon.logger] health in
         switch health {
         case .failing(let error):
           logger.warning("writing fails, so that nobody new can be let in and nothing else can be changed: \(error)")
@@ -117,7 +119,7 @@ final class RelayDaemon {
     names.retry()
     relay.apply(
       RelayChanges(
-        admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive,
+        admission: all.relay.admission, keepalive: all.relay.keepalive,
         idleKeepalive: all.relay.idleKeepalive, queueLimit: all.relay.queue))
     device?.apply(
       DeviceChanges(
@@ -193,7 +195,7 @@ final class RelayDaemon {
 
   /// Every device refuses a relay that has another key than it knows: a lost one is not replaced in silence.
   private static func keys(
-    in state: StateDirectory, _ store: Store, mayBeNew: Bool, _ daemon: Daemon
+    in state: StateDirectory, _ store: SQLiteStore, mayBeNew: Bool, _ daemon: Daemon
   ) throws(Failure) -> RelayKeys {
     let file = KeyFile.relay(in: state)
     do {
@@ -284,7 +286,7 @@ final class RelayDaemon {
   }
 
   private static func settleNetwork(
-    _ settings: Settings.Relay, _ store: Store, _ logger: Logger
+    _ settings: Settings.Relay, _ store: SQLiteStore, _ logger: Logger
   ) throws -> RelayNetwork {
     let pool: RelayNetwork.PoolChoice
     do {
@@ -310,7 +312,7 @@ final class RelayDaemon {
   }
 
   private static func makeRelay(
-    _ settings: Settings.Relay, _ keys: RelayKeys, _ store: Store, _ network: RelayNetwork,
+    _ settings: Settings.Relay, _ keys: RelayKeys, _ store: SQLiteStore, _ network: RelayNetwork,
     _ listeners: RelayListeners, _ logger: Logger
   ) throws -> Relay {
     let (threads, sharedLoop) =
@@ -319,7 +321,7 @@ final class RelayDaemon {
       case .count(let count): (count, 0)
       }
     var relaySettings = RelaySettings(
-      keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
+      keys: keys, store: store, admission: settings.admission, network: network,
       leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
       queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
       connections: RelaySettings.connections(descriptors: descriptorLimit()))
@@ -353,7 +355,7 @@ final class RelayDaemon {
   /// The host as a device. It stays who it is in its own network: a file that is also that of mnedc-join may say who it is in
   /// another one.
   private static func hostIdentity(
-    in state: StateDirectory, configured: String?, _ store: Store, _ daemon: Daemon
+    in state: StateDirectory, configured: String?, _ store: SQLiteStore, _ daemon: Daemon
   ) throws -> DeviceIdentity {
     let identity = try DeviceIdentity(in: state, configured: configured, warn: daemon.warnLater)
     let key = identity.key.publicKey.bytes
@@ -413,17 +415,6 @@ final class RelayDaemon {
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
-  }
-}
-
-extension AdmissionMode {
-  fileprivate init(_ setting: Settings.Admission) {
-    self =
-      switch setting {
-      case .invite: .invite
-      case .approve: .approve
-      case .open: .open
-      }
   }
 }
 

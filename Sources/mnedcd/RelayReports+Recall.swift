@@ -1,6 +1,7 @@
+import CommandLine
 import Control
+import DaemonKit
 import Diagnosis
-import Program
 import Relay
 import Store
 import SystemIO

@@ -1,6 +1,9 @@
+import CommandLine
 import Control
+import DaemonKit
 import Device
-import Program
+import DeviceHost
+import Noise
 import Relay
 import SystemIO
 import Wire

@@ -30,7 +30,7 @@ import Wire
 
   private func invite(
     _ relay: TestRelay, uses: Int = 1, lifetime: Int64 = 3600, for deviceID: String? = nil
-  ) throws -> (invite: Invite, token: Token) {
+  ) throws -> (invite: InviteRecord, token: Token) {
     try result { relay.relay.createInvite(uses: uses, lifetime: lifetime, deviceID: deviceID, $0) }
   }
 
@@ -97,7 +97,7 @@ import Wire
     let expired = try invite(relay, lifetime: 0).token
     #expect(code { _ = try relay.join("one", token: expired) } == .inviteExpired)
     let revoked = try invite(relay)
-    _ = try result { relay.relay.revokeInvite(revoked.invite.id, $0) } as Invite
+    _ = try result { relay.relay.revokeInvite(revoked.invite.id, $0) } as InviteRecord
     #expect(code { _ = try relay.join("one", token: revoked.token) } == .inviteRevoked)
     let others = try invite(relay, for: "two").token
     #expect(code { _ = try relay.join("one", token: others) } == .inviteForAnother)

@@ -219,7 +219,7 @@ import Wire
   @Test func `an invite is not used up by a device for which there is no address`() throws {
     let relay = try TestRelay(pool: "10.0.0.0/30", admission: .invite)
     defer { relay.stop() }
-    let made: (invite: Invite, token: Token) = try result {
+    let made: (invite: InviteRecord, token: Token) = try result {
       relay.relay.createInvite(uses: 2, lifetime: 3600, deviceID: nil, $0)
     }
     _ = try relay.join("a", token: made.token)

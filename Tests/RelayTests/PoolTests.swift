@@ -27,7 +27,7 @@ import Wire
     return address.description
   }
 
-  private func kinds(_ relay: TestRelay) throws -> [LeaseStatus.Kind] {
+  private func kinds(_ relay: TestRelay) throws -> [LeaseKind] {
     let answer = Mailbox<Result<[LeaseStatus], StoreError>>()
     relay.relay.leases { answer.put($0) }
     return try #require(answer.waitFor(1).first).get().map(\.kind)
@@ -135,7 +135,7 @@ import Wire
 
   @Test func `a fixed address that no device can have is a mistake`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let pool = RelayNetwork.PoolChoice.prefix(try #require(IPv4Prefix("10.0.0.0/23")))
     for (text, words) in [
       ("10.0.1.0", "has no such address"), ("10.0.2.5", "has no such address"), ("10.0.0.1", "the relay's own"),
@@ -152,7 +152,7 @@ import Wire
 
   @Test func `a pool is chosen once, and kept while the configuration says otherwise`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     func settle(_ choice: RelayNetwork.PoolChoice) throws -> IPv4Prefix {
       try RelayNetwork.settle(in: store, pool: choice, pool6: .off).network.pool.prefix
     }

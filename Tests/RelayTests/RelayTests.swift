@@ -269,7 +269,7 @@ import Wire
   }
 
   @Test func `a flood of connections that never join keeps nobody out`() throws {
-    let relay = try TestRelay(threads: 1, maximumStrangers: 300)
+    let relay = try TestRelay(threads: 1, maximumUnauthenticated: 300)
     defer { relay.stop() }
     // Both ends of every connection are in this process.
     raiseDescriptorLimit()

@@ -21,16 +21,16 @@ import Testing
   }
 }
 
-@Suite struct ReclaimPauseTests {
+@Suite struct ReclaimGracePeriodTests {
   private let start = Instant.now()
   private let time = UnixTime.now()
   private static let day: Int64 = 86_400
 
-  private func pause(age: Duration = .seconds(30 * day), returnTime: Duration = .seconds(60)) -> ReclaimPause {
-    ReclaimPause(age: age, returnTime: returnTime, ClockWatch(time, at: start))
+  private func pause(age: Duration = .seconds(30 * day), returnTime: Duration = .seconds(60)) -> ReclaimGracePeriod {
+    ReclaimGracePeriod(age: age, returnTime: returnTime, ClockWatch(time, at: start))
   }
 
-  private func isOver(_ pause: ReclaimPause, after seconds: Int64, clockSet jump: Int64 = 0) -> Bool {
+  private func isOver(_ pause: ReclaimGracePeriod, after seconds: Int64, clockSet jump: Int64 = 0) -> Bool {
     pause.isOver(at: start.advanced(by: .seconds(seconds)), time + seconds + jump)
   }
 

@@ -7,7 +7,7 @@ import Testing
 @testable import Store
 
 @Suite struct CopyTests {
-  private func admit(_ store: Store, _ numbers: Range<Int>) throws {
+  private func admit(_ store: SQLiteStore, _ numbers: Range<Int>) throws {
     for number in numbers {
       try store.run { db throws(StoreError) in
         try db.admit(key: bytes(number), id: "device-\(number)", by: .open, at: 1)
@@ -19,14 +19,14 @@ import Testing
   private func devices(in file: String) throws -> [String] {
     let place = TemporaryDirectory()
     write(try read(file), to: place.file("relay.db"))
-    let store = try Store(directory: place.path)
+    let store = try SQLiteStore(directory: place.path)
     return try store.run { db throws(StoreError) in try db.devices() }.map(\.id).sorted()
   }
 
   @Test func `a copy is a database by itself, with all that was committed before`() throws {
     let directory = TemporaryDirectory()
     let target = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     try admit(store, 0..<20)
     let copy = try store.copy()
     try admit(store, 20..<30)
@@ -44,7 +44,7 @@ import Testing
 
   @Test func `operations go on while a copy is made, and the copy is of one moment`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let results = Mailbox<Result<Admission, StoreError>>()
     for number in 0..<2000 {
       store.perform { db throws(StoreError) in
@@ -65,7 +65,7 @@ import Testing
 
   @Test func `the file alone has all rows once nothing has waited for a second`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     for round in 1...2 {
       try admit(store, (round - 1) * 20..<round * 20)
       let isWhole = wait { (try? devices(in: directory.file("relay.db")).count) == 20 * round }
@@ -76,7 +76,7 @@ import Testing
 
   @Test func `the file alone has all rows, though operations that only read come without a pause`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     try admit(store, 0..<20)
     let end = Mailbox<Void>()
     let reader = SystemThread.start(name: "reader") {
@@ -93,21 +93,21 @@ import Testing
     let directory = TemporaryDirectory()
     do {
       let other = TemporaryDirectory()
-      let store = try Store(directory: other.path)
+      let store = try SQLiteStore(directory: other.path)
       try admit(store, 0..<5)
       // As a kill would leave it.
       for name in ["relay.db", "relay.db-wal"] { write(try read(other.file(name)), to: directory.file(name)) }
     }
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     #expect(wait { (try? devices(in: directory.file("relay.db")).count) == 5 })
     withExtendedLifetime(store) {}
   }
 
   @Test func `a copy that was cut off is removed at the next start, and by the next copy`() throws {
     let directory = TemporaryDirectory()
-    try admit(Store(directory: directory.path), 0..<3)
+    try admit(SQLiteStore(directory: directory.path), 0..<3)
     write([1, 2, 3], to: directory.file("relay.db.copy"))
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     #expect(mode(of: directory.file("relay.db.copy")) == nil)
     write([1, 2, 3], to: directory.file("relay.db.copy"))
     #expect(try store.copy().devices == 3)
@@ -115,7 +115,7 @@ import Testing
 
   @Test func `a copy takes the place of another file whole or not at all`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let file = try store.copy().file
     let target = directory.file("copy.db")
     write([1], to: target)

@@ -5,10 +5,10 @@ import Testing
 
 @Suite final class DeviceTests {
   private let directory = TemporaryDirectory()
-  private let store: Store
+  private let store: SQLiteStore
 
   init() throws {
-    store = try Store(directory: directory.path)
+    store = try SQLiteStore(directory: directory.path)
   }
 
   @discardableResult
@@ -113,7 +113,7 @@ import Testing
   @Test func `a label is found by the index`() throws {
     let plan = try store.run { db throws(StoreError) in
       try db.connection.rows(
-        "EXPLAIN QUERY PLAN SELECT key FROM devices WHERE status = 'active' AND \(Schema.label) = ?1", .text("a")
+        "EXPLAIN QUERY PLAN SELECT key FROM devices WHERE status = 'active' AND \(SQLiteSchema.label) = ?1", .text("a")
       ) { $0.text(3) }
     }
     #expect(plan.contains { $0.contains("devices_by_label") }, "\(plan)")
@@ -129,8 +129,8 @@ import Testing
     #expect(try device("a") == nil)
   }
 
-  @Test(arguments: [DeviceRecord.Admitter.open, .approved, .invite("k7m2p9qa")])
-  func `how a device came in is remembered`(admitter: DeviceRecord.Admitter) throws {
+  @Test(arguments: [DeviceRecord.AdmissionMethod.open, .approved, .invite("k7m2p9qa")])
+  func `how a device came in is remembered`(admitter: DeviceRecord.AdmissionMethod) throws {
     try store.run { db throws(StoreError) in try db.admit(key: bytes(1), id: "a", by: admitter, at: 1) }
     #expect(try device("a")?.admittedBy == admitter)
   }

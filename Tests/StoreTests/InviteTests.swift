@@ -7,23 +7,23 @@ import Wire
 
 @Suite final class InviteTests {
   private let directory = TemporaryDirectory()
-  private let store: Store
+  private let store: SQLiteStore
 
   init() throws {
-    store = try Store(directory: directory.path)
+    store = try SQLiteStore(directory: directory.path)
   }
 
   @discardableResult
   private func create(
     _ token: Int, uses: Int = 1, expiresAt: Int64 = 1000, deviceID: String? = nil, at now: Int64 = 100
-  ) throws -> Invite {
+  ) throws -> InviteRecord {
     try store.run { db throws(StoreError) in
       try db.createInvite(tokenHash: bytes(token), uses: uses, expiresAt: expiresAt, deviceID: deviceID, at: now)
     }
   }
 
   @discardableResult
-  private func redeem(_ token: Int, for id: String = "a", at now: Int64 = 200) throws -> Invite {
+  private func redeem(_ token: Int, for id: String = "a", at now: Int64 = 200) throws -> InviteRecord {
     try store.run { db throws(StoreError) in try db.redeem(bytes(token), forDevice: id, at: now) }
   }
 
@@ -35,11 +35,11 @@ import Wire
   }
 
   @discardableResult
-  private func revoke(_ id: String, at now: Int64 = 200) throws -> Invite {
+  private func revoke(_ id: String, at now: Int64 = 200) throws -> InviteRecord {
     try store.run { db throws(StoreError) in try db.revokeInvite(id: id, at: now) }
   }
 
-  private func invites() throws -> [Invite] {
+  private func invites() throws -> [InviteRecord] {
     try store.run { db throws(StoreError) in try db.invites() }
   }
 

@@ -6,10 +6,10 @@ import Wire
 
 @Suite final class LeaseTests {
   private let directory = TemporaryDirectory()
-  private let store: Store
+  private let store: SQLiteStore
 
   init() throws {
-    store = try Store(directory: directory.path)
+    store = try SQLiteStore(directory: directory.path)
   }
 
   private func address(_ last: UInt32) -> IPv4Address { IPv4Address(bits: 0x0A00_0000 + last) }
@@ -24,7 +24,7 @@ import Wire
     }
   }
 
-  private func leases() throws -> [Lease] {
+  private func leases() throws -> [LeaseRecord] {
     try store.run { db throws(StoreError) in try db.leases() }
   }
 
@@ -41,7 +41,7 @@ import Wire
 
   @Test func `a lease is found by its device and by its address`() throws {
     try give(address(7), to: 1)
-    let expected = Lease(address: address(7), key: bytes(1), deviceID: "device-1", isPinned: false, lastUsed: 100)
+    let expected = LeaseRecord(address: address(7), key: bytes(1), deviceID: "device-1", isPinned: false, lastUsed: 100)
     #expect(try store.run { db throws(StoreError) in try db.lease(ofKey: bytes(1)) } == expected)
     let place = address(7)
     #expect(try store.run { db throws(StoreError) in try db.lease(at: place) } == expected)
@@ -92,14 +92,14 @@ import Wire
     try store.run { db throws(StoreError) in try db.lease(IPv4Address(bits: 0x0A00_0009), toKey: bytes(1), at: 600) }
     #expect(
       try leases()
-        == [Lease(address: address(9), key: bytes(1), deviceID: "device-1", isPinned: true, lastUsed: 600)])
+        == [LeaseRecord(address: address(9), key: bytes(1), deviceID: "device-1", isPinned: true, lastUsed: 600)])
   }
 
   @Test func `the leases unused for longest come first, page by page, and no pinned one`() throws {
     for key in 1...9 { try give(address(UInt32(key)), to: key, at: Int64(1000 - key / 2)) }
     try store.run { db throws(StoreError) in try db.pinLease(at: IPv4Address(bits: 0x0A00_0008), true) }
     let pool = pool
-    func page(since time: Int64, after previous: Lease?, limit: Int) throws -> [Lease] {
+    func page(since time: Int64, after previous: LeaseRecord?, limit: Int) throws -> [LeaseRecord] {
       try store.run { db throws(StoreError) in
         try db.leasesUnused(since: time, in: pool.prefix, after: previous, limit: limit)
       }
@@ -205,7 +205,8 @@ import Wire
 
   @Test func `a file of the first schema gets leases, and keeps its devices and invites`() throws {
     let directory = TemporaryDirectory()
-    let first = try Store(directory: directory.path, schema: Schema(migrations: [Schema.current.migrations[0]]))
+    let first = try SQLiteStore(
+      directory: directory.path, schema: SQLiteSchema(migrations: [SQLiteSchema.current.migrations[0]]))
     try first.run { db throws(StoreError) in
       // As that version wrote it.
       for number in 0..<100 {
@@ -214,9 +215,9 @@ import Wire
       _ = try db.createInvite(tokenHash: bytes(1), uses: 1, expiresAt: 9, at: 1)
     }
     first.close()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let version = try store.run { db throws(StoreError) in try db.connection.integer("PRAGMA user_version") }
-    #expect(version == Int64(Schema.current.version))
+    #expect(version == Int64(SQLiteSchema.current.version))
     #expect(try store.run { db throws(StoreError) in try db.devices().count } == 100)
     #expect(try store.run { db throws(StoreError) in try db.invites().count } == 1)
     let place = address(2)

@@ -8,7 +8,7 @@ import Testing
 @Suite struct OpeningTests {
   /// The file of a store that has a hundred devices, and is closed.
   private func makeStore(_ directory: borrowing TemporaryDirectory) throws -> String {
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     try store.run { db throws(StoreError) in
       for number in 0..<100 { try db.admit(key: bytes(number), id: "device-\(number)", by: .open, at: 1) }
     }
@@ -18,7 +18,7 @@ import Testing
 
   private func error(opening directory: borrowing TemporaryDirectory) -> StoreError? {
     do throws(StoreError) {
-      _ = try Store(directory: directory.path)
+      _ = try SQLiteStore(directory: directory.path)
       return nil
     } catch {
       return error
@@ -28,7 +28,7 @@ import Testing
   @Test func `what was stored is there after the store is opened again`() throws {
     let directory = TemporaryDirectory()
     _ = try makeStore(directory)
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     #expect(try store.run { db throws(StoreError) in try db.devices().count } == 100)
   }
 
@@ -38,7 +38,7 @@ import Testing
     #expect(mode(of: path) == 0o600)
     #expect(mode(of: directory.file("relay.lock")) == 0o600)
     chmod(path, 0o644)
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     try store.run { db throws(StoreError) in try db.admit(key: bytes(1000), id: "a", by: .open, at: 1) }
     for name in ["relay.db", "relay.db-wal", "relay.db-shm"] { #expect(mode(of: directory.file(name)) == 0o600) }
     store.close()
@@ -47,7 +47,7 @@ import Testing
 
   @Test func `commits wait for the disk, in a log`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     #expect(try store.run { db throws(StoreError) in try db.connection.integer("PRAGMA synchronous") } == 2)
     let mode = try store.run { db throws(StoreError) in
       try db.connection.rows("PRAGMA journal_mode") { $0.text(0) }
@@ -57,7 +57,7 @@ import Testing
 
   @Test func `a second store on the same directory is refused, until the first is closed`() throws {
     let directory = TemporaryDirectory()
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let own = currentProcess()
     #expect(error(opening: directory) == .inUse(directory.file("relay.db"), process: own))
     let answer = storeWriter("open", directory).finish().lines.first
@@ -71,12 +71,12 @@ import Testing
 
   @Test func `a store that nobody has any more lets go of its directory`() throws {
     let directory = TemporaryDirectory()
-    _ = try Store(directory: directory.path)
+    _ = try SQLiteStore(directory: directory.path)
     #expect(error(opening: directory) == nil)
   }
 
   @Test func `a missing directory is refused by name`() {
-    #expect(throws: StoreError.noDirectory("/nowhere/at-all")) { try Store(directory: "/nowhere/at-all") }
+    #expect(throws: StoreError.noDirectory("/nowhere/at-all")) { try SQLiteStore(directory: "/nowhere/at-all") }
   }
 
   @Test func `a directory that cannot be written is refused`() throws {
@@ -152,7 +152,7 @@ import Testing
         spoilt[Int.random(in: 0..<limit, using: &random)] = UInt8.random(in: 0...255, using: &random)
       }
       write(spoilt, to: path)
-      guard let store = try? Store(directory: directory.path) else { continue }
+      guard let store = try? SQLiteStore(directory: directory.path) else { continue }
       _ = try? store.run { db throws(StoreError) in
         try db.admit(key: bytes(5000), id: "new", by: .open, at: 1)
         return try db.devices()
@@ -184,46 +184,48 @@ import Testing
   @Test func `the database of another program is refused`() throws {
     let directory = TemporaryDirectory()
     let path = try makeStore(directory)
-    try Connection(path: path).execute("PRAGMA application_id = 1")
+    try SQLiteConnection(path: path).execute("PRAGMA application_id = 1")
     #expect(error(opening: directory) == .notOurs(path))
-    try Connection(path: path).execute("PRAGMA application_id = 0")
+    try SQLiteConnection(path: path).execute("PRAGMA application_id = 0")
     #expect(error(opening: directory) == .notOurs(path))
   }
 
   @Test func `a file of a newer schema is refused`() throws {
     let directory = TemporaryDirectory()
     let path = try makeStore(directory)
-    try Connection(path: path).execute("PRAGMA user_version = 99")
-    #expect(error(opening: directory) == .newerSchema(path, found: 99, known: Schema.current.version))
-    try Connection(path: path).execute("PRAGMA user_version = -1")
+    try SQLiteConnection(path: path).execute("PRAGMA user_version = 99")
+    #expect(error(opening: directory) == .newerSchema(path, found: 99, known: SQLiteSchema.current.version))
+    try SQLiteConnection(path: path).execute("PRAGMA user_version = -1")
     guard case .damaged = error(opening: directory) else {
       Issue.record("it was opened")
       return
     }
   }
 
-  private func schema(_ more: String...) -> Schema { Schema(migrations: Schema.current.migrations + more) }
+  private func schema(_ more: String...) -> SQLiteSchema {
+    SQLiteSchema(migrations: SQLiteSchema.current.migrations + more)
+  }
 
   @Test func `an older file is brought up, with what it holds`() throws {
     let directory = TemporaryDirectory()
     let path = try makeStore(directory)
     let newer = schema("CREATE TABLE one (x);", "CREATE TABLE two (x); INSERT INTO two VALUES (5);")
-    let store = try Store(directory: directory.path, schema: newer)
+    let store = try SQLiteStore(directory: directory.path, schema: newer)
     #expect(try store.run { db throws(StoreError) in try db.devices().count } == 100)
     #expect(try store.run { db throws(StoreError) in try db.connection.integer("SELECT x FROM two") } == 5)
     store.close()
     // Once only: the second time would fail.
-    try Store(directory: directory.path, schema: newer).close()
-    #expect(error(opening: directory) == .newerSchema(path, found: newer.version, known: Schema.current.version))
+    try SQLiteStore(directory: directory.path, schema: newer).close()
+    #expect(error(opening: directory) == .newerSchema(path, found: newer.version, known: SQLiteSchema.current.version))
   }
 
   @Test func `a file is brought up all the way or not at all`() throws {
     let directory = TemporaryDirectory()
     _ = try makeStore(directory)
     #expect(throws: StoreError.self) {
-      try Store(directory: directory.path, schema: schema("CREATE TABLE one (x);", "CREATE TABLE devices (x);"))
+      try SQLiteStore(directory: directory.path, schema: schema("CREATE TABLE one (x);", "CREATE TABLE devices (x);"))
     }
-    let store = try Store(directory: directory.path)
+    let store = try SQLiteStore(directory: directory.path)
     let found = try store.run { db throws(StoreError) in
       try db.connection.integer("SELECT count(*) FROM sqlite_master WHERE name = 'one'")
     }

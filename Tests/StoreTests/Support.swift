@@ -4,7 +4,7 @@ import TestSupport
 
 @testable import Store
 
-extension Store {
+extension SQLiteStore {
   /// Performs an operation and waits for how it went.
   @discardableResult
   func run<Value: Sendable>(

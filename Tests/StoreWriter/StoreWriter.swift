@@ -14,8 +14,8 @@ import SystemIO
       // Root may write everywhere.
       if getuid() == 0 { precondition(setgid(65534) == 0 && setuid(65534) == 0) }
       try writeOut(outcome(of: directory))
-    case "admit": try admitForever(Store(directory: directory))
-    case "fail": try failAndGoOn(Store(directory: directory))
+    case "admit": try admitForever(SQLiteStore(directory: directory))
+    case "fail": try failAndGoOn(SQLiteStore(directory: directory))
     default: fatalError("no such task")
     }
   }
@@ -23,7 +23,7 @@ import SystemIO
   /// How opening goes.
   private static func outcome(of directory: String) -> String {
     do throws(StoreError) {
-      _ = try Store(directory: directory)
+      _ = try SQLiteStore(directory: directory)
       return "opened"
     } catch {
       return error.description
@@ -31,7 +31,7 @@ import SystemIO
   }
 
   /// Admits device after device, several at a time, and says the ID of each once told that it is in.
-  private static func admitForever(_ store: Store) {
+  private static func admitForever(_ store: SQLiteStore) {
     let start = Instant.now().nanoseconds
     let number = Atomic<UInt64>(start)
     @Sendable func admitNext() {
@@ -50,7 +50,7 @@ import SystemIO
   }
 
   /// Admits a device, fails to commit a thousand for want of room, and admits another one when there is room again.
-  private static func failAndGoOn(_ store: Store) throws {
+  private static func failAndGoOn(_ store: SQLiteStore) throws {
     let results = Mutex<[String]>([])
     @Sendable func admit(_ number: UInt64) {
       store.perform { db throws(StoreError) in

@@ -9,7 +9,7 @@ public import Wire
 public final class TestRelay: Sendable {
   public let relay: Relay
   private let state: StateDirectory
-  public let store: Store
+  public let store: SQLiteStore
 
   /// What it began with, and what an operator was told of that.
   public let network: RelayNetwork
@@ -28,7 +28,7 @@ public final class TestRelay: Sendable {
   public init(
     pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
     fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil,
-    port: UInt16 = 0, threads: Int = 2, maximumStrangers: Int = 4096, returnTime: Duration = .zero,
+    port: UInt16 = 0, threads: Int = 2, maximumUnauthenticated: Int = 4096, returnTime: Duration = .zero,
     admission: AdmissionMode = .open,
     keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, peerList: Int = 1000,
     connections: Int = .max, queueLimit: Int = 4 << 20, memory: Int = 256 << 20
@@ -37,13 +37,13 @@ public final class TestRelay: Sendable {
       preconditionFailure("a test names a pool and a port")
     }
     state = StateDirectory()
-    store = try Store(directory: directory ?? state.directory.path)
+    store = try SQLiteStore(directory: directory ?? state.directory.path)
     (network, notices) = try RelayNetwork.settle(in: store, pool: .prefix(prefix), pool6: pool6, fixed: fixed)
     var settings = RelaySettings(
       keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,
       idleKeepalive: idleKeepalive ?? keepalive, queueLimit: queueLimit, threads: threads, peerList: peerList,
       memory: memory, connections: connections)
-    settings.maximumStrangers = maximumStrangers
+    settings.maximumUnauthenticated = maximumUnauthenticated
     settings.returnTime = returnTime
     relay = try Self.start(settings, on: listen)
   }
@@ -51,7 +51,7 @@ public final class TestRelay: Sendable {
   /// The relay `former`, which has been stopped, started again: with its state, at its port.
   public init(inPlaceOf former: TestRelay) throws {
     state = former.state
-    store = try Store(directory: state.directory.path)
+    store = try SQLiteStore(directory: state.directory.path)
     network = former.relay.network
     notices = []
     var settings = former.relay.settings
