@@ -226,7 +226,7 @@ struct ServerCheck {
     report.routers = RouteTrace.routers(towards: contact.address, limit: Orchestration.maximumHops, until: until)
       .map { String($0.host.prefix { $0 != "%" }) }
     let from = contact.local.map { "from \($0.host)" } ?? "from here"
-    let hops = PlaceFinder.privateHops(report.routers)
+    let hops = Locator.privateHops(report.routers)
     let finding: String
     switch (report.routers.count, hops.count) {
     case (0, _): finding = "\(from); no router on the way has told of itself, so there may be none"

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Device
 
-@Suite struct PlaceFinderTests {
+@Suite struct LocatorTests {
   @Test(
     arguments: [
       ([], []), (["192.168.1.1", "10.9.9.1"], ["192.168.1.1", "10.9.9.1"]),
@@ -10,6 +10,6 @@ import Testing
       (["unknown", "10.0.0.1"], []),
     ] as [([String], [String])])
   func `routers count up to the first with a public address`(_ routers: [String], _ hops: [String]) {
-    #expect(PlaceFinder.privateHops(routers) == hops)
+    #expect(Locator.privateHops(routers) == hops)
   }
 }
