@@ -118,8 +118,8 @@ import Wire
     let plan = try store.run { db throws(StoreError) in
       try db.connection.rows(
         """
-        EXPLAIN QUERY PLAN SELECT address FROM leases JOIN devices USING (key) WHERE pinned = 0 AND leases.last_used <= 5
-        AND address BETWEEN 1 AND 9 AND (leases.last_used, address) > (1, 2) ORDER BY leases.last_used, address LIMIT 9
+        EXPLAIN QUERY PLAN SELECT address FROM leases JOIN devices USING (key)
+        WHERE pinned = 0 AND leases.last_used <= 5 AND address BETWEEN 1 AND 9 AND (leases.last_used, address) > (1, 2) ORDER BY leases.last_used, address LIMIT 9
         """
       ) { $0.text(3) }
     }
