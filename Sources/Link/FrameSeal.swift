@@ -1,8 +1,8 @@
 internal import Noise
+internal import SystemIO
 internal import Wire
 
-/// One direction's seal on the frames between the two ends of a connection themselves: control, ping and pong. The header is
-/// the associated data, the counter the nonce.
+/// Seals one direction's control, ping and pong frames. The header is the associated data, the counter the nonce.
 struct FrameSeal: ~Copyable {
   private let cipher: TransportCipher
   private var counter: UInt64 = 0
@@ -11,7 +11,7 @@ struct FrameSeal: ~Copyable {
     cipher = TransportCipher(key)
   }
 
-  /// The frame sealed, its header and payload given in the clear.
+  /// The sealed frame of a frame in the clear.
   mutating func seal(_ frame: [UInt8]) -> [UInt8] {
     var sealed = frame + [UInt8](repeating: 0, count: TransportCipher.tagSize)
     sealed.withUnsafeMutableBytes { bytes in
@@ -28,8 +28,8 @@ struct FrameSeal: ~Copyable {
     return sealed
   }
 
-  /// Opens a frame in place: the frame without its tag, and its header to match; `nil` if it is not authentic. Every frame
-  /// is to be given, in order.
+  /// Opens a frame in place: the frame without its tag, and its header to match; `nil` if it is not authentic. Call it
+  /// for every frame, in order.
   mutating func open(
     _ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader
   ) -> (UnsafeMutableRawBufferPointer, FrameHeader)? {
@@ -42,5 +42,31 @@ struct FrameSeal: ~Copyable {
     var header = header
     header.length -= TransportCipher.tagSize
     return (UnsafeMutableRawBufferPointer(rebasing: frame[..<header.frameSize]), header)
+  }
+}
+
+/// An echo request carries the time in nanoseconds at which it was sent. Only the sender can read it, and gets it back
+/// in the pong.
+public enum PingFrame {
+  /// How long ago the ping of this pong was sent; `nil` if it was not one of ours.
+  public static func roundTrip(_ pong: UnsafeRawBufferPointer) -> Duration? {
+    guard pong.count == MemoryLayout<UInt64>.size else { return nil }
+    return Instant.now().since(Instant(nanoseconds: pong.loadUnaligned(as: UInt64.self)))
+  }
+}
+
+// On the loop's thread.
+extension FrameConnection {
+  /// Sends an echo request.
+  public func sendPing() {
+    keepalive.hasAsked()
+    let time = withUnsafeBytes(of: Instant.now().nanoseconds) { Array($0) }
+    send(control: FrameHeader.frame(.ping, payload: time))
+  }
+
+  /// Answers a ping with its payload.
+  public func send(pongFor payload: UnsafeRawBufferPointer) {
+    keepalive.wasAsked()
+    send(control: FrameHeader.frame(.pong, payload: Array(payload)))
   }
 }

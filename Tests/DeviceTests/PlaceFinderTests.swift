@@ -10,6 +10,6 @@ import Testing
       (["unknown", "10.0.0.1"], []),
     ] as [([String], [String])])
   func `routers count up to the first with a public address`(_ routers: [String], _ hops: [String]) {
-    #expect(PlaceFinder.privateHops(routers) == hops)
+    #expect(Orchestration.Place.privateHops(routers) == hops)
   }
 }
