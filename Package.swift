@@ -135,7 +135,7 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
     .testTarget(name: "MetricsTests", dependencies: ["Control", "Metrics"]),
-    .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
+    .testTarget(name: "ListingTests", dependencies: ["Control", "Listing", "Wire"]),
     .testTarget(
       name: "ExplainTests",
       dependencies: ["Control", "Device", "Explain", "SystemIO", "Tun", "Wire", .systemPackage]),

@@ -2,6 +2,7 @@ public import ArgumentParser
 internal import Control
 internal import SystemIO
 internal import SystemPackage
+internal import Wire
 
 // What a shell offers for a word: names that the daemon on this host knows now. The completion script runs the program
 // itself for them (`mnedc-ctl ---completion ...`), which asks the daemon and prints a name a line; nothing, and no error,

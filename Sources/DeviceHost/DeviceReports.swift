@@ -3,7 +3,7 @@ public import Control
 public import Device
 public import Link
 internal import SystemIO
-public import Wire
+internal import Wire
 
 // Both daemons can be devices, so both report as one.
 
@@ -15,17 +15,11 @@ extension DeviceReport {
       address6: status.address6?.description,
       network: status.pool?.description, relayAddress: status.relayAddress?.description, server: status.server,
       roundTripMs: status.roundTrip.map(\.milliseconds), joins: status.joins, lastError: status.lastLoss,
-      place: status.place.map { PlaceReport($0) }, peers: status.peers.count, packets: PacketReport(status.counters),
+      place: status.place, peers: status.peers.count, packets: PacketReport(status.counters),
       peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
     collision = status.collision
     self.names = names
-  }
-}
-
-extension PlaceReport {
-  public init(_ place: Orchestration.Place) {
-    self.init(outer: place.outer, local: place.local, hops: place.hops)
   }
 }
 

@@ -194,8 +194,8 @@ extension OrchestrationReport {
     self.init(
       revision: information.revision, deviceId: information.deviceID, hostName: information.hostName,
       platform: information.platform, executionType: information.executionType,
-      services: information.services.map { ServiceReport($0) },
-      labels: information.labels, load: information.load, place: information.place.map { PlaceReport($0) },
+      services: information.services,
+      labels: information.labels, load: information.load, place: information.place,
       announcedServices: announcement.services.map(\.name), announcedLabels: announcement.labels.keys.sorted())
   }
 }

@@ -1,6 +1,7 @@
 public import Control
 public import Logging
 public import SystemIO
+internal import Wire
 
 /// Runs the command of `join.on-peer`, for one event after the other. Owned by the main thread.
 public final class PeerHook {

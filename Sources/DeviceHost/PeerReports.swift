@@ -79,28 +79,9 @@ extension PeersReport.Peer {
     hostName = information.hostName
     platform = information.platform
     executionType = information.executionType
-    services = information.services.map { ServiceReport($0) }
+    services = information.services
     labels = information.labels
     load = information.load
-    place = information.place.map { PlaceReport($0) }
-  }
-}
-
-extension ServiceReport {
-  init(_ service: Orchestration.Service) {
-    self.init(
-      name: service.name, version: service.version, port: service.port, protocol: service.protocol,
-      health: Health(service.health))
-  }
-}
-
-extension ServiceReport.Health {
-  fileprivate init(_ health: Orchestration.Health) {
-    self =
-      switch health {
-      case .up: .up
-      case .degraded: .degraded
-      case .down: .down
-      }
+    place = information.place
   }
 }

@@ -229,7 +229,7 @@ enum PathWalk {
     }
   }
 
-  private static func text(_ place: PlaceReport) -> String {
+  private static func text(_ place: Orchestration.Place) -> String {
     let outer = place.outer.map { ", seen by the relay as \($0)" } ?? ""
     switch place.hops.count {
     case 0: return "behind no router with a private address, as far as is known\(outer)"
@@ -299,8 +299,8 @@ enum PathWalk {
       return .warn(
         "\(kernel) this host's kernel by IPv4, but not by IPv6",
         "programs that try IPv6 first have to wait: see whether \(peer.deviceId) has an IPv6 address (mnedc-ctl "
-          + "status), and look for a firewall (nft list ruleset) or a sysctl there that drops what goes over its interface"
-      )
+          + "status), and look for a firewall (nft list ruleset) or a sysctl there that drops what goes over its "
+          + "interface")
     case (.refused(let error), _):
       return .fail(
         "packets for \(facts.interface.families.first?.target ?? peer.address) are refused: \(error)",

@@ -5,16 +5,6 @@ internal import Synchronization
 internal import SystemIO
 public import Wire
 
-/// Who is let in that was not in before.
-public enum AdmissionMode: String, CaseIterable, Sendable {
-  /// Who has an invite.
-  case invite
-  /// Who has an invite, or whom an operator approves.
-  case approve
-  /// Everybody.
-  case open
-}
-
 /// Decides who may join, by what the store knows and what operators say. For any thread.
 final class AdmissionController: Sendable {
   // Set once.

@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import Wire
+public import Wire
 
 /// What may be changed while a relay runs, as plain values.
 public struct RelayChanges: Sendable {

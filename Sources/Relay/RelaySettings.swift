@@ -1,5 +1,6 @@
 internal import Link
 public import Store
+public import Wire
 
 /// What a relay needs to know, as plain values.
 public struct RelaySettings: Sendable {

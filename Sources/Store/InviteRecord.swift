@@ -1,12 +1,7 @@
+public import Wire
+
 /// Leave to be admitted, for whoever has the token. Times are Unix seconds.
 public struct InviteRecord: Equatable, Sendable {
-  public enum State: String, Sendable {
-    case usable
-    case usedUp
-    case expired
-    case revoked
-  }
-
   /// What people call it by: eight digits and letters. No secret.
   public let id: String
   /// The token's hash, 32 bytes; the token itself is not kept.
@@ -21,7 +16,7 @@ public struct InviteRecord: Equatable, Sendable {
   public let isRevoked: Bool
 
   /// What it is good for at the time `now`.
-  public func state(at now: Int64) -> State {
+  public func state(at now: Int64) -> InviteState {
     if isRevoked { return .revoked }
     if usesLeft == 0 { return .usedUp }
     return now >= expiresAt ? .expired : .usable

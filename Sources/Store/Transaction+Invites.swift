@@ -1,3 +1,5 @@
+internal import Wire
+
 // Hashes are 32 bytes, times are Unix seconds.
 extension Transaction {
   /// How long an invite that is of no use any more is kept, so that who has it is told why: 30 days, in seconds.

@@ -2,6 +2,7 @@ import ArgumentParser
 import CommandLine
 import Control
 import SystemIO
+import Wire
 
 struct Leases: ParsableCommand {
   static let configuration = CommandConfiguration(

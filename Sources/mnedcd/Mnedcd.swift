@@ -30,11 +30,11 @@ struct Mnedcd: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Let new devices join by \(ValueKind<Settings.Admission>.admission.rule) (default: \(defaults.admission)).",
+      "Let new devices join by \(ValueKind<AdmissionMode>.admission.rule) (default: \(defaults.admission)).",
       valueName: "mode"),
-    completion: .list(Settings.Admission.allCases.map(\.rawValue)),
-    transform: { try ValueKind<Settings.Admission>.admission.option($0) })
-  var admission: Settings.Admission?
+    completion: .list(AdmissionMode.allCases.map(\.rawValue)),
+    transform: { try ValueKind<AdmissionMode>.admission.option($0) })
+  var admission: AdmissionMode?
 
   @Flag(name: .long, help: "Only relay: this host gets no virtual address, and no privilege is needed.")
   var noDevice = false

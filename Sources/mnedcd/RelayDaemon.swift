@@ -119,7 +119,7 @@ final class RelayDaemon {
     names.retry()
     relay.apply(
       RelayChanges(
-        admission: AdmissionMode(all.relay.admission), keepalive: all.relay.keepalive,
+        admission: all.relay.admission, keepalive: all.relay.keepalive,
         idleKeepalive: all.relay.idleKeepalive, queueLimit: all.relay.queue))
     device?.apply(
       DeviceChanges(
@@ -315,7 +315,7 @@ final class RelayDaemon {
       case .count(let count): (count, 0)
       }
     var relaySettings = RelaySettings(
-      keys: keys, store: store, admission: AdmissionMode(settings.admission), network: network,
+      keys: keys, store: store, admission: settings.admission, network: network,
       leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
       queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
       connections: RelaySettings.connections(descriptors: descriptorLimit()))
@@ -409,17 +409,6 @@ final class RelayDaemon {
     } catch {
       throw Failure(.systemError, "cannot begin: \(error)")
     }
-  }
-}
-
-extension AdmissionMode {
-  fileprivate init(_ setting: Settings.Admission) {
-    self =
-      switch setting {
-      case .invite: .invite
-      case .approve: .approve
-      case .open: .open
-      }
   }
 }
 

@@ -3,8 +3,9 @@ import TestSupport
 import Testing
 
 @testable import Control
+import Wire
 
-@Suite struct LeanJSONTests {
+@Suite struct JSONWriterTests {
   private static let full: PeersReport.Peer = {
     var peer = PeersReport.Peer(address: "10.0.0.3", address6: "fd00::3", deviceId: "cam", state: .silent)
     peer.path = "relay"
@@ -69,43 +70,21 @@ import Testing
     if !report.peers.isEmpty { #expect(pretty == (try standard(report, isPretty: true))) }
   }
 
-  @Test(arguments: reports)
-  func `what Codable writes is read by hand`(report: PeersReport) throws {
-    for isPretty in [false, true] {
-      var json = JSONReader(Array(try standard(report, isPretty: isPretty).utf8))
-      #expect(try PeersReport(reading: &json) == report)
-      try json.end()
-    }
-    let answer = Array("{\"new\":[1,{\"a\":null}],\"result\":\(try standard(report)),\"version\":1}".utf8)
-    #expect(ControlResponse<PeersReport>(parsing: answer)?.result == report)
-  }
-
   @Test func `an error is read in the place of a report`() {
     let line = Array(#"{"error":{"code":"busy","text":"later"},"version":1}"#.utf8)
-    let response = ControlResponse<PeersReport>(parsing: line)
+    let response = JSON.decode(ControlResponse<PeersReport>.self, line)
     #expect(response?.error == ControlError(.busy, "later") && response?.result == nil)
-  }
-
-  @Test(arguments: [#""\ud83d\ude00""#, #""\u00e9""#, #""\/\b\f\n\r\t\"\\""#, #""plain""#])
-  func `escapes are read as Codable reads them`(text: String) throws {
-    var json = JSONReader(Array(text.utf8))
-    #expect(try json.string() == JSON.decode(String.self, text.utf8))
   }
 
   @Test func `no cut or changed byte of a report does harm`() throws {
     let whole = Array(try standard(Self.reports[1]).utf8)
-    for count in 0..<whole.count {
-      var json = JSONReader(Array(whole[..<count]))
-      #expect(throws: JSONReader.Malformed.self) { _ = try PeersReport(reading: &json) }
-    }
+    for count in 0..<whole.count { #expect(JSON.decode(PeersReport.self, whole[..<count]) == nil) }
     var generator = FixedRandom(seed: 7)
     for _ in 0..<2000 {
       var changed = whole
       changed[Int.random(in: 0..<changed.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
-      var json = JSONReader(changed)
-      _ = try? PeersReport(reading: &json)
+      _ = JSON.decode(PeersReport.self, changed)
     }
-    var deep = JSONReader([UInt8](repeating: UInt8(ascii: "["), count: 100_000))
-    #expect(throws: JSONReader.Malformed.self) { try deep.skip() }
+    #expect(JSON.decode(PeersReport.self, [UInt8](repeating: UInt8(ascii: "["), count: 100_000)) == nil)
   }
 }
