@@ -129,7 +129,7 @@ enum HostCheck {
   private static func pool(_ settings: Settings, _ network: NetworkNotice?, _ own: [String]) -> CheckReport {
     let own = own + [settings.join.interface, settings.relay.interface]
     do throws(TunError) {
-      let networks = try HostNetworks.list().filter { !own.contains($0.interface) }
+      let networks = try HostNetworks.list().filter { network in !own.contains { $0 == network.interface } }
       return pool(settings, network, networks).named("pool")
     } catch .noNetlink(let error) {
       // Joining needs a netlink socket, too.

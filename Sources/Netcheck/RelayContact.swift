@@ -3,7 +3,7 @@
 // never sent, so the relay keeps nothing.
 
 internal import Noise
-internal import SystemIO
+package import SystemIO
 internal import SystemPackage
 internal import Wire
 

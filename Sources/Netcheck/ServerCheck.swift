@@ -4,6 +4,7 @@
 internal import CommandLine
 internal import Config
 internal import Control
+internal import Noise
 internal import SystemIO
 internal import SystemPackage
 internal import Wire
