@@ -128,14 +128,14 @@ public struct ConfigFile: Sendable {
 
   /// What lets the user of this process, which is a daemon, read the file.
   private var permission: String {
-    let user = User.name(of: currentUser())
+    let (user, group) = (User.name(of: currentUser()), User.groupName(of: currentGroup()))
     // A service that is root has not its right to read what is others'.
     if currentUser() == 0 { return "this daemon may read only what is root's: chown root \(ShellText.word(path))" }
     let isInReach = (try? FileAttributes(of: path)) != nil
     let slash = path.lastIndex(of: "/") ?? path.startIndex
     let (place, mode) = isInReach ? (path, "640") : (slash == path.startIndex ? "/" : String(path[..<slash]), "750")
     let word = ShellText.word(place)
-    return "let the user \(user), which this daemon runs as, read it: chgrp \(user) \(word) && chmod \(mode) \(word)"
+    return "let the user \(user), which this daemon runs as, read it: chgrp \(group) \(word) && chmod \(mode) \(word)"
   }
 }
 

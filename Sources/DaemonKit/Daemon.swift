@@ -116,7 +116,7 @@ public final class Daemon: @unchecked Sendable {
   var settingsInForce: Settings? { reloading?.inForce }
 
   /// Notes that more of the configuration holds now than when it was read.
-  func updateSettingsInForce(_ body: (inout Settings) -> Void) {
+  public func updateSettingsInForce(_ body: (inout Settings) -> Void) {
     if let reloading { body(&reloading.inForce) }
   }
 

@@ -26,8 +26,9 @@ public enum DeviceEvent: Sendable {
   case trusted(PublicKey, server: String)
   /// The relay lets the device in with this key from now on.
   case keyReplaced(PublicKey)
-  /// The relay does not take the new key, and the device keeps its own.
-  case keyKept(Refusal)
+  /// The device keeps its key: the relay does not take the new one, or (`nil`) knows the present one, so that a next key
+  /// which it must not hear of is of no use.
+  case keyKept(Refusal?)
   /// It has been found out where this device sits, or it sits elsewhere now.
   case located(Orchestration.Place)
   /// What has become of peers, in this order. After a connection was lost, those are told of that have come and gone meanwhile.
@@ -453,7 +454,7 @@ extension Device: UplinkDelegate {
     onEvent(.keyReplaced(key.publicKey))
   }
 
-  func uplinkKeptKey(_ refusal: Refusal) {
+  func uplinkKeptKey(_ refusal: Refusal?) {
     onEvent(.keyKept(refusal))
   }
 

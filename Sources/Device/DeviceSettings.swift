@@ -10,6 +10,9 @@ public struct DeviceSettings: Sendable {
   public var peers: PeerSettings
   /// The key that was to take the place of the device's when it ended the last time, if any: the relay may know either.
   public var nextKey: PrivateKey?
+  /// Whether to tell a relay that knows the device's key of `nextKey`. If not, `nextKey` is only tried where the relay
+  /// refuses the device's key.
+  public var offersNextKey = true
   /// By which the device tells its relay from others.
   public var trust: any RelayTrust
   /// The invite's, for a device that the relay does not know yet.

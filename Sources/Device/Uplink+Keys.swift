@@ -13,6 +13,7 @@ extension Uplink {
   func replaceKey(with next: PrivateKey) -> Bool {
     guard otherKey == nil else { return false }
     otherKey = next
+    offersOtherKey = true
     offerOtherKey()
     return true
   }
@@ -47,7 +48,11 @@ extension Uplink {
   func settleKeys() {
     hasTriedOtherKey = false
     guard otherKey != nil else { return }
-    guard isKeyNew else { return offerOtherKey() }
+    guard isKeyNew else {
+      guard !offersOtherKey else { return offerOtherKey() }
+      otherKey = nil
+      return delegate.uplinkKeptKey(nil)
+    }
     otherKey = nil
     isKeyNew = false
     delegate.uplinkReplacedKey(key)

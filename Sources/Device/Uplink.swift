@@ -28,6 +28,8 @@ final class Uplink: EventHandler, DialerDelegate {
   // `key`.
   var key: PrivateKey
   var otherKey: PrivateKey?
+  /// Whether the relay is to hear of `otherKey` from this device while it knows `key`.
+  var offersOtherKey: Bool
   var isKeyNew = false
   var hasTriedOtherKey = false
   var isOfferScheduled = false
@@ -93,6 +95,7 @@ final class Uplink: EventHandler, DialerDelegate {
     self.settings = settings
     key = settings.peers.key
     otherKey = settings.nextKey
+    offersOtherKey = settings.offersNextKey
     self.events = events
     self.delegate = delegate
     var random = SystemRandomNumberGenerator()

@@ -24,9 +24,10 @@ protocol UplinkDelegate: AnyObject {
   func uplinkDrains()
   /// The connection is made anew, without a reason to worry.
   func uplinkPauses()
-  /// The relay lets the device in with this key alone from now on; or does not take the new key.
+  /// The relay lets the device in with this key alone from now on; or does not take the new key, or (`nil`) has no need
+  /// of it.
   func uplinkReplacedKey(_ key: PrivateKey)
-  func uplinkKeptKey(_ refusal: Refusal)
+  func uplinkKeptKey(_ refusal: Refusal?)
   /// The relay was met for the first time, or has replaced its key.
   func uplinkTrusts(_ key: PublicKey)
   /// An attempt or a connection has ended; the next attempt comes after `retry`.

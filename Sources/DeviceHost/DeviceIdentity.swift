@@ -8,13 +8,18 @@ public import Wire
 /// Who this device is: its keys and the ID that it goes by, as its state directory has them.
 public struct DeviceIdentity: Sendable {
   public let key: PrivateKey
-  /// The key that is about to take the place of `key`, if a change was interrupted.
+  /// The key that is about to take the place of `key`, if a change or a reset was interrupted.
   public let nextKey: PrivateKey?
+  /// Whether `nextKey` is of a reset: the relay knows it if it has admitted this device with it, and else must not hear
+  /// of it.
+  public let isNextOfReset: Bool
   public let deviceID: String
   /// Whether a relay has admitted this device as `deviceID` before.
   public let hasJoined: Bool
   /// Whether `deviceID` comes from the machine's name and identity alone.
   public let isOfMachine: Bool
+  /// The ID that this device joined with before its key was lost; `nil` if no key was lost.
+  public let lostID: String?
   private let directory: StateDirectory
   /// Whether `key` takes the place of the key in the state directory once a relay has admitted this device.
   private let replacesKey: Bool
@@ -30,18 +35,23 @@ public struct DeviceIdentity: Sendable {
     in directory: StateDirectory, configured: String?, isReset: Bool = false, warn: (String) -> Void
   ) throws(Failure) {
     self.directory = directory
-    let file = KeyFile.device(in: directory)
+    let (file, reset) = (KeyFile.device(in: directory), KeyFile.deviceReset(in: directory))
     let remembered: String?
     do throws(StateError) {
       let hadKey = try file.load() != nil
       replacesKey = isReset && hadKey
       if replacesKey { try file.removeNext() }
       let make = { PrivateKey().bytes }
-      let bytes = try replacesKey ? file.loadOrCreateNext(make) : file.loadOrCreate(make)
+      let bytes = try replacesKey ? reset.loadOrCreateNext(make) : file.loadOrCreate(make)
       guard let key = PrivateKey(bytes) else { preconditionFailure("any 32 bytes are a key") }
       self.key = key
-      nextKey = replacesKey ? nil : try file.loadNext().flatMap { PrivateKey($0) }
-      remembered = hadKey && !isReset ? Self.remembered(in: directory, warn) : nil
+      let rotated = replacesKey ? nil : try file.loadNext()
+      let interrupted = replacesKey || rotated != nil ? nil : try reset.loadNext()
+      nextKey = (rotated ?? interrupted).flatMap { PrivateKey($0) }
+      isNextOfReset = interrupted != nil
+      let former = isReset ? nil : Self.remembered(in: directory, warn)
+      remembered = hadKey ? former : nil
+      lostID = hadKey ? nil : former
     } catch {
       throw Failure(error)
     }
@@ -74,12 +84,18 @@ public struct DeviceIdentity: Sendable {
 
   /// Undoes a reset that no relay has admitted this device for.
   public func giveUpReset() throws(StateError) {
-    if replacesKey { try KeyFile.device(in: directory).removeNext() }
+    if replacesKey { try KeyFile.deviceReset(in: directory).removeNext() }
   }
 
-  /// Completes a reset, to be called once a relay has admitted this device.
+  /// Removes what a killed process has left of its reset, to be called once the relay has admitted this device with
+  /// `key`.
+  public func dropInterruptedReset() throws(StateError) {
+    if isNextOfReset { try KeyFile.deviceReset(in: directory).removeNext() }
+  }
+
+  /// Completes a reset, to be called once a relay has admitted this device with the new key.
   public func completeReset() throws(StateError) {
-    if replacesKey { try KeyFile.device(in: directory).promoteNext() }
+    if replacesKey || isNextOfReset { try KeyFile.deviceReset(in: directory).promoteNext() }
     try KnownRelays(in: directory).removeAll()
   }
 

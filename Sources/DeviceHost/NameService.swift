@@ -42,6 +42,9 @@ public final class NameService: @unchecked Sendable {
   /// Whether `arrange` or `look` waits for systemd-resolved or a look-up, and whether to arrange anew after that.
   private var isBusy = false
   private var isAskedAgain = false
+  private var isLookingUp = false
+  /// Whether to look again after that.
+  private var isLookDue = false
   private var isServerRetryDue = false
   private var hasStopped = false
   private var hasComplained: Set<String> = []
@@ -224,10 +227,13 @@ public final class NameService: @unchecked Sendable {
 
   private func settled() {
     isBusy = false
-    if resolves == true { complaint = nil } else { complainOfNames() }
-    guard isAskedAgain else { return }
-    isAskedAgain = false
-    arrange()
+    if resolves == true { complaint = nil }
+    if isAskedAgain {
+      isAskedAgain = false
+      return arrange()
+    }
+    if resolves != true { complainOfNames() }
+    if isLookDue { look() }
   }
 
   /// Begins to use the file that all programs read, where the settings allow that. False: it is in use already, or not
@@ -254,7 +260,8 @@ public final class NameService: @unchecked Sendable {
   private func takeHostsFile(_ path: String, _ error: Errno?) {
     guard let error else {
       hostsTrouble = nil
-      if resolves == false { resolverChange.request() }
+      // A look-up that is under way may have begun before the names were in the file.
+      if resolves == false || isLookingUp { resolverChange.request() }
       return
     }
     let why =
@@ -311,15 +318,13 @@ public final class NameService: @unchecked Sendable {
 
   /// Looks the own name up, and arranges anew if it does not resolve.
   private func look() {
-    guard !hosts.isEmpty, !isBusy, !hasStopped else { return }
+    guard !hosts.isEmpty, !hasStopped else { return }
+    isLookDue = isBusy
+    guard !isBusy else { return }
     isBusy = true
     lookUpOwnName { [self] in
-      isBusy = false
-      if resolves == true, !isAskedAgain { return settled() }
-      if isAskedAgain || repairs.allow(at: .now()) {
-        isAskedAgain = false
-        arrange()
-      }
+      if resolves == false, !isAskedAgain { isAskedAgain = repairs.allow(at: .now()) }
+      settled()
     }
   }
 
@@ -327,8 +332,10 @@ public final class NameService: @unchecked Sendable {
   private func lookUpOwnName(_ next: @escaping () -> Void) {
     guard settings.names != .off || hostsFile != nil, let own = server.zone.table.own else { return next() }
     let name = "\(own.label).\(domain)"
+    isLookingUp = true
     lookup.look(up: name) { [weak self] outcome in
       guard let self, !self.hasStopped else { return }
+      self.isLookingUp = false
       switch outcome {
       case .success(let addresses) where !Set(addresses).isDisjoint(with: self.hosts):
         self.resolves = true

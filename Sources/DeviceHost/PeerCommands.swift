@@ -4,7 +4,7 @@ public import Control
 public import DaemonKit
 public import Device
 internal import SystemIO
-internal import Wire
+public import Wire
 
 /// What a daemon does when it is asked about peers. Owned by the main thread.
 public final class PeerCommands {
@@ -15,17 +15,20 @@ public final class PeerCommands {
   private let device: Device?
   private let domain: String
   private let look: (@escaping (PeersReport) -> Void) -> Void
+  private let keys: (@escaping ([IPv4Address: PublicKey]) -> Void) -> Void
 
-  /// `look` gives all that is known, on the main thread; `device` is what can ask peers, if anything can, and `network` which
-  /// of several it is in.
+  /// `look` gives all that is known, and `keys` the peers' keys, on the main thread; `device` is what can ask peers, if
+  /// anything can, and `network` which of several it is in.
   public init(
     _ daemon: Daemon, _ device: Device?, network: NetworkName? = nil,
-    look: @escaping (@escaping (PeersReport) -> Void) -> Void
+    look: @escaping (@escaping (PeersReport) -> Void) -> Void,
+    keys: @escaping (@escaping ([IPv4Address: PublicKey]) -> Void) -> Void
   ) {
     domain = HostLabel.domain(of: network?.description)
     events = daemon.events
     self.device = device
     self.look = look
+    self.keys = keys
   }
 
   public func peers(_ answer: @escaping Answer) {
@@ -69,11 +72,24 @@ public final class PeerCommands {
 
   // MARK: Steps
 
-  /// Gives `body` the peer with that ID, name or address, or says that there is none.
+  /// Gives `body` the peer with that ID, name or address, else the one whose fingerprint begins so, or says that there
+  /// is no such peer, or more than one.
   private func find(_ name: String, _ answer: @escaping Answer, _ body: @escaping (PeersReport.Peer) -> Void) {
-    search(name) { name, peer, report in
+    search(name) { [self] name, peer, report in
       if let peer { return body(peer) }
-      Self.notFound(name, report, answer)
+      guard let start = KeyText.fingerprintStart(name) else { return Self.notFound(name, report, answer) }
+      keys { keys in
+        let fingerprints = keys.mapValues(\.fingerprint).filter { $0.value.hasPrefix(start) }
+        let matches = report.peers.compactMap { peer in
+          IPv4Address(peer.address).flatMap { fingerprints[$0] }.map { (peer: peer, fingerprint: $0) }
+        }
+        if matches.count == 1 { return body(matches[0].peer) }
+        guard !matches.isEmpty else { return Self.notFound(name, report, answer) }
+        let names = matches.map { "\($0.peer.deviceId) (\($0.fingerprint))" }.joined(separator: ", ")
+        answer(
+          .failed(
+            ControlError(.notFound, "\(name) means several peers; name one by more of its fingerprint: \(names)")))
+      }
     }
   }
 
@@ -101,7 +117,8 @@ public final class PeerCommands {
       ? "mnedc-peers lists those that there are"
       : "in this large network only those that this host deals with are listed here; the relay lists all"
     let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
-    let what = isHost ? "\(name) is this host itself" : "no peer has the ID, name or address \(name.harmless)"
+    let what =
+      isHost ? "\(name) is this host itself" : "no peer has the ID, name, address or fingerprint \(name.harmless)"
     answer(.failed(ControlError(.notFound, "\(what); \(rest)")))
   }
 

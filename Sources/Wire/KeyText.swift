@@ -34,6 +34,14 @@ public enum KeyText: String, CaseIterable, Sendable {
     return "SHA256:" + Base64URL.encode(digest)
   }
 
+  /// The start of a fingerprint from `text`, which may lack `SHA256:`; `nil` if it is shorter than 4 characters, and so
+  /// more likely a mistake.
+  public static func fingerprintStart(_ text: String) -> String? {
+    let word = "SHA256:"
+    let digits = text.hasPrefix(word) ? text.dropFirst(word.count) : text[...]
+    return digits.utf8.count < 4 ? nil : word + digits
+  }
+
   /// The kind of key that a text begins as.
   static func kind(of text: some StringProtocol) -> KeyText? {
     allCases.first { text.utf8.starts(with: $0.prefix.utf8) }

@@ -25,7 +25,6 @@ final class DeviceDaemon: @unchecked Sendable {
   private let state: StateDirectory
   private let trust: KnownRelayTrust
   private let rotation: KeyRotation
-  private let update: FileUpdate
   private let isReset: Bool
   private let orchestration: OwnOrchestration
   private let names: NameService
@@ -34,6 +33,8 @@ final class DeviceDaemon: @unchecked Sendable {
   private var device: Device?
   private lazy var peers = PeerCommands(daemon, device, network: network) { [unowned self] reply in
     withStatus { reply(PeersReport($0)) }
+  } keys: { [unowned self] reply in
+    withStatus { reply(Dictionary($0.peers.map { ($0.peer.address, $0.peer.key) }) { first, _ in first }) }
   }
   private lazy var explanation = Explanation(daemon, device, peers, names: { [names] in names.report })
   private lazy var news = PeerNews { [unowned self] event in
@@ -46,7 +47,8 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Up to how many peers each has metrics of its own.
   private var peerLimit: Int
   private var publicKey: PublicKey
-  /// Where the configuration file is to be changed, if it has to be.
+  /// What the first join writes to the configuration file, and where.
+  private var update: FileUpdate
   private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
@@ -116,6 +118,12 @@ final class DeviceDaemon: @unchecked Sendable {
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
+    if let former = identity.lostID {
+      daemon.warnLater(
+        "\(KeyFile.device(in: state).path) is missing, so this device has a new key now; the relay knows \(former) by the "
+          + "former one and refuses the new one under this ID; \(Self.advice(forLost: former))")
+    }
+    self.update.add(deviceID: deviceID)
     progress = JoinProgress(daemon, deviceID: deviceID)
     trust = KnownRelayTrust(
       pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state)
@@ -128,6 +136,7 @@ final class DeviceDaemon: @unchecked Sendable {
       trust: trust, token: invitation?.token,
       route: .servers(Self.servers(settings)), address: settings.join.address,
       mtu: settings.join.mtu, orchestration: orchestration.current)
+    deviceSettings.offersNextKey = !identity.isNextOfReset
     deviceSettings.peerInformation = settings.join.peerInformation
     deviceSettings.allowOverlap = settings.join.allowOverlap
     deviceSettings.allowPublicPool = settings.join.allowPublicPool
@@ -148,7 +157,7 @@ final class DeviceDaemon: @unchecked Sendable {
     } catch {
       throw Failure(error)
     }
-    if update.isRequired { place = try update.place() }
+    if self.update.isRequired { place = try self.update.place() }
     daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
     isMade = true
   }
@@ -305,9 +314,15 @@ final class DeviceDaemon: @unchecked Sendable {
       trusted(key, server)
     case .keyReplaced(let key):
       publicKey = key
-      rotation.end(with: key)
-    case .keyKept(let refusal):
+      if identity.isNextOfReset, key == identity.nextKey?.publicKey {
+        completeReset()
+      } else {
+        rotation.end(with: key)
+      }
+    case .keyKept(let refusal?):
       rotation.end(refusal)
+    case .keyKept(nil):
+      try? identity.dropInterruptedReset()
     case .located(let place):
       if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
     case .peers(let events): news.take(events, status: withStatus)
@@ -364,15 +379,22 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Has the configuration and the state directory say what this join has settled.
   private func settleFirstJoin() throws(Failure) {
     if let problem = update.problem { daemon.logger.warning("\(problem)") }
+    update.addServerKey { trust.expectedKey(of: $0)?.bytes }
     do throws(Failure) {
       if !update.isRequired { place = try update.place() }
-      if let place { try update.write(to: place) }
+      if let place {
+        try update.write(to: place)
+        daemon.updateSettingsInForce { update.complete(&$0) }
+      }
+      trust.noteConfigured(place == nil ? [] : update.newServerKeys)
     } catch {
       guard !update.isRequired else { throw error }
       daemon.logger.notice("\(error.message); until then, give --server and --device-id at each start")
     }
-    trust.noteConfigured()
-    guard isReset else { return }
+    if isReset { completeReset() }
+  }
+
+  private func completeReset() {
     do {
       try identity.completeReset()
     } catch {
@@ -433,9 +455,26 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.tell("\(loss)")
   }
 
+  private static func advice(forLost id: String) -> String {
+    "restore device.key from a backup, or have the relay's operator free the ID (`mnedc-ctl revoke \(id)`) and join with a "
+      + "new invite"
+  }
+
   /// How this ends if it is the end before the first join; `nil`: another attempt is worth it.
   private func failure(after loss: UplinkLoss) -> Failure? {
     switch loss {
+    case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.lostID == deviceID:
+      Failure(
+        .unavailable,
+        "the relay does not let this device in: it knows \(deviceID) by another key, probably the one that this device has "
+          + "lost; \(Self.advice(forLost: deviceID))")
+    case .refused(let refusal)
+    where refusal.code == .deviceIDTaken && update.fileNamesDevice && !identity.hasJoined:
+      Failure(
+        .unavailable,
+        "the relay does not let this device in: another device has the ID \(deviceID), which \(update.path) gives "
+          + "(device-id); if this machine is a copy of that device, give it an ID of its own (--device-id), which replaces "
+          + "that in the file; if it is that device and has lost its key, \(Self.advice(forLost: deviceID))")
     case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.isOfMachine:
       Failure(
         .unavailable,

@@ -16,9 +16,10 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Listen here (default: \(Settings.Relay.usualListen[0])); may be given several times.", valueName: "address:port"),
-    transform: { try ValueKind<ServerAddress>.listen.option($0) })
-  var listen: [ServerAddress] = []
+      "Listen here, or auto: [::]:3334 (default: auto); may be given several times.",
+      valueName: "address:port"),
+    transform: { $0 == "auto" ? nil : try ValueKind<ServerAddress>.listen.option($0) })
+  var listen: [ServerAddress?] = []
 
   @Option(
     name: .shortAndLong,
@@ -63,6 +64,11 @@ struct Mnedcd: ParsableCommand {
 
   private static let defaults = Settings().relay
 
+  func validate() throws {
+    guard listen.count > 1, listen.contains(nil) else { return }
+    throw ValidationError("--listen auto stands alone")
+  }
+
   func run() throws {
     let settings = try overridden(try configuration.file().load())
     if daemon.check {
@@ -75,7 +81,7 @@ struct Mnedcd: ParsableCommand {
 
   private func overridden(_ file: Settings) throws -> Settings {
     var settings = file
-    if !listen.isEmpty { settings.relay.listen = listen }
+    if !listen.isEmpty { settings.relay.listen = listen.compactMap { $0 } }
     if let pool { settings.relay.pool = pool }
     if noDevice { settings.relay.device = false }
     if let interface { settings.relay.interface = interface }

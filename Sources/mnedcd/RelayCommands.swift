@@ -44,7 +44,11 @@ final class RelayCommands {
   private var hostID: String?
 
   // Owned by the main thread.
-  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in withPeers($0) }
+  private lazy var peers = PeerCommands(daemon, device) { [unowned self] in
+    withPeers($0)
+  } keys: { [unowned self] in
+    withKeys($0)
+  }
   private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
     guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     RelayReports.recall(name, daemon, relay, reply)
@@ -161,6 +165,16 @@ final class RelayCommands {
         daemon.events.post { reply.value(RelayReports.peers(status, own)) }
       }
       if let device { device.status { finish($0) } } else { finish(nil) }
+    }
+  }
+
+  /// Gives the keys of the connected devices, on the main thread.
+  private func withKeys(_ reply: @escaping ([IPv4Address: PublicKey]) -> Void) {
+    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
+    let reply = LoopBound(reply)
+    relay.status(on: daemon.events) { [daemon] status in
+      let keys = Dictionary(status.sessions.map { ($0.address, $0.key) }) { first, _ in first }
+      daemon.events.post { reply.value(keys) }
     }
   }
 

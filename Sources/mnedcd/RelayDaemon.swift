@@ -200,19 +200,25 @@ final class RelayDaemon {
     let file = KeyFile.relay(in: state)
     do {
       if try file.load() == nil {
-        let known = try store.performAndWait { transaction throws(StoreError) in
-          try transaction.devices().count { $0.status == .active && $0.admittedBy != .host }
+        let (devices, invites) = try store.performAndWait { transaction throws(StoreError) in
+          let now = UnixTime.now()
+          return (
+            try transaction.devices().count { $0.status == .active && $0.admittedBy != .host },
+            try transaction.invites().count { $0.state(at: now) == .usable }
+          )
         }
-        let loss = "\(file.path) is missing, by which the relay is known to \(Table.count(known, "device")) in relay.db"
-        guard known == 0 || mayBeNew else {
-          throw Failure(
-            .noInput,
-            "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, and tell that to "
-              + "every device by hand")
-        }
-        if known > 0 {
+        if devices + invites > 0 {
+          let known = [(devices, "device"), (invites, "open invite")].filter { $0.0 > 0 }.map(Table.count)
+          let loss = "\(file.path) is missing, and relay.db has \(known.joined(separator: " and ")) for that key"
+          guard mayBeNew else {
+            throw Failure(
+              .noInput,
+              "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, then tell that "
+                + "to every device by hand and replace every invite")
+          }
           daemon.warnLater(
-            "\(loss); each device refuses the relay's new key until its server-key or known-relays names it")
+            "\(loss); each device refuses the relay's new key until its server-key or known-relays names it; the invites "
+              + "name the old key, so revoke them (mnedc-ctl uninvite) and make new ones")
         }
       }
       return try RelayKeys(in: state)

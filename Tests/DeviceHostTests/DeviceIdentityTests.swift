@@ -51,6 +51,25 @@ import Wire
     let killed = try identity(in: directory, "cam-a", isReset: true)
     let next = try identity(in: directory, "cam-a")
     #expect(next.key.publicKey == first.key.publicKey && next.nextKey?.publicKey == killed.key.publicKey)
+    #expect(next.isNextOfReset)
+    // The relay knew the first key, so the other one goes.
+    try next.dropInterruptedReset()
+    #expect(try identity(in: directory, "cam-a").nextKey == nil)
+    // The relay had admitted the device with the new key already.
+    let admitted = try identity(in: directory, "cam-a", isReset: true)
+    try identity(in: directory, "cam-a").completeReset()
+    let last = try identity(in: directory, "cam-a")
+    #expect(last.key.publicKey == admitted.key.publicKey && last.nextKey == nil)
+  }
+
+  @Test func `a lost key is known by the ID that it leaves`() throws {
+    let directory = TemporaryDirectory()
+    let first = try identity(in: directory, "cam-a")
+    #expect(first.lostID == nil)
+    try first.remember()
+    try StateDirectory(directory.path).remove("device.key")
+    let next = try identity(in: directory, "cam-a")
+    #expect(next.lostID == "cam-a" && !next.hasJoined)
   }
 
   @Test func `a reset of a device without a key is a first start`() throws {
