@@ -1,8 +1,7 @@
 import Testing
+import Wire
 
-@testable import Device
-
-@Suite struct PlaceFinderTests {
+@Suite struct PlaceTests {
   @Test(
     arguments: [
       ([], []), (["192.168.1.1", "10.9.9.1"], ["192.168.1.1", "10.9.9.1"]),
