@@ -39,7 +39,7 @@ let package = Package(
     .target(name: "Names", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", "Wire", .systemPackage]),
-    .target(name: "Metrics", dependencies: ["Control"]),
+    .target(name: "Metrics", dependencies: ["Config", "Control", "SystemIO", .logging, .systemPackage]),
 
     .target(
       name: "CommandLine",

@@ -2,6 +2,7 @@ public import CommandLine
 public import Config
 public import Control
 public import Logging
+public import Metrics
 public import SystemIO
 internal import SystemPackage
 
@@ -22,6 +23,7 @@ public final class Daemon: @unchecked Sendable {
   private var configuredLevel: Settings.LogLevel
   private var signals: SignalSource?
   private var control: ControlServer?
+  private var metrics: MetricsServer?
   private var failure: Failure?
   private var isStopping = false
   private var isReady = false
@@ -118,6 +120,18 @@ public final class Daemon: @unchecked Sendable {
   /// Notes that more of the configuration holds now than when it was read.
   public func updateSettingsInForce(_ body: (inout Settings) -> Void) {
     if let reloading { body(&reloading.inForce) }
+  }
+
+  /// Gives metrics out at these addresses and at no others; returns those where it does. It warns of the rest and tries
+  /// them again from time to time. `collect` gives what is counted, once, on any thread.
+  public func serveMetrics(at addresses: [ServerAddress], _ collect: @escaping MetricsServer.Collect) -> [ServerAddress]
+  {
+    let server =
+      metrics
+      ?? MetricsServer(
+        on: events, logger: logger, onChange: { [unowned self] in reloading?.inForce.metrics.listen = $0 }, collect)
+    metrics = server
+    return server.serve(at: addresses)
   }
 
   /// Takes over the level that a reloaded configuration says. A level that was set by hand stays unless that has changed.
@@ -224,6 +238,7 @@ public final class Daemon: @unchecked Sendable {
     beat.stop()
     notifyServiceManager("STOPPING=1")
     control?.stop()
+    metrics?.stop()
     shutDown()
     control = nil
     output.flush()

@@ -64,7 +64,7 @@ extension Uplink {
     switch segments.noteAnswered(segmentPath, isBothWays: isBothWays, at: .now()) {
     case .settled(nil): return true
     case .settled(let limit?):
-      delegate.uplinkWarns(
+      device.uplinkWarns(
         """
         packets with TCP segments of more than \(limit) bytes do not get through between this host and \(name), so larger ones \
         are not sent for an hour: a link on the path has a smaller MTU than this host's, and a firewall drops the ICMP messages \

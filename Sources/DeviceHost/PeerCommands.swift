@@ -3,6 +3,7 @@ public import Config
 public import Control
 public import DaemonKit
 public import Device
+internal import Noise
 internal import SystemIO
 public import Wire
 

@@ -26,16 +26,18 @@ public final class NameServer {
   // Owned by the main thread.
   public var zone: Zone
   private var endpoints: [Endpoint] = []
-  private var listeners: [Listener] = []
-  private var connections: [ObjectIdentifier: NameConnection] = [:]
+  private lazy var server = StreamServer<NameConnection>(on: events, maximum: 32) { [unowned self] socket, peer in
+    guard let peer, isOwn(peer) else { return nil }
+    return NameConnection(socket, on: events) { [unowned self] message, reply in
+      answer(message, from: peer, limit: DNSResponse.largestMessage, reply)
+    }
+  }
   /// Where it is meant to be, and the addresses that may ask.
   public private(set) var hosts: [String] = []
   private var sources: Set<[UInt8]> = []
 
   /// How many questions are read in a row.
   private static let burst = 32
-  /// Beyond that, the one that was opened first gives way, unless an answer is awaited for it.
-  private static let maximumConnections = 32
   /// Connections that wait in the kernel. Large, because what a flood puts there stands before everybody else.
   private static let backlog: CInt = 1024
 
@@ -63,10 +65,8 @@ public final class NameServer {
         let endpoint = Endpoint(self, try UDPSocket(on: address, mayAwaitAddress: true))
         endpoint.registration = try events.register(endpoint.socket.descriptor, for: .readable, handler: endpoint)
         endpoints.append(endpoint)
-        let listener = Listener(
-          self, try TCPListener(on: endpoint.socket.address, backlog: Self.backlog, mayAwaitAddress: true))
-        listener.registration = try events.register(listener.socket.descriptor, for: .readable, handler: listener)
-        listeners.append(listener)
+        _ = try server.listen(
+          on: .tcp(TCPListener(on: endpoint.socket.address, backlog: Self.backlog, mayAwaitAddress: true)))
       }
     } catch {
       stop()
@@ -78,12 +78,8 @@ public final class NameServer {
     for endpoint in endpoints {
       if let registration = endpoint.registration { events.deregister(endpoint.socket.descriptor, registration) }
     }
-    for listener in listeners {
-      if let registration = listener.registration { events.deregister(listener.socket.descriptor, registration) }
-    }
     endpoints = []
-    listeners = []
-    for connection in connections.values { connection.close() }
+    server.stop()
     hosts = []
     sources = []
   }
@@ -152,59 +148,5 @@ public final class NameServer {
         }
       }
     }
-  }
-
-  private final class Listener: EventHandler {
-    unowned let server: NameServer
-    let socket: TCPListener
-    var registration: Registration?
-
-    init(_ server: NameServer, _ socket: consuming TCPListener) {
-      self.server = server
-      self.socket = socket
-    }
-
-    func handle(_ events: Events) {
-      do {
-        for _ in 0..<ConnectionBatch.size {
-          guard !server.isFull || server.oldestIdle != nil else { return pause(for: ConnectionBatch.pauseForRoom) }
-          guard let socket = try socket.accept() else { return }
-          server.take(socket)
-        }
-      } catch {
-        // Without descriptors or memory: those who wait are taken later.
-        pause(for: .seconds(1))
-      }
-    }
-
-    private func pause(for time: Duration) {
-      guard let registration else { return }
-      server.events.setInterest([], of: socket.descriptor, registration)
-      server.events.schedule(after: time) { [weak self] in
-        guard let self, self.server.listeners.contains(where: { $0 === self }) else { return }
-        self.server.events.setInterest(.readable, of: self.socket.descriptor, registration)
-      }
-    }
-  }
-
-  private var isFull: Bool { connections.count >= Self.maximumConnections }
-
-  /// The connection that gives way to another; `nil` if answers are awaited for all.
-  private var oldestIdle: NameConnection? {
-    connections.values.filter { !$0.isAnswering }.min { $0.since < $1.since }
-  }
-
-  private func take(_ socket: consuming TCPSocket) {
-    let source = socket.peer
-    guard isOwn(source) else { return }
-    if isFull { oldestIdle?.close() }
-    let connection = NameConnection(
-      socket.takeDescriptor(), on: events,
-      answer: { [unowned self] message, reply in
-        answer(message, from: source, limit: DNSResponse.largestMessage, reply)
-      },
-      onEnd: { [unowned self] connection in connections[ObjectIdentifier(connection)] = nil })
-    connections[ObjectIdentifier(connection)] = connection
-    connection.start()
   }
 }

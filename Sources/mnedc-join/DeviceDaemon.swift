@@ -43,7 +43,6 @@ final class DeviceDaemon: @unchecked Sendable {
   }
   private lazy var hook = PeerHook(
     settings.join.onPeer, interface: settings.join.interface, on: daemon.events, logger: daemon.logger)
-  private lazy var metrics = MetricsServer(daemon) { [unowned self] in collectMetrics($0) }
   /// Up to how many peers each has metrics of its own.
   private var peerLimit: Int
   private var publicKey: PublicKey
@@ -151,7 +150,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
     var inForce = settings
-    inForce.metrics.listen = metrics.serve(at: settings.metrics.listen)
+    inForce.metrics.listen = serveMetrics(at: settings.metrics.listen)
     do {
       try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
@@ -176,7 +175,7 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.configure(settings.logLevel)
     hook.command = settings.join.onPeer
     names.retry()
-    settings.metrics.listen = metrics.serve(at: settings.metrics.listen)
+    settings.metrics.listen = serveMetrics(at: settings.metrics.listen)
     peerLimit = settings.metrics.peerLimit
     device?.apply(
       DeviceChanges(
@@ -234,6 +233,10 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
+  private func serveMetrics(at addresses: [ServerAddress]) -> [ServerAddress] {
+    daemon.serveMetrics(at: addresses) { [unowned self] in collectMetrics($0) }
+  }
+
   /// Gives what is counted to `reply`, on the main thread.
   private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
     let (base, limit) = (daemon.metricsReport(), peerLimit)
@@ -258,7 +261,6 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.tell("joining through \(settings.servers.map(\.description).joined(separator: " or "))")
     daemon.prove { [device] done in device?.prove { done(nil) } }
     try daemon.run {
-      metrics.stop()
       hook.stop()
       names.stop()
       device?.stop(declining: declines)

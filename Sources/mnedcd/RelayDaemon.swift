@@ -28,7 +28,6 @@ final class RelayDaemon {
   /// Of the device.
   private let orchestration: OwnOrchestration?
   private let names: NameService
-  private let metrics: MetricsServer
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
@@ -62,9 +61,8 @@ final class RelayDaemon {
     // The daemon must not keep itself, or its socket would stay when the rest of this fails.
     try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
     commands.peerLimit = all.metrics.peerLimit
-    metrics = MetricsServer(daemon) { [unowned commands] in commands.metrics($0) }
     var inForce = all
-    inForce.metrics.listen = metrics.serve(at: all.metrics.listen)
+    inForce.metrics.listen = daemon.serveMetrics(at: all.metrics.listen) { [unowned commands] in commands.metrics($0) }
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
     do {
@@ -125,7 +123,7 @@ final class RelayDaemon {
       DeviceChanges(
         queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join),
         orchestration: orchestration?.reload(all.join.orchestration), peerInformation: all.join.peerInformation))
-    all.metrics.listen = metrics.serve(at: all.metrics.listen)
+    all.metrics.listen = daemon.serveMetrics(at: all.metrics.listen) { [commands] in commands.metrics($0) }
     commands.peerLimit = all.metrics.peerLimit
     commands.settings = all.relay
     commands.hook?.command = all.join.onPeer
@@ -184,7 +182,6 @@ final class RelayDaemon {
       }
     }
     try daemon.run {
-      metrics.stop()
       commands.hook?.stop()
       names.stop()
       device?.stop()

@@ -1,29 +1,30 @@
 internal import SystemIO
 internal import Wire
 
-/// Finds out where this device sits: behind which addresses and routers. Owned by the device's thread.
-public final class PlaceFinder {
+/// Finds out which routers and outer address this device is behind, by a route trace towards the relay. Owned by the
+/// device's thread.
+public final class Locator {
   // Set once.
   private let events: EventLoop
   private let onChange: (Orchestration.Place) -> Void
 
   private(set) var place: Orchestration.Place?
-  /// Counts the connections; what is found out about an earlier one is of no use.
-  private var generation = 0
+  /// Counts the traces; the result of an earlier one does not count.
+  private var trace = 0
 
   /// How long routers have to answer.
   private static let patience = Duration.seconds(2)
 
-  /// `onChange` is called on the loop, at first and when something else is found.
+  /// `onChange` is called on the loop with the first result, and with each different one.
   init(on events: EventLoop, onChange: @escaping (Orchestration.Place) -> Void) {
     self.events = events
     self.onChange = onChange
   }
 
-  /// There is a connection from `local` to `relay`, which the relay sees come from `outer`, as it says.
-  func look(from local: SocketAddress, to relay: SocketAddress, outer: String?) {
-    generation += 1
-    let generation = generation
+  /// There is a connection from `local` to `relay`, which the relay sees come from `outer`.
+  func trace(from local: SocketAddress, to relay: SocketAddress, outer: String?) {
+    trace += 1
+    let number = trace
     let outer = outer.flatMap { Orchestration.isAddress($0) ? $0 : nil }
     let events = events
     let reference = LoopBound(self)
@@ -32,12 +33,12 @@ public final class PlaceFinder {
         towards: relay, limit: Orchestration.maximumHops, until: Instant.now().advanced(by: Self.patience))
       let hops = Orchestration.Place.privateHops(routers.map(\.hostWithoutZone))
       let place = Orchestration.Place(outer: outer, local: local.hostWithoutZone, hops: hops)
-      events.post { reference.value.found(place, generation) }
+      events.post { reference.value.found(place, number) }
     }
   }
 
-  private func found(_ place: Orchestration.Place, _ generation: Int) {
-    guard generation == self.generation, place != self.place else { return }
+  private func found(_ place: Orchestration.Place, _ number: Int) {
+    guard number == trace, place != self.place else { return }
     self.place = place
     onChange(place)
   }
