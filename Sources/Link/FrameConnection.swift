@@ -37,25 +37,25 @@ public final class FrameConnection: @unchecked Sendable {
   /// How many received frames carry data between devices.
   var receivedData = 0
   var keepalive = Keepalive()
-  private var echoWatch = EchoWatch()
-  private var terms: KeepaliveTerms?
+  var echoWatch = EchoWatch()
+  var terms: KeepaliveTerms?
   /// How long the kernel waits for acknowledgments, and the round trip when an echo request last waited long for its
   /// answer.
-  private var userTimeout = Duration.zero
-  private var slowRoundTrip = Duration.zero
+  var userTimeout = Duration.zero
+  var slowRoundTrip = Duration.zero
   /// When to call `check` next, unless `onUse` is called before.
-  public private(set) var nextCheck = Instant(nanoseconds: 0)
+  public internal(set) var nextCheck = Instant(nanoseconds: 0)
   /// Called when a connection that was quiet carries data again, so that `nextCheck` is now. Set it before `attach`.
   public var onUse: (() -> Void)?
   /// Whether received data calls `onUse`; `Sending` has the same for sent data.
-  private(set) var isQuiet = false
+  var isQuiet = false
   /// In bytes. A longer payload is refused as soon as its header is received, even if its type allows it.
   public var payloadLimit = FrameHeader.maximumPayload
 
   // Guarded by its lock, under which the descriptor is also written, so that frames of several threads do not mix.
-  private let sending: Mutex<Sending>
+  let sending: Mutex<Sending>
 
-  private struct Sending: ~Copyable {
+  struct Sending: ~Copyable {
     var queue: SendQueue
     var registration: Registration?
     /// Set once the handshake is over.
@@ -126,82 +126,6 @@ public final class FrameConnection: @unchecked Sendable {
     sending.path.adapt(descriptor, sent: sent)
   }
 
-  /// Checks whether the other end lives, and sends an echo request when one is due. Call it at `nextCheck`, or more
-  /// often. `wasAway`: the last check was so long ago that an answer may be unread in the socket
-  /// (`KeepaliveTerms.isAbsence`).
-  public func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) throws(Lifelessness) {
-    precondition(loop.isCurrent)
-    // Received bytes that are not handled yet show that the other end lives.
-    if isPaused || rest != nil { lastReceived = now }
-    let (sentData, roundTrip) = sending.withLock { sending in
-      sending.queue.trim()
-      return (sending.sentData, sending.path.roundTrip)
-    }
-    adaptUserTimeout(to: terms, max(roundTrip, slowRoundTrip))
-    watchEcho(at: now, terms)
-    switch keepalive.check(
-      at: now, received: lastReceived, dataFrames: receivedData + sentData, wasAway: wasAway, terms)
-    {
-    case .fine: break
-    case .ask: ask()
-    case .dead:
-      if let problem = sizeProblem(at: now) { throw .blocked(problem) }
-      throw isAnswerOverdue ? .unanswered(now.since(lastReceived)) : .silent(now.since(lastReceived))
-    }
-    if let partial, !wasAway, !isPaused, now.since(partial.since) >= Self.frameTime {
-      throw .stalled(now.since(partial.since))
-    }
-    nextCheck = keepalive.nextCheck(after: now, received: lastReceived, terms)
-    if let partial { nextCheck = min(nextCheck, partial.since.advanced(by: Self.frameTime)) }
-    let isQuiet = keepalive.isQuiet(at: now, terms)
-    guard isQuiet != self.isQuiet else { return }
-    self.isQuiet = isQuiet
-    let hasSentMore = sending.withLock { sending in
-      sending.isQuiet = isQuiet
-      return sending.sentData != sentData
-    }
-    if hasSentMore { beUsed() }
-  }
-
-  /// Sets the kernel's time limit for acknowledgments to what the terms and the path need.
-  private func adaptUserTimeout(to terms: KeepaliveTerms, _ roundTrip: Duration) {
-    let deadline = terms.deadline(roundTrip: roundTrip)
-    guard self.terms != terms || deadline > userTimeout || deadline < userTimeout / 2 else { return }
-    self.terms = terms
-    userTimeout = deadline
-    descriptor.setUserTimeout(deadline)
-  }
-
-  private func ask() {
-    let outOfOrder = descriptor.tcpPath()?.outOfOrder ?? 0
-    sendPing()
-    let end = sending.withLock { $0.sent.bytes + $0.queue.urgentBytes }
-    echoWatch = EchoWatch(end: end, outOfOrder: outOfOrder)
-  }
-
-  /// Extends the time limit of an unanswered echo request to what the path's round trip needs.
-  private func watchEcho(at now: Instant, _ terms: KeepaliveTerms) {
-    guard let asked = keepalive.askedAt, lastReceived <= asked else { return }
-    let sent = sending.withLock { $0.sent.bytes }
-    if echoWatch.note(acknowledged: sent - descriptor.undelivered()) { keepalive.startAnew(at: now) }
-    guard now.since(asked) >= terms.patience / 2, let path = descriptor.tcpPath() else { return }
-    slowRoundTrip = path.longRoundTrip
-    keepalive.allow(terms.patience(roundTrip: slowRoundTrip))
-  }
-
-  /// Whether this connection is stuck because its largest packets do not get through. Valid until `close`, also after
-  /// an error.
-  public func sizeProblem(at now: Instant) -> SizeProblem? {
-    precondition(loop.isCurrent)
-    guard let path else { return nil }
-    return SizeProblem(path, keepalive.askedAt == nil ? nil : echoWatch, heard: now.since(lastReceived))
-  }
-
-  /// Whether the other end's kernel had received a ping at the last `check`, but nothing was received since.
-  public var isAnswerOverdue: Bool {
-    keepalive.askedAt.map { lastReceived <= $0 } == true && echoWatch.isDelivered
-  }
-
   /// Whether the other end's kernel has acknowledged everything that was sent.
   public var hasDelivered: Bool { descriptor.undelivered() == 0 }
 
@@ -211,25 +135,6 @@ public final class FrameConnection: @unchecked Sendable {
   /// Returns the send queue's memory if nothing waits.
   public func trim() {
     sending.withLock { $0.queue.trim() }
-  }
-
-  /// How long receiving one frame may take.
-  static let frameTime = Duration.seconds(60)
-
-  /// The connection carries data again.
-  func beUsed() {
-    guard isOpen, isQuiet else { return }
-    isQuiet = false
-    sending.withLock { $0.isQuiet = false }
-    nextCheck = Instant(nanoseconds: 0)
-    onUse?()
-  }
-
-  /// Sends an echo request at once. If nothing is received within `patience`, `check` finds the other end dead.
-  public func probe(at now: Instant, patience: Duration) {
-    precondition(loop.isCurrent)
-    keepalive.ask(at: now, patience)
-    ask()
   }
 
   /// Ends the connection. Drops the send queue; the kernel still sends what it has. Within `receive`, delivers nothing

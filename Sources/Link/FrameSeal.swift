@@ -1,5 +1,4 @@
 internal import Noise
-internal import SystemIO
 internal import Wire
 
 /// Seals one direction's control, ping and pong frames. The header is the associated data, the counter the nonce.
@@ -42,31 +41,5 @@ struct FrameSeal: ~Copyable {
     var header = header
     header.length -= TransportCipher.tagSize
     return (UnsafeMutableRawBufferPointer(rebasing: frame[..<header.frameSize]), header)
-  }
-}
-
-/// An echo request carries the time in nanoseconds at which it was sent. Only the sender can read it, and gets it back
-/// in the pong.
-public enum PingFrame {
-  /// How long ago the ping of this pong was sent; `nil` if it was not one of ours.
-  public static func roundTrip(_ pong: UnsafeRawBufferPointer) -> Duration? {
-    guard pong.count == MemoryLayout<UInt64>.size else { return nil }
-    return Instant.now().since(Instant(nanoseconds: pong.loadUnaligned(as: UInt64.self)))
-  }
-}
-
-// On the loop's thread.
-extension FrameConnection {
-  /// Sends an echo request.
-  public func sendPing() {
-    keepalive.hasAsked()
-    let time = withUnsafeBytes(of: Instant.now().nanoseconds) { Array($0) }
-    send(control: FrameHeader.frame(.ping, payload: time))
-  }
-
-  /// Answers a ping with its payload.
-  public func send(pongFor payload: UnsafeRawBufferPointer) {
-    keepalive.wasAsked()
-    send(control: FrameHeader.frame(.pong, payload: Array(payload)))
   }
 }

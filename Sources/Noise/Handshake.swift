@@ -181,7 +181,7 @@ extension Handshake {
 }
 
 /// Why a handshake failed.
-public enum NoiseError: Error, Equatable, Sendable, CustomStringConvertible {
+public enum NoiseError: Error, Equatable, Sendable {
   case tooShort
   case tooLong
   /// A public key with which every key agreement gives zero.
@@ -191,15 +191,4 @@ public enum NoiseError: Error, Equatable, Sendable, CustomStringConvertible {
   case outOfTurn
   /// The handshake failed before; begin a new one.
   case failed
-
-  public var description: String {
-    switch self {
-    case .tooShort: "a handshake message that is too short"
-    case .tooLong: "a handshake message of more than \(Handshake.maximumMessage) bytes"
-    case .badKey: "a public key that cannot be used"
-    case .authentication: "a handshake message that does not open with our keys"
-    case .outOfTurn: "a handshake message when none is due"
-    case .failed: "a handshake that has failed before"
-    }
-  }
 }
