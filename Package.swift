@@ -57,22 +57,27 @@ let package = Package(
       ]),
     .target(name: "Listing", dependencies: ["CommandLine", "Control", "Wire"]),
     .target(
-      name: "Diagnosis",
+      name: "Netcheck",
       dependencies: [
-        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Identity", "Noise", "SystemIO", "Tun",
+        "CommandLine", "Config", "Control", "Identity", "Noise", "SystemIO", "Tun", "Wire", .systemPackage,
+      ]),
+    .target(
+      name: "Explain",
+      dependencies: [
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Netcheck", "Noise", "SystemIO", "Tun",
         "Wire", .systemPackage,
       ]),
     .target(name: "BugReport", dependencies: ["Control", "SystemIO", "Tun", "Wire"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Diagnosis", "Identity", "Link",
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Explain", "Identity", "Link",
         "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
       dependencies: [
-        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Diagnosis", "Identity", "Noise",
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Explain", "Identity", "Noise",
         "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
@@ -81,7 +86,7 @@ let package = Package(
     .executableTarget(
       name: "mnedc-ctl",
       dependencies: [
-        "BugReport", "CommandLine", "Config", "Control", "Diagnosis", "Metrics", "SystemIO", "Wire", .argumentParser,
+        "BugReport", "CommandLine", "Config", "Control", "Metrics", "Netcheck", "SystemIO", "Wire", .argumentParser,
         .systemPackage,
       ]),
 
@@ -132,11 +137,12 @@ let package = Package(
     .testTarget(name: "MetricsTests", dependencies: ["Control", "Metrics"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing", "Wire"]),
     .testTarget(
-      name: "DiagnosisTests",
+      name: "ExplainTests",
+      dependencies: ["Control", "Device", "Explain", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .testTarget(
+      name: "NetcheckTests",
       dependencies: [
-        "CommandLine", "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "SystemIO", "TestSupport",
-        "Tun", "Wire",
-        .systemPackage,
+        "CommandLine", "Config", "Control", "Identity", "Netcheck", "Noise", "SystemIO", "TestSupport", "Wire",
       ]),
     .testTarget(name: "CommandLineTests", dependencies: ["CommandLine", "Config", .argumentParser]),
     .testTarget(name: "DaemonKitTests", dependencies: ["DaemonKit", "SystemIO", .logging]),

@@ -1,8 +1,7 @@
 import Testing
+import Wire
 
-@testable import Device
-
-@Suite struct LocatorTests {
+@Suite struct PlaceTests {
   @Test(
     arguments: [
       ([], []), (["192.168.1.1", "10.9.9.1"], ["192.168.1.1", "10.9.9.1"]),
@@ -10,6 +9,6 @@ import Testing
       (["unknown", "10.0.0.1"], []),
     ] as [([String], [String])])
   func `routers count up to the first with a public address`(_ routers: [String], _ hops: [String]) {
-    #expect(Locator.privateHops(routers) == hops)
+    #expect(Orchestration.Place.privateHops(routers) == hops)
   }
 }

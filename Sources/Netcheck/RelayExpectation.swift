@@ -3,8 +3,8 @@ internal import Noise
 internal import SystemIO
 internal import Wire
 
-/// Which key a server should have, as far as this host knows: what the configuration or an invite pins, with what has come in its place,
-/// or what it had when it was met. Reads the device's state directory, if it is there; changes nothing.
+/// Which key a server should have, as far as this host knows: the one that the configuration or an invite pins, or its
+/// successor, or the one that it had before. Reads the device's state directory, if there is one; changes nothing.
 struct RelayExpectation {
   private let pinned: [PublicKey]
   private let known: KnownRelays?
@@ -15,7 +15,7 @@ struct RelayExpectation {
   init(pinned: [[UInt8]], directory: String) {
     var keys = pinned.compactMap { PublicKey($0) }
     var (known, problem) = (KnownRelays?.none, String?.none)
-    // To open one that is missing would make it.
+    // Opening a missing directory would create it.
     if (try? FileAttributes(of: directory)) != nil {
       do throws(StateError) {
         let state = try StateDirectory(directory)
@@ -33,17 +33,18 @@ struct RelayExpectation {
     self.problem = problem
   }
 
-  /// What the hello asks the relay to prove itself with; 0 for any.
+  /// The hello's hint at the key that the relay shall prove; 0 for any.
   func hint(for server: String) -> UInt64 { (pinned.first ?? former(server))?.hint ?? 0 }
 
   enum Verdict: Equatable {
     case pinned
-    /// Not one of those that are pinned.
+    /// None of the pinned ones.
     case notPinned([PublicKey])
-    /// Met before, and the same.
+    /// The same as before.
     case known
-    /// Met before, with another key.
+    /// Not the same as before.
     case changed(PublicKey)
+    /// Never met before.
     case stranger
   }
 

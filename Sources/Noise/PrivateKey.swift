@@ -1,14 +1,17 @@
 internal import Crypto
 public import Wire
 
+/// The SHA-256 digest of `bytes`: 32 bytes (FIPS 180-4).
+public func sha256(_ bytes: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: bytes)) }
+
 extension PublicKey {
-  /// SHA-256 of the key, 32 bytes: what fingerprints show.
+  /// SHA-256 of the key, 32 bytes, which fingerprints show.
   public var digest: [UInt8] { sha256(bytes) }
 
   /// What people compare.
   public var fingerprint: String { KeyText.fingerprint(digest: digest) }
 
-  /// The digest's first 8 bytes as a number, by which a relay with several keys knows the one that is meant.
+  /// The digest's first 8 bytes as a number, which tell a relay with several keys which one is meant.
   public var hint: UInt64 { digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
 }
 
@@ -21,7 +24,7 @@ public struct PrivateKey: Sendable, CustomStringConvertible {
     key = Curve25519.KeyAgreement.PrivateKey()
   }
 
-  /// Nil unless there are 32 bytes.
+  /// `nil` unless there are 32 bytes.
   public init?(_ bytes: [UInt8]) {
     guard bytes.count == 32, let key = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: bytes) else {
       return nil
@@ -29,7 +32,7 @@ public struct PrivateKey: Sendable, CustomStringConvertible {
     self.key = key
   }
 
-  /// The secret itself, to be kept in a file. The caller's copy is not wiped.
+  /// The secret, for a file. The caller's copy is not wiped.
   public var bytes: [UInt8] { [UInt8](key.rawRepresentation) }
 
   public var publicKey: PublicKey {
@@ -39,7 +42,7 @@ public struct PrivateKey: Sendable, CustomStringConvertible {
     return key
   }
 
-  /// Says nothing of the secret, so that a log cannot.
+  /// Does not contain the secret, so that no log can.
   public var description: String { "a private key" }
 
   /// X25519. Throws `badKey` where the result would be zero whatever this key is (RFC 7748, section 6.1): swift-crypto

@@ -1,6 +1,6 @@
-// A walk's measures, one after the other: who is meant → an echo of the relay → an echo of the peer → how the device,
-// its interface and the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → the
-// peer's name → `PathWalk` judges.
+// The measurements of a walk, in order: which peer is meant → an echo of the relay → an echo of the peer → the state of
+// the device, its interface and the kernel's routes → what the relay remembers, on its own host → packets of the kernel
+// → the peer's name → `PathWalk` judges.
 
 internal import CommandLine
 internal import Config
@@ -8,29 +8,19 @@ public import Control
 public import DaemonKit
 public import Device
 public import DeviceHost
+internal import Netcheck
 internal import Noise
 internal import SystemIO
 internal import SystemPackage
 internal import Tun
 internal import Wire
 
-/// What a daemon does when it is asked to explain the path to a peer. Owned by the main thread.
+/// Explains the path to a peer, in a daemon. Owned by the main thread.
 public final class Explanation {
   public typealias Answer = @Sendable (ControlAnswer) -> Void
 
-  /// What a relay knows beyond what a device does.
-  public struct Recollection: Sendable {
-    let memory: PathFacts.Memory
-    let session: SessionReport?
-
-    public init(memory: PathFacts.Memory, session: SessionReport?) {
-      self.memory = memory
-      self.session = session
-    }
-  }
-
   /// Gives what the relay knows of the device of that name, on the main thread.
-  public typealias Recall = (String, @escaping (Recollection) -> Void) -> Void
+  public typealias Recall = (String, @escaping (PathFacts.Memory, SessionReport?) -> Void) -> Void
 
   // Set once.
   private let events: EventLoop
@@ -41,10 +31,10 @@ public final class Explanation {
 
   private var running = 0
 
-  /// Each takes a thread for a while.
+  /// Each uses a thread for some seconds.
   private static let maximum = 8
 
-  /// `recall` is for a relay's own host; `names` gives how names resolve on this host.
+  /// `recall` is for a relay's own host; `names` tells how names resolve on this host.
   public init(
     _ daemon: Daemon, _ device: Device?, _ peers: PeerCommands, recall: Recall? = nil,
     names: @escaping () -> NamesReport
@@ -59,10 +49,8 @@ public final class Explanation {
   /// Walks to the peer with that ID, name or address; each echo has a third of `limit`.
   public func explain(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
     guard let device else {
-      return answer(
-        .failed(
-          ControlError(
-            .unsupported, "this relay is no device (relay.device), so no path begins here; ask on one of the devices")))
+      let problem = "this relay is no device (relay.device), so no path begins here; ask on one of the devices"
+      return answer(.failed(ControlError(.unsupported, problem)))
     }
     guard running < Self.maximum else {
       return answer(.failed(ControlError(.busy, "too many paths are being explained; try again")))
@@ -86,11 +74,10 @@ public final class Explanation {
 
   // MARK: Steps
 
-  private typealias Measured = (Duration?, PingOutcome?, DeviceStatus) -> Void
-
-  /// The echoes, and then how the device is.
+  /// The echoes, and then the state of the device.
   private func measure(
-    _ device: Device, _ peer: PeersReport.Peer?, within patience: Duration, _ next: @escaping Measured
+    _ device: Device, _ peer: PeersReport.Peer?, within patience: Duration,
+    _ next: @escaping (Duration?, PingOutcome?, DeviceStatus) -> Void
   ) {
     let next = LoopBound(next)
     let address = peer.flatMap { IPv4Address($0.address) }
@@ -117,16 +104,16 @@ public final class Explanation {
         .absent(
           PathFacts.Absence(near: suggestion(for: name, among: report.peers.map(\.deviceId)), isSure: report.complete))
       }
+    let applicant = status.pendingKey.map {
+      PathFacts.Applicant(deviceID: status.deviceID, fingerprint: $0.fingerprint)
+    }
     var facts = PathFacts(
       name: name, peer: found, interface: interface(of: status, peer, askedFor: name),
       uplink: PathFacts.Uplink(
         isLocal: isLocal, joined: status.joinedSince.map { now.since($0).roundedSeconds }, server: status.server,
-        progress: status.progress, lastLoss: status.lastLoss, lost: status.lostAt.map { now.since($0).roundedSeconds },
+        progress: status.progress, lastLoss: status.lastLoss, lastLossWasAttempt: status.lastLossWasAttempt,
+        lost: status.lostAt.map { now.since($0).roundedSeconds }, applicant: applicant,
         wasTurnedAway: status.wasTurnedAway))
-    facts.uplink.lastLossWasAttempt = status.lastLossWasAttempt
-    facts.uplink.applicant = status.pendingKey.map { key in
-      PathFacts.Applicant(deviceID: status.deviceID, fingerprint: key.fingerprint)
-    }
     facts.relay.version = status.relayVersion
     facts.relay.segmentLimit = status.segmentLimit
     facts.relay.link = LinkReport(received: status.received, sent: status.sent, queue: status.queue)
@@ -135,7 +122,6 @@ public final class Explanation {
     return facts
   }
 
-  /// The kernel answers at once.
   private static func interface(
     of status: DeviceStatus, _ peer: PeersReport.Peer?, askedFor name: String
   ) -> PathFacts.Interface {
@@ -146,7 +132,6 @@ public final class Explanation {
     } catch {
       facts.problem = "how \(status.interface) is cannot be told: \(error)"
     }
-    // Without an address, this host has no business with the others.
     guard let own = status.address, let pool = status.pool else { return facts }
     let relay = status.relayAddress == own ? nil : status.relayAddress
     let target = peer.flatMap { IPv4Address($0.address) } ?? relay
@@ -155,7 +140,7 @@ public final class Explanation {
       facts.families.append(
         family("\(own)", .ipv4(pool), target.map { "\($0)" }, has: state?.addresses.contains(own) == true, state))
     }
-    // A name resolves to both; on a host without IPv6 in this network, to IPv4 alone.
+    // A name resolves to both families; on a host without IPv6 in this network, to IPv4 only.
     if IPv4Address(name) == nil, let pool6 = status.pool6, status.address6 != nil || IPv6Address(name) != nil {
       let own6 = pool6.address(of: own)
       facts.families.append(
@@ -184,10 +169,9 @@ public final class Explanation {
 
   /// The text of an address in network byte order.
   private static func address(_ bytes: [UInt8]) -> String? {
-    func number(_ part: Range<Int>) -> UInt64 { bytes[part].reduce(0) { $0 << 8 | UInt64($1) } }
-    return switch bytes.count {
-    case 4: "\(IPv4Address(bits: UInt32(number(0..<4))))"
-    case 16: "\(IPv6Address(high: number(0..<8), low: number(8..<16)))"
+    switch bytes.count {
+    case 4: "\(IPv4Address(bits: bytes.reduce(0) { $0 << 8 | UInt32($1) }))"
+    case 16: "\(IPv6Address(bits: bytes.reduce(0) { $0 << 8 | UInt128($1) }))"
     default: nil
     }
   }
@@ -199,21 +183,21 @@ public final class Explanation {
     switch facts.peer {
     case .host: next(facts)
     case .known(let peer, _):
-      recall(peer.deviceId) { known in
-        facts.peer = .known(peer, session: known.session)
+      recall(peer.deviceId) { _, session in
+        facts.peer = .known(peer, session: session)
         next(facts)
       }
     case .absent(var absence):
-      recall(facts.name) { known in
-        absence.memory = known.memory
+      recall(facts.name) { memory, _ in
+        absence.memory = memory
         facts.peer = .absent(absence)
         next(facts)
       }
     }
   }
 
-  /// Sends large packets to the relay, if there is a connection. Where all else works, sends packets of the kernel to
-  /// the peer, and looks its name up.
+  /// Sends large packets to the relay, if there is a connection. If all else works, sends packets of the kernel to the
+  /// peer and looks its name up.
   private func probe(_ facts: PathFacts, within patience: Duration, _ next: @escaping (PathFacts) -> Void) {
     var relay: SocketAddress?
     if !facts.uplink.isLocal, facts.relay.roundTripMs != nil, let server = facts.uplink.server,
@@ -236,11 +220,10 @@ public final class Explanation {
     device.status { [events, relay, targets, naming] before in
       SystemThread.detach(name: "packet-probe") {
         let sizes = relay.flatMap { PacketSizes.find(at: $0, until: Instant.now().advanced(by: patience)) }
-        // The second family only where the first one answers: else the counters would tell of both.
-        var answers: [PathFacts.Packets] = []
-        for target in targets where answers.allSatisfy(\.isAnswer) {
-          let answer = PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience))
-          answers.append(PathFacts.Packets(answer))
+        // The second family only if the first one answers: otherwise the counters would count both.
+        var answers: [PacketProbe.Answer] = []
+        for target in targets where answers.allSatisfy(\.isPositive) {
+          answers.append(PacketProbe.probe(target, mtu: mtu, until: Instant.now().advanced(by: patience)))
         }
         var found = naming
         found?.lookUp(until: Instant.now().advanced(by: patience))
@@ -262,14 +245,11 @@ public final class Explanation {
   }
 }
 
-extension PathFacts.Packets {
-  fileprivate init(_ answer: PacketProbe.Answer) {
-    self =
-      switch answer {
-      case .answered: .answered
-      case .answeredSmall(let size): .answeredSmall(size)
-      case .refused(let error): .refused(error)
-      case .silent(let triedEcho): .silent(triedEcho: triedEcho)
-      }
+extension PacketProbe.Answer {
+  fileprivate var isPositive: Bool {
+    switch self {
+    case .answered, .answeredSmall: true
+    case .refused, .silent: false
+    }
   }
 }

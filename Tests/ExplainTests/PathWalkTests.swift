@@ -1,11 +1,12 @@
 import Control
 import Device
+import SystemIO
 import SystemPackage
 import Testing
 import Tun
 import Wire
 
-@testable import Diagnosis
+@testable import Explain
 
 @Suite struct PathWalkTests {
   private static let own = IPv4Address(bits: 0x0A00_0002)
@@ -217,9 +218,9 @@ import Wire
       (.silent(triedEcho: true), PathFacts.Traffic(sent: 4, received: 2), "on d2, then on this host"),
       (.refused(.notPermitted), PathFacts.Traffic(sent: 3, received: 0), "refuses to send them: .* on this host"),
       (.refused(.noRouteToHost), PathFacts.Traffic(sent: 3, received: 3), "on d2, then on this host"),
-    ] as [(PathFacts.Packets, PathFacts.Traffic?, String)])
+    ] as [(PacketProbe.Answer, PathFacts.Traffic?, String)])
   func `the peer's firewall is suspected first, unless something speaks against this host's`(
-    packets: PathFacts.Packets, traffic: PathFacts.Traffic?, advice: String
+    packets: PacketProbe.Answer, traffic: PathFacts.Traffic?, advice: String
   ) throws {
     var facts = Self.facts()
     (facts.packets, facts.traffic) = (packets, traffic)

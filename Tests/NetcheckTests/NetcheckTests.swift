@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 import Wire
 
-@testable import Diagnosis
+@testable import Netcheck
 
 @Suite struct NetcheckTests {
   private func check(
@@ -100,7 +100,7 @@ import Wire
   }
 
   @Test func `without a server, joining cannot work, and the status says that the configuration lacks it`() {
-    let check = Netcheck(
+    let check = JoinCheck(
       Settings(), servers: [], keys: [], configuration: CheckReport("configuration", .ok, ""), within: .seconds(1))
     #expect(!check.report.works && check.report.checks.contains { $0.name == "server" && $0.result == .fail })
     #expect(check.status == .configuration)
