@@ -32,8 +32,10 @@ let package = Package(
     .target(name: "Link", dependencies: ["Noise", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Store", dependencies: ["CSQLite", "SystemIO", "Wire", .systemPackage]),
+    .target(name: "Admission", dependencies: ["Noise", "Store", "Wire"]),
     .target(
-      name: "Relay", dependencies: ["Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
+      name: "Relay",
+      dependencies: ["Admission", "Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Names", dependencies: ["Wire"]),
@@ -57,7 +59,7 @@ let package = Package(
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Config", "Control", "Device", "Diagnosis", "Identity", "Link", "Noise", "Program", "Relay", "Store",
+        "Admission", "Config", "Control", "Device", "Diagnosis", "Identity", "Link", "Noise", "Program", "Relay", "Store",
         "SystemIO",
         "Tun",
         "Wire", .argumentParser, .logging, .systemPackage,
@@ -82,7 +84,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "CLinux", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
+        "Admission", "CLinux", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
         .systemPackage,
       ],
       path: "Tests/TestSupport"),
@@ -119,6 +121,7 @@ let package = Package(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
+    .testTarget(name: "AdmissionTests", dependencies: ["Admission", "Noise", "Store", "Wire"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
@@ -138,7 +141,8 @@ let package = Package(
         .logging,
       ]),
     .testTarget(
-      name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
+      name: "RelayTests",
+      dependencies: ["Admission", "Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(
       name: "DeviceTests",
       dependencies: [

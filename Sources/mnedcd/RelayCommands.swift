@@ -1,3 +1,4 @@
+import Admission
 import Config
 import Control
 import Device

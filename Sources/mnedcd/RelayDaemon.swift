@@ -1,3 +1,4 @@
+import Admission
 import Config
 import Control
 import Device
@@ -198,8 +199,8 @@ final class RelayDaemon {
     let file = KeyFile.relay(in: state)
     do {
       if try file.load() == nil {
-        let known = try store.performAndWait { transaction throws(StoreError) in
-          try transaction.devices().count { $0.status == .active && $0.admittedBy != .host }
+        let known = try store.readAndWait { records throws(StoreError) in
+          try records.devices().count { $0.status == .active && $0.admittedBy != .host }
         }
         let loss = "\(file.path) is missing, by which the relay is known to \(Table.count(known, "device")) in relay.db"
         guard known == 0 || mayBeNew else {
@@ -353,7 +354,7 @@ final class RelayDaemon {
     let key = identity.key.publicKey.bytes
     let known: DeviceRecord?
     do {
-      known = try store.performAndWait { transaction throws(StoreError) in try transaction.device(key: key)?.device }
+      known = try store.readAndWait { records throws(StoreError) in try records.device(key: key)?.device }
     } catch {
       throw Failure(error)
     }

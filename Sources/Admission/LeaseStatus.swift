@@ -1,16 +1,16 @@
 public import Store
 public import Wire
 
-/// A lease as an operator gets to see it.
+/// A lease as operators see it.
 public struct LeaseStatus: Sendable, Equatable {
   public enum Kind: String, Sendable {
-    /// The device keeps it until it has been away for long and the pool is full.
+    /// The device keeps it unless it is away for long and the pool is full.
     case leased
     /// An operator has pinned it: the device keeps it.
     case pinned
     /// The configuration gives it to the device.
     case fixed
-    /// It is not of the pool any more, or not for this device by the configuration: the device gets another when it joins.
+    /// It is outside the pool, or the configuration gives it to another device: its device gets another when it joins.
     case outside
   }
 
@@ -25,7 +25,7 @@ public struct LeaseStatus: Sendable, Equatable {
 }
 
 extension LeaseStatus {
-  init(_ lease: LeaseRecord, _ network: RelayNetwork, isOnline: Bool) {
+  public init(_ lease: LeaseRecord, _ network: RelayNetwork, isOnline: Bool) {
     let fixed = network.pool.fixed[lease.deviceID]
     let isValid = network.pool.isLeasable(lease.address, to: lease.deviceID) && fixed ?? lease.address == lease.address
     self.init(
@@ -36,7 +36,7 @@ extension LeaseStatus {
   }
 }
 
-/// Why a lease cannot be what an operator wants.
+/// Why a lease stays as it is.
 public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
   case store(StoreError)
   case name(DeviceNameError)

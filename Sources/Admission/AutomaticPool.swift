@@ -14,8 +14,8 @@ public enum AutomaticPool {
   ]
   private static let tries = 256
 
-  /// A private /24 that overlaps with none of `networks`, in a corner that few others use; `nil` if there is none. What is
-  /// shorter than /8 is not taken for a network but for a way to all of them.
+  /// A private /24 that overlaps with none of `networks`, in a corner that few others use; `nil` if there is none. What
+  /// is shorter than /8 is not taken for a network but for a way to all of them.
   public static func choose(
     avoiding networks: [IPv4Prefix], using random: inout some RandomNumberGenerator
   ) -> IPv4Prefix? {
@@ -38,7 +38,8 @@ public enum AutomaticPool {
     return nil
   }
 
-  /// A network's IPv6 addresses (RFC 4193): 40 random bits of global ID and a random subnet, so that no two are the same.
+  /// A network's IPv6 addresses (RFC 4193): 40 random bits of global ID and a random subnet, so that no two are the
+  /// same.
   static func makePool6(using random: inout some RandomNumberGenerator) -> IPv6Prefix {
     let numbers = UInt64.random(in: 0..<1 << 56, using: &random)
     return IPv6Prefix(IPv6Address(high: 0xFD << 56 | numbers, low: 0), length: 96)
