@@ -38,45 +38,52 @@ let package = Package(
       dependencies: ["Admission", "Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
-    .target(name: "Names", dependencies: ["Wire"]),
+    .target(name: "Names", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Config", dependencies: ["CYAML", "Wire"]),
     .target(name: "Control", dependencies: ["SystemIO", "Wire", .systemPackage]),
-    .target(name: "Metrics", dependencies: ["Control"]),
+    .target(name: "Metrics", dependencies: ["Config", "Control", "SystemIO", .logging, .systemPackage]),
 
     .target(
-      name: "Program",
+      name: "CommandLine",
+      dependencies: ["Config", "Control", "SystemIO", "Wire", .argumentParser, .systemPackage]),
+    .target(
+      name: "DaemonKit",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Link", "Metrics", "Names", "Noise", "SystemIO", "Tun", "Wire",
-        .argumentParser, .logging, .systemPackage,
+        "CommandLine", "Config", "Control", "Metrics", "SystemIO", "Wire", .logging, .systemPackage,
       ]),
-    .target(name: "Listing", dependencies: ["Control", "Program", "Wire"]),
+    .target(
+      name: "DeviceHost",
+      dependencies: [
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "Identity", "Link", "Names", "Noise", "SystemIO",
+        "Tun", "Wire", .logging, .systemPackage,
+      ]),
+    .target(name: "Listing", dependencies: ["CommandLine", "Control", "Wire"]),
     .target(
       name: "Diagnosis",
       dependencies: [
-        "Config", "Control", "Device", "Identity", "Noise", "Program", "SystemIO", "Tun", "Wire", .systemPackage,
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Identity", "Noise", "SystemIO", "Tun",
+        "Wire", .systemPackage,
       ]),
     .target(name: "BugReport", dependencies: ["Control", "SystemIO", "Tun", "Wire"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "Admission", "Config", "Control", "Device", "Diagnosis", "Identity", "Link", "Noise", "Program", "Relay", "Store",
-        "SystemIO",
-        "Tun",
-        "Wire", .argumentParser, .logging, .systemPackage,
+        "Admission", "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Diagnosis", "Identity",
+        "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
       dependencies: [
-        "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "Program", "SystemIO", "Tun", "Wire",
-        .argumentParser, .logging, .systemPackage,
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Diagnosis", "Identity", "Noise",
+        "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-peers",
-      dependencies: ["Config", "Control", "Listing", "Program", "SystemIO", .argumentParser, .systemPackage]),
+      dependencies: ["CommandLine", "Config", "Control", "Listing", "SystemIO", .argumentParser, .systemPackage]),
     .executableTarget(
       name: "mnedc-ctl",
       dependencies: [
-        "BugReport", "Config", "Control", "Diagnosis", "Metrics", "Program", "SystemIO", "Wire", .argumentParser,
+        "BugReport", "CommandLine", "Config", "Control", "Diagnosis", "Metrics", "SystemIO", "Wire", .argumentParser,
         .systemPackage,
       ]),
 
@@ -126,19 +133,20 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
     .testTarget(name: "MetricsTests", dependencies: ["Control", "Metrics"]),
-    .testTarget(name: "ListingTests", dependencies: ["Control", "Listing"]),
+    .testTarget(name: "ListingTests", dependencies: ["Control", "Listing", "Wire"]),
     .testTarget(
       name: "DiagnosisTests",
       dependencies: [
-        "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "Program", "SystemIO", "TestSupport", "Tun",
-        "Wire",
+        "CommandLine", "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "SystemIO", "TestSupport",
+        "Tun", "Wire",
         .systemPackage,
       ]),
+    .testTarget(name: "CommandLineTests", dependencies: ["CommandLine", "Config", .argumentParser]),
+    .testTarget(name: "DaemonKitTests", dependencies: ["DaemonKit", "SystemIO", .logging]),
     .testTarget(
-      name: "ProgramTests",
+      name: "DeviceHostTests",
       dependencies: [
-        "Config", "Control", "Identity", "Noise", "Program", "SystemIO", "TestSupport", "Wire", .argumentParser,
-        .logging,
+        "Config", "Control", "DeviceHost", "Identity", "Noise", "SystemIO", "TestSupport", "Wire",
       ]),
     .testTarget(
       name: "RelayTests",

@@ -1,16 +1,6 @@
 public import Store
 public import Wire
 
-/// Which devices the relay admits that it does not know.
-public enum AdmissionMode: String, CaseIterable, Sendable {
-  /// Devices with an invite.
-  case invite
-  /// Devices with an invite, and devices that an operator approves.
-  case approve
-  /// All devices.
-  case open
-}
-
 /// Which devices are connected. A decision asks when it is made, since devices come and go meanwhile. For any thread.
 public protocol DevicePresence: Sendable {
   /// Whether the lease's device is connected, or is about to be.

@@ -3,22 +3,11 @@ public import Wire
 
 /// A lease as operators see it.
 public struct LeaseStatus: Sendable, Equatable {
-  public enum Kind: String, Sendable {
-    /// The device keeps it unless it is away for long and the pool is full.
-    case leased
-    /// An operator has pinned it: the device keeps it.
-    case pinned
-    /// The configuration gives it to the device.
-    case fixed
-    /// It is outside the pool, or the configuration gives it to another device: its device gets another when it joins.
-    case outside
-  }
-
   public var address: IPv4Address
   /// `nil`: the network has none.
   public var address6: IPv6Address?
   public var deviceID: String
-  public var kind: Kind
+  public var kind: LeaseKind
   public var isOnline: Bool
   /// When the device joined or left last, in Unix seconds.
   public var lastUsed: Int64

@@ -42,10 +42,6 @@ extension DeviceRecord {
 
 /// Compares the name that an operator gives with devices.
 public enum DeviceNames {
-  /// Fewer characters of a fingerprint are more likely a mistake.
-  private static let shortestFingerprint = 4
-  private static let fingerprintPrefix = "SHA256:"
-
   /// The devices that `name` means: those with this ID; if there are none, those with this host name, with or without
   /// `.mnedc`; else those whose fingerprints begin with it, with or without `SHA256:`. `isByKey` is true in the last
   /// case.
@@ -58,9 +54,8 @@ public enum DeviceNames {
     let label = HostLabel.label(of: name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name)
     let hosts = devices.filter { HostLabel.label(of: id($0)) == label }
     if !hosts.isEmpty { return (hosts, false) }
-    let digits = name.hasPrefix(fingerprintPrefix) ? name.dropFirst(fingerprintPrefix.count) : name[...]
-    guard digits.utf8.count >= shortestFingerprint else { return ([], false) }
-    return (devices.filter { fingerprint($0).hasPrefix(fingerprintPrefix + digits) }, true)
+    guard let start = KeyText.fingerprintStart(name) else { return ([], false) }
+    return (devices.filter { fingerprint($0).hasPrefix(start) }, true)
   }
 }
 

@@ -1,4 +1,5 @@
 public import Control
+internal import Wire
 
 /// What goes into the archive for a bug report: texts by name, none of which holds what is nobody's business.
 public struct BugReport: Sendable {

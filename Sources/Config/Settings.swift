@@ -117,7 +117,7 @@ public struct Settings: Equatable, Sendable {
     public var socket = "/run/mnedc/mnedcd.sock"
     /// The directory of what must outlive the program: the relay's key, leases and invites.
     public var state = "/var/lib/mnedcd"
-    public var admission = Admission.invite
+    public var admission = AdmissionMode.invite
     public var user = User.auto
     /// Where devices find the relay, as invites name it; empty leaves that to be found out.
     public var publicAddresses: [ServerAddress] = []
@@ -168,16 +168,6 @@ public struct Settings: Equatable, Sendable {
     case auto
     /// What the system uses for all connections.
     case system
-  }
-
-  /// Who may join a relay's network.
-  public enum Admission: String, CaseIterable, Sendable {
-    /// Who brings an invite.
-    case invite
-    /// Whom an operator approves.
-    case approve
-    /// Everybody.
-    case open
   }
 
   /// Whom the relay runs as once it has what only root can get.

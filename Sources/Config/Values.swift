@@ -141,7 +141,7 @@ extension ValueKind where Value == Settings.CongestionControl {
   public static var congestionControl: ValueKind { choice("a congestion control") }
 }
 
-extension ValueKind where Value == Settings.Admission {
+extension ValueKind where Value == AdmissionMode {
   public static var admission: ValueKind { choice("a way to admit devices") }
 }
 

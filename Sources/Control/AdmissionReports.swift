@@ -1,3 +1,5 @@
+public import Wire
+
 // Who is let in and by what. Points in time are Unix seconds (`_at`).
 
 /// The answer to `key`: who the daemon proves to be.
@@ -51,16 +53,9 @@ public struct NewInviteReport: Codable, Sendable, Equatable {
 
 /// The answer to `invites`, and to `uninvite` with the one.
 public struct InvitesReport: Codable, Sendable, Equatable {
-  public enum State: String, Codable, Sendable {
-    case usable
-    case usedUp = "used-up"
-    case expired
-    case revoked
-  }
-
   public struct Invite: Codable, Sendable, Equatable {
     public var id: String
-    public var state: State
+    public var state: InviteState
     public var usesLeft: Int
     public var usesTotal: Int
     public var createdAt: Int
@@ -69,7 +64,7 @@ public struct InvitesReport: Codable, Sendable, Equatable {
     public var deviceId: String?
 
     public init(
-      id: String, state: State, usesLeft: Int, usesTotal: Int, createdAt: Int, expiresAt: Int, deviceId: String?
+      id: String, state: InviteState, usesLeft: Int, usesTotal: Int, createdAt: Int, expiresAt: Int, deviceId: String?
     ) {
       self.id = id
       self.state = state

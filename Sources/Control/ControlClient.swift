@@ -68,7 +68,7 @@ public enum ControlClient {
     } catch {
       throw .noAnswer
     }
-    guard let response = ControlResponse<Report>(parsing: answer) else { throw .badAnswer }
+    guard let response = JSON.decode(ControlResponse<Report>.self, answer) else { throw .badAnswer }
     if let error = response.error { throw .refused(error) }
     guard let result = response.result else { throw .badAnswer }
     switch end {

@@ -50,33 +50,12 @@ struct ControlResponse<Result: Codable>: Codable {
     self.error = error
   }
 
-  /// `nil` if the line is no response.
-  init?(parsing line: [UInt8]) {
-    if let type = Result.self as? any LeanJSON.Type, let result = Self.result(type, line) as? Result {
-      self.init(result: result)
-    } else if let response = JSON.decode(Self.self, line) {
-      self = response
-    } else {
-      return nil
-    }
-  }
-
-  /// `nil` unless the line has a result.
-  private static func result<Lean: LeanJSON>(_: Lean.Type, _ line: [UInt8]) -> Lean? {
-    var json = JSONReader(line)
-    var result: Lean?
-    let isWhole: Void? = try? json.object { name, json throws(JSONReader.Malformed) in
-      if name == "result" { result = try Lean(reading: &json) } else { try json.skip() }
-    }
-    return isWhole == nil ? nil : result
-  }
-
   var line: [UInt8] {
-    guard let result = result as? any LeanJSON else { return JSON.line(self) }
+    guard let result = result as? any JSONWritable else { return JSON.line(self) }
     var json = JSONWriter()
     json.object { json in
-      json.member("result") { result.write(to: &$0) }
-      json.member("version") { $0.write(version) }
+      json.member("result", result)
+      json.member("version", version)
     }
     return json.bytes + [UInt8(ascii: "\n")]
   }
@@ -105,7 +84,7 @@ public enum JSON {
   }
 
   private static func encode(_ value: some Encodable, _ formatting: JSONEncoder.OutputFormatting) -> [UInt8] {
-    if let value = value as? any LeanJSON {
+    if let value = value as? any JSONWritable {
       var json = JSONWriter(isPretty: formatting.contains(.prettyPrinted))
       value.write(to: &json)
       return json.bytes

@@ -62,8 +62,7 @@ public final class ControlSubscription {
   }
 
   private static func event(_ line: ArraySlice<UInt8>) throws(ControlClient.Failure) -> PeerEventReport {
-    var json = JSONReader(line)
-    if let event = try? PeerEventReport(reading: &json) { return event }
+    if let event = JSON.decode(PeerEventReport.self, line) { return event }
     if let error = JSON.decode(ControlResponse<Done>.self, line)?.error { throw .refused(error) }
     throw .badAnswer
   }

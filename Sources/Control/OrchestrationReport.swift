@@ -1,3 +1,5 @@
+public import Wire
+
 /// The answer to `announce`: what the device tells its peers of itself now.
 public struct OrchestrationReport: Codable, Sendable, Equatable {
   public var version = 1
@@ -7,18 +9,18 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
   public var hostName: String?
   public var platform: String
   public var executionType: String?
-  public var services: [ServiceReport]
+  public var services: [Orchestration.Service]
   public var labels: [String: String]
   public var load: Double?
-  public var place: PlaceReport?
+  public var place: Orchestration.Place?
   /// The names of what was announced, and can be taken back.
   public var announcedServices: [String]
   public var announcedLabels: [String]
 
   public init(
     revision: Int, deviceId: String, hostName: String?, platform: String, executionType: String?,
-    services: [ServiceReport],
-    labels: [String: String], load: Double?, place: PlaceReport?, announcedServices: [String],
+    services: [Orchestration.Service],
+    labels: [String: String], load: Double?, place: Orchestration.Place?, announcedServices: [String],
     announcedLabels: [String]
   ) {
     self.revision = revision

@@ -1,3 +1,5 @@
+public import Wire
+
 /// The answer to `peers`, and to `fetch` and `show` with the one. Times are in seconds unless the name says otherwise.
 public struct PeersReport: Codable, Sendable, Equatable {
   public enum State: String, CaseIterable, Codable, Sendable {
@@ -31,10 +33,10 @@ public struct PeersReport: Codable, Sendable, Equatable {
     public var hostName: String?
     public var platform: String?
     public var executionType: String?
-    public var services: [ServiceReport]?
+    public var services: [Orchestration.Service]?
     public var labels: [String: String]?
     public var load: Double?
-    public var place: PlaceReport?
+    public var place: Orchestration.Place?
 
     public init(address: String, address6: String? = nil, deviceId: String, state: State) {
       self.address = address

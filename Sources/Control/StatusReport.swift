@@ -1,3 +1,5 @@
+public import Wire
+
 // What the daemons answer, and what the tools print with --json: the property names, in snake_case, are the JSON's keys.
 // Times are in seconds unless the name says otherwise; absent members are not known.
 
@@ -176,7 +178,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public var lastError: String?
   /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
   public var collision: String?
-  public var place: PlaceReport?
+  public var place: Orchestration.Place?
   /// How the names of devices resolve on this host.
   public var names: NamesReport?
   public var peers: Int
@@ -188,7 +190,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
     deviceId: String, state: State, progress: String, interface: String, interfaceProblem: String? = nil,
     address: String?, address6: String? = nil,
     network: String?, relayAddress: String?, server: String?, roundTripMs: Double?, joins: Int, lastError: String?,
-    place: PlaceReport?, peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
+    place: Orchestration.Place?, peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
   ) {
     self.deviceId = deviceId
     self.state = state

@@ -59,12 +59,11 @@ extension Device {
 
   /// Has the membership say whether the interface has an IPv6 address, which changes as IPv6 is switched off or on.
   private func take(_ missing: MissingIPv6?) {
-    guard var changed = membership else { return }
+    guard var changed = neighbourhood.membership else { return }
     note(missing)
     changed.address6 = missing == nil ? changed.pool6?.address(of: changed.address) : nil
-    guard changed != membership else { return }
-    membership = changed
-    pump?.change(changed)
+    guard changed != neighbourhood.membership else { return }
+    neighbourhood.change(changed)
     onEvent(.interfaceChanged(tun.name))
   }
 
@@ -93,6 +92,29 @@ extension Device {
       let end = Instant.now()
       earliestCollisionCheck = end.advanced(by: end.since(start) * 50)
     }
+  }
+
+  /// The collision of `pools` with networks of this host, which reaches the relay at the address `host`; `nil` also if
+  /// collisions are allowed or cannot be looked up.
+  func collision(of pools: [HostNetwork.Prefix], from host: String?) -> NetworkCollision? {
+    do {
+      return try findCollision(of: pools, from: host)
+    } catch {
+      onEvent(.warning("whether the network collides with others of this host cannot be seen: \(error)"))
+      return nil
+    }
+  }
+
+  private func findCollision(
+    of pools: [HostNetwork.Prefix], from host: String?
+  ) throws(TunError) -> NetworkCollision? {
+    guard !settings.allowOverlap else { return nil }
+    if let relay = host.flatMap(HostNetwork.Prefix.init(host:)),
+      let collision = NetworkCollision(of: pools, withRelayAt: relay)
+    {
+      return collision
+    }
+    return NetworkCollision(of: pools, with: try tun.hostNetworks())
   }
 
   func note(_ collision: NetworkCollision?) {

@@ -8,18 +8,20 @@ public struct DeviceSettings: Sendable {
   public var deviceID: String
   /// This device's key and what concerns sessions with its peers.
   public var peers: PeerSettings
-  /// The key that was to take the place of the device's when it ended the last time, if any: the relay may know either.
+  /// The key of an unfinished change, if any: the relay may know either.
   public var nextKey: PrivateKey?
-  /// By which the device tells its relay from others.
+  /// Whether to offer `nextKey` to a relay that knows the device's key. If not, `nextKey` is only tried where the relay
+  /// refuses the device's key.
+  public var offersNextKey = true
   public var trust: any RelayTrust
   /// The invite's, for a device that the relay does not know yet.
   public var token: Token?
   public var route: RelayRoute
-  /// The address to ask the relay for, and nothing else will do; `nil` to take what it gives.
+  /// The only address to accept from the relay; `nil`: any.
   public var address: IPv4Address?
   /// The interface's MTU in bytes.
   public var mtu: Int
-  /// Whether to take part in a network even if it has addresses that mean something else on this host.
+  /// Whether to join a network whose addresses other networks of this host use.
   public var allowOverlap = false
   /// Whether the network's pool may have addresses of the Internet (`IPv4Prefix.isPrivate`).
   public var allowPublicPool = false
@@ -27,16 +29,16 @@ public struct DeviceSettings: Sendable {
   public var queueLimit: Int
   /// Whether the connection to the relay uses BBR on a slow path, where the kernel has it.
   public var choosesCongestionControl = true
-  /// What this device tells its peers of itself. Its revision is the first of this start, higher than all of former ones; the
-  /// device counts on from there.
+  /// What this device tells its peers of itself. Its revision is higher than all that former processes used; the device
+  /// counts on from there.
   public var orchestration: Orchestration
-  /// Of how many peers the orchestration information is kept. In a network of more it is fetched on demand only.
+  /// Of how many peers the orchestration information is kept. In a larger network it is fetched on demand only.
   public var peerInformation = 250
 
   public init(
     deviceID: String, peers: PeerSettings, nextKey: PrivateKey? = nil, trust: any RelayTrust, token: Token? = nil,
-    route: RelayRoute,
-    address: IPv4Address? = nil, mtu: Int = 1400, queueLimit: Int = 4 << 20, orchestration: Orchestration? = nil
+    route: RelayRoute, address: IPv4Address? = nil, mtu: Int = 1400, queueLimit: Int = 4 << 20,
+    orchestration: Orchestration? = nil
   ) {
     self.deviceID = deviceID
     self.peers = peers
@@ -56,15 +58,15 @@ public struct DeviceSettings: Sendable {
   static let joinTimeout = Duration.seconds(10)
 }
 
-/// What may be changed while a device runs; what is `nil` stays as it is.
+/// What may change while a device runs; `nil`: no change.
 public struct DeviceChanges: Sendable {
-  /// Where to join, from the next attempt on. Of a device that reaches its relay by TCP.
+  /// Where to join, from the next attempt on; for a device that reaches its relay by TCP.
   public var servers: [(host: String, port: UInt16)]?
   /// How many bytes of data may wait for the relay.
   public var queueLimit: Int?
-  /// Keys of peers by device ID. What was agreed on with peers that have others is forgotten.
+  /// Keys of peers by device ID. Sessions with peers that have other keys end.
   public var pinnedKeys: [String: PublicKey]?
-  /// What the device tells its peers from now on; its revision does not matter.
+  /// What the device tells its peers of itself; its revision does not matter.
   public var orchestration: Orchestration?
   /// Of how many peers the orchestration information is kept.
   public var peerInformation: Int?
@@ -73,11 +75,11 @@ public struct DeviceChanges: Sendable {
     servers: [(host: String, port: UInt16)]? = nil, queueLimit: Int? = nil, pinnedKeys: [String: PublicKey]? = nil,
     orchestration: Orchestration? = nil, peerInformation: Int? = nil
   ) {
-    self.peerInformation = peerInformation
-    self.orchestration = orchestration
     self.servers = servers
     self.queueLimit = queueLimit
     self.pinnedKeys = pinnedKeys
+    self.orchestration = orchestration
+    self.peerInformation = peerInformation
   }
 }
 
@@ -87,4 +89,56 @@ public enum RelayRoute: Sendable {
   case servers([(host: String, port: UInt16)])
   /// Within the process, for the relay host itself.
   case local(@Sendable () throws(Errno) -> Descriptor)
+}
+
+/// How a device recognizes its relay: by a pinned key, or by the key that the relay had the first time. Called on the
+/// device's thread; may read and write small files.
+public protocol RelayTrust: Sendable {
+  /// The key that the relay with this name in the config (`host:port`) should have; `nil` if it was never met.
+  func expectedKey(of server: String) -> PublicKey?
+
+  /// Decides about the key that a relay has proved. True: the relay was met for the first time, and its key is kept.
+  func check(_ key: PublicKey, of server: String) throws(RelayDistrust) -> Bool
+
+  /// The relay, which has proved the key `old`, announces that it will have `new`.
+  func replace(_ old: PublicKey, with new: PublicKey, of server: String) throws(RelayDistrust)
+}
+
+/// Why a relay is not trusted: one line that says what to do.
+public struct RelayDistrust: Error, Sendable, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) {
+    self.description = description
+  }
+}
+
+/// Settings of the sessions with peers.
+public struct PeerSettings: Sendable {
+  /// This device's own.
+  public var key: PrivateKey
+  /// In any order; AES-256-GCM is used where both ends have it.
+  public var ciphers: CipherList
+  /// Keys that the config pins, by device ID. A peer for which the relay vouches with another key is refused.
+  public var pinnedKeys: [String: PublicKey]
+  /// A session in use is replaced after this time, or after so many frames sent.
+  public var rekeyAfter = Duration.seconds(120)
+  public var rekeyFrames: UInt64 = 1 << 32
+  /// A session that could not be replaced ends after this time.
+  public var expireAfter = Duration.seconds(180)
+
+  public init(key: PrivateKey, ciphers: CipherList = .available, pinnedKeys: [String: PublicKey] = [:]) {
+    self.key = key
+    self.ciphers = ciphers
+    self.pinnedKeys = pinnedKeys
+  }
+
+  var checkInterval: Duration { min(rekeyAfter / 8, .seconds(1)) }
+}
+
+extension CipherList {
+  /// The ciphers that this machine is fast at: AES-256-GCM only where the processor has instructions for it.
+  public static var available: CipherList {
+    CipherList(CipherSuite.hasAESInstructions ? [.aes256GCM, .chaCha20Poly1305] : [.chaCha20Poly1305])
+  }
 }

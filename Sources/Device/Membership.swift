@@ -1,21 +1,19 @@
 package import Wire
 
-/// What a device is called in its network, and what packets that makes its own.
+/// This device's addresses in its network, and which packets they concern.
 package struct Membership: Equatable {
-  var deviceID: String
   var address: IPv4Address
   var pool: IPv4Prefix
   var relayAddress: IPv4Address
   /// The network's IPv6 addresses, if it has any.
   var pool6: IPv6Prefix?
-  /// This device's among them, if this host has IPv6.
+  /// This device's IPv6 address, if this host has IPv6.
   var address6: IPv6Address?
 
   package init(
-    deviceID: String, address: IPv4Address, pool: IPv4Prefix, relayAddress: IPv4Address, pool6: IPv6Prefix? = nil,
+    address: IPv4Address, pool: IPv4Prefix, relayAddress: IPv4Address, pool6: IPv6Prefix? = nil,
     address6: IPv6Address? = nil
   ) {
-    self.deviceID = deviceID
     self.address = address
     self.pool = pool
     self.relayAddress = relayAddress
@@ -23,16 +21,17 @@ package struct Membership: Equatable {
     self.address6 = address6
   }
 
-  /// Where a packet of this host is to go.
+  /// The destination of a packet from this host.
   enum Target: Equatable {
-    /// To the device with this lease, if there is one.
+    /// The device with this lease, if there is one.
     case lease(IPv4Address)
     case everybody
-    /// To nobody of this network.
+    /// An address outside the network.
     case outside
   }
 
-  /// An IPv6 address stands for the lease that it goes with. Packets for all are IPv4's: in IPv6 nothing here needs them.
+  /// An IPv6 address stands for the lease that it goes with. Only IPv4 has packets for everybody: nothing here needs
+  /// IPv6 multicast.
   func target(of packet: IPPeek) -> Target {
     switch packet {
     case .ipv4(let peek):
@@ -46,7 +45,7 @@ package struct Membership: Equatable {
     }
   }
 
-  /// Whether a packet that has come from `peer` is from its address and for this device.
+  /// Whether a packet from the peer at `peer` has that source address, and this device as destination.
   func accepts(_ packet: IPPeek, from peer: IPv4Address) -> Bool {
     switch packet {
     case .ipv4(let peek):

@@ -1,13 +1,13 @@
 internal import SystemIO
 internal import Wire
 
-// What comes from peers. Each of them may be hostile: how often it is heard, how much of it is read and how much it is answered
-// is bounded, and nothing that it wrote gets into a line for people.
-
+// Messages from peers. A peer may be hostile: how many of its messages are read, how many bytes and how many answers it
+// gets is limited, and nothing that it wrote gets into a log line.
 extension PeerExchange {
-  /// Takes a message that `peer` has sealed.
-  func receive(_ bytes: UnsafeRawBufferPointer, from peer: Peer) {
-    guard let record = listed(peer) else { return }
+  /// Takes a message that the peer has sealed.
+  func receive(_ bytes: UnsafeRawBufferPointer, from state: PeerState) {
+    guard let record = listedRecord(of: state) else { return }
+    let peer = state.peer
     let now = Instant.now()
     guard record.messages.allow(at: now) else {
       counters.limited += 1
@@ -29,7 +29,7 @@ extension PeerExchange {
       return refuse(peer, "it tells of another device")
     }
     counters.received += 1
-    record.prove(at: now)
+    record.path.prove(at: now)
     switch message {
     case .ask(let have): answer(record, have: have, at: now)
     case .orchestration(let information): learn(information, of: record, at: now)
@@ -46,23 +46,20 @@ extension PeerExchange {
     onWarning("a message of \(peer.deviceID) (\(peer.address)) is refused: \(reason)")
   }
 
-  func send(_ message: PeerMessage, to record: PeerRecord) {
-    if messenger?.send(message.encoded(), to: record.peer) == true { counters.sent += 1 }
-  }
-
-  /// The peer wants to know what this device tells of itself, or says that it knows.
+  /// The peer asks for this device's information, or says which revision it has.
   private func answer(_ record: PeerRecord, have: Int?, at now: Instant) {
-    record.isInformed = true
+    record.isSubscribed = true
     if have == own.revision {
       record.revision = own.revision
       send(.unchanged, to: record)
     } else if record.answers.allow(at: now) {
       record.revision = own.revision
-      if messenger?.send(ownMessage, to: record.peer) == true { counters.sent += 1 }
+      send(ownMessage, to: record)
     } else {
       counters.limited += 1
     }
-    // Who has nothing of this device may have forgotten too what it has told, and to whom.
+    // A peer that has nothing of this device may have been restarted, and not know that this device wants to hear of
+    // changes.
     if have == nil, !record.mustAsk, wantsAll || record.orchestration != nil, !record.hasAnswered(lately: now) {
       record.mustAsk = true
     }
@@ -73,33 +70,33 @@ extension PeerExchange {
   private func learn(_ information: Orchestration, of record: PeerRecord, at now: Instant) {
     guard record.mustAsk || record.orchestration != nil || wantsAll else { return }
     let isAnswer = record.mustAsk && record.hasAsked
-    if book.learn(information, of: record) { tell(of: record, at: now) }
+    if cache.learn(information, of: record) { report(record, at: now) }
     if !isAnswer {
-      // Who has told unasked hears that it has arrived.
+      // A push is confirmed by a question that says which revision this device has.
       send(.ask(have: record.orchestration?.revision), to: record)
     }
     isInformed(of: record, at: now)
   }
 
-  /// Tells what a peer says of itself now: some changes at once, and then once a second, whatever the peer does.
-  private func tell(of record: PeerRecord, at now: Instant) {
-    guard !record.isTellingDue, let information = record.orchestration else { return }
-    guard !record.tellings.allow(at: now) else { return onEvent(.changed(record.peer, information)) }
-    record.isTellingDue = true
+  /// Reports the peer's information: some changes at once, and then one a second, however often the peer changes it.
+  private func report(_ record: PeerRecord, at now: Instant) {
+    guard !record.isEventDue, let information = record.orchestration else { return }
+    guard !record.eventLimit.allow(at: now) else { return onEvent(.changed(record.peer, information)) }
+    record.isEventDue = true
     events.schedule(after: .seconds(1)) { [weak self, weak record] in
       guard let self, let record else { return }
-      record.isTellingDue = false
-      if self.book[record.peer.address] === record { self.tell(of: record, at: .now()) }
+      record.isEventDue = false
+      if record.state.record === record { self.report(record, at: .now()) }
     }
   }
 
   private func confirm(_ record: PeerRecord, at now: Instant) {
     guard record.orchestration != nil, record.mustAsk, record.hasAsked else { return }
-    book.touch(record)
+    cache.touch(record)
     isInformed(of: record, at: now)
   }
 
-  /// What the peer tells of itself is known as it is now.
+  /// The peer's present information is known.
   private func isInformed(of record: PeerRecord, at now: Instant) {
     record.mustAsk = false
     record.isNeeded = false

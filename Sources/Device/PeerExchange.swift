@@ -1,41 +1,37 @@
 // What devices tell each other of themselves, and when:
 //
-//   a peer joins            → it is wanted to tell of itself, and waits in the queue for its turn
-//   its turn comes          → a session begins if there is none; in it `ask` goes, and what the peer is to be told
-//   the answer comes        → the turn ends; the peer, asked in the same session, needs no handshake of its own
-//   this device has changed → all that have asked get a turn, and have the new revision once they say so
+//   a peer joins              → it is to be asked, and waits in the queue for its turn
+//   its turn comes            → a session begins if there is none; `ask` is sent, and what the peer is to be told
+//   the answer comes          → the turn ends; the peer asks back in the same session
+//   this device has changed   → all peers that have asked get a turn, until they confirm the new revision
 //
-// Everything that is to be said follows from the records in the book, so nothing else has to be kept for a peer that cannot be
-// reached: its turn ends, and comes again later.
+// Everything to be sent follows from the records, so nothing else is kept for a peer that cannot be reached: its turn
+// ends, and comes again later.
 
 internal import SystemIO
 internal import Wire
 
-/// What the exchange needs of the device's sessions. Called on the device's thread.
+/// The sessions that messages go by: `PeerLinks`, or a test. Called on the device's thread.
 protocol PeerMessenger: AnyObject {
   /// Whether there is a connection to the relay.
   var isConnected: Bool { get }
-  var peers: PeerTable { get }
-  /// Of two handshakes at once, whether this device's is the one that counts.
+  /// Of two handshakes that begin at once, whether this device's counts.
   func goesFirst(before peer: Peer) -> Bool
   func objection(to peer: Peer) -> String?
-  /// Whether there is a session. If not, one is begun, and the exchange hears of it.
-  func openSession(with peer: Peer) -> Bool
+  /// Whether there is a session. If not, a handshake begins, and `sessionIsReady` or `sessionHasFailed` follows.
+  func openSession(with state: PeerState) -> Bool
   /// False: there is no session.
-  func send(_ message: [UInt8], to peer: Peer) -> Bool
-  /// Whether the relay may know who has an address that is not listed.
-  func mayLocate(_ address: IPv4Address) -> Bool
-  /// Asks the relay who has this address.
-  func locate(_ address: IPv4Address)
+  func send(_ message: [UInt8], to state: PeerState) -> Bool
 }
 
-/// The exchange of messages with peers: who is asked, who is told, who is there. Owned by the device's thread.
-final class PeerExchange {
+/// The exchange of messages with peers: questions, answers, echoes. Owned by the device's thread.
+package final class PeerExchange {
   // Set once.
+  let neighbourhood: Neighbourhood
+  let messenger: any PeerMessenger
   let events: EventLoop
   let onEvent: (PeerEvent) -> Void
   let onWarning: (String) -> Void
-  weak var messenger: (any PeerMessenger)?
 
   /// What this device tells of itself, and the message that does.
   private(set) var own: Orchestration
@@ -43,7 +39,7 @@ final class PeerExchange {
   private var lastPush: Instant?
   private var isPushDue = false
 
-  var book: PeerBook
+  var cache: OrchestrationCache
   var counters = PeerMessageCounters()
   var warnings = RateLimit(perSecond: 1, burst: 10)
   /// Bytes of messages that are read, of all peers together.
@@ -52,101 +48,91 @@ final class PeerExchange {
   var fetches: [Int: Fetch] = [:]
   var lastFetch = 0
 
-  // Whose turn it is.
+  // The queue of turns.
   private var waiting: [IPv4Address] = []
-  /// Those that somebody waits for, in order.
+  /// Peers that somebody waits for, in order.
   private var urgent: ArraySlice<IPv4Address> = []
   private var active = 0
   private var lastTurn = 0
   private var isStarting = false
-  /// Whether the relay has not said yet who is there since the connection was made, or there is none.
+  /// Whether there is no connection, or the relay has not listed everybody on it yet.
   private var isPaused = true
 
-  /// Peers dealt with at once; a few more if somebody waits for them.
-  static let places = 16
-  static let urgentPlaces = 32
-  /// How long a turn may take. Then the next comes after as long, doubled each time up to the last.
+  /// Turns at a time; a few more for peers that somebody waits for.
+  static let turns = 16
+  static let urgentTurns = 32
+  /// How long a turn may take. The next one comes after as long, doubled each time up to the last.
   static let patience = Duration.seconds(5)
   static let longestRest = Duration.seconds(300)
-  /// How long a device leaves the first word to a peer whose handshake would count if both began.
+  /// How long a device leaves the initiative to a peer whose handshake would count if both began.
   private static let deference = Duration.seconds(2)
-  /// Changes are told this often at most.
+  /// The shortest time between two pushes of changes.
   private static let pushInterval = Duration.seconds(1)
 
   init(
-    _ settings: DeviceSettings, on events: EventLoop, onEvent: @escaping (PeerEvent) -> Void,
-    onWarning: @escaping (String) -> Void
+    _ settings: DeviceSettings, _ neighbourhood: Neighbourhood, _ messenger: any PeerMessenger, on events: EventLoop,
+    onEvent: @escaping (PeerEvent) -> Void, onWarning: @escaping (String) -> Void
   ) {
+    self.neighbourhood = neighbourhood
+    self.messenger = messenger
     own = settings.orchestration
     own.deviceID = settings.deviceID
     ownMessage = PeerMessage.orchestration(own).encoded()
-    book = PeerBook(limit: settings.peerInformation)
+    cache = OrchestrationCache(limit: settings.peerInformation)
     self.events = events
     self.onEvent = onEvent
     self.onWarning = onWarning
   }
 
-  /// Whether the network is so small that everybody's information is wanted.
-  var wantsAll: Bool {
-    guard let peers = messenger?.peers else { return false }
-    return !peers.isPartial && peers.peers.count <= book.limit
-  }
+  /// Whether the network is small enough to ask all peers.
+  var wantsAll: Bool { !neighbourhood.isPartial && neighbourhood.listedCount <= cache.limit }
+
+  private var records: some Sequence<PeerRecord> { neighbourhood.peers.values.lazy.compactMap(\.record) }
 
   /// The record of a peer that the relay lists.
-  func listed(_ peer: Peer) -> PeerRecord? {
-    messenger?.peers.peers[peer.address] == peer ? book.record(of: peer) : nil
-  }
+  func listedRecord(of state: PeerState) -> PeerRecord? { state.isListed ? cache.record(of: state) : nil }
 
-  /// What is known of a peer.
-  func status(of peer: Peer) -> PeerStatus {
-    var status = PeerStatus(peer)
-    status.objection = messenger?.objection(to: peer)
-    guard let record = book[peer.address], record.peer == peer else { return status }
-    status.roundTrip = record.roundTrip
-    status.lastProof = record.lastProof
-    status.isSilent = record.isSilent
-    status.orchestration = record.orchestration
-    return status
-  }
+  // MARK: Changes
 
-  // MARK: What changes
-
-  /// The relay has said who is there.
-  func update(_ news: [PeerEvent], isComplete: Bool) {
-    for case .left(let peer) in news { remove(peer) }
-    for case .joined(let peer) in news {
-      // Who is back has what it had told before; whether that still holds, it is asked.
-      let record = book.record(of: peer)
+  /// The relay has told of peers.
+  func update(_ changes: [PeerChange], isComplete: Bool) {
+    for case .left(let state) in changes { remove(state) }
+    for case .joined(let state) in changes {
+      // What a returning peer has told may not hold any more.
+      let record = cache.record(of: state)
       guard let information = record.orchestration else { continue }
       record.mustAsk = true
-      onEvent(.changed(peer, information))
+      onEvent(.changed(state.peer, information))
       enqueue(record)
     }
     guard isComplete else { return }
     if isPaused {
       isPaused = false
-      // Peers that have missed this device meanwhile have forgotten that it wants to hear of changes.
-      for record in book.records.values where record.orchestration != nil { record.mustAsk = true }
+      // Peers that have missed this device have forgotten that it wants to hear of changes.
+      for record in records where record.orchestration != nil { record.mustAsk = true }
       retryAll()
     }
-    if wantsAll, let messenger {
-      for peer in messenger.peers.peers.values {
-        let record = book.record(of: peer)
+    if wantsAll {
+      for state in neighbourhood.listed {
+        let record = cache.record(of: state)
         guard record.orchestration == nil, !record.mustAsk else { continue }
         record.mustAsk = true
-        enqueue(record, after: messenger.goesFirst(before: peer) ? .zero : Self.deference)
+        enqueue(record, after: messenger.goesFirst(before: state.peer) ? .zero : Self.deference)
       }
     }
-    for case .joined(let peer) in news { isLocated(peer) }
+    for case .joined(let state) in changes { isLocated(state) }
     startNext()
   }
 
-  private func remove(_ peer: Peer) {
-    guard let record = book.remove(peer) else { return }
+  private func remove(_ state: PeerState) {
+    guard let record = state.record else { return }
     if record.isActive { active -= 1 }
-    if record.turn == .waiting { waiting.removeAll { $0 == peer.address } }
+    if record.turn == .waiting { waiting.removeAll { $0 == state.address } }
     record.turn = .none
-    isGone(peer.address)
+    cache.remove(record)
+    state.path.forgetProof()
+    neighbourhood.prune(state)
+    isGone(state.address)
   }
 
   /// There is no connection to the relay: what is under way will not be answered.
@@ -155,16 +141,16 @@ final class PeerExchange {
     waiting = []
     urgent = []
     active = 0
-    for record in book.records.values {
+    for record in records {
       record.turn = .none
       record.isUrgent = false
     }
     endPings(.noRelay)
   }
 
-  /// What did not work before may now.
+  /// Something has changed that may let failed turns succeed.
   func retryAll() {
-    for record in book.records.values {
+    for record in records {
       record.failures = 0
       if case .resting = record.turn { record.turn = .none }
       enqueue(record)
@@ -172,13 +158,13 @@ final class PeerExchange {
     startNext()
   }
 
-  /// Of so many peers the information is kept from now on.
+  /// Sets of how many peers the information is kept.
   func setLimit(_ limit: Int) {
-    book.limit = limit
+    cache.limit = limit
     update([], isComplete: !isPaused)
   }
 
-  /// This device tells something else of itself from now on.
+  /// Sets what this device tells of itself.
   func announce(_ information: Orchestration) {
     var new = information
     new.deviceID = own.deviceID
@@ -202,29 +188,27 @@ final class PeerExchange {
   private func push() {
     isPushDue = false
     lastPush = .now()
-    for record in book.records.values { enqueue(record) }
+    for record in records { enqueue(record) }
     startNext()
   }
 
   // MARK: Turns
 
-  /// Whether there is something to be said to the peer.
+  /// Whether there is something to be sent to the peer.
   private func isDue(_ record: PeerRecord) -> Bool { record.mustAsk || isOutdated(record) }
 
-  /// Whether the peer wants to have what this device tells of itself, and has something older.
+  /// Whether the peer has asked for this device's information, and has an older revision.
   private func isOutdated(_ record: PeerRecord) -> Bool {
-    record.isInformed && record.revision < own.revision && !isPushDue
+    record.isSubscribed && record.revision < own.revision && !isPushDue
   }
 
-  /// Gives the peer a turn, if there is something to be said to it.
+  /// Queues the peer for a turn, if there is something to be sent.
   func enqueue(_ record: PeerRecord, after delay: Duration = .zero, isUrgent: Bool = false) {
     guard isDue(record) else { return }
     switch record.turn {
     case .active:
       return transmit(record)
-    case .resting where !isUrgent:
-      return
-    case .waiting where !isUrgent:
+    case .resting where !isUrgent, .waiting where !isUrgent:
       return
     case .none where delay > .zero:
       return rest(record, for: delay)
@@ -253,11 +237,11 @@ final class PeerExchange {
   }
 
   func startNext() {
-    guard !isStarting, !isPaused, messenger?.isConnected == true else { return }
+    guard !isStarting, !isPaused, messenger.isConnected else { return }
     isStarting = true
     defer { isStarting = false }
     while let address = next() {
-      guard let record = book[address], record.turn == .waiting else { continue }
+      guard let record = neighbourhood.peers[address]?.record, record.turn == .waiting else { continue }
       record.turn = .none
       // The network may have grown since.
       if !record.isNeeded, !wantsAll, record.orchestration == nil { record.mustAsk = false }
@@ -265,19 +249,18 @@ final class PeerExchange {
     }
   }
 
-  /// In no order, so that not everybody asks the same at the same time.
+  /// In random order, so that not all devices ask the same peer at the same time.
   private func next() -> IPv4Address? {
-    if active < Self.urgentPlaces, let address = urgent.popFirst() {
-      book[address]?.isUrgent = false
+    if active < Self.urgentTurns, let address = urgent.popFirst() {
+      neighbourhood.peers[address]?.record?.isUrgent = false
       return address
     }
-    guard active < Self.places, !waiting.isEmpty else { return nil }
+    guard active < Self.turns, !waiting.isEmpty else { return nil }
     waiting.swapAt(.random(in: waiting.indices), waiting.count - 1)
     return waiting.removeLast()
   }
 
   private func begin(_ record: PeerRecord) {
-    guard let messenger else { return }
     lastTurn += 1
     let turn = PeerRecord.Turn.active(lastTurn)
     record.turn = turn
@@ -289,24 +272,31 @@ final class PeerExchange {
       guard let self, let record, record.turn == turn else { return }
       self.fail(record)
     }
-    if messenger.openSession(with: record.peer) { transmit(record) }
+    if messenger.openSession(with: record.state) { transmit(record) }
   }
 
-  /// Says what is to be said, once in a turn.
+  /// Sends what is to be sent, once in a turn.
   private func transmit(_ record: PeerRecord) {
-    guard let messenger else { return }
     if record.mustAsk, !record.hasAsked {
-      record.hasAsked = messenger.send(
-        PeerMessage.ask(have: record.orchestration?.revision).encoded(), to: record.peer)
-      if record.hasAsked { counters.sent += 1 }
+      record.hasAsked = send(.ask(have: record.orchestration?.revision), to: record)
     }
-    if isOutdated(record), record.sentRevision != own.revision, messenger.send(ownMessage, to: record.peer) {
+    if isOutdated(record), record.sentRevision != own.revision, send(ownMessage, to: record) {
       record.sentRevision = own.revision
-      counters.sent += 1
     }
   }
 
-  /// Says at once what is to be said: the session is there.
+  @discardableResult func send(_ message: PeerMessage, to record: PeerRecord) -> Bool {
+    send(message.encoded(), to: record)
+  }
+
+  /// False: there is no session.
+  @discardableResult func send(_ message: [UInt8], to record: PeerRecord) -> Bool {
+    guard messenger.send(message, to: record.state) else { return false }
+    counters.sent += 1
+    return true
+  }
+
+  /// There is a session: sends at once what is to be sent.
   func speak(_ record: PeerRecord) {
     guard isDue(record) else { return }
     if record.isActive { return transmit(record) }
@@ -314,7 +304,7 @@ final class PeerExchange {
     begin(record)
   }
 
-  /// Ends the peer's turn if nothing is left to be said.
+  /// Ends the peer's turn if nothing is left to be sent.
   func settle(_ record: PeerRecord) {
     guard !isDue(record) else { return }
     record.failures = 0
@@ -341,12 +331,12 @@ final class PeerExchange {
 
   // MARK: Sessions
 
-  /// A session is there, begun by either.
-  func sessionIsReady(with peer: Peer) {
-    guard let record = listed(peer) else { return }
+  /// There is a session, begun by either side.
+  func sessionIsReady(with state: PeerState) {
+    guard let record = listedRecord(of: state) else { return }
     let now = Instant.now()
-    record.prove(at: now)
-    // The peer may have been started anew, and have other things to tell.
+    state.path.prove(at: now)
+    // The peer may have been restarted, and tell something else.
     if record.orchestration != nil, !record.hasAnswered(lately: now) { record.mustAsk = true }
     record.hasAsked = false
     record.sentRevision = nil
@@ -356,33 +346,23 @@ final class PeerExchange {
   }
 
   /// The peer does not answer handshakes.
-  func sessionHasFailed(with peer: Peer) {
-    guard let record = book[peer.address], record.peer == peer else { return }
-    record.isSilent = true
-    isMute(peer.address)
+  func sessionHasFailed(with state: PeerState) {
+    guard let record = state.record else { return }
+    state.path.isSilent = true
+    endPings(to: state.address, .silent)
     if record.isActive { fail(record) }
   }
 
   /// Packets go to the peer, or come from it.
-  func sessionIsInUse(with peer: Peer) {
-    guard let record = listed(peer) else { return }
+  func sessionIsInUse(with state: PeerState) {
+    guard let record = listedRecord(of: state) else { return }
     if record.orchestration == nil, !record.mustAsk {
       record.mustAsk = true
       record.isNeeded = true
       speak(record)
     } else {
-      book.touch(record)
+      cache.touch(record)
     }
     echoIfDue(to: record, at: .now())
   }
-}
-
-/// What has been said with peers.
-public struct PeerMessageCounters: Sendable, Equatable {
-  public var received = 0
-  public var sent = 0
-  /// Dropped: too long, no message, or what cannot be.
-  public var refused = 0
-  /// Dropped or not answered: more than is decent.
-  public var limited = 0
 }

@@ -2,50 +2,47 @@ internal import Noise
 internal import SystemIO
 internal import Wire
 
-/// What this device has with one peer: sessions, the handshake for the next one, and packets that wait for it. Owned by the
-/// device's thread.
+/// The sessions with one peer, the handshake for the next session, and packets that wait for it. Owned by the device's
+/// thread.
 final class PeerLink {
   // Set once.
-  let peer: Peer
+  let address: IPv4Address
+  /// Frames to the peer go by this path.
+  let path: Path
 
   private static let maximumFormer = 3
 
-  /// What frames to the peer are sealed with.
+  /// Frames to the peer are sealed with this session.
   private(set) var current: PeerSession?
   /// Agreed on as responder, but the initiator has not used it yet.
   private(set) var next: PeerSession?
-  /// Replaced, the latest first, but frames may still be on their way.
+  /// Replaced, the latest first; frames of them may still be on their way.
   private(set) var former: [PeerSession] = []
   /// This device's own initiation that has not been answered.
   var attempt: Attempt?
   var pending = PendingPackets()
-  /// How long frames of packets for the peer may be.
-  var frameLimit = FrameLimit()
-  /// What stands on the way there.
-  var standing = StandingQueue()
   /// Since when there has been nothing in it.
   var emptySince: Instant?
-  /// Since when the relay does not list the peer, if it does not: nothing goes either way until it does again.
-  var absentSince: Instant?
   /// How many of the peer's initiations and responses this device reads: each costs it a key agreement.
   var initiations = RateLimit(perSecond: 5, burst: 20)
   var responses = RateLimit(perSecond: 5, burst: 100)
-  /// How often frames of sessions that this device does not have may make it begin one.
+  /// How often frames of unknown sessions make this device begin a handshake.
   var healing = RateLimit(perSecond: 0.5, burst: 1)
 
   struct Attempt {
     var handshake: Handshake
     var number: UInt32
     var suite: CipherSuite
-    /// When the first one was sent.
+    /// When the first initiation was sent.
     var since: Instant
     /// How long to wait before the next one is sent.
     var wait: Duration
     var timer: Timer
   }
 
-  init(_ peer: Peer) {
-    self.peer = peer
+  init(_ state: PeerState) {
+    address = state.address
+    path = state.path
   }
 
   var isEmpty: Bool { current == nil && next == nil && former.isEmpty && attempt == nil && pending.isEmpty }
@@ -57,9 +54,9 @@ final class PeerLink {
     return former.first { $0.number == number }
   }
 
-  /// The peer has answered this device's initiation: it has the session already.
+  /// The peer has answered this device's initiation, so it has the session.
   func establish(_ session: PeerSession) {
-    // One that was prepared may be in use at the peer already, though nothing of that has come.
+    // The peer may already use a prepared session, although no frame of it has come.
     retire([next, current].compactMap { $0 === session ? nil : $0 })
     current = session
     next = nil
@@ -70,13 +67,13 @@ final class PeerLink {
     former.removeLast(max(0, former.count - Self.maximumFormer))
   }
 
-  /// This device has answered the peer's initiation, but does not know yet whether that has arrived.
+  /// This device has answered the peer's initiation; the answer may not arrive.
   func prepare(_ session: PeerSession) {
     if let next { retire([next]) }
     next = session
   }
 
-  /// A frame of `session` has come, which proves that the peer has it. True: it is the current one only now.
+  /// A frame of `session` has come, so the peer has the session. True: it has become the current one.
   func confirm(_ session: PeerSession) -> Bool {
     guard !session.isConfirmed else { return false }
     session.isConfirmed = true
@@ -86,14 +83,14 @@ final class PeerLink {
     return true
   }
 
-  /// Forgets sessions that are too old: the current one after `limit`, those that were replaced after twice that.
+  /// Forgets the current session after `limit`, and replaced ones after twice that.
   func expire(at now: Instant, after limit: Duration) {
     if let current, now.since(current.since) >= limit { self.current = nil }
     if let next, now.since(next.since) >= limit { self.next = nil }
     former.removeAll { now.since($0.since) >= limit + limit }
   }
 
-  /// Stops to wait for the peer to use a session that it has not used yet.
+  /// The peer has not used the prepared session in time.
   func dropUnconfirmed() {
     if let next { retire([next]) }
     next = nil

@@ -2,32 +2,31 @@ internal import Noise
 internal import SystemIO
 internal import Wire
 
-/// The keys that this device and a peer have agreed on for a while, and what has been done with them. Owned by the device's
-/// thread.
+/// The keys that this device and a peer have agreed on, and the counters of their frames. Owned by the device's thread.
 final class PeerSession {
-  /// By which the peer names the session in frames to this device, and this device in frames to the peer.
+  /// The number that the peer puts into frames to this device.
   let number: UInt32
+  /// The number that this device puts into frames to the peer.
   let peersNumber: UInt32
   let isInitiator: Bool
   let suite: CipherSuite
   let since: Instant
-  /// Whether the peer has proved that it has the session too: its initiator has, by answering.
+  /// Whether the peer has proved that it has the session; a responder has, by answering.
   var isConfirmed: Bool
   private let sending: TransportCipher
   private let receiving: TransportCipher
   /// The counter of the next frame.
   private(set) var sent: UInt64 = 0
   private var window = ReplayWindow()
-  /// Set by every frame with packets that goes or comes; for whoever looks now and then whether the session is in use.
+  /// Set by every frame with packets, sent or received. The check of the sessions resets it.
   var isInUse = false
 
-  /// How many bytes a sealed payload has beyond its content: the header in front of it, the tag behind it.
+  /// A sealed payload is this much longer than its content: the header before it, the tag behind it.
   static let overhead = SealedHeader.size + TransportCipher.tagSize
 
   init(
     number: UInt32, peersNumber: UInt32, isInitiator: Bool, suite: CipherSuite,
-    keys: (send: TransportKey, receive: TransportKey),
-    since: Instant
+    keys: (send: TransportKey, receive: TransportKey), since: Instant
   ) {
     self.number = number
     self.peersNumber = peersNumber
@@ -39,8 +38,7 @@ final class PeerSession {
     receiving = TransportCipher(keys.receive)
   }
 
-  /// Seals a data frame's payload in place: `overhead` bytes more than the content, which stands behind room for the header
-  /// and before room for the tag.
+  /// Seals a data frame's payload in place. The content stands between room for the header and room for the tag.
   func seal(_ payload: UnsafeMutableRawBufferPointer, as kind: SealedHeader.Kind = .packets) {
     SealedHeader(session: peersNumber, kind: kind, counter: sent).write(to: payload)
     sending.seal(
@@ -50,9 +48,24 @@ final class PeerSession {
     if kind == .packets { isInUse = true }
   }
 
+  /// A whole data frame to the peer at `address` with this content, sealed.
+  func frame(_ content: [UInt8], as kind: SealedHeader.Kind, flow: UInt16, to address: IPv4Address) -> [UInt8] {
+    let length = Self.overhead + content.count
+    var frame = [UInt8]()
+    frame.reserveCapacity(FrameHeader.size + length)
+    frame += [UInt8](repeating: 0, count: FrameHeader.size + SealedHeader.size)
+    frame += content
+    frame += [UInt8](repeating: 0, count: TransportCipher.tagSize)
+    frame.withUnsafeMutableBytes { frame in
+      FrameHeader(type: .data, length: length, address: address, flow: flow).write(to: frame)
+      seal(UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.size...]), as: kind)
+    }
+    return frame
+  }
+
   enum Opened {
     case content(UnsafeRawBufferPointer)
-    /// It has come before, or so late that it may have.
+    /// It has come before, or is older than the replay window.
     case replayed
     case forged
   }

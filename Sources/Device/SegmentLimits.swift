@@ -16,8 +16,8 @@ struct SegmentLimits {
   static let steps = [1400, 1200, 536]
   /// How long a limit holds; then the device tries larger packets again.
   static let memory = Duration.seconds(3600)
-  /// If data is stuck again within this time after large packets got through, the limit is lowered without another
-  /// trial.
+  /// If data is stuck again within this time after large packets got through, the limit is lowered at once. The first
+  /// time, the former size is tried once more, since an outage looks the same; the second time, the lower limit stays.
   static let relapse = Duration.seconds(60)
   /// How many addresses are kept; with one more, all are forgotten.
   private static let maximum = 16
@@ -28,10 +28,13 @@ struct SegmentLimits {
     var limit: Int?
     var isInDoubt = true
     var isSuspected = false
-    /// Whether segments larger than `limit` certainly get lost.
-    var isSure = false
-    /// The limit that works, while larger packets are tried once more.
+    /// Larger segments certainly get lost; `nil`: no size is known to. A `limit` below it is kept only after segments
+    /// of this size have failed again.
+    var ceiling: Int?
+    /// The limit that works, while segments of the size `ceiling` are tried once more.
     var candidate: Int?
+    /// Whether data was stuck again soon after large packets got through.
+    var hasRelapsed = false
     /// When packets as large as the limit allows last got through, and whether in both directions.
     var proved: Instant?
     var isProvedBothWays = false
@@ -64,12 +67,12 @@ struct SegmentLimits {
     var path = paths[address] ?? Path()
     path.isInDoubt = true
     path.isSuspected = isSure
-    if let proved = path.proved, now.since(proved) < Self.relapse, isSure || !path.isProvedBothWays,
-      let lower = Self.step(below: segment)
-    {
+    let isSoon = path.proved.map { now.since($0) < Self.relapse } ?? false
+    if isSoon, isSure || !path.isProvedBothWays, let lower = Self.step(below: segment) {
       path.limit = lower
-      path.isSure = true
+      if path.hasRelapsed || !path.isProvedBothWays { path.ceiling = lower }
     }
+    path.hasRelapsed = isSoon
     paths[address] = path
   }
 
@@ -80,7 +83,7 @@ struct SegmentLimits {
       paths[address] = nil
       return false
     }
-    path.isSure = path.isSure || isLost || path.candidate != nil
+    if isLost || path.candidate != nil { path.ceiling = lower }
     path.limit = lower
     path.candidate = nil
     paths[address] = path
@@ -98,8 +101,8 @@ struct SegmentLimits {
   mutating func noteAnswered(_ address: String, isBothWays: Bool, at now: Instant) -> Outcome {
     guard var path = paths[address] else { return .settled(nil) }
     defer { paths[address] = path }
-    if let limit = path.limit, !path.isSure {
-      (path.limit, path.candidate) = (nil, limit)
+    if path.limit != path.ceiling {
+      (path.limit, path.candidate) = (path.ceiling, path.limit)
       return .again
     }
     path.isInDoubt = false

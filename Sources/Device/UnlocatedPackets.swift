@@ -1,53 +1,53 @@
 internal import SystemIO
 internal import Wire
 
-/// Packets for addresses of which no peer is known. They wait until the relay has said who has the address; when it says that
-/// nobody does, their senders are told, and those of further packets at once for a while. Packets for those who were there
-/// before the relay was lost wait a little longer: they are on their way back, too.
+/// Packets for addresses that no listed peer has. They wait until the relay has said who has the address; if nobody,
+/// their senders are told, and so are the senders of further packets for a while. Packets for peers that were there
+/// before the connection to the relay was lost wait longer, since those peers have to reconnect too.
 struct UnlocatedPackets {
-  /// How long a relay's word counts. A peer that joins ends it sooner.
+  /// How long the relay's answer counts. A peer that joins ends it sooner.
   private static let validity = Duration.seconds(1)
   private static let maximumEntries = 64
-  /// How long those who were there before are waited for: they come back within two seconds or so.
+  /// How long this device waits for peers that were there before; they come back within two seconds or so.
   static let returnTime = Duration.seconds(10)
 
   private enum Entry {
-    /// Asked; the packets wait for the answer.
+    /// Asked at this time; the packets wait for the answer.
     case asked(PendingPackets, Instant)
     case absent(until: Instant)
   }
 
   private var entries: [IPv4Address: Entry] = [:]
-  /// Who was there when the relay was lost, while they are waited for.
+  /// Peers that were there when the connection was lost and are not back yet.
   private var missed: Set<IPv4Address> = []
   private var replies = RateLimit(perSecond: 100, burst: 200)
 
-  /// Those that something is known of.
+  /// The addresses with waiting packets or an answer.
   var addresses: [IPv4Address] { Array(entries.keys) }
 
-  // MARK: Those who come back
+  // MARK: Peers that come back
 
-  /// The connection to the relay is new: `missed` were there before.
+  /// The connection to the relay is new; there were peers at `missed` before.
   mutating func await(_ missed: some Sequence<IPv4Address>) {
     self.missed = Set(missed)
   }
 
-  /// These are back; of who else was missed nothing is known.
+  /// Peers for which `isBack` is true are not missed any more.
   mutating func areBack(_ isBack: (IPv4Address) -> Bool) {
     if !missed.isEmpty { missed = missed.filter { !isBack($0) } }
   }
 
-  /// Those of them that packets wait for, so that the relay is to be asked anew.
+  /// The missed peers that packets wait for; the relay is to be asked for them again.
   var awaited: [IPv4Address] { entries.keys.filter { missed.contains($0) } }
 
-  /// Waits no longer. Returns what has waited in vain.
+  /// Waits no longer, and returns the packets that have waited in vain.
   mutating func endAwaiting() -> [[UInt8]] {
     let addresses = awaited
     missed = []
     return addresses.flatMap { take($0) }
   }
 
-  // MARK: Those who are not known
+  // MARK: Packets
 
   /// Whether the relay has said lately that nobody has this address.
   func isAbsent(_ address: IPv4Address, at now: Instant) -> Bool {
@@ -71,9 +71,9 @@ struct UnlocatedPackets {
     return true
   }
 
-  /// The relay says that nobody has this address. Returns what has waited for this.
+  /// The relay says that nobody has this address. Returns the packets that have waited.
   mutating func markAbsent(_ address: IPv4Address, at now: Instant) -> [[UInt8]] {
-    // The relay's word is too early.
+    // Too early to say so.
     if missed.contains(address) { return [] }
     if entries.count >= Self.maximumEntries { dropOutdated(at: now) }
     let former = entries[address]
@@ -83,7 +83,7 @@ struct UnlocatedPackets {
     return []
   }
 
-  /// Somebody has this address. Returns what has waited for this.
+  /// A listed peer has this address. Returns the packets that have waited.
   mutating func take(_ address: IPv4Address) -> [[UInt8]] {
     missed.remove(address)
     if case .asked(var packets, _) = entries.removeValue(forKey: address) { return packets.takeAll() }
@@ -95,7 +95,8 @@ struct UnlocatedPackets {
     replies.allow(at: now)
   }
 
-  /// Forgets what the relay has not answered in time: whoever takes the address later is not whom the packets were for.
+  /// Forgets packets for which the relay has not answered in time: a device that takes the address later is not the one
+  /// that they were for.
   mutating func dropOutdated(at now: Instant) {
     if entries.isEmpty { return }
     entries = entries.filter { address, entry in
@@ -104,5 +105,35 @@ struct UnlocatedPackets {
       case .absent(let until): now < until
       }
     }
+  }
+}
+
+/// Packets that wait, each with its offload header in front: the latest few, since older ones are of no use.
+struct PendingPackets {
+  private var packets: [[UInt8]] = []
+  private var bytes = 0
+
+  private static let maximumPackets = 64
+  private static let maximumBytes = 256 << 10
+
+  var isEmpty: Bool { packets.isEmpty }
+
+  /// Adds a packet; at the limit the oldest are dropped. Returns how many were.
+  mutating func add(_ packet: UnsafeRawBufferPointer) -> Int {
+    packets.append(Array(packet))
+    bytes += packet.count
+    var dropped = 0
+    while packets.count - dropped > Self.maximumPackets || bytes > Self.maximumBytes {
+      bytes -= packets[dropped].count
+      dropped += 1
+    }
+    packets.removeFirst(dropped)
+    return dropped
+  }
+
+  /// All of them, in order; none is left.
+  mutating func takeAll() -> [[UInt8]] {
+    defer { self = PendingPackets() }
+    return packets
   }
 }

@@ -3,16 +3,17 @@ internal import Noise
 internal import SystemIO
 internal import Wire
 
-// How this device moves to another key, and takes the relay's word for another of its own.
+// How this device moves to another key, and how the relay announces another key of its own.
 extension Uplink {
-  /// How long to wait until the relay is told of a new key once more.
+  /// How long to wait before the new key is offered to the relay again.
   private static let offerAgainAfter = Duration.seconds(30)
 
-  /// Moves the device to the key `next`: the relay is told of it under the present one, and the connection is made anew with it.
-  /// The delegate hears of the end. False: another change is under way.
+  /// Moves the device to the key `next`: offers it to the relay under the present key, and makes the connection anew
+  /// with it. The device hears of the outcome. False: another change is under way.
   func replaceKey(with next: PrivateKey) -> Bool {
     guard otherKey == nil else { return false }
     otherKey = next
+    offersOtherKey = true
     offerOtherKey()
     return true
   }
@@ -31,7 +32,7 @@ extension Uplink {
     }
   }
 
-  /// The relay takes either key: on with the other one, without waiting. Interface and address stay.
+  /// The relay accepts either key: makes the connection anew with the other one, without waiting.
   func reconnectWithOtherKey() {
     guard let other = otherKey else { return }
     otherKey = key
@@ -39,27 +40,30 @@ extension Uplink {
     isKeyNew.toggle()
     endConnection()
     generation += 1
-    delegate.uplinkPauses()
+    device.uplinkPauses()
     connect()
   }
 
-  /// The device is in with its present key.
+  /// The relay has admitted the device with its present key.
   func settleKeys() {
     hasTriedOtherKey = false
     guard otherKey != nil else { return }
-    guard isKeyNew else { return offerOtherKey() }
+    guard isKeyNew else {
+      guard !offersOtherKey else { return offerOtherKey() }
+      otherKey = nil
+      return device.uplinkKeptKey(nil)
+    }
     otherKey = nil
     isKeyNew = false
-    delegate.uplinkReplacedKey(key)
+    device.uplinkReplacedKey(key)
   }
 
-  /// The relay does not know the present key. If a change was interrupted, it knows the other one.
+  /// Whether the other key may help: if a change was interrupted, the relay knows only one of them.
   func mayTryOtherKey(after refusal: Refusal) -> Bool {
     guard otherKey != nil, !hasTriedOtherKey else { return false }
     switch refusal.code {
     case .deviceIDTaken, .inviteNeeded, .inviteUnknown, .inviteUsedUp, .inviteExpired, .inviteRevoked,
-      .inviteForAnother,
-      .tooManyAttempts, .denied:
+      .inviteForAnother, .tooManyAttempts, .denied:
       return true
     default: return false
     }
@@ -70,9 +74,9 @@ extension Uplink {
     guard let relayKey, key != relayKey, adoptions.allow(at: .now()) else { return }
     do {
       try settings.trust.replace(relayKey, with: key, of: serverName)
-      delegate.uplinkTrusts(key)
+      device.uplinkTrusts(key)
     } catch {
-      delegate.uplinkWarns("the relay announces a new key, which cannot be kept: \(error)")
+      device.uplinkWarns("the relay announces a new key, which cannot be kept: \(error)")
     }
   }
 }

@@ -40,10 +40,17 @@ extension Uplink {
   /// The answer of a trial did not come in time.
   func end(_ trial: Trial, _ connection: FrameConnection) {
     let name = server ?? "the relay"
-    let what = "\(name) does not answer packets with TCP segments of \(trial.segment) bytes"
+    let size = "TCP segments of \(trial.segment) bytes"
+    let what = "\(name) does not answer packets with \(size)"
     let isLost = connection.sizeProblem(at: .now()) != nil
+    let hasArrived = connection.hasDelivered
     if segments.noteUnanswered(segmentPath, segment: trial.segment, isLost: isLost) {
-      lose(.broken("\(what); smaller ones are tried next, as the path's MTU may be small"), soon: true)
+      let next = "smaller ones are tried next"
+      lose(
+        .broken(
+          hasArrived
+            ? "\(name) receives \(size), but does not answer: its program is stuck, or its large packets get lost; \(next)"
+            : "\(what); \(next), as the path's MTU may be small"), soon: true)
     } else {
       lose(.broken("\(what), nor larger ones: its program is stuck, or the path loses nearly everything"))
     }
@@ -57,7 +64,7 @@ extension Uplink {
     switch segments.noteAnswered(segmentPath, isBothWays: isBothWays, at: .now()) {
     case .settled(nil): return true
     case .settled(let limit?):
-      delegate.uplinkWarns(
+      device.uplinkWarns(
         """
         packets with TCP segments of more than \(limit) bytes do not get through between this host and \(name), so larger ones \
         are not sent for an hour: a link on the path has a smaller MTU than this host's, and a firewall drops the ICMP messages \

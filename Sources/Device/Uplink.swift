@@ -1,7 +1,6 @@
-// The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message → `meet`:
-// the relay's answer proves who it is, and the join request goes out sealed → `enter`: the relay lets this device in.
-// `Uplink+Keys.swift` has how keys change, `Uplink+Network.swift` what a change of the host's network comes to, and
-// `Uplink+Terms.swift` what the relay may say of the lease; `Uplink+Settings.swift` has what may change while it runs.
+// The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message →
+// `meet`: the relay's answer proves its key, and the join request is sent sealed → `enter`: the relay admits this device
+// → `accept`: frames → `lose`: the connection has ended, and the next attempt is scheduled.
 
 internal import Link
 internal import Noise
@@ -10,24 +9,46 @@ internal import SystemPackage
 internal import Tun
 internal import Wire
 
-/// The one connection to the relay, made anew for as long as it takes. Owned by the device's thread.
-final class Uplink: EventHandler, DialerDelegate {
+/// The connection to the relay, made anew for as long as it takes. Owned by the device's thread.
+final class Uplink: EventHandler {
   // Set once.
   let events: EventLoop
   private let memory = ReceiveMemory()
   private let resolver = Resolver()
   private let instance: String
-  unowned let delegate: any UplinkDelegate
+  unowned let device: Device
 
-  // How the connection leaves this host, for `networkChanged`.
+  var settings: DeviceSettings
+  private(set) var phase = Phase.idle(atRelaysWish: false)
+  /// Counts attempts, for timers of earlier ones.
+  var generation = 0
+  var backoff = Backoff()
+  private(set) var server: String?
+  /// The same without the port; `nil` within the process.
+  private(set) var host: String?
+  /// The server's name in the config, and the key that it has proved.
+  var serverName = ""
+  var relayKey: PublicKey?
+  /// The version of the relay's program, as it says.
+  var relayVersion: String?
+  private(set) var lastAddress: IPv4Address?
+  /// How often the relay may change the terms of the lease.
+  private var renewals = RateLimit(perSecond: 0.2, burst: 10)
+  private var draining = Draining.no
+  /// What ended connections have carried.
+  private var carriedBefore = LinkTotals()
+
+  // For `Uplink+Network.swift`: how the connection leaves this host.
   var pathFinder: PathFinder?
-  var way: Way?
-  var hasteLimit = RateLimit(perSecond: 0.2, burst: 3)
+  var path: UplinkPath?
+  /// How often a change of the host's network may cause an attempt at once.
+  var attemptsAtOnce = RateLimit(perSecond: 0.2, burst: 3)
 
-  // For `Uplink+Keys.swift`. While a new key takes the place of the old one, there are two, and the device proves itself with
-  // `key`.
+  // For `Uplink+Keys.swift`. While a new key replaces the old one there are two, and the device proves `key`.
   var key: PrivateKey
   var otherKey: PrivateKey?
+  /// Whether the relay is to hear of `otherKey` from this device while it knows `key`.
+  var offersOtherKey: Bool
   var isKeyNew = false
   var hasTriedOtherKey = false
   var isOfferScheduled = false
@@ -37,64 +58,41 @@ final class Uplink: EventHandler, DialerDelegate {
   // For `Uplink+Keepalive.swift`.
   var terms = KeepaliveTerms(base: .seconds(2))
   var roundTrip: Duration?
-  /// Of the program that the relay runs, as it says.
-  var relayVersion: String?
+  var echoes = RelayEchoes()
 
   // For `Uplink+Segments.swift`.
   var segments = SegmentLimits()
-  /// By what name `segments` knows the path that was dialed last, and the limit with which it was.
+  /// The name of the path that was dialed last in `segments`, and its limit.
   var segmentPath = ""
   var segmentLimit: Int?
 
-  // For `RelayEchoes.swift`.
-  var echoes = RelayEchoes()
-
-  var settings: DeviceSettings
-  private(set) var phase = Phase.idle(atRelaysWish: false)
-  /// How often the relay may change the terms of the lease.
-  var renewals = RateLimit(perSecond: 0.2, burst: 10)
-  /// How far this device is with sending no more data, while the relay wants that.
-  private var draining = Draining.no
-  var backoff = Backoff()
-  /// What the connections that have ended had carried.
-  private var carriedBefore = LinkTotals()
-  var generation = 0
-  private(set) var lastAddress: IPv4Address?
-  private(set) var server: String?
-  /// The same without the port; `nil` within the process.
-  private(set) var host: String?
-  /// What the config calls it, and the key that it has proved to have.
-  var serverName = ""
-  var relayKey: PublicKey?
-
   enum Phase {
-    /// Waiting before the next attempt; at the relay's wish, or as it likes.
+    /// Waiting before the next attempt, as long as the relay has asked for or as the backoff says.
     case idle(atRelaysWish: Bool)
     case dialing(Dialer)
     case greeting(FrameConnection, Handshake, Trial?)
     case joining(FrameConnection)
-    /// An operator has to decide.
+    /// Waiting for an operator to approve this device.
     case pending(FrameConnection)
     case joined(FrameConnection, since: Instant)
     case ended
   }
 
-  private enum Draining {
-    case no
-    /// Data still waits to be sent.
-    case sending
-    case done
-  }
+  /// The relay wants no more data: some still waits to be sent, or the relay has been told that none comes.
+  private enum Draining { case no, sending, done }
 
-  /// A connection that has held for so long was a good one, and the next attempt need not wait.
+  /// What a relay may send: in a large network it tells of all peers at once.
+  private static let controlRate = ControlRate(perSecond: 2000, burst: 20_000)
+  /// After a connection of this length the next attempt need not wait.
   private static let stableAfter = Duration.seconds(60)
 
-  init(_ settings: DeviceSettings, on events: EventLoop, delegate: any UplinkDelegate) {
+  init(_ settings: DeviceSettings, on events: EventLoop, device: Device) {
     self.settings = settings
     key = settings.peers.key
     otherKey = settings.nextKey
+    offersOtherKey = settings.offersNextKey
     self.events = events
-    self.delegate = delegate
+    self.device = device
     var random = SystemRandomNumberGenerator()
     instance = String(random.next(), radix: 16) + String(random.next(), radix: 16)
   }
@@ -121,7 +119,7 @@ final class Uplink: EventHandler, DialerDelegate {
     return totals
   }
 
-  /// What it is about.
+  /// What it does, for a person.
   var progress: String {
     switch phase {
     case .idle: "waiting before the next attempt"
@@ -137,12 +135,31 @@ final class Uplink: EventHandler, DialerDelegate {
   /// Whether the relay wants no more data.
   var isDraining: Bool { draining != .no }
 
+  // MARK: Settings
+
+  /// Changes the servers from the next attempt on, which comes at once if there is no connection and none is being
+  /// made.
+  func setServers(_ servers: [(host: String, port: UInt16)]) {
+    if case .servers(let former) = settings.route, former.elementsEqual(servers, by: ==) { return }
+    settings.route = .servers(servers)
+    guard case .idle = phase else { return }
+    generation += 1
+    backoff.reset()
+    connect()
+  }
+
+  /// How many bytes of data may wait for the relay.
+  func setQueueLimit(_ limit: Int) {
+    settings.queueLimit = limit
+    connection?.setQueueLimit(limit)
+  }
+
   // MARK: Making the connection
 
   func connect() {
     switch settings.route {
     case .servers(let servers):
-      let dialer = Dialer(servers, on: events, resolver, delegate: self)
+      let dialer = Dialer(servers, on: events, resolver, for: self)
       phase = .dialing(dialer)
       dialer.start()
     case .local(let open):
@@ -154,21 +171,20 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  func dialerReached(_ step: JoinStep) {
-    delegate.uplinkReached(step)
-  }
-
+  /// No server took the connection. `failures` has the reasons in order, such as `192.0.2.1:3334: connection refused`.
   func dialFailed(_ failures: [String]) {
     lose(.unreachable(failures))
   }
 
+  /// There is a connection. `name` is the address with its port, `host` without; `server` is the server's name in the
+  /// config.
   func dialed(_ descriptor: consuming Descriptor, name: String, host: String?, server serverName: String) {
     server = name
     self.host = host
     self.serverName = serverName
     do {
       try descriptor.tune(.frames)
-      way = findWay(local: descriptor.localAddress(), peer: descriptor.peerAddress())
+      path = findPath(local: descriptor.localAddress(), peer: descriptor.peerAddress())
       let trial = trial(of: descriptor)
       let connection = FrameConnection(
         descriptor, loop: events, queueLimit: settings.queueLimit,
@@ -182,7 +198,7 @@ final class Uplink: EventHandler, DialerDelegate {
       phase = .greeting(connection, handshake, trial)
       try connection.attach(self)
       connection.send(handshake: hello.bytes + message)
-      delegate.uplinkReached(.greeting)
+      device.uplinkReached(.greeting)
       limitHandshake(trial, name)
     } catch {
       return lose(.broken("\(error)"))
@@ -210,7 +226,7 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  /// The handshake's second message: the relay proves who it is, and this device asks to be let in.
+  /// The handshake's second message: the relay proves its key, and this device asks to join.
   private func meet(
     _ connection: FrameConnection, _ handshake: consuming Handshake, _ message: UnsafeRawBufferPointer, _ trial: Trial?
   ) throws(WireError) {
@@ -225,11 +241,11 @@ final class Uplink: EventHandler, DialerDelegate {
       throw .badMessage("no version of the protocol that this device speaks")
     }
     do {
-      if try settings.trust.check(key, of: serverName) { delegate.uplinkTrusts(key) }
+      if try settings.trust.check(key, of: serverName) { device.uplinkTrusts(key) }
     } catch {
       return lose(.distrusted(error))
     }
-    // Before the relay is asked, so that it admits no device that cannot take part.
+    // Before the request, so that the relay admits no device that cannot take part.
     if let network = greeting.network, let objection = objection(to: network) { return lose(objection) }
     relayKey = key
     if let trial, !passed(trial, padding: greeting.padding) { return }
@@ -243,7 +259,7 @@ final class Uplink: EventHandler, DialerDelegate {
     let keys = handshake.split()
     connection.secure(sending: keys.send, receiving: keys.receive)
     phase = .joining(connection)
-    delegate.uplinkReached(.asking(key))
+    device.uplinkReached(.asking(key))
   }
 
   // MARK: What comes in
@@ -270,7 +286,7 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  /// What answers in another protocol is no relay.
+  /// A server that answers in another protocol is no relay.
   private func text(_ problem: WireError) -> String {
     guard case .foreign(let other) = problem else {
       return FrameConnection.ReceiveError.wire(problem).text("the relay")
@@ -283,13 +299,13 @@ final class Uplink: EventHandler, DialerDelegate {
     let bytes = UnsafeRawBufferPointer(payload)
     switch (phase, header.type) {
     case (.joined, .data):
-      delegate.uplinkReceived(payload, from: header.address)
+      device.pump.deliver(payload, from: header.address)
     case (.joined, .peerHandshake):
-      delegate.uplinkReceived(handshake: bytes, from: header.address)
+      device.pump.deliver(handshake: bytes, from: header.address)
     case (.greeting(let connection, let handshake, let trial), .handshake):
       try meet(connection, handshake, bytes, trial)
     case (.greeting, .control):
-      // In the clear, so from anybody.
+      // In the clear, so anybody may have sent it.
       guard case .refused(let refusal)? = try ControlMessage.decode(bytes) else { throw .unexpectedFrame(.control) }
       lose(
         .broken(
@@ -304,7 +320,7 @@ final class Uplink: EventHandler, DialerDelegate {
     case (.joined, .pong), (.pending, .pong):
       learn(from: bytes)
     case (.idle, _), (.dialing, _), (.ended, _):
-      break  // The rest of what came with the last word.
+      break  // Frames behind the one that ended the connection.
     default:
       throw .unexpectedFrame(header.type)
     }
@@ -325,19 +341,19 @@ final class Uplink: EventHandler, DialerDelegate {
         offerAgain()
       } else {
         otherKey = nil
-        delegate.uplinkKeptKey(refusal)
+        device.uplinkKeptKey(refusal)
       }
     case .drain:
       guard case .joined(let connection, _) = phase, !isDraining else { return }
       draining = .sending
-      delegate.uplinkDrains()
+      device.uplinkDrains()
       answerDrain(connection)
     default:
-      delegate.uplinkReceived(message)
+      device.uplinkReceived(message)
     }
   }
 
-  // MARK: The relay's end
+  // MARK: Drain
 
   /// Tells the relay that nothing more will come, behind the last of the data.
   private func answerDrain(_ connection: FrameConnection) {
@@ -346,19 +362,19 @@ final class Uplink: EventHandler, DialerDelegate {
     connection.send(control: ControlMessage.drain.frame())
   }
 
+  // MARK: The answer to the join request
+
   /// Why this device cannot join a network with these addresses; `nil` if it can.
   private func objection(to network: NetworkNotice) -> UplinkLoss? {
     guard settings.allowPublicPool || network.pool.isPrivate else { return .publicPool(network.pool) }
-    return delegate.uplinkObjection(to: network, from: host).map { .collision($0) }
+    return device.uplinkObjection(to: network, from: host).map { .collision($0) }
   }
-
-  // MARK: The answer to the join request
 
   private func enter(_ connection: FrameConnection, _ message: ControlMessage?) throws(WireError) {
     switch message {
     case .welcome(let welcome):
       try check(welcome)
-      delegate.uplinkReached(.admitted)
+      device.uplinkReached(.admitted)
       if let objection = objection(to: welcome.network) {
         connection.send(control: ControlMessage.decline.frame())
         return lose(objection)
@@ -370,7 +386,7 @@ final class Uplink: EventHandler, DialerDelegate {
       roundTrip = nil
       backoff.endOutage()
       connection.payloadLimit = FrameHeader.maximumPayload
-      delegate.uplinkJoined(welcome)
+      device.uplinkJoined(welcome)
       connection.sendPing()
       settleKeys()
       checkLater(generation)
@@ -383,16 +399,39 @@ final class Uplink: EventHandler, DialerDelegate {
     case .pending:
       guard case .joining = phase else { return }
       phase = .pending(connection)
-      delegate.uplinkIsPending()
+      device.uplinkIsPending()
       checkPending(generation)
     case nil: break
     default: throw .badMessage("a welcome was due")
     }
   }
 
+  /// The relay may be hostile.
+  private func check(_ welcome: Welcome) throws(WireError) {
+    let isLocal = if case .local = settings.route { true } else { false }
+    guard welcome.isPlausible, welcome.address != welcome.relayAddress || isLocal else {
+      throw .badMessage("a welcome to \(welcome.pool) as \(welcome.address) makes no sense")
+    }
+  }
+
+  /// Another welcome on the same connection. Each may cause addresses and routes to be configured anew.
+  private func renew(_ welcome: Welcome) throws(WireError) {
+    guard case .joined = phase else { return }
+    try check(welcome)
+    guard welcome.address == lastAddress else {
+      throw .badMessage("another address, \(welcome.address), while this device is in")
+    }
+    guard renewals.allow(at: .now()) else { throw .badMessage("other terms of the lease again and again") }
+    agree(on: welcome)
+    guard settings.allowPublicPool || welcome.pool.isPrivate else {
+      return device.uplinkWarns("\(UplinkLoss.publicPool(welcome.pool)); this device stays in the former pool")
+    }
+    device.uplinkRenewed(welcome, from: host)
+  }
+
   // MARK: The end
 
-  /// Ends the connection and schedules the next attempt: `soon`, if something has changed that lets that one succeed.
+  /// Ends the connection and schedules the next attempt. `soon`: something has changed that lets that one succeed.
   func lose(_ reason: UplinkLoss, soon: Bool = false) {
     let former = phase
     if case .ended = former { return }
@@ -401,7 +440,7 @@ final class Uplink: EventHandler, DialerDelegate {
     generation += 1
     roundTrip = nil
     echoes.giveUp()
-    way = nil
+    path = nil
     endConnection()
     if case .joined(_, let since) = former, Instant.now().since(since) >= Self.stableAfter { backoff.reset() }
     if soon { backoff.reset() }
@@ -413,10 +452,10 @@ final class Uplink: EventHandler, DialerDelegate {
       guard let self, self.generation == generation, case .idle = self.phase else { return }
       self.connect()
     }
-    delegate.uplinkLost(reason, retry: wait)
+    device.uplinkLost(reason, retry: wait)
   }
 
-  /// Does not wait any longer, nor for an attempt that has come to nothing yet.
+  /// Makes an attempt at once, in place of one that has not succeeded yet.
   func connectNow() {
     generation += 1
     endConnection()
@@ -435,7 +474,7 @@ final class Uplink: EventHandler, DialerDelegate {
     }
   }
 
-  /// Says goodbye and makes no further attempt. `declining`: this host cannot do with what its first welcome says.
+  /// Leaves and makes no further attempt. `declining`: this host cannot use what its first welcome says.
   func end(declining: Bool = false) {
     if let connection { connection.send(control: (declining ? ControlMessage.decline : .leave).frame()) }
     endConnection()

@@ -1,15 +1,16 @@
+internal import SystemIO
 public import Tun
 public import Wire
 
-/// Why there is no connection to the relay, or none any more.
+/// Why an attempt to connect or a connection to the relay ended.
 public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
-  /// No server took the connection; what went wrong with each.
+  /// No server took the connection; the reason of each.
   case unreachable([String])
-  /// The relay said no.
+  /// The relay refused.
   case refused(Refusal)
-  /// Whoever answers is not the relay that it should be.
+  /// The server has not proved a trusted key.
   case distrusted(RelayDistrust)
-  /// The network has addresses that mean something else on this host.
+  /// Other networks of this host have addresses of the relay's network.
   case collision(NetworkCollision)
   /// The pool has addresses of the Internet.
   case publicPool(IPv4Prefix)
@@ -30,13 +31,18 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Whether the way to the relay works, and it is who answers, or who it is, that ends the attempt.
+  /// Whether the path to the relay works, and the relay or this host refused.
   var isTurnedAway: Bool {
     switch self {
     case .refused(let refusal): !refusal.isPassing
     case .distrusted, .collision, .publicPool: true
     case .unreachable, .broken: false
     }
+  }
+
+  /// How long the relay asks the device to wait. Only a proven relay can ask: others do not get to refuse.
+  var retryAfter: Duration? {
+    if case .refused(let refusal) = self { refusal.retryAfter.map { .milliseconds($0) } } else { nil }
   }
 
   public var description: String {
@@ -56,9 +62,21 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
   }
 }
 
-extension UplinkLoss {
-  /// When the relay would like to see the device again. What anybody on the way can say does not come as a refusal.
-  var retryAfter: Duration? {
-    if case .refused(let refusal) = self { refusal.retryAfter.map { .milliseconds($0) } } else { nil }
+/// The losses since the start. Owned by the device's thread.
+struct LossHistory {
+  /// By `UplinkLoss.cause`.
+  private(set) var counts: [String: Int] = [:]
+  private(set) var last: UplinkLoss?
+  private(set) var lastTime: Instant?
+  /// Whether the last one was an attempt, not a connection.
+  private(set) var lastWasAttempt = false
+  private var joins = 0
+
+  mutating func add(_ loss: UplinkLoss, afterJoins joins: Int) {
+    counts[loss.cause, default: 0] += 1
+    last = loss
+    lastTime = .now()
+    lastWasAttempt = joins == self.joins
+    self.joins = joins
   }
 }

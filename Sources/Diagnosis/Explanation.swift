@@ -2,10 +2,13 @@
 // its interface and the kernel's routes are → what the relay remembers, on its own host → packets of the kernel → the
 // peer's name → `PathWalk` judges.
 
+internal import CommandLine
 internal import Config
 public import Control
+public import DaemonKit
 public import Device
-public import Program
+public import DeviceHost
+internal import Noise
 internal import SystemIO
 internal import SystemPackage
 internal import Tun

@@ -1,6 +1,5 @@
 internal import Config
 internal import Control
-internal import Program
 internal import SystemIO
 internal import Tun
 internal import Wire

@@ -1,6 +1,6 @@
+public import CommandLine
 public import Config
 public import Control
-public import Program
 internal import SystemIO
 internal import Wire
 

@@ -2,9 +2,9 @@
 // the relay → the peer, as the relay knows it → the sealed session with it → an echo from end to end → packets from
 // kernel to kernel → the peer's name, as programs look it up.
 
+internal import CommandLine
 public import Control
 internal import Device
-internal import Program
 internal import SystemPackage
 internal import Tun
 internal import Wire
@@ -254,7 +254,7 @@ public enum PathWalk {
     }
   }
 
-  private static func text(_ place: PlaceReport) -> String {
+  private static func text(_ place: Orchestration.Place) -> String {
     let outer = place.outer.map { ", seen by the relay as \($0)" } ?? ""
     switch place.hops.count {
     case 0: return "behind no router with a private address, as far as can be told\(outer)"

@@ -1,10 +1,11 @@
 // What a device would do to reach a relay, and what is seen on the way: the name → a connection to each address → the relay's proof of
 // who it is → its key → round trips → the path and its routers.
 
+internal import CommandLine
 internal import Config
 internal import Control
 internal import Device
-internal import Program
+internal import Noise
 internal import SystemIO
 internal import SystemPackage
 internal import Wire
@@ -225,7 +226,7 @@ struct ServerCheck {
     report.routers = RouteTrace.routers(towards: contact.address, limit: Orchestration.maximumHops, until: until)
       .map { String($0.host.prefix { $0 != "%" }) }
     let from = contact.local.map { "from \($0.host)" } ?? "from here"
-    let hops = PlaceFinder.privateHops(report.routers)
+    let hops = Locator.privateHops(report.routers)
     let finding: String
     switch (report.routers.count, hops.count) {
     case (0, _): finding = "\(from); no router on the way has told of itself, so there may be none"

@@ -6,14 +6,23 @@ internal import Wire
 public struct KeyFile: Sendable {
   private let directory: StateDirectory
   private let name: String
+  /// The suffix of the file with the next key.
+  private var nextSuffix = ".next"
   /// What follows if it is lost.
   private let loss: String
 
-  private var nextName: String { name + ".next" }
+  private var nextName: String { name + nextSuffix }
 
   /// A device's.
   public static func device(in directory: StateDirectory) -> KeyFile {
     KeyFile(directory: directory, name: "device.key", loss: "the relay has to admit this device anew then")
+  }
+
+  /// A device's, whose next key is that of a reset.
+  public static func deviceReset(in directory: StateDirectory) -> KeyFile {
+    var file = device(in: directory)
+    file.nextSuffix = ".reset"
+    return file
   }
 
   /// A relay's.

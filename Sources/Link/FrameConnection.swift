@@ -205,6 +205,9 @@ public final class FrameConnection: @unchecked Sendable {
     keepalive.askedAt.map { lastReceived <= $0 } == true && question.isDelivered
   }
 
+  /// Whether the other end's kernel has acknowledged everything that was sent.
+  public var hasDelivered: Bool { descriptor.undelivered() == 0 }
+
   /// What the kernel knows of the path; `nil` if the connection does not use TCP.
   public var path: TCPPath? { descriptor.tcpPath() }
 

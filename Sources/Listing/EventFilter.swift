@@ -1,5 +1,6 @@
+internal import CommandLine
 public import Control
-internal import Program
+internal import Wire
 
 /// Which events somebody who wants some peers only is told of. A peer that is wanted no more is told of once more.
 public struct EventFilter: Sendable {

@@ -1,5 +1,6 @@
+internal import CommandLine
 public import Control
-internal import Program
+internal import Wire
 
 extension PeersReport.Peer {
   /// All that is known of the peer, a line a thing.
@@ -29,7 +30,7 @@ extension PeersReport.Peer {
     return Self.text(rows)
   }
 
-  private static func text(_ service: ServiceReport) -> String {
+  private static func text(_ service: Orchestration.Service) -> String {
     var words = [service.name]
     if let version = service.version { words.append(version) }
     if service.port != nil || service.protocol != nil {

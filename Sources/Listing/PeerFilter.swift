@@ -1,4 +1,5 @@
 public import Control
+internal import Wire
 
 /// Which peers are wanted: those that everything that is said is true of. What a peer has not told is true of nothing.
 public struct PeerFilter: Sendable {

@@ -1,5 +1,6 @@
+internal import CommandLine
 public import Control
-internal import Program
+internal import Wire
 
 /// A report as a table for people.
 public struct PeerList: Sendable {
@@ -102,7 +103,7 @@ public struct PeerList: Sendable {
   }
 
   /// Their names, and how they are unless they are up.
-  static func text(_ services: [ServiceReport]) -> String {
+  static func text(_ services: [Orchestration.Service]) -> String {
     services.map { $0.health == .up ? $0.name : "\($0.name)(\($0.health.rawValue))" }.joined(separator: ",")
   }
 

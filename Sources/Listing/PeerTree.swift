@@ -1,5 +1,6 @@
+internal import CommandLine
 public import Control
-internal import Program
+internal import Wire
 
 /// Peers by the NAT that each sits behind: outer addresses, below them the private routers, below those the devices.
 public struct PeerTree: Sendable {

@@ -1,5 +1,5 @@
+internal import CommandLine
 public import Control
-internal import Program
 
 /// What several pings come to.
 public struct PingStatistics: Sendable {

@@ -5,6 +5,9 @@ extension PublicKey {
   /// SHA-256 of the key, 32 bytes: what fingerprints show.
   public var digest: [UInt8] { sha256(bytes) }
 
+  /// What people compare.
+  public var fingerprint: String { KeyText.fingerprint(digest: digest) }
+
   /// The digest's first 8 bytes as a number, by which a relay with several keys knows the one that is meant.
   public var hint: UInt64 { digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
 }

@@ -91,6 +91,6 @@ final class Outlet: @unchecked Sendable {
   /// Tells the other end that no device has `address`, at a limited rate. On the thread of the connection's loop.
   func report(unreachable address: IPv4Address) {
     guard notices.allow(at: .now()) else { return }
-    connection.send(control: ControlMessage.unreachable(Unreachable(address: address)).frame())
+    connection.send(control: ControlMessage.unreachable(.address(address)).frame())
   }
 }

@@ -116,7 +116,7 @@ struct PresenceTable {
       case .label(let label): byLabel[label]
       }
     guard let other = found else {
-      return member.send(ControlMessage.unreachable(Unreachable(sought)).frame())
+      return member.send(ControlMessage.unreachable(sought).frame())
     }
     let told = member.isPartial ? member.revision : revision
     var forgotten: IPv4Address?
@@ -245,7 +245,7 @@ final class Member {
   func watch(_ other: Member) -> IPv4Address? {
     guard other.watchers.updateValue(self, forKey: ObjectIdentifier(self)) == nil else { return nil }
     watched.append(other.address)
-    return watched.count > Locate.maximumWatched ? watched.removeFirst() : nil
+    return watched.count > Sought.maximumWatched ? watched.removeFirst() : nil
   }
 
   func loseWatcher(_ other: Member) {

@@ -2,6 +2,7 @@ public import Admission
 internal import Link
 public import Store
 internal import Synchronization
+public import Wire
 
 /// What a relay needs, as plain values. Sizes are bytes.
 public struct RelaySettings: Sendable {
@@ -78,7 +79,7 @@ public struct RelaySettings: Sendable {
   /// How long an older session has to answer an echo before another one with its device ID replaces it.
   static let proofTimeout = Duration.seconds(2)
   /// How many control, ping and pong frames a device may send after and before it has joined. A device of a large
-  /// network asks for `Locate.maximumWatched` peers at once.
+  /// network asks for `Sought.maximumWatched` peers at once.
   static let controlRate = ControlRate(perSecond: 500, burst: 2000)
   static let controlRateBeforeJoin = ControlRate(perSecond: 10, burst: 50)
   /// After how many milliseconds a device that sent more may connect again.

@@ -47,7 +47,7 @@ final class Session: EventHandler, @unchecked Sendable {
   private var newSince: Instant?
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
   /// Limits `locate`; the burst covers all peers that a device may watch.
-  private var questions = RateLimit(perSecond: 200, burst: Double(Locate.maximumWatched))
+  private var questions = RateLimit(perSecond: 200, burst: Double(Sought.maximumWatched))
   /// Limits forwarded handshakes with peers: more than a device answers, with a burst for one packet to every peer.
   private var peerHandshakes = RateLimit(perSecond: 1000, burst: 4000)
 
@@ -141,8 +141,8 @@ final class Session: EventHandler, @unchecked Sendable {
     switch message.kind {
     case .sync: resend(request.deviceID)
     case .locate:
-      guard questions.allow(at: .now()), case .locate(let question)? = try message.read() else { return }
-      loop.presence.locate(question.sought, for: self, request.deviceID)
+      guard questions.allow(at: .now()), case .locate(let sought)? = try message.read() else { return }
+      loop.presence.locate(sought, for: self, request.deviceID)
     case .nextKey:
       guard keyChanges.allow(at: .now()) else { return connection.send(control: Self.tooManyKeys) }
       guard case .nextKey(let notice)? = try message.read() else { return }

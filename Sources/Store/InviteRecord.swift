@@ -1,12 +1,7 @@
+public import Wire
+
 /// A permission to be admitted, for every device that has the token. Times are Unix seconds.
 public struct InviteRecord: Equatable, Sendable {
-  public enum State: String, Sendable {
-    case usable
-    case usedUp
-    case expired
-    case revoked
-  }
-
   /// The name for people: eight digits and letters. Not secret.
   public let id: String
   /// The token's hash, 32 bytes; the token itself is not stored.
@@ -23,7 +18,7 @@ public struct InviteRecord: Equatable, Sendable {
   var endedAt: Int64?
 
   /// The state at the time `now`.
-  public func state(at now: Int64) -> State {
+  public func state(at now: Int64) -> InviteState {
     if isRevoked { return .revoked }
     if usesLeft == 0 { return .usedUp }
     return now >= expiresAt ? .expired : .usable

@@ -86,6 +86,11 @@ public func currentUser() -> UInt32 {
   geteuid()
 }
 
+/// The group that this process acts as.
+public func currentGroup() -> UInt32 {
+  getegid()
+}
+
 /// This process's number.
 public func currentProcess() -> Int {
   Int(getpid())

@@ -27,12 +27,17 @@ public struct User: Equatable, Sendable {
 
   /// What to call the user of that number in a message: by its name in /etc/passwd, else by the number. Other sources of names, which
   /// may be somewhere in the network, are not asked: a daemon must not wait for them.
-  public static func name(of id: UInt32) -> String {
-    let file = (try? readRegularFile("/etc/passwd", limit: 1 << 20)) ?? []
+  public static func name(of id: UInt32) -> String { name(of: id, at: "/etc/passwd") }
+
+  /// What to call the group of that number: its name in /etc/group, else the number.
+  public static func groupName(of id: UInt32) -> String { name(of: id, at: "/etc/group") }
+
+  private static func name(of id: UInt32, at path: String) -> String {
+    let file = (try? readRegularFile(path, limit: 1 << 20)) ?? []
     return name(of: id, in: file) ?? "\(id)"
   }
 
-  /// Of passwd(5): name, password, number, and more, between colons.
+  /// Of passwd(5) or group(5): name, password, number, and more, between colons.
   static func name(of id: UInt32, in file: [UInt8]) -> String? {
     for line in file.split(separator: UInt8(ascii: "\n")) {
       let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 3, omittingEmptySubsequences: false)

@@ -1,9 +1,6 @@
-internal import FoundationEssentials
-
-/// What a device was told to tell its peers while it runs, on top of what its configuration says.
+/// What an operator announced through a running device, on top of its configuration's orchestration information.
 public struct Announcement: Codable, Sendable, Equatable {
-  /// No two of one name. What one of them leaves open (version, port, protocol) is as the configuration has it for the
-  /// service of that name.
+  /// No two of one name. A missing version, port or protocol is taken from the configuration's service of that name.
   public var services: [Orchestration.Service]
   public var labels: [String: String]
   private var version = 1
@@ -13,7 +10,7 @@ public struct Announcement: Codable, Sendable, Equatable {
     self.labels = labels
   }
 
-  /// What is told then, whether it may be or not.
+  /// The information with the announcement added, valid or not.
   public func on(_ information: Orchestration) -> Orchestration {
     var result = information
     result.add(services)
@@ -21,8 +18,8 @@ public struct Announcement: Codable, Sendable, Equatable {
     return result
   }
 
-  /// As much of it as can be told, labels first, and the names of what is left out. All of `information` is told, which has to
-  /// be valid.
+  /// `information`, which has to be valid, with as much of the announcement as fits, labels first; and the names of
+  /// what does not fit.
   public func fitting(on information: Orchestration) -> (information: Orchestration, leftOut: [String]) {
     let whole = on(information)
     if whole.obstacle == nil { return (whole, []) }
@@ -55,34 +52,25 @@ extension Orchestration {
 }
 
 extension Orchestration.Service {
-  /// With what the other says of version, port and protocol where this one says nothing.
+  /// With the other's version, port and protocol where this one has none.
   public func completed(by other: Orchestration.Service) -> Orchestration.Service {
     Orchestration.Service(
       name: name, version: version ?? other.version, port: port ?? other.port,
-      protocol: self.protocol ?? other.protocol,
-      health: health)
+      protocol: self.protocol ?? other.protocol, health: health)
   }
 }
 
-// MARK: As a file
-
 extension Announcement {
-  /// What `encoded` has written; `nil` for anything else.
+  /// Reads what `encoded` has written; `nil` for anything else.
   public init?(decoding bytes: [UInt8]) {
-    guard let result = try? JSONDecoder().decode(Announcement.self, from: Data(bytes)), result.version == 1 else {
-      return nil
-    }
+    let result = bytes.withUnsafeBytes { try? JSON.decode(Announcement.self, $0) }
+    guard let result, result.version == 1 else { return nil }
     let alone = result.on(Orchestration(deviceID: "x", revision: 0, platform: currentPlatform))
     // Services of one name would become one.
     guard alone.problem == nil, alone.services == result.services else { return nil }
     self = result
   }
 
-  /// JSON on a line of its own.
-  public func encoded() -> [UInt8] {
-    guard let data = try? ControlMessage.encoder.encode(self) else {
-      preconditionFailure("every announcement is valid JSON")
-    }
-    return Array(data) + [UInt8(ascii: "\n")]
-  }
+  /// The announcement as JSON on a line of its own.
+  public func encoded() -> [UInt8] { JSON.encode(self) + [UInt8(ascii: "\n")] }
 }

@@ -64,8 +64,8 @@ public enum ForeignProtocol: Sendable, Equatable {
   public var adviceAtDevice: String {
     switch self {
     case .http:
-      "a web server has this port, or a login page (captive portal) or a proxy answers in its place: check the server's "
-        + "address and port"
+      "a web server has this port, or a login page (captive portal) or a proxy answers in its place: check the "
+        + "server's address and port"
     case .tls:
       "a TLS server or proxy has this port: check the server's address and port, and have it forward plain TCP"
     case .proxy, .ssh, .text: "another program has this port: check the server's address and port"

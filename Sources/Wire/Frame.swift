@@ -3,9 +3,9 @@
 //     0        1                4                8         10          12
 //     | type 8 | length 24      | address 32     | flow 16 | zero 16   | payload (length bytes)
 //
-// `address` is a virtual IPv4 address: the destination on the way up, the source on the way down, where the relay writes
-// it from the session's lease. `flow` is a hash of the inner flow, set by the sender, by which queues are fair. In frames
-// that are not between devices both are zero on the way out and ignored on the way in.
+// `address` is a virtual IPv4 address: to the relay the destination, from the relay the source, which the relay takes
+// from the session's lease. `flow` is a hash of the inner flow that the sender sets, by which queues are fair. In
+// frames between device and relay both are sent as zero and ignored.
 
 /// What a frame carries.
 public enum FrameType: UInt8, Sendable {
@@ -13,16 +13,16 @@ public enum FrameType: UInt8, Sendable {
   case handshake = 1
   /// A `ControlMessage` between device and relay; sealed once the handshake is over.
   case control = 2
-  /// Packets between two devices, sealed by one for the other (`SealedHeader`); the relay cannot look into it.
+  /// Packets between two devices, sealed by one for the other (`SealedHeader`), so that the relay cannot read them.
   case data = 3
-  /// A message of the handshake between two devices (`PeerHandshakeHeader`), which the relay passes on like data.
+  /// A message of the handshake between two devices (`PeerHandshakeHeader`), which the relay forwards like data.
   case peerHandshake = 4
-  /// An echo request: the other end answers with a pong of the same payload, which proves that it lives and measures
-  /// the round trip. Both are sealed.
+  /// An echo request, sealed: the other end answers with a pong of the same payload, also sealed. That proves that it
+  /// lives, and measures the round trip.
   case ping = 5
   case pong = 6
 
-  /// The longest payload that this type may have, in bytes.
+  /// The longest payload of this type, in bytes.
   public var maximumPayload: Int {
     switch self {
     case .handshake: 8 << 10
@@ -44,9 +44,6 @@ public struct FrameHeader: Sendable, Equatable {
   /// The largest frame, header and payload.
   public static let maximumFrame = size + maximumPayload
 
-  /// Where `address` stands in a frame, for whoever rewrites it in place.
-  public static let addressOffset = 4
-
   public var type: FrameType
   /// The payload's length in bytes.
   public var length: Int
@@ -63,18 +60,17 @@ public struct FrameHeader: Sendable, Equatable {
   /// Header and payload together, in bytes.
   @inlinable public var frameSize: Int { Self.size + length }
 
-  /// Reads the header at `offset`; at least `size` bytes must stand there. Refuses unknown types, payloads over their
-  /// type's limit and reserved bits that are set.
+  /// Reads the header at `offset`; precondition: at least `size` bytes are there. Refuses unknown types, payloads over
+  /// their type's limit and reserved bits that are set.
   public init(parsing bytes: RawSpan, at offset: Int = 0) throws(WireError) {
     precondition(offset >= 0 && bytes.byteCount - offset >= Self.size)
-    let word = UInt32(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    let word = bytes.word32(offset)
     guard let type = FrameType(rawValue: UInt8(word >> 24)) else { throw .unknownFrameType(UInt8(word >> 24)) }
     self.type = type
     length = Int(word & 0xFF_FFFF)
     guard length <= type.maximumPayload else { throw .oversizedFrame(type, length) }
-    address = IPv4Address(
-      bits: UInt32(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset + 4, as: UInt32.self)))
-    let last = UInt32(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset + 8, as: UInt32.self))
+    address = IPv4Address(bits: bytes.word32(offset + 4))
+    let last = bytes.word32(offset + 8)
     flow = UInt16(last >> 16)
     guard last & 0xFFFF == 0 else { throw .reservedBitsSet }
   }
@@ -84,24 +80,31 @@ public struct FrameHeader: Sendable, Equatable {
     precondition(bytes.count >= Self.size && length <= type.maximumPayload)
     let word = UInt32(type.rawValue) << 24 | UInt32(length)
     bytes.storeBytes(of: word.bigEndian, toByteOffset: 0, as: UInt32.self)
-    bytes.storeBytes(of: address.bits.bigEndian, toByteOffset: 4, as: UInt32.self)
+    Self.rewriteAddress(of: bytes, to: address)
     bytes.storeBytes(of: (UInt32(flow) << 16).bigEndian, toByteOffset: 8, as: UInt32.self)
   }
 
   /// Overwrites the address of a frame in place.
   public static func rewriteAddress(of frame: UnsafeMutableRawBufferPointer, to address: IPv4Address) {
-    frame.storeBytes(of: address.bits.bigEndian, toByteOffset: addressOffset, as: UInt32.self)
+    frame.storeBytes(of: address.bits.bigEndian, toByteOffset: 4, as: UInt32.self)
+  }
+
+  /// A whole frame without address and flow.
+  public static func frame(_ type: FrameType, payload: [UInt8]) -> [UInt8] {
+    var frame = [UInt8](repeating: 0, count: size)
+    frame.withUnsafeMutableBytes { FrameHeader(type: type, length: payload.count).write(to: $0) }
+    return frame + payload
   }
 }
 
-/// What stands at a place in a stream of frames.
+/// What is at one place in a stream of frames.
 public enum FrameScan: Sendable, Equatable {
   /// A whole frame.
   case frame(FrameHeader)
-  /// The beginning of one, which takes at least `needed` bytes in all.
+  /// The beginning of a frame that has at least `needed` bytes in all.
   case partial(needed: Int)
 
-  /// Looks at the frame that begins at `offset`, which may be the end of `bytes`.
+  /// Reads the frame at `offset`, which may be the end of `bytes`.
   public init(_ bytes: RawSpan, at offset: Int) throws(WireError) {
     let available = bytes.byteCount - offset
     guard available >= FrameHeader.size else {
@@ -113,7 +116,7 @@ public enum FrameScan: Sendable, Equatable {
   }
 }
 
-/// What was wrong with bytes from the other end.
+/// What is wrong with bytes from the other end.
 public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The first bytes of a connection are of another protocol.
   case foreign(ForeignProtocol)
@@ -123,7 +126,7 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
   case unexpectedFrame(FrameType)
   case badPacketRecord
   case badMessage(String)
-  /// A sealed frame, or a message of a handshake, that does not open.
+  /// A sealed frame or a handshake message that fails authentication.
   case notAuthentic(FrameType)
 
   public var description: String {

@@ -1,15 +1,15 @@
-/// What is read of an IPv4 packet to send it on: RFC 791.
+/// The parts of an IPv4 header (RFC 791) that forwarding needs.
 public struct IPv4Peek: Sendable, Equatable {
   public let source: IPv4Address
   public let destination: IPv4Address
   public let transport: UInt8
-  /// Bytes before the transport's header, options among them.
+  /// Bytes before the transport's header, options included.
   public let headerLength: Int
   /// A hash of addresses, protocol and, where every packet of the flow has them, ports.
   public let flow: UInt16
 }
 
-/// What is read of an IPv6 packet: RFC 8200.
+/// The parts of an IPv6 header (RFC 8200) that forwarding needs.
 public struct IPv6Peek: Sendable, Equatable {
   public let source: IPv6Address
   public let destination: IPv6Address
@@ -19,7 +19,7 @@ public struct IPv6Peek: Sendable, Equatable {
   public let flow: UInt16
 }
 
-/// The network header of a packet, looked at where it lies; `nil` for what is no whole IP packet.
+/// The network header of a packet, read in place.
 public enum IPPeek: Sendable, Equatable {
   case ipv4(IPv4Peek)
   case ipv6(IPv6Peek)
@@ -31,16 +31,14 @@ public enum IPPeek: Sendable, Equatable {
     }
   }
 
+  /// `nil` unless `packet` is a whole IP packet.
   public init?(_ packet: RawSpan) {
     guard packet.byteCount >= 1 else { return nil }
-    switch packet.byte(0) >> 4 {
-    case 4:
-      guard let peek = IPv4Peek(packet) else { return nil }
+    if packet.byte(0) >> 4 == 4, let peek = IPv4Peek(packet) {
       self = .ipv4(peek)
-    case 6:
-      guard let peek = IPv6Peek(packet) else { return nil }
+    } else if packet.byte(0) >> 4 == 6, let peek = IPv6Peek(packet) {
       self = .ipv6(peek)
-    default:
+    } else {
       return nil
     }
   }
@@ -86,30 +84,30 @@ extension IPv6Peek {
 }
 
 extension RawSpan {
-  func byte(_ offset: Int) -> UInt8 { unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
+  @inlinable func byte(_ offset: Int) -> UInt8 { unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
 
-  func word16(_ offset: Int) -> UInt16 {
+  @inlinable func word16(_ offset: Int) -> UInt16 {
     UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
   }
 
-  func word32(_ offset: Int) -> UInt32 {
+  @inlinable func word32(_ offset: Int) -> UInt32 {
     UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
   }
 
-  fileprivate func word64(_ offset: Int) -> UInt64 {
+  @inlinable func word64(_ offset: Int) -> UInt64 {
     UInt64(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
 
-  /// Whether an IPv4 packet is a part of another, without a transport's header perhaps.
+  /// Whether an IPv4 packet is a fragment, which may lack the transport's header.
   var isIPv4Fragment: Bool { word16(6) & 0x3FFF != 0 }
 
-  /// Both ports of a TCP or UDP header, if it is there, in a packet that ends at `end`.
+  /// Both ports of a TCP or UDP header in a packet that ends at `end`; 0 if it has none.
   fileprivate func ports(_ transport: UInt8, at offset: Int, end: Int) -> UInt32 {
     (transport == 6 || transport == 17) && end - offset >= 4 ? word32(offset) : 0
   }
 }
 
-/// Random in every process, so that a flow's hash tells nobody on the way which ports it has.
+/// Random in every process, so that a flow's hash does not reveal its ports to the relay.
 private let flowSecret = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
 
 /// Every bit of either changes about half of the flow's (the end of MurmurHash3).

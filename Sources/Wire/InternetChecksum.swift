@@ -1,8 +1,10 @@
-/// The checksum of IPv4, TCP, UDP and ICMP: the ones' complement of the ones' complement sum of 16-bit words (RFC 1071).
+/// The checksum of IPv4, TCP, UDP and ICMP: the ones' complement of the ones' complement sum of 16-bit words (RFC
+/// 1071).
 ///
 /// Pieces may be added one after another, of odd lengths too: the result is that of all bytes in a row.
 public struct InternetChecksum: Sendable {
-  // Summed in the host's byte order, which RFC 1071, section 2 (B), allows: the sum of swapped words is the swapped sum.
+  // Summed in the host's byte order, which RFC 1071, section 2 (B), allows: the sum of swapped words is the swapped
+  // sum.
   private var sum: UInt64 = 0
   private var isOdd = false
 

@@ -1,4 +1,5 @@
-/// What a device needs to join a network for the first time, as one line to be pasted: `mnedc-invite:` and, in base64url,
+/// All that a device needs to join a network for the first time, as one line to paste: `mnedc-invite:` and, in
+/// base64url,
 ///
 ///     | version 8 | relay key 256 | token 128 | count 8 | count × (length 8, server) | CRC-32 of all before it 32 |
 ///
@@ -6,14 +7,13 @@
 public struct InviteText: Equatable, Sendable, LosslessStringConvertible {
   /// The relay's public key, 32 bytes.
   public let relayKey: [UInt8]
-  /// What the relay knows the invite by, 16 bytes.
+  /// The secret by which the relay recognizes the invite, 16 bytes.
   public let token: [UInt8]
-  /// Where the relay is found, 1 to 16 times: `relay.example:3334`, `[2001:db8::1]:3334`. Visible ASCII of 1 to 255 bytes;
-  /// whether it is an address is for the reader to check.
+  /// 1 to 16 addresses of the relay, such as `relay.example:3334` or `[2001:db8::1]:3334`: visible ASCII of 1 to 255
+  /// bytes each, whose meaning the reader checks.
   public let servers: [String]
 
   public static let version: UInt8 = 1
-  public static let tokenSize = 16
   public static let maximumServers = 16
   /// A terminal takes no longer line than 4095 bytes.
   public static let maximumLength = 2048
@@ -23,10 +23,9 @@ public struct InviteText: Equatable, Sendable, LosslessStringConvertible {
 
   /// Throws if there is no server or too many, if one cannot be written, or if all of them make the line too long.
   public init(relayKey: [UInt8], token: [UInt8], servers: [String]) throws(InviteTextError) {
-    precondition(relayKey.count == KeyText.keySize && token.count == Self.tokenSize, "fixed sizes")
-    guard (1...Self.maximumServers).contains(servers.count), servers.allSatisfy(Self.isWritable) else {
-      throw .badServer
-    }
+    precondition(relayKey.count == KeyText.keySize && token.count == Token.size, "fixed sizes")
+    guard (1...Self.maximumServers).contains(servers.count), servers.allSatisfy({ $0.isVisibleASCII(atMost: 255) })
+    else { throw .badServer }
     self.relayKey = relayKey
     self.token = token
     self.servers = servers
@@ -55,7 +54,7 @@ public struct InviteText: Equatable, Sendable, LosslessStringConvertible {
       return Array(rest.prefix(count))
     }
     let relayKey = try take(KeyText.keySize)
-    let token = try take(Self.tokenSize)
+    let token = try take(Token.size)
     var servers: [String] = []
     for _ in 0..<(try take(1)[0]) {
       servers.append(String(decoding: try take(Int(try take(1)[0])), as: UTF8.self))
@@ -76,10 +75,6 @@ public struct InviteText: Equatable, Sendable, LosslessStringConvertible {
     let checksum = CRC32.checksum(bytes)
     bytes += stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: checksum >> UInt32($0)) }
     return Self.prefix + Base64URL.encode(bytes)
-  }
-
-  private static func isWritable(_ server: String) -> Bool {
-    (1...255).contains(server.utf8.count) && server.utf8.allSatisfy { (0x21...0x7E).contains($0) }
   }
 
   private static func trimmed(_ text: String) -> String {
@@ -123,4 +118,16 @@ public enum InviteTextError: Error, Equatable, Sendable, CustomStringConvertible
 
 extension InviteText {
   fileprivate static var advice: String { "take the line that `mnedc-ctl invite` prints at the relay" }
+}
+
+/// The CRC-32 of IEEE 802.3, which detects every change of up to 32 neighbouring bits. No protection against intent.
+enum CRC32 {
+  static func checksum(_ bytes: some Sequence<UInt8>) -> UInt32 {
+    var checksum = UInt32.max
+    for byte in bytes {
+      checksum ^= UInt32(byte)
+      for _ in 0..<8 { checksum = checksum >> 1 ^ (checksum & 1 == 0 ? 0 : 0xEDB8_8320) }
+    }
+    return ~checksum
+  }
 }

@@ -1,6 +1,6 @@
-// What a relay says of its network, what a device says to be let in, and what it is answered.
+// What a relay tells of its network, what a device sends to be admitted, and the relay's answers.
 
-/// The addresses of a network, which a device compares with its host's other networks before it asks to be let in.
+/// The addresses of a network, which a device compares with its host's other networks before it asks to be admitted.
 public struct NetworkNotice: Codable, Sendable, Equatable {
   public var pool: IPv4Prefix
   /// The network's IPv6 addresses, one for each of the pool; absent: it has none.
@@ -14,13 +14,13 @@ public struct NetworkNotice: Codable, Sendable, Equatable {
 
 public struct JoinRequest: Codable, Sendable, Equatable {
   public var deviceID: String
-  /// Random and new in every process: a session of the same instance is replaced without asking whether it lives.
+  /// Random and new in every process: the relay replaces a session of the same instance at once.
   public var instance: String
-  /// The address that the device would like, because it had it before or its config says so.
+  /// The address that the device prefers: its last one, or the one in its configuration.
   public var address: IPv4Address?
-  /// Whether another address will not do.
+  /// Whether the device refuses any other address.
   public var addressRequired: Bool?
-  /// The invite's, by which a device that the relay does not know yet is let in.
+  /// The token of an invite, which admits a device that the relay does not know yet.
   public var token: Token?
   /// The ciphers that the device has for sessions with its peers.
   public var ciphers: CipherList
@@ -36,42 +36,7 @@ public struct JoinRequest: Codable, Sendable, Equatable {
     self.token = token
     self.ciphers = ciphers
   }
-}
 
-public struct Welcome: Codable, Sendable, Equatable {
-  /// The device's lease.
-  public var address: IPv4Address
-  /// The pool that it is from.
-  public var pool: IPv4Prefix
-  /// The network's IPv6 addresses, one for each of the pool; absent: it has none.
-  public var pool6: IPv6Prefix?
-  /// The relay host's own virtual address.
-  public var relayAddress: IPv4Address
-  /// After this silence, in milliseconds, either side asks for an echo; after three of them the other is dead.
-  public var keepalive: Int
-  /// What `keepalive` may grow to, in milliseconds, while no data goes either way; absent: it stays as it is.
-  public var idleKeepalive: Int?
-  /// The address, without a port, that the relay sees the device's connection come from.
-  public var outerAddress: String?
-  /// The version of the relay's program, for people; `shownRelayVersion` is fit to be shown.
-  public var relayVersion: String?
-
-  public init(
-    address: IPv4Address, pool: IPv4Prefix, pool6: IPv6Prefix? = nil, relayAddress: IPv4Address, keepalive: Int,
-    idleKeepalive: Int? = nil, outerAddress: String? = nil, relayVersion: String? = nil
-  ) {
-    self.outerAddress = outerAddress
-    self.relayVersion = relayVersion
-    self.address = address
-    self.pool = pool
-    self.pool6 = pool6
-    self.relayAddress = relayAddress
-    self.keepalive = keepalive
-    self.idleKeepalive = idleKeepalive
-  }
-}
-
-extension JoinRequest {
   private enum CodingKeys: String, CodingKey {
     case instance, address, token, ciphers
     case deviceID = "device_id"
@@ -79,29 +44,50 @@ extension JoinRequest {
   }
 }
 
-extension Welcome {
-  /// Whether a device can do with it: a network of hosts, from /8 to /30, with both addresses in it, neither of them the
-  /// network's own or its broadcast address.
-  public var isPlausible: Bool {
-    (8...30).contains(pool.length) && pool6?.isPool != false && pool.network.specialUse == nil
-      && pool.broadcast.specialUse == nil
-      && pool.isHost(address) && pool.isHost(relayAddress)
-  }
-}
+public struct Welcome: Codable, Sendable, Equatable {
+  /// The device's lease.
+  public var address: IPv4Address
+  /// The pool that the lease is from.
+  public var pool: IPv4Prefix
+  /// The network's IPv6 addresses, one for each of the pool; absent: it has none.
+  public var pool6: IPv6Prefix?
+  /// The relay host's own virtual address.
+  public var relayAddress: IPv4Address
+  /// After this silence, in milliseconds, either side sends an echo request; after three of them the other end is dead.
+  public var keepalive: Int
+  /// What `keepalive` may grow to, in milliseconds, while the connection carries no data; absent: it does not grow.
+  public var idleKeepalive: Int?
+  /// The source address of the device's connection as the relay sees it, without a port.
+  public var outerAddress: String?
+  /// The version of the relay's program. Show `shownRelayVersion` to people instead.
+  public var relayVersion: String?
 
-extension Welcome {
+  public init(
+    address: IPv4Address, pool: IPv4Prefix, pool6: IPv6Prefix? = nil, relayAddress: IPv4Address, keepalive: Int,
+    idleKeepalive: Int? = nil, outerAddress: String? = nil, relayVersion: String? = nil
+  ) {
+    self.address = address
+    self.pool = pool
+    self.pool6 = pool6
+    self.relayAddress = relayAddress
+    self.keepalive = keepalive
+    self.idleKeepalive = idleKeepalive
+    self.outerAddress = outerAddress
+    self.relayVersion = relayVersion
+  }
+
   /// The network that the lease is from.
   public var network: NetworkNotice { NetworkNotice(pool: pool, pool6: pool6) }
 
-  /// The relay's version if it looks like one: 1 to 32 visible ASCII characters.
-  public var shownRelayVersion: String? {
-    relayVersion.flatMap {
-      (1...32).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? $0 : nil
-    }
+  /// Whether a device can use it: a network of hosts, from /8 to /30, in which both addresses are hosts'.
+  public var isPlausible: Bool {
+    (8...30).contains(pool.length) && pool6?.isPool != false && pool.network.specialUse == nil
+      && pool.broadcast.specialUse == nil && pool.isHost(address) && pool.isHost(relayAddress)
   }
-}
 
-extension Welcome {
+  /// The relay's version if it looks like one: 1 to 32 visible ASCII characters.
+  public var shownRelayVersion: String? { relayVersion.flatMap { $0.isVisibleASCII(atMost: 32) ? $0 : nil } }
+
   private enum CodingKeys: String, CodingKey {
     case address, pool, pool6
     case relayAddress = "relay_address"
@@ -111,23 +97,91 @@ extension Welcome {
     case relayVersion = "relay_version"
   }
 
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    address = try container.decode(IPv4Address.self, forKey: .address)
-    pool = try container.decode(IPv4Prefix.self, forKey: .pool)
-    pool6 = try container.decodeIfPresent(IPv6Prefix.self, forKey: .pool6)
-    relayAddress = try container.decode(IPv4Address.self, forKey: .relayAddress)
-    keepalive = try container.decode(Int.self, forKey: .keepalive)
-    idleKeepalive = try container.decodeIfPresent(Int.self, forKey: .idleKeepalive)
-    outerAddress = try container.decodeIfPresent(String.self, forKey: .outerAddress)
-    relayVersion = try container.decodeIfPresent(String.self, forKey: .relayVersion)
+  /// Refuses keepalives that no device can use: a shorter one would spin a timer, a longer one would never find a dead
+  /// peer.
+  init(checking decoder: any Decoder) throws {
+    try self.init(from: decoder)
+    let range = 1...86_400_000
     for (value, key) in [(keepalive, CodingKeys.keepalive), (idleKeepalive ?? keepalive, .idleKeepalive)]
-    where !Self.keepaliveRange.contains(value) {
-      throw DecodingError.dataCorruptedError(
-        forKey: key, in: container, debugDescription: "not within \(Self.keepaliveRange)")
+    where !range.contains(value) {
+      throw DecodingError.dataCorrupted(.init(codingPath: [key], debugDescription: "not within \(range)"))
+    }
+  }
+}
+
+/// Why the relay does not admit a device, or ends a session.
+public struct Refusal: Codable, Sendable, Equatable, Error {
+  /// An unknown code is read as `other`.
+  public enum Code: String, Codable, Sendable {
+    case badRequest = "bad-request"
+    case unsupportedVersion = "unsupported-version"
+    case poolFull = "pool-full"
+    case addressTaken = "address-taken"
+    case deviceIDTaken = "device-id-taken"
+    case keyInUse = "key-in-use"
+    case keyBound = "key-bound"
+    case inviteNeeded = "invite-needed"
+    case inviteUnknown = "invite-unknown"
+    case inviteUsedUp = "invite-used-up"
+    case inviteExpired = "invite-expired"
+    case inviteRevoked = "invite-revoked"
+    case inviteForAnother = "invite-for-another"
+    case tooManyAttempts = "too-many-attempts"
+    case denied
+    case revoked
+    case busy
+    case sessionReplaced = "session-replaced"
+    case protocolError = "protocol-error"
+    case silent
+    case shuttingDown = "shutting-down"
+    case other
+
+    /// Whether it is worth trying again soon.
+    public var isPassing: Bool {
+      switch self {
+      case .shuttingDown, .busy, .silent, .sessionReplaced, .tooManyAttempts: true
+      default: false
+      }
+    }
+
+    public init(from decoder: any Decoder) throws {
+      self = Self(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .other
     }
   }
 
-  /// What `keepalive` may be: less would spin a timer, more would never find a dead peer.
-  private static let keepaliveRange = 1...86_400_000
+  public let code: Code
+  /// For people: at most `maximumText` scalars, all harmless.
+  public let text: String
+  /// After how many milliseconds the relay will admit the device, at most a day; absent: the device may try at any
+  /// time.
+  public let retryAfter: Int?
+
+  /// In Unicode scalars, each of which takes at most 6 bytes in JSON, so that a refusal always fits a handshake frame.
+  public static let maximumText = 500
+  /// A day, in milliseconds.
+  public static let maximumRetryAfter = 86_400_000
+
+  /// Cuts `text`, which may quote what the other end sent, and puts spaces in place of invisible characters, since it
+  /// reaches terminals and logs.
+  public init(_ code: Code, _ text: String, retryAfter: Int? = nil) {
+    self.code = code
+    self.retryAfter = retryAfter.map { min(max($0, 0), Self.maximumRetryAfter) }
+    let start = String(String.UnicodeScalarView(text.unicodeScalars.prefix(Self.maximumText)))
+    self.text = start.replacing(unless: \.isHarmless, with: " ")
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      try container.decode(Code.self, forKey: .code), try container.decode(String.self, forKey: .text),
+      retryAfter: try container.decodeIfPresent(Int.self, forKey: .retryAfter))
+  }
+
+  /// Whether it is worth trying again: the code says so, or the relay has said when.
+  public var isPassing: Bool { code.isPassing || retryAfter != nil }
+
+  private enum CodingKeys: String, CodingKey {
+    case code, text
+    case retryAfter = "retry_after_ms"
+  }
 }

@@ -4,7 +4,7 @@ public enum KeyText: String, CaseIterable, Sendable {
   case relay = "mnedc-relay"
   /// A device's public key.
   case device = "mnedc-device"
-  /// A private key of either, as its file holds it. It is in no message.
+  /// A private key of either, as its file holds it. No message contains one.
   case privateKey = "mnedc-private-key"
 
   /// The size of every key, in bytes (RFC 7748, section 5).
@@ -28,33 +28,38 @@ public enum KeyText: String, CaseIterable, Sendable {
     return key
   }
 
-  /// What people compare: `SHA256:` and the base64url of a key's SHA-256, whose 32 bytes `digest` is.
+  /// The fingerprint that people compare: `SHA256:` and the base64url of `digest`, the 32 bytes of a key's SHA-256.
   public static func fingerprint(digest: [UInt8]) -> String {
     precondition(digest.count == 32, "a SHA-256 digest has 32 bytes")
     return "SHA256:" + Base64URL.encode(digest)
   }
 
-  /// What a text is by its beginning.
+  /// The start of a fingerprint from `text`, which may lack `SHA256:`; `nil` if it is shorter than 4 characters, and so
+  /// more likely a mistake.
+  public static func fingerprintStart(_ text: String) -> String? {
+    let word = "SHA256:"
+    let digits = text.hasPrefix(word) ? text.dropFirst(word.count) : text[...]
+    return digits.utf8.count < 4 ? nil : word + digits
+  }
+
+  /// The kind of key that a text begins as.
   static func kind(of text: some StringProtocol) -> KeyText? {
     allCases.first { text.utf8.starts(with: $0.prefix.utf8) }
   }
 
-  /// What every such text begins with.
   public var prefix: String { rawValue + ":" }
 
-  /// Of 32 bytes in base64url.
+  /// The length of 32 bytes in base64url.
   static let digitCount = 43
 }
 
-/// Why a text is not the key that is wanted. The description goes on behind the text, and holds nothing of it.
+/// Why a text is not the expected key. The description follows the text in a message, and quotes nothing of it.
 public enum KeyTextError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// It begins as something else of the suite does.
   case otherKind(KeyText)
   case invite
   case noPrefix
-  /// How many bytes stand behind the prefix.
+  /// How many bytes follow the prefix.
   case wrongLength(Int)
-  /// A foreign character, or bits that no key sets.
   case notBase64URL
 
   public var description: String {

@@ -1,20 +1,34 @@
-// What is told of keys and secrets. In JSON they stand as base64url without padding.
-
-/// An X25519 public key (RFC 7748): who a device or a relay is.
-public struct PublicKey: Sendable, Hashable {
+/// A key or secret of a fixed size, in JSON as base64url.
+public protocol FixedBytes: Hashable, Sendable, TextCodable {
   /// In bytes.
-  public static let size = 32
+  static var size: Int { get }
+  var bytes: [UInt8] { get }
+  /// `nil` unless there are `size` bytes.
+  init?(_ bytes: [UInt8])
+}
 
+extension FixedBytes {
+  public var text: String { Base64URL.encode(bytes) }
+
+  public init?(text: String) {
+    guard let bytes = Base64URL.decode(text) else { return nil }
+    self.init(bytes)
+  }
+}
+
+/// An X25519 public key (RFC 7748), which identifies a device or a relay. Any 32 bytes are a key; the handshake refuses
+/// those of small order.
+public struct PublicKey: FixedBytes {
+  public static let size = 32
   public let bytes: [UInt8]
 
-  /// Nil unless there are `size` bytes. Any 32 bytes are a key; those without a use are refused in the handshake.
   public init?(_ bytes: [UInt8]) {
     guard bytes.count == Self.size else { return nil }
     self.bytes = bytes
   }
 
-  /// Whether every key agreement with it yields 32 zero bytes (RFC 7748, section 6.1): it is one of the few points of
-  /// small order, such as 0, in any encoding. No device can join with such a key.
+  /// Whether every key agreement with it yields 32 zero bytes (RFC 7748, section 6.1), because it is one of the few
+  /// points of small order, such as 0, in any encoding. No device can join with such a key.
   public var isOfSmallOrder: Bool {
     var bytes = bytes
     bytes[31] &= 0x7F  // X25519 ignores the highest bit.
@@ -39,42 +53,45 @@ public struct PublicKey: Sendable, Hashable {
   }()
 }
 
-extension PublicKey: Codable {
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    guard let bytes = Base64URL.decode(try container.decode(String.self)), let key = PublicKey(bytes) else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a key")
-    }
-    self = key
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(Base64URL.encode(bytes))
-  }
-}
-
-/// The secret of an invite: 16 random bytes.
-public struct Token: Sendable, Equatable, Codable {
+/// The secret of an invite: random bytes.
+public struct Token: FixedBytes {
   public static let size = 16
   public let bytes: [UInt8]
 
-  /// `nil` unless it is 16 bytes.
   public init?(_ bytes: [UInt8]) {
     guard bytes.count == Self.size else { return nil }
     self.bytes = bytes
   }
+}
+
+/// The authenticated ciphers of a session, both with keys of 256 bits and tags of 128. The preferred one comes first.
+public enum CipherSuite: String, CaseIterable, Sendable, Codable {
+  /// NIST SP 800-38D.
+  case aes256GCM = "aes-256-gcm"
+  /// RFC 8439.
+  case chaCha20Poly1305 = "chacha20-poly1305"
+}
+
+/// The ciphers that a device has for sessions with its peers. A reader leaves out unknown and repeated ones.
+public struct CipherList: Sendable, Equatable, Codable {
+  public let ciphers: [CipherSuite]
+
+  public init(_ ciphers: [CipherSuite]) {
+    self.ciphers = ciphers
+  }
 
   public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    guard let bytes = Base64URL.decode(try container.decode(String.self)), let token = Token(bytes) else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a token")
-    }
-    self = token
+    let names = try decoder.singleValueContainer().decode([String].self)
+    ciphers = CipherSuite.allCases.filter { names.contains($0.rawValue) }
   }
 
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
-    try container.encode(Base64URL.encode(bytes))
+    try container.encode(ciphers)
+  }
+
+  /// The cipher of a session between a device with these and one with `others`: AES-256-GCM where both have it.
+  public func common(with others: CipherList) -> CipherSuite? {
+    CipherSuite.allCases.first { ciphers.contains($0) && others.ciphers.contains($0) }
   }
 }

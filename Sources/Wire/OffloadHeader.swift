@@ -1,14 +1,14 @@
-/// The header before every packet, on the TUN and on the wire: what is left to do to the packet by whoever sends it on.
+/// The header before every packet, on the TUN and on the wire: what the next sender still has to do to the packet.
 ///
 /// Ten bytes, little-endian, as `struct virtio_net_hdr` (virtio 1.2, section 5.1.6; the kernel's `linux/virtio_net.h`):
 ///
 ///     0       1              2               4              6                8                 10
 ///     | flags | segmentation | headerLength  | segmentSize  | checksumStart  | checksumOffset  | packet
 ///
-/// All zero stands for a plain packet, complete as it is. Any ten bytes parse: whether they agree with the packet behind
-/// them is another question, which nobody may leave open who acts on them.
+/// All zero is a plain, complete packet. Any ten bytes parse: before acting on them, check that they agree with the
+/// packet behind them.
 public struct OffloadHeader: Sendable, Equatable {
-  /// Bytes that it takes.
+  /// In bytes.
   public static let size = 10
 
   /// The transport checksum is partial: it must be completed, see `checksumStart`.
@@ -20,11 +20,9 @@ public struct OffloadHeader: Sendable, Equatable {
   public struct Segmentation: RawRepresentable, Sendable, Equatable {
     public var rawValue: UInt8
 
-    public init(rawValue: UInt8) {
-      self.rawValue = rawValue
-    }
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    /// Not at all: the packet is one packet.
+    /// Not at all.
     public static let none = Segmentation(rawValue: 0)
     public static let tcpv4 = Segmentation(rawValue: 1)
     public static let tcpv6 = Segmentation(rawValue: 4)
@@ -37,27 +35,20 @@ public struct OffloadHeader: Sendable, Equatable {
     public var kind: Segmentation { Segmentation(rawValue: rawValue & ~Self.ecnBit) }
   }
 
-  /// `needsChecksum`, `dataValid`, or both; other bits have no meaning here.
-  public var flags: UInt8
-  public var segmentation: Segmentation
+  /// `needsChecksum`, `dataValid`, or both; other bits are ignored.
+  public var flags: UInt8 = 0
+  public var segmentation = Segmentation.none
   /// Bytes from the start of the packet to its payload. A hint: the kernel does not always fill it in well.
-  public var headerLength: UInt16
+  public var headerLength: UInt16 = 0
   /// Payload bytes a segment, except that the last may be shorter.
-  public var segmentSize: UInt16
+  public var segmentSize: UInt16 = 0
   /// Where the checksummed part begins, bytes from the start of the packet; it reaches to the end of the packet.
-  public var checksumStart: UInt16
+  public var checksumStart: UInt16 = 0
   /// Where the checksum stands, bytes from `checksumStart`. There it holds the pseudo-header's sum, not inverted.
-  public var checksumOffset: UInt16
+  public var checksumOffset: UInt16 = 0
 
   /// The header of a plain packet.
-  public init() {
-    flags = 0
-    segmentation = .none
-    headerLength = 0
-    segmentSize = 0
-    checksumStart = 0
-    checksumOffset = 0
-  }
+  public init() {}
 
   /// Reads the header that `bytes` starts with; `nil` if there are fewer than ten bytes.
   public init?(parsing bytes: RawSpan) {
@@ -65,15 +56,15 @@ public struct OffloadHeader: Sendable, Equatable {
     func field(_ offset: Int) -> UInt16 {
       UInt16(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
     }
-    flags = bytes.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
-    segmentation = Segmentation(rawValue: bytes.unsafeLoad(fromByteOffset: 1, as: UInt8.self))
+    flags = bytes.byte(0)
+    segmentation = Segmentation(rawValue: bytes.byte(1))
     headerLength = field(2)
     segmentSize = field(4)
     checksumStart = field(6)
     checksumOffset = field(8)
   }
 
-  /// Writes the header to the first ten bytes of `buffer`, which must be that long.
+  /// Writes the header to the first ten bytes of `buffer`.
   public func write(to buffer: UnsafeMutableRawBufferPointer) {
     precondition(buffer.count >= Self.size)
     buffer[0] = flags

@@ -1,20 +1,18 @@
-// What a device tells its peers of itself, so that whoever places work in the network knows where it can run.
-
-/// A device's orchestration information. Peers send it to each other sealed; the relay never has it.
+/// A device's orchestration information: what it tells its peers of itself, so that a scheduler knows what can run
+/// there. Peers send it to each other sealed; the relay never has it.
 public struct Orchestration: Codable, Sendable, Equatable {
   public var deviceID: String
-  /// Rises with every change, also over restarts of the device: the higher one counts.
+  /// Rises with every change, also over restarts of the device: the highest one counts.
   public var revision: Int
   public var hostName: String?
   /// Operating system and processor, as `linux/arm64`.
   public var platform: String
-  /// How the device runs what it is given, such as `container` or `native`.
+  /// How the device runs work, such as `container` or `native`.
   public var executionType: String?
   public var services: [Service]
   public var labels: [String: String]
-  /// How busy the device is: 0 is idle, 1 all of it, and more than that is work that waits.
+  /// How busy the device is: 0 is idle, 1 fully used; above 1 work waits.
   public var load: Double?
-  /// Where the device sits.
   public var place: Place?
 
   public init(
@@ -32,7 +30,6 @@ public struct Orchestration: Codable, Sendable, Equatable {
     self.place = place
   }
 
-  /// Something that the device offers.
   public struct Service: Codable, Sendable, Equatable {
     public var name: String
     public var version: String?
@@ -56,13 +53,13 @@ public struct Orchestration: Codable, Sendable, Equatable {
     case up, degraded, down
   }
 
-  /// The addresses between a device and the relay, as far as they can be told.
+  /// The addresses between a device and the relay, as far as they are known.
   public struct Place: Codable, Sendable, Equatable {
-    /// What the relay sees the device's connection come from.
+    /// The source address of the device's connection as the relay sees it.
     public var outer: String?
     /// The device's own end of the connection.
     public var local: String?
-    /// The routers on the way that have private addresses, the device's own first.
+    /// The routers on the path that have private addresses, the device's own first.
     public var hops: [String]
 
     public init(outer: String? = nil, local: String? = nil, hops: [String] = []) {
@@ -80,10 +77,8 @@ public struct Orchestration: Codable, Sendable, Equatable {
   }
 }
 
-// MARK: - What is valid
-
 extension Orchestration {
-  /// Of its JSON, in bytes.
+  /// The longest JSON, in bytes.
   public static let maximumSize = 16 << 10
   public static let maximumServices = 64
   public static let maximumLabels = 64
@@ -95,7 +90,7 @@ extension Orchestration {
   /// As many as a number in JSON holds exactly.
   public static let revisions = 0...(1 << 53)
 
-  /// What is wrong with it, for people; `nil` if it is as it should be. Its size is not looked at.
+  /// What is wrong with it, for people; `nil` if it is valid. Does not check its size.
   public var problem: String? {
     guard DeviceID.isValid(deviceID) else { return "its device ID is none" }
     guard Self.revisions.contains(revision) else { return "its revision is out of range" }
@@ -125,15 +120,13 @@ extension Orchestration {
   /// Names of services, labels, protocols and execution types: the rule of device IDs.
   public static func isName(_ text: String) -> Bool { DeviceID.isValid(text) }
 
-  /// 1 to 255 bytes without control characters, line ends or what changes how the rest is shown.
+  /// 1 to 255 bytes of harmless characters.
   public static func isText(_ text: String) -> Bool {
     (1...maximumText).contains(text.utf8.count) && text.unicodeScalars.allSatisfy(\.isHarmless)
   }
 
   /// 1 to 64 visible ASCII characters, no space among them.
-  public static func isPlatform(_ text: String) -> Bool {
-    (1...maximumPlatform).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-  }
+  public static func isPlatform(_ text: String) -> Bool { text.isVisibleASCII(atMost: maximumPlatform) }
 
   /// Labels of letters, digits, `-` and `_`, with dots between them, 253 bytes at most.
   public static func isHostName(_ text: String) -> Bool {
@@ -145,4 +138,46 @@ extension Orchestration {
   public static func isAddress(_ text: String) -> Bool {
     IPv4Address(text) != nil || IPv6Address(text) != nil
   }
+
+  /// The length of its JSON, in bytes. Precondition: the load is a number that JSON has.
+  public var size: Int { JSON.encode(self).count }
+
+  /// Its size with the longest values of what the device adds by itself: its ID, a revision, its host's name, a load,
+  /// and its place.
+  public var largestSize: Int {
+    let address = "0000:0000:0000:0000:0000:0000:255.255.255.255"
+    var whole = self
+    whole.deviceID = String(repeating: "x", count: DeviceID.maximumLength)
+    whole.revision = Self.revisions.upperBound
+    whole.hostName = hostName ?? String(repeating: "x", count: 253)
+    whole.load = 1000.0 / 3
+    whole.place = Place(
+      outer: address, local: address, hops: [String](repeating: address, count: Self.maximumHops))
+    return whole.size
+  }
+
+  /// Why a device cannot send this, for people; `nil` if it can.
+  public var obstacle: String? {
+    if let problem { return problem }
+    let size = largestSize
+    return size <= Self.maximumSize
+      ? nil : "it is up to \(size) bytes of JSON, of which there may be \(Self.maximumSize)"
+  }
 }
+
+/// The platform that this program was built for, as orchestration information names it.
+public let currentPlatform: String = {
+  #if arch(arm64)
+    "linux/arm64"
+  #elseif arch(x86_64)
+    "linux/amd64"
+  #elseif arch(arm)
+    "linux/arm"
+  #elseif arch(riscv64)
+    "linux/riscv64"
+  #elseif arch(i386)
+    "linux/386"
+  #else
+    "linux/unknown"
+  #endif
+}()

@@ -1,14 +1,14 @@
-// What two devices say to each other through the relay.
+// The frames between two devices.
 //
-// Their handshake is Noise_IK_25519_<cipher>_SHA256 in two peer-handshake frames, where the initiator knows the responder's
-// key from the relay (or its own config). The prologue is `MNEDC peer` in ASCII, the initiation's
-// header, and for the initiator and then the responder: virtual address 32, the length of the device ID 8, the device ID.
+// Their handshake is Noise_IK_25519_<cipher>_SHA256 in two peer-handshake frames; the initiator has the responder's key
+// from the relay (or its own config). The prologue is `MNEDC peer` in ASCII, the initiation's header, and for the
+// initiator and then the responder: virtual address 32, the length of the device ID 8, the device ID.
 //
 //     initiator → responder   | header 8 | e, es, s, ss | sealed: nothing yet                          |
 //     responder → initiator   | header 8 | e, ee, se    | sealed: the responder's session number 32    |
 //
-// What a sealed payload holds beyond that is ignored. The responder sends under the new keys only once a frame sealed with
-// them has come from the initiator, which therefore sends one at once, empty if need be.
+// Further bytes of a sealed payload are ignored. The responder sends under the new keys only after a frame from the
+// initiator that is sealed with them, so the initiator sends one at once, empty if need be.
 
 /// The beginning of a peer-handshake frame's payload; a Noise message follows.
 ///
@@ -22,18 +22,13 @@ public struct PeerHandshakeHeader: Sendable, Equatable {
     case response = 2
   }
 
-  public enum Cipher: UInt8, Sendable {
-    case aes256GCM = 1
-    case chaCha20Poly1305 = 2
-  }
-
   public var step: Step
   /// The session's cipher, which the initiator chooses among those that both devices have.
-  public var cipher: Cipher
-  /// The number by which the initiator wants the session named in frames to it; the response repeats it.
+  public var cipher: CipherSuite
+  /// The initiator's number for the session, which frames to it carry; the response repeats it.
   public var session: UInt32
 
-  public init(step: Step, cipher: Cipher, session: UInt32) {
+  public init(step: Step, cipher: CipherSuite, session: UInt32) {
     self.step = step
     self.cipher = cipher
     self.session = session
@@ -41,27 +36,34 @@ public struct PeerHandshakeHeader: Sendable, Equatable {
 
   /// `nil` for what is too short, unknown or has reserved bits set.
   public init?(parsing payload: RawSpan) {
-    guard payload.byteCount >= Self.size,
-      let step = Step(rawValue: payload.unsafeLoad(fromByteOffset: 0, as: UInt8.self)),
-      let cipher = Cipher(rawValue: payload.unsafeLoad(fromByteOffset: 1, as: UInt8.self)),
-      payload.unsafeLoadUnaligned(fromByteOffset: 2, as: UInt16.self) == 0
+    guard payload.byteCount >= Self.size, let step = Step(rawValue: payload.byte(0)),
+      let cipher = CipherSuite.allCases.first(where: { $0.number == payload.byte(1) }), payload.word16(2) == 0
     else { return nil }
     self.step = step
     self.cipher = cipher
-    session = UInt32(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt32.self))
+    session = payload.word32(4)
   }
 
   public var bytes: [UInt8] {
-    [step.rawValue, cipher.rawValue, 0, 0] + withUnsafeBytes(of: session.bigEndian) { Array($0) }
+    [step.rawValue, cipher.number, 0, 0] + withUnsafeBytes(of: session.bigEndian) { Array($0) }
   }
 
-  /// What both sides of the handshake that this initiation begins bind it to: that, and who they take each other for.
+  /// The prologue of the handshake that this initiation begins.
   public func prologue(from initiator: PeerName, to responder: PeerName) -> [UInt8] {
     Array("MNEDC peer".utf8) + bytes + initiator.bytes + responder.bytes
   }
 }
 
-/// Who a device is to its peers.
+extension CipherSuite {
+  fileprivate var number: UInt8 {
+    switch self {
+    case .aes256GCM: 1
+    case .chaCha20Poly1305: 2
+    }
+  }
+}
+
+/// What identifies a device to its peers.
 public struct PeerName: Sendable, Equatable {
   public var address: IPv4Address
   public var deviceID: String
@@ -82,8 +84,8 @@ public struct PeerName: Sendable, Equatable {
   }
 }
 
-/// The beginning of a data frame's payload. The sealed content and its tag of 16 bytes follow; these sixteen bytes are the
-/// associated data, and `counter` is the nonce.
+/// The beginning of a data frame's payload: the associated data of the sealed content and its tag of 16 bytes, which
+/// follow. `counter` is the nonce.
 ///
 ///     0             4         5         8            16
 ///     | session 32  | kind 8  | zero 24 | counter 64 |
@@ -92,7 +94,7 @@ public struct SealedHeader: Sendable, Equatable {
 
   /// What is sealed.
   public enum Kind: UInt8, Sendable {
-    /// `PacketRecord`s, one behind the other; or nothing, as a sign that the session is in use.
+    /// `PacketRecord`s; or nothing, which shows that the session is in use.
     case packets = 0
     /// A `PeerMessage`.
     case message = 1
@@ -113,11 +115,11 @@ public struct SealedHeader: Sendable, Equatable {
   /// `nil` for what is too short, of an unknown kind or has reserved bits set.
   @inlinable public init?(parsing payload: RawSpan) {
     guard payload.byteCount >= Self.size else { return nil }
-    let second = UInt32(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt32.self))
+    let second = payload.word32(4)
     guard second & 0xFF_FFFF == 0, let kind = Kind(rawValue: UInt8(second >> 24)) else { return nil }
     self.kind = kind
-    session = UInt32(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 0, as: UInt32.self))
-    counter = UInt64(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    session = payload.word32(0)
+    counter = payload.word64(8)
   }
 
   /// Writes the header to the first `size` bytes of `bytes`.
@@ -126,5 +128,31 @@ public struct SealedHeader: Sendable, Equatable {
     bytes.storeBytes(of: session.bigEndian, toByteOffset: 0, as: UInt32.self)
     bytes.storeBytes(of: (UInt32(kind.rawValue) << 24).bigEndian, toByteOffset: 4, as: UInt32.self)
     bytes.storeBytes(of: counter.bigEndian, toByteOffset: 8, as: UInt64.self)
+  }
+}
+
+/// One of the packets in a data frame, as the sender's TUN gave it.
+///
+///     0           4                      14
+///     | length 32 | offload header 10    | packet
+///
+/// `length` counts the offload header and the packet, and is in network byte order like everything in a frame but the
+/// offload header, which is as the kernel gives and takes it (`OffloadHeader`, little-endian).
+public enum PacketRecord {
+  /// The bytes before the offload header.
+  public static let prefixSize = 4
+
+  public static func writePrefix(length: Int, to bytes: UnsafeMutableRawBufferPointer) {
+    bytes.storeBytes(of: UInt32(length).bigEndian, as: UInt32.self)
+  }
+
+  /// The range of the offload header and packet of the record at `offset`; the next record begins at its end. Throws
+  /// unless `payload` holds all of it.
+  public static func range(in payload: RawSpan, at offset: Int) throws(WireError) -> Range<Int> {
+    guard payload.byteCount - offset >= prefixSize else { throw .badPacketRecord }
+    let length = Int(payload.word32(offset))
+    let start = offset + prefixSize
+    guard length > 0, length <= payload.byteCount - start else { throw .badPacketRecord }
+    return start..<start + length
   }
 }

@@ -1,4 +1,4 @@
-// What a relay says about the others, and both about their keys.
+// What a relay tells a device of the other devices, and both of their keys.
 
 public struct Peer: Codable, Sendable, Equatable {
   public var address: IPv4Address
@@ -13,46 +13,101 @@ public struct Peer: Codable, Sendable, Equatable {
     self.key = key
     self.ciphers = ciphers
   }
+
+  private enum CodingKeys: String, CodingKey {
+    case address, key, ciphers
+    case deviceID = "device_id"
+  }
 }
 
 public struct PeerUpdate: Codable, Sendable, Equatable {
-  /// The revision that this leads to.
+  /// The revision after this update.
   public var revision: Int
-  /// The revision that it builds on; absent: forget what was known, this is everything (or the first part of it).
+  /// The revision before it; absent: this replaces everything known (or is the first part of what does).
   public var since: Int?
   public var joined: [Peer]
   public var left: [IPv4Address]
-  /// Those of `left` whose devices the relay's operator has sent away: sessions with them are not to be kept for their return.
+  /// Those of `left` that the relay's operator has removed: the device keeps no sessions for their return.
   public var dismissed: [IPv4Address]?
-  /// Whether another part of the same follows, and this one means nothing without it; absent: no.
+  /// Whether another part of the same update follows, without which this one is invalid; absent: no.
   public var more: Bool?
-  /// Whether the network is so large that the relay tells only of peers that the device has asked for (`locate`); of a message
-  /// without `since`. Absent: it tells of all.
+  /// In a message without `since`: whether the network is so large that the relay tells only of peers that the device
+  /// has asked for (`locate`). Absent: the relay tells of all.
   public var partial: Bool?
 
   public init(
     revision: Int, since: Int?, joined: [Peer], left: [IPv4Address] = [], dismissed: [IPv4Address]? = nil,
     more: Bool? = nil, partial: Bool? = nil
   ) {
-    self.partial = partial
-    self.dismissed = dismissed
-    self.more = more
     self.revision = revision
     self.since = since
     self.joined = joined
     self.left = left
+    self.dismissed = dismissed
+    self.more = more
+    self.partial = partial
   }
 
-  /// As many of each as surely fit one message together, whatever the IDs.
+  /// As many of each as fit one message together, whatever the IDs.
   public static let maximumPeers = 250
   public static let maximumLeft = 1000
 }
 
-/// Who is asked for: by address, or by the label of the device ID.
+/// A peer encoded once for all the updates that contain it: when a thousand devices join, each is told of all others.
+public struct EncodedPeer: Sendable {
+  fileprivate let json: [UInt8]
+
+  public init(_ peer: Peer) {
+    json = JSON.encode(peer)
+  }
+}
+
+extension PeerUpdate {
+  /// The frame of an update, with the same bytes as `ControlMessage.peers` would have.
+  public static func frame(
+    revision: Int, since: Int?, joined: some Collection<EncodedPeer>, left: [IPv4Address] = [],
+    dismissed: [IPv4Address] = [], more: Bool? = nil, partial: Bool? = nil
+  ) -> [UInt8] {
+    var frame = [UInt8](repeating: 0, count: FrameHeader.size)
+    frame.reserveCapacity(
+      FrameHeader.size + 128 + joined.reduce(0) { $0 + $1.json.count + 1 } + 18 * (left.count + dismissed.count))
+    frame += #"{"#.utf8
+    if !dismissed.isEmpty { frame += #""dismissed":[\#(list(dismissed))],"#.utf8 }
+    frame += #""joined":["#.utf8
+    var isFirst = true
+    for peer in joined {
+      if !isFirst { frame.append(UInt8(ascii: ",")) }
+      isFirst = false
+      frame += peer.json
+    }
+    frame += #"],"left":[\#(list(left))],"#.utf8
+    if let more { frame += #""more":\#(more),"#.utf8 }
+    if let partial { frame += #""partial":\#(partial),"#.utf8 }
+    frame += #""revision":\#(revision),"#.utf8
+    if let since { frame += #""since":\#(since),"#.utf8 }
+    frame += #""type":"peers"}"#.utf8
+    let length = frame.count - FrameHeader.size
+    frame.withUnsafeMutableBytes { FrameHeader(type: .control, length: length).write(to: $0) }
+    return frame
+  }
+
+  private static func list(_ addresses: [IPv4Address]) -> String {
+    addresses.map { #""\#($0)""# }.joined(separator: ",")
+  }
+}
+
+/// Which device is meant: by its address, or by the label of its ID.
 public enum Sought: Codable, Sendable, Hashable {
   case address(IPv4Address)
   /// As `HostLabel` makes it.
   case label(String)
+
+  /// How many peers a device may watch, and ask for at once. If it asks for more, the relay stops telling it of the
+  /// first.
+  public static let maximumWatched = 1024
+
+  /// `nil` if a label is meant.
+  public var address: IPv4Address? { if case .address(let address) = self { address } else { nil } }
 
   private enum CodingKeys: String, CodingKey { case address, label }
 
@@ -78,48 +133,10 @@ public enum Sought: Codable, Sendable, Hashable {
   }
 }
 
-public struct Locate: Codable, Sendable, Equatable {
-  public var sought: Sought
-
-  /// How many peers a device may watch, and ask for at once. If it asks for more, the relay stops telling it about the
-  /// first.
-  public static let maximumWatched = 1024
-
-  public init(_ sought: Sought) { self.sought = sought }
-
-  public init(address: IPv4Address) { self.init(.address(address)) }
-
-  public init(from decoder: any Decoder) throws { sought = try Sought(from: decoder) }
-
-  public func encode(to encoder: any Encoder) throws { try sought.encode(to: encoder) }
-}
-
-public struct Unreachable: Codable, Sendable, Equatable {
-  public var sought: Sought
-
-  public init(_ sought: Sought) { self.sought = sought }
-
-  public init(address: IPv4Address) { self.init(.address(address)) }
-
-  public init(from decoder: any Decoder) throws { sought = try Sought(from: decoder) }
-
-  public func encode(to encoder: any Encoder) throws { try sought.encode(to: encoder) }
-
-  /// `nil` if a label was asked for.
-  public var address: IPv4Address? { if case .address(let address) = sought { address } else { nil } }
-}
-
 public struct KeyNotice: Codable, Sendable, Equatable {
   public var key: PublicKey
 
   public init(key: PublicKey) {
     self.key = key
-  }
-}
-
-extension Peer {
-  private enum CodingKeys: String, CodingKey {
-    case address, key, ciphers
-    case deviceID = "device_id"
   }
 }

@@ -1,16 +1,17 @@
-// The handshake between a device, which begins it, and a relay: Noise_XX_25519_ChaChaPoly_SHA256 in three handshake frames.
+// The handshake between a device, which begins it, and a relay: Noise_XX_25519_ChaChaPoly_SHA256 in three handshake
+// frames.
 //
-//     device → relay   | hello 12 | e | padding                                   |  all in the clear
-//     relay → device   | e, ee, s, es | sealed: version 8 | `network`, JSON | padding |  the version spoken from here on
+//     device → relay   | hello 12 | e | padding                                   | all in the clear
+//     relay → device   | e, ee, s, es | sealed: version 8 | `network`, JSON | padding | the version spoken from here on
 //     device → relay   | s, se        | sealed: `join`, JSON                        |
 //
-// The padding is zeros, at most `HandshakeHello.maximumPadding` of them, and mostly absent. The relay sends as much as
-// it received, so that a device can find out whether large packets get through both ways.
+// The padding is at most `HandshakeHello.maximumPadding` zeros, and mostly absent. The relay sends as much as it
+// received, so that a device can find out whether large packets get through both ways.
 //
 // The prologue is `MNEDC relay` in ASCII and the hello. Afterwards control, ping and pong frames are sealed with
-// ChaCha20-Poly1305 under the two keys that Noise's Split gives, each direction with a counter of its own that begins with 0;
-// the associated data are the twelve bytes of the frame's header, whose length counts the tag. The relay answers the third
-// message with a sealed control frame. Before that it may send a `refused` in the clear, which proves nothing.
+// ChaCha20-Poly1305 under the two keys of Noise's Split, each direction with its own counter from 0; the associated
+// data are the twelve bytes of the frame's header, whose length includes the tag. The relay answers the third message
+// with a sealed control frame. Before that it may send a `refused` in the clear, which proves nothing.
 
 /// The first bytes that a device sends in a handshake:
 ///
@@ -23,8 +24,8 @@ public struct HandshakeHello: Sendable, Equatable {
 
   /// The protocol versions that the device speaks.
   public var versions: ClosedRange<UInt8>
-  /// The first 8 bytes of the SHA-256 digest of the relay key that the device expects, by which a relay whose key was
-  /// replaced knows to prove itself with the former one; zero if the device expects none.
+  /// The first 8 bytes of the SHA-256 digest of the relay key that the device expects, so that a relay whose key was
+  /// replaced can prove the former one; zero if the device expects none.
   public var keyHint: UInt64
 
   public init(versions: ClosedRange<UInt8> = protocolVersion...protocolVersion, keyHint: UInt64) {
@@ -35,12 +36,11 @@ public struct HandshakeHello: Sendable, Equatable {
   /// Reads the hello at the beginning of a handshake's first payload.
   public init(parsing payload: RawSpan) throws(WireError) {
     guard payload.byteCount >= Self.size else { throw .badMessage("the hello is too short") }
-    let oldest = payload.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
-    let newest = payload.unsafeLoad(fromByteOffset: 1, as: UInt8.self)
+    let (oldest, newest) = (payload.byte(0), payload.byte(1))
     guard oldest <= newest else { throw .badMessage("the hello names no version") }
-    guard payload.unsafeLoadUnaligned(fromByteOffset: 2, as: UInt16.self) == 0 else { throw .reservedBitsSet }
+    guard payload.word16(2) == 0 else { throw .reservedBitsSet }
     versions = oldest...newest
-    keyHint = UInt64(bigEndian: payload.unsafeLoadUnaligned(fromByteOffset: 4, as: UInt64.self))
+    keyHint = payload.word64(4)
   }
 
   public var bytes: [UInt8] {
@@ -55,10 +55,9 @@ public struct HandshakeHello: Sendable, Equatable {
 ///
 ///     | version 8 | `network`, JSON | padding: zeros |
 ///
-/// A relay of an older release sends the version alone.
+/// A relay of an older release sends the version alone, and the network only in `welcome`.
 public struct RelayGreeting: Sendable, Equatable {
   public var version: UInt8
-  /// `nil`: an older relay, which tells it only in `welcome`.
   public var network: NetworkNotice?
   /// In bytes.
   public var padding: Int

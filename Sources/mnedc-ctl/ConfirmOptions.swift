@@ -1,5 +1,5 @@
 import ArgumentParser
-import Program
+import CommandLine
 import SystemIO
 
 /// Asks on a terminal before a command locks devices out. Without a terminal, as in a script, it does not ask.

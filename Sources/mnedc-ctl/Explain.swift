@@ -1,6 +1,6 @@
 import ArgumentParser
+import CommandLine
 import Control
-import Program
 import SystemIO
 
 struct Explain: ParsableCommand {

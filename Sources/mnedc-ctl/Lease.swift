@@ -1,5 +1,5 @@
 import ArgumentParser
-import Program
+import CommandLine
 
 /// `lease pin` and `lease free`.
 struct Lease: ParsableCommand {

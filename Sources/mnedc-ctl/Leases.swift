@@ -1,7 +1,8 @@
 import ArgumentParser
+import CommandLine
 import Control
-import Program
 import SystemIO
+import Wire
 
 struct Leases: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Program
+import CommandLine
 
-typealias ControlOptions = Program.ControlOptions<ConfigOptions>
+typealias ControlOptions = DaemonChoice<ConfigOptions>
 
 struct MnedcCtl: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -33,6 +33,6 @@ struct MnedcCtl: ParsableCommand {
 @main
 enum Entry {
   static func main() {
-    Program.run(MnedcCtl.self)
+    runProgram(MnedcCtl.self)
   }
 }

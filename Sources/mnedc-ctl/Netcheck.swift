@@ -1,8 +1,8 @@
 import ArgumentParser
+import CommandLine
 import Config
 import Control
 import Diagnosis
-import Program
 import Wire
 
 struct Netcheck: ParsableCommand {

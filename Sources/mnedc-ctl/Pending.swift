@@ -1,6 +1,6 @@
 import ArgumentParser
+import CommandLine
 import Control
-import Program
 
 struct Pending: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import ArgumentParser
+import CommandLine
 import Config
 import Control
-import Program
 import Wire
 
 struct PinLease: ParsableCommand {

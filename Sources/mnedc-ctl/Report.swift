@@ -1,8 +1,8 @@
 import ArgumentParser
 import BugReport
+import CommandLine
 import Config
 import Control
-import Program
 import SystemIO
 import SystemPackage
 

@@ -1,7 +1,7 @@
 import ArgumentParser
+import CommandLine
 import Control
 import Metrics
-import Program
 
 struct ShowMetrics: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 import ArgumentParser
+import CommandLine
 import Control
-import Program
+import Wire
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,6 +1,6 @@
 import ArgumentParser
+import CommandLine
 import Control
-import Program
 
 struct Uninvite: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,11 +1,13 @@
+import CommandLine
 import Config
 import Control
+import DaemonKit
 import Device
+import DeviceHost
 import Diagnosis
 import Identity
 import Logging
 import Noise
-import Program
 import SystemIO
 import SystemPackage
 import Tun
@@ -23,28 +25,21 @@ final class DeviceDaemon: @unchecked Sendable {
   private let state: StateDirectory
   private let trust: KnownRelayTrust
   private let rotation: KeyRotation
-  private let update: FileUpdate
   private let isReset: Bool
-  private let orchestration: OwnOrchestration
-  private let names: NameService
 
   // Owned by the main thread.
-  private var device: Device?
+  private var host: HostDevice?
+  private var device: Device? { host?.device }
   private lazy var peers = PeerCommands(daemon, device, network: network) { [unowned self] reply in
-    withStatus { reply(PeersReport($0)) }
+    host?.status { reply(PeersReport($0)) }
+  } keys: { [unowned self] reply in
+    host?.status { reply(Dictionary($0.peers.map { ($0.peer.address, $0.peer.key) }) { first, _ in first }) }
   }
-  private lazy var explanation = Explanation(daemon, device, peers, names: { [names] in names.report })
-  private lazy var news = PeerNews { [unowned self] event in
-    daemon.publish(event)
-    hook.take(event)
-  }
-  private lazy var hook = PeerHook(
-    settings.join.onPeer, interface: settings.join.interface, on: daemon.events, logger: daemon.logger)
-  private lazy var metrics = MetricsServer(daemon) { [unowned self] in collectMetrics($0) }
-  /// Up to how many peers each has metrics of its own.
-  private var peerLimit: Int
+  private lazy var explanation = Explanation(daemon, device, peers) { [names] in names.report }
+  private let names: NameService
   private var publicKey: PublicKey
-  /// Where the configuration file is to be changed, if it has to be.
+  /// What the first join writes to the configuration file, and where.
+  private var update: FileUpdate
   private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
@@ -70,16 +65,20 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
   /// every right but those to change the interface and to answer for names.
   ///
-  /// `reread` gives the settings of a daemon that would be started now.
+  /// `reread` gives the settings of a daemon that would be started now; `makeInterface` makes the interface of that name, with
+  /// segmentation offload or not.
   init(
     _ settings: Settings, _ network: NetworkName?, _ invitation: Invitation?, _ update: FileUpdate, isReset: Bool,
-    isInBackground: Bool, reread: @escaping () throws -> Settings
+    isInBackground: Bool,
+    makeInterface: HostDevice.MakeInterface = { name, offload throws(TunError) in
+      try LinuxTun(name: name, offload: offload)
+    },
+    reread: @escaping () throws -> Settings
   ) throws {
     self.settings = settings
     self.network = network
     self.update = update
     self.isReset = isReset
-    peerLimit = settings.metrics.peerLimit
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
     if isInBackground {
       foreground = try Foreground(on: daemon.events) { [daemon] in
@@ -91,9 +90,9 @@ final class DeviceDaemon: @unchecked Sendable {
     try hostRelay?.check(settings)
     names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
     names.removeStaleBlocks()
-    let tun: LinuxTun
+    let tun: any PacketDevice
     do {
-      tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
+      tun = try makeInterface(settings.join.interface, settings.join.offload == .auto)
     } catch {
       if case .nameTaken(let name) = error, let claim = hostRelay?.claim(on: name) {
         throw Failure(.cannotCreate, claim)
@@ -114,40 +113,39 @@ final class DeviceDaemon: @unchecked Sendable {
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
+    if let former = identity.lostID {
+      daemon.warnLater(
+        "\(KeyFile.device(in: state).path) is missing, so this device has a new key now; the relay knows \(former) by the "
+          + "former one and refuses the new one under this ID; \(Self.advice(forLost: former))")
+    }
+    self.update.add(deviceID: deviceID)
     progress = JoinProgress(daemon, deviceID: deviceID)
     trust = KnownRelayTrust(
       pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state)
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
-    orchestration = OwnOrchestration(
-      in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
-    orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
     var deviceSettings = DeviceSettings(
-      deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
-      trust: trust, token: invitation?.token,
-      route: .servers(Self.servers(settings)), address: settings.join.address,
-      mtu: settings.join.mtu, orchestration: orchestration.current)
-    deviceSettings.peerInformation = settings.join.peerInformation
-    deviceSettings.allowOverlap = settings.join.allowOverlap
-    deviceSettings.allowPublicPool = settings.join.allowPublicPool
+      deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey, trust: trust,
+      token: invitation?.token, route: .servers(Self.servers(settings)), address: settings.join.address,
+      mtu: settings.join.mtu)
+    deviceSettings.offersNextKey = !identity.isNextOfReset
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
-    do {
-      device = try Device(deviceSettings, tun) { [unowned self, names] event in
-        names.note(event)
-        daemon.events.post { self.handle(event) }
-      }
-    } catch {
-      throw Failure(.systemError, "cannot begin: \(error)")
-    }
-    try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
-    var inForce = settings
-    inForce.metrics.listen = metrics.serve(at: settings.metrics.listen)
+    host = try HostDevice(deviceSettings, tun, settings.join, in: state, names, daemon)
+    host?.onPeerEvent = { [daemon] in daemon.publish($0) }
+    host?.onEvent = { [unowned self] in handle($0) }
+    try daemon.listen(at: settings.join.socket)
+    daemon.serveMetrics(at: settings.metrics.listen)
     do {
       try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
-    if update.isRequired { place = try update.place() }
-    daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+    if self.update.isRequired { place = try self.update.place() }
+    daemon.serve(Reloading(.device, inForce: settings, read: reread) { [unowned self] in apply($0) }) {
+      [unowned self] command, answer in
+      carryOut(command, answer)
+    } metrics: { [unowned self] peerLimit, reply in
+      device?.status { reply(MetricsReport($0, peerLimit: peerLimit)) }
+    }
     isMade = true
   }
 
@@ -160,18 +158,9 @@ final class DeviceDaemon: @unchecked Sendable {
     settings.servers.map { ($0.host, $0.port) }
   }
 
-  /// Takes over what may change while the device runs, and leaves the rest.
-  private func apply(_ settings: inout Settings) {
-    daemon.configure(settings.logLevel)
-    hook.command = settings.join.onPeer
-    names.retry()
-    settings.metrics.listen = metrics.serve(at: settings.metrics.listen)
-    peerLimit = settings.metrics.peerLimit
-    device?.apply(
-      DeviceChanges(
-        servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join),
-        orchestration: orchestration.reload(settings.join.orchestration),
-        peerInformation: settings.join.peerInformation))
+  /// Takes over what may change while the device runs.
+  private func apply(_ settings: Settings) {
+    host?.apply(settings.join, DeviceChanges(servers: Self.servers(settings)))
   }
 
   /// What the device does when it is asked at the local socket.
@@ -184,15 +173,11 @@ final class DeviceDaemon: @unchecked Sendable {
         report.device = DeviceReport(status, names)
         answer(.report(report))
       }
-    case .metrics: collectMetrics { answer(.report($0)) }
-    case .peers: peers.peers(answer)
-    case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
-    case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
-    case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
+    case .peers, .fetch, .show, .ping: peers.carryOut(command, answer)
     case .explain(let peer, let milliseconds):
       explanation.explain(peer, within: .milliseconds(milliseconds), answer)
     case .subscribe:
-      withStatus { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: PeersReport($0)))) }
+      host?.status { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: PeersReport($0)))) }
     case .key:
       answer(
         .report(
@@ -210,9 +195,9 @@ final class DeviceDaemon: @unchecked Sendable {
       }
       rotation.begin(device, isJoined: isJoined, answer)
     case .announce(let order):
-      answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
-    case .stop, .reload, .logLevel, .diagnostics:
-      preconditionFailure("the daemon sees to that itself")
+      host?.announce(order, answer)
+    case .stop, .reload, .logLevel, .diagnostics, .metrics:
+      preconditionFailure("Daemon carries that out itself")
     default:
       answer(
         .failed(
@@ -223,34 +208,14 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
-  /// Gives what is counted to `reply`, on the main thread.
-  private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
-    let (base, limit) = (daemon.metricsReport(), peerLimit)
-    withStatus { status in
-      var report = base
-      report.add(MetricsReport(status, peerLimit: limit))
-      reply(report)
-    }
-  }
-
-  /// Gives the device's state to `reply`, on the main thread.
-  private func withStatus(_ reply: @escaping (DeviceStatus) -> Void) {
-    let reply = LoopBound(reply)
-    device?.status { [daemon] status in daemon.events.post { reply.value(status) } }
-  }
-
   /// Keeps the device joined until told to stop. Throws if the first join fails.
   func run() throws {
-    if let device { names.serve(device) }
-    device?.start()
+    host?.start()
     limitFirstJoin()
     daemon.tell("joining through \(settings.servers.map(\.description).joined(separator: " or "))")
     daemon.prove { [device] done in device?.prove { done(nil) } }
     try daemon.run {
-      metrics.stop()
-      hook.stop()
-      names.stop()
-      device?.stop(declining: declines)
+      host?.stop(declining: declines)
       if !hasJoined { try? identity.giveUpReset() }
     }
   }
@@ -290,11 +255,10 @@ final class DeviceDaemon: @unchecked Sendable {
       if case .echo = step { endProgress() }
     case .joined(let address, let pool, let server): joined(address, pool, server)
     case .networkChanged(let pool, let pool6):
-      news.networkMayHaveChanged()
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .collided(let collision):
       // The end of an attempt to join says it, too.
-      if collision == nil || isJoined { daemon.log(collision) }
+      if collision == nil || isJoined { host?.log(collision) }
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
     case .draining(let server):
@@ -303,16 +267,17 @@ final class DeviceDaemon: @unchecked Sendable {
       trusted(key, server)
     case .keyReplaced(let key):
       publicKey = key
-      rotation.end(with: key)
-    case .keyKept(let refusal):
+      if identity.isNextOfReset, key == identity.nextKey?.publicKey {
+        completeReset()
+      } else {
+        rotation.end(with: key)
+      }
+    case .keyKept(let refusal?):
       rotation.end(refusal)
-    case .located(let place):
-      if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
-    case .peers(let events): news.take(events, status: withStatus)
-    case .interfaceChanged(let name): hook.interface = name
-    case .notice(let line): daemon.logger.notice("\(line)")
-    case .warning(let line): daemon.logger.warning("\(line)")
-    case .failed(let failure): daemon.fail(Failure(failure))
+    case .keyKept(nil):
+      try? identity.dropInterruptedReset()
+    // HostDevice has done all that these need.
+    case .located, .peers, .interfaceChanged, .notice, .warning, .failed: break
     }
   }
 
@@ -328,7 +293,6 @@ final class DeviceDaemon: @unchecked Sendable {
   }
 
   private func joined(_ address: IPv4Address, _ pool: IPv4Prefix, _ server: String) {
-    news.networkMayHaveChanged()
     if hasJoined, !isJoined { daemon.publish(PeerEventReport(.uplinkBack, time: Int(UnixTime.now()))) }
     if !hasJoined {
       do throws(Failure) {
@@ -362,15 +326,22 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Has the configuration and the state directory say what this join has settled.
   private func settleFirstJoin() throws(Failure) {
     if let problem = update.problem { daemon.logger.warning("\(problem)") }
+    update.addServerKey { trust.expectedKey(of: $0)?.bytes }
     do throws(Failure) {
       if !update.isRequired { place = try update.place() }
-      if let place { try update.write(to: place) }
+      if let place {
+        try update.write(to: place)
+        daemon.updateSettingsInForce { update.complete(&$0) }
+      }
+      trust.noteConfigured(place == nil ? [] : update.newServerKeys)
     } catch {
       guard !update.isRequired else { throw error }
       daemon.logger.notice("\(error.message); until then, give --server and --device-id at each start")
     }
-    trust.noteConfigured()
-    guard isReset else { return }
+    if isReset { completeReset() }
+  }
+
+  private func completeReset() {
     do {
       try identity.completeReset()
     } catch {
@@ -431,9 +402,26 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.tell("\(loss)")
   }
 
+  private static func advice(forLost id: String) -> String {
+    "restore device.key from a backup, or have the relay's operator free the ID (`mnedc-ctl revoke \(id)`) and join with a "
+      + "new invite"
+  }
+
   /// How this ends if it is the end before the first join; `nil`: another attempt is worth it.
   private func failure(after loss: UplinkLoss) -> Failure? {
     switch loss {
+    case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.lostID == deviceID:
+      Failure(
+        .unavailable,
+        "the relay does not let this device in: it knows \(deviceID) by another key, probably the one that this device has "
+          + "lost; \(Self.advice(forLost: deviceID))")
+    case .refused(let refusal)
+    where refusal.code == .deviceIDTaken && update.fileNamesDevice && !identity.hasJoined:
+      Failure(
+        .unavailable,
+        "the relay does not let this device in: another device has the ID \(deviceID), which \(update.path) gives "
+          + "(device-id); if this machine is a copy of that device, give it an ID of its own (--device-id), which replaces "
+          + "that in the file; if it is that device and has lost its key, \(Self.advice(forLost: deviceID))")
     case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.isOfMachine:
       Failure(
         .unavailable,

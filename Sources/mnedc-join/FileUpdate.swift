@@ -1,47 +1,44 @@
+import CommandLine
 import Config
-import Program
 import SystemIO
 import SystemPackage
 import Wire
 
-/// What to write to the configuration file once a relay has admitted this device: which relay that is, and the device
-/// ID by which it knows the device's key. The next start then needs neither invite nor options. A join that fails
+/// What to write to the configuration file once a relay has admitted this device: the relay with its key, and the device
+/// ID by which it knows this device's key. The next start then needs neither invite nor options. A join that fails
 /// writes nothing.
 struct FileUpdate {
   let path: String
   /// Whether the join fails if the file cannot be written: an invite cannot be used a second time.
   let isRequired: Bool
-  /// What the file held when it was read; `nil` if there was none.
-  private let former: [UInt8]?
-  /// What it is to hold; `nil` if nothing changes.
-  private let content: [UInt8]?
-  /// What that adds or changes, for people.
-  private let shown: String
-  /// What a person has to do because the file cannot be changed as needed; `nil`: nothing.
-  let problem: String?
+  private let given: JoinOptions
+  /// What the file is to say.
+  private var wanted: Settings
+  private var changes: [Change] = []
+  /// What a person has to do because the file cannot say the device ID; `nil`: nothing.
+  private(set) var problem: String?
+  /// Whether the file may name the device ID.
+  private let mayNameDevice: Bool
 
   private typealias Change = (key: String, values: [String])
 
   /// For a join by an invite: the file will name the invite's relay. Adds that relay to `settings`, for this run.
   init(_ invitation: Invitation, _ given: JoinOptions, isReset: Bool, _ settings: inout Settings) throws {
-    var (wanted, changes) = (given.file, [Change]())
-    if isReset || wanted.servers.isEmpty {
-      let servers = given.servers.isEmpty ? invitation.servers : given.servers
-      Self.set(\.servers, servers, "server", servers.map(\.description), &wanted, &changes)
-    }
-    if isReset || wanted.serverKeys.isEmpty {
-      let keys = given.serverKeys.isEmpty ? [invitation.serverKey] : given.serverKeys
-      Self.set(\.serverKeys, keys, "server-key", keys.map(KeyText.relay.text), &wanted, &changes)
-    }
-    let problem = Self.setDeviceID(given, &wanted, &changes)
-    if isReset || settings.servers.isEmpty { settings.servers = wanted.servers }
-    if isReset || settings.serverKeys.isEmpty { settings.serverKeys = wanted.serverKeys }
     path = given.path
     isRequired = true
-    former = given.content
-    self.problem = problem
-    shown = Self.text(changes)
-    content = changes.isEmpty ? nil : try Self.edited(given, changes, expecting: wanted)
+    mayNameDevice = true
+    self.given = given
+    wanted = given.file
+    if isReset || wanted.servers.isEmpty {
+      setServers(given.servers.isEmpty ? invitation.servers : given.servers)
+    }
+    if isReset || wanted.serverKeys.isEmpty {
+      setServerKeys(given.serverKeys.isEmpty ? [invitation.serverKey] : given.serverKeys)
+    }
+    if let id = given.deviceID { setDeviceID(id) }
+    if isReset || settings.servers.isEmpty { settings.servers = wanted.servers }
+    if isReset || settings.serverKeys.isEmpty { settings.serverKeys = wanted.serverKeys }
+    _ = try content()
   }
 
   /// For a join by options alone. `isUsualState`: the device's state directory is the one that the file names, so the
@@ -50,29 +47,65 @@ struct FileUpdate {
   init(_ given: JoinOptions, isUsualState: Bool, isOwn: Bool) {
     path = given.path
     isRequired = false
-    former = given.content
-    var (wanted, changes) = (given.file, [Change]())
+    self.given = given
+    wanted = given.file
     let isNew = wanted.servers.isEmpty
+    mayNameDevice = isNew || isUsualState
     // Another relay for once does not change where the device belongs.
-    guard isOwn, isNew || given.servers.isEmpty || !Set(wanted.servers).isDisjoint(with: given.servers) else {
-      (content, shown, problem) = (nil, "", nil)
-      return
+    guard isOwn, isNew || given.servers.isEmpty || !Set(wanted.servers).isDisjoint(with: given.servers) else { return }
+    if isNew { setServers(given.servers) }
+    if wanted.serverKeys.isEmpty { setServerKeys(given.serverKeys) }
+    if mayNameDevice, let id = given.deviceID { setDeviceID(id) }
+  }
+
+  /// Whether the file, and no option, gives the device ID.
+  var fileNamesDevice: Bool { given.deviceID == nil && given.file.deviceID != nil }
+
+  /// Adds the default device ID, if anything is to be written: a later start has the same one, even if the host has
+  /// been renamed and the state directory is lost.
+  mutating func add(deviceID id: String) {
+    guard mayNameDevice, isRequired || !changes.isEmpty, wanted.deviceID == nil, !given.isOfRelay else { return }
+    setDeviceID(id)
+  }
+
+  /// Adds the key of a relay that is trusted because it was the first to answer, if anything is to be written. Of several
+  /// servers each may be a relay of its own, with another key. `key` gives the key of a server.
+  mutating func addServerKey(_ key: (String) -> [UInt8]?) {
+    guard !changes.isEmpty, wanted.serverKeys.isEmpty, wanted.servers.count == 1,
+      let key = key(wanted.servers[0].description)
+    else { return }
+    setServerKeys([key])
+    // In the file it stands behind the server.
+    if let id = changes.firstIndex(where: { $0.key == "device-id" }) { changes.append(changes.remove(at: id)) }
+  }
+
+  /// The relay's key, if the file will pin one that it did not pin before.
+  var newServerKeys: [[UInt8]] { given.file.serverKeys.isEmpty ? wanted.serverKeys : [] }
+
+  /// Adds what the file says now, after `write`, to what the daemon goes by.
+  func complete(_ settings: inout Settings) {
+    if settings.deviceID == nil { settings.deviceID = wanted.deviceID }
+    if settings.serverKeys.isEmpty { settings.serverKeys = wanted.serverKeys }
+  }
+
+  private mutating func setServers(_ servers: [ServerAddress]) {
+    Self.set(\.servers, servers, "server", servers.map(\.description), &wanted, &changes)
+  }
+
+  private mutating func setServerKeys(_ keys: [[UInt8]]) {
+    Self.set(\.serverKeys, keys, "server-key", keys.map(KeyText.relay.text), &wanted, &changes)
+  }
+
+  /// The relay knows the key by this ID from now on, and refuses it under another. A file that is a relay's too does
+  /// not say it, as that host has another ID in its own network; the state directory remembers it.
+  private mutating func setDeviceID(_ id: String) {
+    guard given.isOfRelay else {
+      return Self.set(\.deviceID, id, "device-id", [id], &wanted, &changes)
     }
-    if isNew, !given.servers.isEmpty {
-      Self.set(\.servers, given.servers, "server", given.servers.map(\.description), &wanted, &changes)
-    }
-    if wanted.serverKeys.isEmpty, !given.serverKeys.isEmpty {
-      Self.set(
-        \.serverKeys, given.serverKeys, "server-key", given.serverKeys.map(KeyText.relay.text), &wanted, &changes)
-    }
-    var problem = isNew || isUsualState ? Self.setDeviceID(given, &wanted, &changes) : nil
-    var content: [UInt8]?
-    do throws(Failure) {
-      if !changes.isEmpty { content = try Self.edited(given, changes, expecting: wanted) }
-    } catch {
-      problem = error.message
-    }
-    (self.content, shown, self.problem) = (content, Self.text(changes), problem)
+    guard let other = wanted.deviceID, other != id else { return }
+    problem =
+      "\(path) says device-id: \(other) for this host's own relay too, so it stays; give --device-id \(id) at each start, "
+      + "or give mnedc-join a file of its own (--config)"
   }
 
   private static func set<Value: Equatable>(
@@ -84,35 +117,20 @@ struct FileUpdate {
     changes.append((key, texts))
   }
 
-  /// The relay knows the key by this ID from now on, and refuses it under another. A file that is a relay's too does
-  /// not say it, as that host has another ID in its own network; the state directory remembers it.
-  private static func setDeviceID(
-    _ given: JoinOptions, _ wanted: inout Settings, _ changes: inout [Change]
-  ) -> String? {
-    guard let id = given.deviceID else { return nil }
-    guard given.isOfRelay else {
-      set(\.deviceID, id, "device-id", [id], &wanted, &changes)
-      return nil
-    }
-    guard let other = wanted.deviceID, other != id else { return nil }
-    return
-      "\(given.path) says device-id: \(other) for this host's own relay too, so it stays; give --device-id \(id) at each start, or "
-      + "give mnedc-join a file of its own (--config)"
-  }
-
-  /// The file's content with these changes. It is read again to see whether it says what it should: a file may be laid
-  /// out in a way that lets nothing follow, or use a value in several places.
-  private static func edited(
-    _ given: JoinOptions, _ changes: [Change], expecting wanted: Settings
-  ) throws(Failure) -> [UInt8] {
+  /// What the file is to hold; `nil` if nothing changes. It is read again to see whether it says what it should: a file
+  /// may be laid out in a way that lets nothing follow, or use a value in several places.
+  private func content() throws(Failure) -> [UInt8]? {
+    guard !changes.isEmpty else { return nil }
     if let content = try? Settings.edited(given.content ?? [], setting: changes),
-      (try? Settings.load(content, file: given.path, over: given.defaults)) == wanted
+      (try? Settings.load(content, file: path, over: given.defaults)) == wanted
     {
       return content
     }
-    throw Failure(
-      .configuration, "\(given.path) cannot be changed as it is laid out; write there: \(text(changes))")
+    throw Failure(.configuration, "\(path) cannot be changed as it is laid out; write there: \(shown)")
   }
+
+  /// The changes, for people.
+  private var shown: String { Self.text(changes) }
 
   private static func text(_ changes: [Change]) -> String {
     changes.map { change in
@@ -137,7 +155,7 @@ struct FileUpdate {
   /// The directory of the file, made if it is missing, and the file's name in it; `nil` if nothing is to be written.
   /// Throws if that would fail later. To be called with the rights that `write` will have.
   func place() throws(Failure) -> Place? {
-    guard content != nil else { return nil }
+    guard try content() != nil else { return nil }
     let slash = path.lastIndex(of: "/")
     let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
     let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
@@ -170,10 +188,10 @@ struct FileUpdate {
 
   /// Writes the file, whole or not at all.
   func write(to place: Place) throws(Failure) {
-    guard let content else { return }
+    guard let content = try content() else { return }
     do throws(Errno) {
       let lock = try place.directory.lock()
-      if let former {
+      if let former = given.content {
         let (attributes, now) = try place.directory.read(place.name, limit: Settings.maximumFileSize + 1)
         guard now == former else { throw Errno.fileExists }
         try place.directory.rewrite(place.name, content, like: attributes)

@@ -1,6 +1,6 @@
+import CommandLine
 import Config
 import Control
-import Program
 import SystemIO
 import Wire
 

@@ -1,7 +1,7 @@
+import CommandLine
 import Config
 import Identity
 import Noise
-import Program
 import SystemIO
 import Wire
 

@@ -1,7 +1,8 @@
+import CommandLine
+import DaemonKit
 import Device
 import Logging
 import Noise
-import Program
 import SystemIO
 import Wire
 

@@ -1,9 +1,9 @@
 import Control
+import DaemonKit
 import Device
 import Identity
 import Logging
 import Noise
-import Program
 import SystemIO
 import Wire
 

@@ -1,14 +1,13 @@
 import Device
 import Identity
 import Noise
-import Program
 import Synchronization
 import Wire
 
 /// Trust in the relays that the configuration pins, and in what they announced under these keys; or, where it pins none, in
 /// those that were met first, whose keys are kept in the state directory.
 final class KnownRelayTrust: RelayTrust {
-  private let pinned: [PublicKey]
+  private let pins: Mutex<[PublicKey]>
   /// Which of them to expect: of several relays, one may have been met under the wrong one's.
   private let expected = Atomic(0)
   private let known: KnownRelays
@@ -22,18 +21,23 @@ final class KnownRelayTrust: RelayTrust {
   init(pinned: [[UInt8]], isInvited: Bool, isReset: Bool, in directory: StateDirectory) {
     self.isInvited = Atomic(isInvited)
     self.isReset = Atomic(isReset)
-    self.pinned = pinned.compactMap { PublicKey($0) }
+    pins = Mutex(pinned.compactMap { PublicKey($0) })
     known = KnownRelays(in: directory)
     successors = RelaySuccessors(in: directory)
   }
 
-  /// The configuration names the relay now, as the invite did. From any thread.
-  func noteConfigured() {
+  private var pinned: [PublicKey] { pins.withLock { $0 } }
+
+  /// The configuration names the relay now, and pins these `keys`, which nothing or an invite pinned before. From any
+  /// thread.
+  func noteConfigured(_ keys: [[UInt8]]) {
+    if !keys.isEmpty { pins.withLock { $0 = keys.compactMap { PublicKey($0) } } }
     isInvited.store(false, ordering: .relaxed)
     isReset.store(false, ordering: .relaxed)
   }
 
   func expectedKey(of server: String) -> PublicKey? {
+    let pinned = pinned
     if !pinned.isEmpty {
       let pin = pinned[expected.load(ordering: .relaxed) % pinned.count]
       return (try? newest(of: pin)) ?? pin
@@ -77,11 +81,9 @@ final class KnownRelayTrust: RelayTrust {
 
   func replace(_ old: PublicKey, with new: PublicKey, of server: String) throws(RelayDistrust) {
     do {
-      if pinned.isEmpty {
-        try known.replace(server, old.bytes, with: new.bytes)
-      } else {
-        try successors.add(old.bytes, new.bytes)
-      }
+      // The key that was met first may be pinned in the configuration just now.
+      if pinned.isEmpty { try known.replace(server, old.bytes, with: new.bytes) }
+      try successors.add(old.bytes, new.bytes)
     } catch {
       throw RelayDistrust("\(error)")
     }

@@ -1,6 +1,8 @@
 import ArgumentParser
+import CommandLine
 import Config
-import Program
+import DeviceHost
+import Noise
 import SystemIO
 import Wire
 
@@ -201,6 +203,6 @@ struct MnedcJoin: ParsableCommand {
 @main
 enum Entry {
   static func main() {
-    Program.run(MnedcJoin.self)
+    runProgram(MnedcJoin.self)
   }
 }

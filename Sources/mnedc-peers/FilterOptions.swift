@@ -1,7 +1,7 @@
 import ArgumentParser
+import CommandLine
 import Control
 import Listing
-import Program
 
 /// Which peers are listed.
 struct FilterOptions: ParsableArguments {

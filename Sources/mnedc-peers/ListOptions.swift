@@ -1,7 +1,7 @@
 import ArgumentParser
+import CommandLine
 import Control
 import Listing
-import Program
 import SystemIO
 
 /// What is listed, and how: for the program without a command, and for `list`.

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Program
+import CommandLine
 
 /// Without `-c` for the configuration, as that is the count of `ping`, which is parsed with the options of all
 /// commands.
-typealias ControlOptions = Program.ControlOptions<LongConfigOptions>
+typealias ControlOptions = DaemonChoice<LongConfigOptions>
 
 struct MnedcPeers: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -27,6 +27,6 @@ struct MnedcPeers: ParsableCommand {
 @main
 enum Entry {
   static func main() {
-    Program.run(MnedcPeers.self)
+    runProgram(MnedcPeers.self)
   }
 }

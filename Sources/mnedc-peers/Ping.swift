@@ -1,8 +1,8 @@
 import ArgumentParser
+import CommandLine
 import Config
 import Control
 import Listing
-import Program
 import SystemIO
 
 struct Ping: ParsableCommand {
@@ -10,7 +10,7 @@ struct Ping: ParsableCommand {
     abstract: "Measures the round trip to a device, end to end.",
     discussion: "The status is 1 if no ping was answered. Any user may ask.")
 
-  @Argument(help: "The device's ID, host name or virtual address.", completion: .peers)
+  @Argument(help: "The device's ID, host name, virtual address or fingerprint's start.", completion: .peers)
   var peer: String
 
   @Option(

@@ -1,7 +1,7 @@
 import ArgumentParser
+import CommandLine
 import Control
 import Listing
-import Program
 import SystemIO
 
 struct Show: ParsableCommand {
@@ -9,7 +9,7 @@ struct Show: ParsableCommand {
     abstract: "Shows all that is known of one device.",
     discussion: "First asks the device, for up to --timeout, if it has not told what it offers. Any user may ask.")
 
-  @Argument(help: "The device's ID, host name or virtual address.", completion: .peers)
+  @Argument(help: "The device's ID, host name, virtual address or fingerprint's start.", completion: .peers)
   var peer: String
 
   @OptionGroup var output: JSONOptions

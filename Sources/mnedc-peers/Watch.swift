@@ -1,6 +1,6 @@
+import CommandLine
 import Control
 import Listing
-import Program
 import SystemIO
 import SystemPackage
 

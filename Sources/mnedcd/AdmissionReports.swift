@@ -1,8 +1,8 @@
 import Admission
+import CommandLine
 import Config
 import Control
 import Noise
-import Program
 import Relay
 import Store
 import SystemIO
@@ -14,20 +14,8 @@ extension InviteRecord {
   /// As it is at the time `now`.
   func report(at now: Int64) -> InvitesReport.Invite {
     InvitesReport.Invite(
-      id: id, state: InvitesReport.State(state(at: now)), usesLeft: usesLeft, usesTotal: usesTotal,
+      id: id, state: state(at: now), usesLeft: usesLeft, usesTotal: usesTotal,
       createdAt: Int(createdAt), expiresAt: Int(expiresAt), deviceId: deviceID)
-  }
-}
-
-extension InvitesReport.State {
-  fileprivate init(_ state: InviteRecord.State) {
-    self =
-      switch state {
-      case .usable: .usable
-      case .usedUp: .usedUp
-      case .expired: .expired
-      case .revoked: .revoked
-      }
   }
 }
 
@@ -61,19 +49,7 @@ extension LeasesReport.Lease {
   init(_ lease: LeaseStatus) {
     self.init(
       address: lease.address.description, address6: lease.address6?.description, deviceId: lease.deviceID,
-      kind: LeasesReport.Kind(lease.kind), online: lease.isOnline, lastUsedAt: Int(lease.lastUsed))
-  }
-}
-
-extension LeasesReport.Kind {
-  fileprivate init(_ kind: LeaseStatus.Kind) {
-    self =
-      switch kind {
-      case .leased: .leased
-      case .pinned: .pinned
-      case .fixed: .fixed
-      case .outside: .outside
-      }
+      kind: lease.kind, online: lease.isOnline, lastUsedAt: Int(lease.lastUsed))
   }
 }
 

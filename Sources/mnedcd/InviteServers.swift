@@ -1,6 +1,5 @@
 import Config
 import Control
-import Program
 import SystemIO
 import Tun
 import Wire

@@ -1,7 +1,7 @@
 import Admission
 import ArgumentParser
+import CommandLine
 import Config
-import Program
 import Relay
 import Wire
 
@@ -17,9 +17,10 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Listen here (default: \(Settings.Relay.usualListen[0])); may be given several times.", valueName: "address:port"),
-    transform: { try ValueKind<ServerAddress>.listen.option($0) })
-  var listen: [ServerAddress] = []
+      "Listen here, or auto: [::]:3334 (default: auto); may be given several times.",
+      valueName: "address:port"),
+    transform: { $0 == "auto" ? nil : try ValueKind<ServerAddress>.listen.option($0) })
+  var listen: [ServerAddress?] = []
 
   @Option(
     name: .shortAndLong,
@@ -31,11 +32,11 @@ struct Mnedcd: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Let new devices join by \(ValueKind<Settings.Admission>.admission.rule) (default: \(defaults.admission)).",
+      "Let new devices join by \(ValueKind<AdmissionMode>.admission.rule) (default: \(defaults.admission)).",
       valueName: "mode"),
-    completion: .list(Settings.Admission.allCases.map(\.rawValue)),
-    transform: { try ValueKind<Settings.Admission>.admission.option($0) })
-  var admission: Settings.Admission?
+    completion: .list(AdmissionMode.allCases.map(\.rawValue)),
+    transform: { try ValueKind<AdmissionMode>.admission.option($0) })
+  var admission: AdmissionMode?
 
   @Flag(name: .long, help: "Only relay: this host gets no virtual address, and no privilege is needed.")
   var noDevice = false
@@ -64,6 +65,11 @@ struct Mnedcd: ParsableCommand {
 
   private static let defaults = Settings().relay
 
+  func validate() throws {
+    guard listen.count > 1, listen.contains(nil) else { return }
+    throw ValidationError("--listen auto stands alone")
+  }
+
   func run() throws {
     let settings = try overridden(try configuration.file().load())
     if daemon.check {
@@ -76,7 +82,7 @@ struct Mnedcd: ParsableCommand {
 
   private func overridden(_ file: Settings) throws -> Settings {
     var settings = file
-    if !listen.isEmpty { settings.relay.listen = listen }
+    if !listen.isEmpty { settings.relay.listen = listen.compactMap { $0 } }
     if let pool { settings.relay.pool = pool }
     if noDevice { settings.relay.device = false }
     if let interface { settings.relay.interface = interface }
@@ -98,6 +104,6 @@ struct Mnedcd: ParsableCommand {
 @main
 enum Entry {
   static func main() {
-    Program.run(Mnedcd.self)
+    runProgram(Mnedcd.self)
   }
 }

@@ -1,5 +1,5 @@
 import Control
-import Program
+import DaemonKit
 import SystemIO
 
 /// Finds out what becomes of a relay's devices while somebody listens, by comparing what is known every second. Owned by the

@@ -1,5 +1,5 @@
+import CommandLine
 import Config
-import Program
 import Relay
 import SystemIO
 import SystemPackage

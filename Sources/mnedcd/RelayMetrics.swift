@@ -1,6 +1,6 @@
 import Control
+import DeviceHost
 import Link
-import Program
 import Relay
 import SystemIO
 

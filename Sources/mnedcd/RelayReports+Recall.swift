@@ -1,7 +1,8 @@
 import Admission
+import CommandLine
 import Control
+import DaemonKit
 import Diagnosis
-import Program
 import Relay
 import Store
 import SystemIO

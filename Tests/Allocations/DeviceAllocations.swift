@@ -75,14 +75,14 @@ private func packets(payload: Int, isIPv6: Bool) throws -> (Int) throws -> Void 
         + packet(addresses[end], addresses[1 - end], payload: payload, isIPv6: isIPv6))
   }
   let pumps = [0, 1].map { end in
-    let pump = PacketPump(
-      sources[end],
+    let neighbourhood = Neighbourhood(deviceID: "device-\(end)")
+    neighbourhood.relay.connection = connections[end]
+    neighbourhood.rejoin(
       Membership(
-        deviceID: "device-\(end)", address: addresses[end],
-        pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24), relayAddress: IPv4Address(bits: 0x0A00_0001),
-        pool6: pool6, address6: pool6.address(of: addresses[end])),
-      PeerSettings(key: testKey("device-\(end)")), on: loop, onWarning: { _ in })
-    pump.uplink = connections[end]
+        address: addresses[end], pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24),
+        relayAddress: IPv4Address(bits: 0x0A00_0001), pool6: pool6, address6: pool6.address(of: addresses[end])))
+    let links = PeerLinks(PeerSettings(key: testKey("device-\(end)")), neighbourhood, on: loop)
+    let pump = PacketPump(sources[end], neighbourhood, links, on: loop, onWarning: { _ in })
     _ = pump.update(PeerUpdate(revision: 1, since: nil, joined: [testPeer(addresses[1 - end], "device-\(1 - end)")]))
     return pump
   }

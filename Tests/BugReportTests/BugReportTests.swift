@@ -1,5 +1,6 @@
 import Control
 import Testing
+import Wire
 
 @testable import BugReport
 
@@ -20,7 +21,7 @@ import Testing
   }
 
   @Test func `leases are counted by kind, and not told`() {
-    func lease(_ kind: LeasesReport.Kind, online: Bool) -> LeasesReport.Lease {
+    func lease(_ kind: LeaseKind, online: Bool) -> LeasesReport.Lease {
       LeasesReport.Lease(
         address: "10.0.0.2", address6: nil, deviceId: "hub", kind: kind, online: online, lastUsedAt: 0)
     }

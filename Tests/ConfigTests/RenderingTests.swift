@@ -136,7 +136,7 @@ extension Settings {
       500 * Int.random(in: Int(settings.relay.keepalive / .milliseconds(500))...1200, using: &numbers))
     settings.relay.queue = 1024 * .random(in: 256...65536, using: &numbers)
     settings.relay.state = "/var/" + arbitraryName(&numbers)
-    settings.relay.admission = Admission.allCases.randomElement(using: &numbers)!
+    settings.relay.admission = AdmissionMode.allCases.randomElement(using: &numbers)!
     settings.relay.user = [.auto, .named("root"), .named("null")].randomElement(using: &numbers)!
     settings.relay.publicAddresses = settings.servers
     settings.relay.peerList = .random(in: 0...5000, using: &numbers)

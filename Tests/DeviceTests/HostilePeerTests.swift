@@ -13,24 +13,29 @@ import Wire
     let pair: PumpPair
     let exchange: PeerExchange
     var lines: [String] { log.items }
+    var record: PeerRecord? { pair.state(1)?.record }
     let changes = Mailbox<Orchestration>()
     private let log: Mailbox<String>
 
     init() throws {
-      pair = try PumpPair()
       var settings = DeviceSettings(
         deviceID: "device-1", peers: PeerSettings(key: testKey("device-1")), trust: TrustAnybody(),
         route: .servers([]))
       settings.orchestration.revision = 100
       settings.orchestration.services = (0..<60).map { Orchestration.Service(name: "service-\($0)") }
-      log = Mailbox<String>()
-      exchange = PeerExchange(
-        settings, on: pair.loop,
-        onEvent: { [changes] event in
-          if case .changed(_, let new) = event { changes.put(new) }
-        }, onWarning: { [log] in log.put($0) })
-      exchange.messenger = pair.pumps[1]
-      pair.pumps[1].exchange = exchange
+      let log = Mailbox<String>()
+      var made: PeerExchange?
+      pair = try PumpPair { [changes] end, links, neighbourhood, loop in
+        guard end == 1 else { return nil }
+        made = PeerExchange(
+          settings, neighbourhood, links, on: loop,
+          onEvent: { event in
+            if case .changed(_, let new) = event { changes.put(new) }
+          }, onWarning: { log.put($0) })
+        return made
+      }
+      self.log = log
+      exchange = try #require(made)
       #expect(try exchangePackets())
     }
 
@@ -45,8 +50,7 @@ import Wire
     }
 
     func say(_ message: [UInt8]) throws {
-      let peer = testPeer(pair.addresses[1], "device-1")
-      #expect(pair.pumps[0].send(message, to: peer))
+      #expect(pair.pumps[0].links.send(message, to: try #require(pair.state(0))))
       try pair.settle()
     }
 
@@ -74,7 +78,7 @@ import Wire
     let scene = try Scene()
     try scene.say(message)
     #expect(scene.exchange.counters.refused == 1)
-    #expect(scene.exchange.book[scene.pair.addresses[0]]?.orchestration == nil)
+    #expect(scene.record?.orchestration == nil)
     let line = try #require(scene.lines.first)
     #expect(line.contains("device-0") && line.unicodeScalars.allSatisfy { $0.isASCII && $0.value >= 32 })
     #expect(line.utf8.count < 200)
@@ -92,7 +96,7 @@ import Wire
       try scene.say(.orchestration(information))
     }
     #expect(scene.changes.items.map(\.revision) == [5, 6])
-    #expect(scene.exchange.book[scene.pair.addresses[0]]?.orchestration?.labels == ["told": "1"])
+    #expect(scene.record?.orchestration?.labels == ["told": "1"])
   }
 
   @Test func `a flood of messages is read in part, and the session goes on`() throws {
@@ -121,12 +125,12 @@ import Wire
 
   @Test func `answers that nobody has asked for prove nothing but that the peer is there`() throws {
     let scene = try Scene()
-    let before = try #require(scene.exchange.book[scene.pair.addresses[0]]).roundTrip
+    let before = try #require(scene.record).path.roundTrip
     for message in [PeerMessage.unchanged, .echoReply(7), .echoReply(-1), .ask(have: .max), .ask(have: -5)] {
       try scene.say(message)
     }
-    let record = try #require(scene.exchange.book[scene.pair.addresses[0]])
-    #expect(record.orchestration == nil && record.roundTrip == before && record.lastProof != nil)
+    let record = try #require(scene.record)
+    #expect(record.orchestration == nil && record.path.roundTrip == before && record.path.lastProof != nil)
     #expect(scene.exchange.counters.refused == 0)
     // The device's own revision does not follow what a peer says of it.
     #expect(scene.exchange.own.revision == 100)

@@ -34,13 +34,11 @@ import Wire
     try pair.send(packets[0], from: 0)
     try pair.settle()
     #expect(pair.received(1) == packets[0])
-    pair.pumps[0].rejoin(
-      Membership(
-        deviceID: "device-0", address: pair.addresses[0], pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24),
-        relayAddress: IPv4Address(bits: 0x0A00_0001)))
-    #expect(!pair.pumps[0].knowsWhoIsThere)
+    pair.rejoin(0)
+    pair.pumps[0].awaitPeers()
+    #expect(!pair.neighbourhoods[0].isComplete)
     pair.tell(0, isThere: false)
-    #expect(pair.pumps[0].knowsWhoIsThere)
+    #expect(pair.neighbourhoods[0].isComplete)
     try pair.send(packets[1], from: 0)
     pair.pumps[0].markAbsent(pair.addresses[1])
     try pair.settle()
@@ -88,12 +86,12 @@ import Wire
     try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
     try pair.settle()
     #expect(pair.received(1) != nil)
-    let link = try #require(pair.pumps[0].links.links[pair.addresses[1]])
+    let path = try #require(pair.state(0)).path
     // A peer that gets so much gets whole packets.
     let now = Instant.now()
-    link.frameLimit.note(0, at: Instant(nanoseconds: now.nanoseconds - 40_000_000))
-    link.frameLimit.note(50_000_000, at: Instant(nanoseconds: now.nanoseconds - 10_000_000))
-    link.standing = StandingQueueTests.full(at: now)
+    path.frameLimit.note(0, at: Instant(nanoseconds: now.nanoseconds - 40_000_000))
+    path.frameLimit.note(50_000_000, at: Instant(nanoseconds: now.nanoseconds - 10_000_000))
+    path.standing = StandingQueueTests.full(at: now)
     let packet = segment(from: pair.addresses[0], to: pair.addresses[1], payload: 20_000)
     try pair.send(packet, from: 0)
     try pair.settle()
@@ -102,14 +100,14 @@ import Wire
     #expect(pair.pumps[0].counters.early == 1)
     // Once, and what comes back is heard.
     try pair.send(packet, from: 0)
-    #expect(link.standing.isWaiting)
+    #expect(path.standing.isWaiting)
     try pair.settle()
     let isWhole = pair.received(1) == packet
     #expect(isWhole)
     try pair.send(
       segment(from: pair.addresses[1], to: pair.addresses[0], acknowledgment: 20_000, ports: (443, 5001)), from: 1)
     try pair.settle()
-    #expect(!link.standing.isWaiting)
+    #expect(!path.standing.isWaiting)
     #expect(pair.pumps[0].counters.early == 1)
   }
 

@@ -10,7 +10,6 @@ import Wire
 @Suite struct PeerExchangeTests {
   private final class Sessions: PeerMessenger {
     var isConnected = true
-    var peers = PeerTable()
     var goesFirst = true
     var refused: Set<String> = []
     var opened: [Peer] = []
@@ -20,21 +19,18 @@ import Wire
     func goesFirst(before peer: Peer) -> Bool { goesFirst }
     func objection(to peer: Peer) -> String? { refused.contains(peer.deviceID) ? "not to be trusted" : nil }
 
-    func openSession(with peer: Peer) -> Bool {
-      opened.append(peer)
-      return ready.contains(peer.address)
+    func openSession(with state: PeerState) -> Bool {
+      opened.append(state.peer)
+      return ready.contains(state.address)
     }
 
-    func send(_ message: [UInt8], to peer: Peer) -> Bool {
-      guard ready.contains(peer.address) else { return false }
+    func send(_ message: [UInt8], to state: PeerState) -> Bool {
+      guard ready.contains(state.address) else { return false }
       if let message = try? message.withUnsafeBytes({ try PeerMessage.decode($0) }) {
-        sent.append((message, peer.address))
+        sent.append((message, state.address))
       }
       return true
     }
-
-    func mayLocate(_ address: IPv4Address) -> Bool { false }
-    func locate(_ address: IPv4Address) {}
 
     func asked(_ address: IPv4Address) -> Bool {
       sent.contains { item in
@@ -45,16 +41,20 @@ import Wire
 
   private final class Scene {
     let sessions = Sessions()
+    let neighbourhood = Neighbourhood(deviceID: "own")
     let exchange: PeerExchange
-    let pool = IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 16)
     private var revision = 0
 
     init(limit: Int = 250) throws {
       var settings = DeviceSettings(
         deviceID: "own", peers: PeerSettings(key: testKey("own")), trust: TrustAnybody(), route: .servers([]))
       settings.peerInformation = limit
-      exchange = PeerExchange(settings, on: try EventLoop(), onEvent: { _ in }, onWarning: { _ in })
-      exchange.messenger = sessions
+      exchange = PeerExchange(
+        settings, neighbourhood, sessions, on: try EventLoop(), onEvent: { _ in }, onWarning: { _ in })
+      neighbourhood.rejoin(
+        Membership(
+          address: IPv4Address(bits: 0x0A00_FFFE), pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 16),
+          relayAddress: IPv4Address(bits: 0x0A00_FFFD)))
     }
 
     func peer(_ number: Int) -> Peer {
@@ -65,16 +65,25 @@ import Wire
 
     /// The relay tells of these peers, all of them.
     func tell(_ numbers: some Sequence<Int>) {
-      revision += 1
-      var news: [PeerEvent] = []
-      _ = sessions.peers.apply(
-        PeerUpdate(revision: revision, since: nil, joined: numbers.map { peer($0) }), in: pool,
-        except: IPv4Address(bits: 0x0A00_FFFE), onEvent: { news.append($0) })
-      exchange.update(news, isComplete: true)
+      tell(numbers.map { peer($0) })
     }
 
+    func tell(_ peers: [Peer]) {
+      revision += 1
+      var changes: [PeerChange] = []
+      _ = neighbourhood.apply(PeerUpdate(revision: revision, since: nil, joined: peers)) { changes.append($0) }
+      exchange.update(changes, isComplete: true)
+    }
+
+    func sessionIsReady(with peer: Peer) {
+      if let state = neighbourhood.listed(peer.address) { exchange.sessionIsReady(with: state) }
+    }
+
+    func record(_ peer: Peer) -> PeerRecord? { neighbourhood.listed(peer.address)?.record }
+
     func say(_ message: PeerMessage, _ peer: Peer) {
-      message.encoded().withUnsafeBytes { exchange.receive($0, from: peer) }
+      guard let state = neighbourhood.listed(peer.address) else { return }
+      message.encoded().withUnsafeBytes { exchange.receive($0, from: state) }
     }
 
     func answer(_ peer: Peer, revision: Int = 1) {
@@ -86,16 +95,16 @@ import Wire
   @Test func `of many that join at once only so many are dealt with at a time, until all have told`() throws {
     let scene = try Scene()
     scene.tell(1...200)
-    #expect(scene.sessions.opened.count == PeerExchange.places)
+    #expect(scene.sessions.opened.count == PeerExchange.turns)
     var answered = 0
     while answered < scene.sessions.opened.count {
       let peer = scene.sessions.opened[answered]
       scene.sessions.ready.insert(peer.address)
-      scene.exchange.sessionIsReady(with: peer)
+      scene.sessionIsReady(with: peer)
       #expect(scene.sessions.asked(peer.address))
       scene.answer(peer)
       answered += 1
-      #expect(scene.sessions.opened.count <= answered + PeerExchange.places)
+      #expect(scene.sessions.opened.count <= answered + PeerExchange.turns)
     }
     #expect(answered == 200 && Set(scene.sessions.opened.map(\.deviceID)).count == 200)
     // In no order that others would take, too.
@@ -109,13 +118,13 @@ import Wire
     #expect(scene.sessions.opened.isEmpty)
     let peer = scene.peer(1)
     scene.sessions.ready = [peer.address]
-    scene.exchange.sessionIsReady(with: peer)
+    scene.sessionIsReady(with: peer)
     scene.say(.ask(have: nil), peer)
     let asks = scene.sessions.sent.filter { $0.message == .ask(have: nil) }
     #expect(asks.count == 1)
     #expect(scene.sessions.sent.contains { $0.message == .orchestration(scene.exchange.own) })
     scene.answer(peer)
-    #expect(scene.exchange.book[peer.address]?.turn == PeerRecord.Turn.none)
+    #expect(scene.record(peer)?.turn == PeerRecord.Turn.none)
   }
 
   @Test func `a push goes to those who have asked, and again until they say that they have it`() throws {
@@ -123,7 +132,7 @@ import Wire
     scene.tell([1, 2])
     for peer in [scene.peer(1), scene.peer(2)] {
       scene.sessions.ready.insert(peer.address)
-      scene.exchange.sessionIsReady(with: peer)
+      scene.sessionIsReady(with: peer)
       scene.answer(peer)
     }
     let peer = scene.peer(1)
@@ -136,7 +145,7 @@ import Wire
     #expect(scene.exchange.own == new)
     #expect(scene.sessions.sent.map(\.to) == [peer.address])
     #expect(scene.sessions.sent.map(\.message) == [.orchestration(new)])
-    #expect(scene.exchange.book[peer.address]?.isActive == true)
+    #expect(scene.record(peer)?.isActive == true)
     // The connection is lost before the peer has said anything, and comes back.
     scene.exchange.pause()
     scene.tell([1, 2])
@@ -147,7 +156,7 @@ import Wire
     scene.say(.ask(have: new.revision), peer)
     #expect(scene.sessions.sent.last?.message == .unchanged)
     scene.say(.unchanged, peer)
-    #expect(scene.exchange.book[peer.address]?.isActive == false)
+    #expect(scene.record(peer)?.isActive == false)
   }
 
   @Test func `who has forgotten this device is asked whether it still says the same`() throws {
@@ -155,9 +164,9 @@ import Wire
     scene.tell([1])
     let peer = scene.peer(1)
     scene.sessions.ready = [peer.address]
-    scene.exchange.sessionIsReady(with: peer)
+    scene.sessionIsReady(with: peer)
     scene.answer(peer, revision: 7)
-    scene.exchange.book[peer.address]?.answeredAt = Instant(nanoseconds: 0)
+    scene.record(peer)?.answeredAt = Instant(nanoseconds: 0)
     scene.sessions.sent = []
     scene.say(.ask(have: nil), peer)
     #expect(scene.sessions.sent.map(\.message) == [.orchestration(scene.exchange.own), .ask(have: 7)])
@@ -170,7 +179,7 @@ import Wire
     #expect(scene.sessions.opened.map(\.deviceID) == ["peer-101"])
     scene.sessions.refused = []
     scene.exchange.retryAll()
-    #expect(scene.sessions.opened.count == PeerExchange.places)
+    #expect(scene.sessions.opened.count == PeerExchange.turns)
   }
 
   @Test func `peers that leave make room for others`() throws {
@@ -178,9 +187,9 @@ import Wire
     scene.tell(1...100)
     let first = Set(scene.sessions.opened.map(\.deviceID))
     scene.tell((1...100).filter { !first.contains("peer-\($0)") })
-    #expect(scene.sessions.opened.count == 2 * PeerExchange.places)
+    #expect(scene.sessions.opened.count == 2 * PeerExchange.turns)
     scene.tell([])
-    #expect(scene.exchange.book.records.isEmpty)
+    #expect(scene.neighbourhood.peers.isEmpty)
   }
 
   @Test func `the same ID with another key begins with nothing`() throws {
@@ -188,17 +197,13 @@ import Wire
     scene.tell([1])
     var peer = scene.peer(1)
     scene.sessions.ready = [peer.address]
-    scene.exchange.sessionIsReady(with: peer)
+    scene.sessionIsReady(with: peer)
     scene.answer(peer, revision: 7)
-    #expect(scene.exchange.status(of: peer).orchestration?.revision == 7)
+    #expect(scene.record(peer)?.orchestration?.revision == 7)
     peer.key = testKey("another").publicKey
-    var news: [PeerEvent] = []
-    _ = scene.sessions.peers.apply(
-      PeerUpdate(revision: 9, since: nil, joined: [peer]), in: scene.pool, except: IPv4Address(bits: 0x0A00_FFFE),
-      onEvent: { news.append($0) })
-    scene.exchange.update(news, isComplete: true)
-    #expect(scene.exchange.status(of: peer).orchestration == nil)
-    #expect(scene.exchange.status(of: peer).lastProof == nil)
+    scene.tell([peer])
+    #expect(scene.record(peer)?.orchestration == nil)
+    #expect(scene.record(peer)?.path.lastProof == nil)
   }
 
   @Test func `what is known of the fewest peers that are kept is that of the latest used`() throws {
@@ -208,13 +213,13 @@ import Wire
     for number in [1, 2, 3, 1, 4] {
       let peer = scene.peer(number)
       scene.sessions.ready.insert(peer.address)
-      scene.exchange.sessionIsInUse(with: peer)
+      scene.exchange.sessionIsInUse(with: try #require(scene.neighbourhood.listed(peer.address)))
       scene.answer(peer)
     }
-    let known = scene.exchange.book.records.values.filter { $0.orchestration != nil }.map(\.peer.deviceID)
+    let known = scene.neighbourhood.listed.filter { $0.record?.orchestration != nil }.map(\.peer.deviceID)
     #expect(known.sorted() == ["peer-1", "peer-3", "peer-4"])
     // What nobody has asked for is not kept.
     scene.answer(scene.peer(9))
-    #expect(scene.exchange.book[scene.peer(9).address]?.orchestration == nil)
+    #expect(scene.record(scene.peer(9))?.orchestration == nil)
   }
 }

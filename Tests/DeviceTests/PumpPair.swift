@@ -10,12 +10,16 @@ import Wire
 final class PumpPair {
   let addresses = [IPv4Address(bits: 0x0A00_0002), IPv4Address(bits: 0x0A00_0003)]
   let interfaces: [MemoryPacketDevice]
+  let neighbourhoods: [Neighbourhood]
   let pumps: [PacketPump]
   let loop: EventLoop
   private let connections: [FrameConnection]
   private let memory = ReceiveMemory()
 
-  init(takesJoinedDatagrams: Bool = false) throws {
+  init(
+    takesJoinedDatagrams: Bool = false,
+    makeExchange: (_ end: Int, PeerLinks, Neighbourhood, EventLoop) -> PeerExchange? = { _, _, _, _ in nil }
+  ) throws {
     let sockets = try SocketPair()
     loop = try EventLoop()
     connections = [
@@ -23,19 +27,29 @@ final class PumpPair {
       FrameConnection(sockets.second, loop: loop, queueLimit: 1 << 20),
     ]
     interfaces = try [0, 1].map { _ in try MemoryPacketDevice(takesJoinedDatagrams: takesJoinedDatagrams) }
-    pumps = [0, 1].map { [interfaces, addresses, loop] end in
-      PacketPump(
-        interfaces[end],
-        Membership(
-          deviceID: "device-\(end)", address: addresses[end],
-          pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24), relayAddress: IPv4Address(bits: 0x0A00_0001)),
-        PeerSettings(key: testKey("device-\(end)")), on: loop, onWarning: { _ in })
+    neighbourhoods = [0, 1].map { Neighbourhood(deviceID: "device-\($0)") }
+    pumps = [0, 1].map { [interfaces, neighbourhoods, loop] end in
+      let links = PeerLinks(PeerSettings(key: testKey("device-\(end)")), neighbourhoods[end], on: loop)
+      let exchange = makeExchange(end, links, neighbourhoods[end], loop)
+      return PacketPump(interfaces[end], neighbourhoods[end], links, exchange, on: loop) { _ in }
     }
     for end in [0, 1] {
-      pumps[end].uplink = connections[end]
+      neighbourhoods[end].relay.connection = connections[end]
+      rejoin(end)
       tell(end, isThere: true)
     }
   }
+
+  /// A device has connected to the relay.
+  func rejoin(_ end: Int) {
+    neighbourhoods[end].rejoin(
+      Membership(
+        address: addresses[end], pool: IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24),
+        relayAddress: IPv4Address(bits: 0x0A00_0001)))
+  }
+
+  /// What a device has with the other one.
+  func state(_ end: Int) -> PeerState? { neighbourhoods[end].peers[addresses[1 - end]] }
 
   /// The relay tells a device whether the other is there.
   func tell(_ end: Int, isThere: Bool) {

@@ -65,19 +65,48 @@ import Testing
     #expect(limits.noteAnswered(relay, isBothWays: true, at: now) == .settled(1200))
   }
 
-  @Test func `data that is stuck again at once has the segments lowered without another try`() {
+  @Test func `data that is stuck again at once has the segments lowered for good the second time`() {
     var limits = SegmentLimits()
     limits.doubt(relay, segment: 1448, isSure: true, at: now)
     #expect(limits.noteAnswered(relay, isBothWays: true, at: now) == .settled(nil))
-    limits.doubt(relay, segment: 1448, isSure: true, at: now.advanced(by: .seconds(20)))
-    #expect(limits.limit(for: relay, at: now) == 1200)
-    #expect(limits.isInDoubt(relay))
+    for second in [20, 40] {
+      let now = now.advanced(by: .seconds(Int64(second)))
+      limits.doubt(relay, segment: 1448, isSure: true, at: now)
+      #expect(limits.limit(for: relay, at: now) == 1200)
+      #expect(limits.isInDoubt(relay))
+      guard second == 20 else { break }
+      #expect(limits.noteAnswered(relay, isBothWays: true, at: now) == .again)
+      #expect(limits.limit(for: relay, at: now) == nil)
+      #expect(limits.noteAnswered(relay, isBothWays: true, at: now) == .settled(nil))
+    }
+    #expect(limits.noteAnswered(relay, isBothWays: true, at: now) == .settled(1200))
     // A relay that sends no large packets back leaves its own direction open.
     var others = SegmentLimits()
     others.doubt(relay, segment: 1448, isSure: false, at: now)
     #expect(others.noteAnswered(relay, isBothWays: false, at: now) == .settled(nil))
     others.doubt(relay, segment: 1448, isSure: false, at: now.advanced(by: .seconds(20)))
     #expect(others.limit(for: relay, at: now) == 1200)
+  }
+
+  @Test func `an outage soon after a limit was found does not lower it further`() {
+    var limits = SegmentLimits()
+    limits.doubt(relay, segment: 1448, isSure: true, at: now)
+    #expect(limits.noteUnanswered(relay, segment: 1448, isLost: true) == true)
+    #expect(limits.noteAnswered(relay, isBothWays: true, at: now) == .settled(1200))
+    let later = now.advanced(by: .seconds(30))
+    limits.doubt(relay, segment: 1188, isSure: true, at: later)
+    #expect(limits.limit(for: relay, at: later) == 536)
+    #expect(limits.noteAnswered(relay, isBothWays: true, at: later) == .again)
+    #expect(limits.limit(for: relay, at: later) == 1200)
+    #expect(limits.noteAnswered(relay, isBothWays: true, at: later) == .settled(1200))
+    // The same, but 1200 fails again.
+    let last = later.advanced(by: .seconds(100))
+    limits.doubt(relay, segment: 1188, isSure: true, at: last)
+    #expect(limits.noteUnanswered(relay, segment: 1188, isLost: false) == true)
+    #expect(limits.noteAnswered(relay, isBothWays: true, at: last) == .again)
+    #expect(limits.limit(for: relay, at: last) == 1200)
+    #expect(limits.noteUnanswered(relay, segment: 1188, isLost: false) == true)
+    #expect(limits.noteAnswered(relay, isBothWays: true, at: last) == .settled(536))
   }
 
   @Test func `a relay that answers no size is not limited`() {

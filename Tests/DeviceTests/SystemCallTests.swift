@@ -31,7 +31,7 @@ import Wire
         + datagram(from: pair.addresses[0], to: pair.addresses[1], [UInt8](repeating: 7, count: payload))
       pair.interfaces[0].inject([[UInt8]](repeating: packet, count: count))
       let (sending, receiving) = (SystemCallCounts(), SystemCallCounts())
-      let uplink = try #require(pair.pumps[0].uplink)
+      let uplink = try #require(pair.neighbourhoods[0].relay.connection)
       let before = uplink.sendStatistics.traffic.frames
       try sending.run { try pair.pumps[0].pump() }
       try receiving.run { for _ in 0..<2 { try pair.settle() } }

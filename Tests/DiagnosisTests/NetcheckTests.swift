@@ -1,8 +1,8 @@
+import CommandLine
 import Config
 import Control
 import Identity
 import Noise
-import Program
 import SystemIO
 import TestSupport
 import Testing

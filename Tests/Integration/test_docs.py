@@ -213,7 +213,7 @@ def test_completions_are_what_the_programs_generate(program, shell):
 
 def test_the_man_pages_list_exit_statuses_that_there_are():
     """No page has another, and each status is in some page."""
-    real = set(re.findall(r"case \w+ = (\d+)", source("Program/ExitStatus.swift")))
+    real = set(re.findall(r"case \w+ = (\d+)", source("CommandLine/ExitStatus.swift")))
     listed = {
         program: set(re.findall(r"^\.It (\S+)$", section(page(program), "EXIT STATUS"), re.MULTILINE))
         for program in PROGRAMS

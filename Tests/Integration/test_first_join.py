@@ -50,7 +50,7 @@ def collide(node, address="10.0.0.77/29", name="docker7"):
 
 
 def test_a_device_that_was_approved_starts_again_without_options(flat):
-    """The first join writes the server and the ID, in the background as well."""
+    """The first join writes the server, its key and the ID, in the background as well."""
     lab = flat(1)
     lab.start_relay(admission="approve")
     node = lab["d1"]
@@ -59,12 +59,45 @@ def test_a_device_that_was_approved_starts_again_without_options(flat):
     until(lambda: asked(lab, "pending")["devices"], "it is pending")
     ctl(lab, "approve", "one")
     assert first.wait(20) == 0, first.log
-    assert config.read_text() == f'# Of the hall.\njoin: {{names: off}}\nserver: "{SERVER}"\ndevice-id: "one"\n'
+    relay_key = asked(lab, "key")["key"]
+    assert config.read_text() == (
+        f'# Of the hall.\njoin: {{names: off}}\nserver: "{SERVER}"\nserver-key: "{relay_key}"\ndevice-id: "one"\n'
+    )
     node.mnedc("mnedc-ctl", "stop")
     until(lambda: not node.processes(), "it ends")
     again = run(node, config)
     joins(again)
     assert node.status()["device"]["device_id"] == "one"
+
+
+@pytest.mark.parametrize("by", ["invite", "server"])
+def test_the_default_id_and_the_relays_key_are_written_too(flat, by):
+    """They are the same at the next start without the state, a reload finds nothing new, and the relay may change its key."""
+    lab = flat(1)
+    lab.start_relay("--no-device", admission=None if by == "invite" else "open")
+    node, config = lab["d1"], configured(lab["d1"])
+    first = run(node, config, *([invite(lab)] if by == "invite" else ["--server", SERVER]))
+    joins(first)
+    name, relay_key = node.status()["device"]["device_id"], asked(lab, "key")["key"]
+    assert config.read_text() == f'server: "{SERVER}"\nserver-key: "{relay_key}"\ndevice-id: "{name}"\n'
+    reloaded = json.loads(node.mnedc("mnedc-ctl", "reload", "--json").stdout)
+    assert not reloaded["applied"] and not reloaded["needs_restart"]
+    ctl(lab, "rotate-key")
+    until(lambda: "has replaced its key" in first.log, "the device hears of the new key")
+    assert first.stop() == 0
+    node.run("rm", "-f", f"{node.state_path}/device-id", f"{node.state_path}/known-relays")
+    joins(run(node, config))
+    assert node.status()["device"]["device_id"] == name
+
+
+def test_a_start_by_the_file_alone_leaves_the_file(flat):
+    """It says what the next start needs, and several devices may share it."""
+    lab = flat(1)
+    lab.start_relay("--no-device")
+    text = f"server: {SERVER}\n"
+    config = configured(lab["d1"], text)
+    joins(run(lab["d1"], config))
+    assert config.read_text() == text
 
 
 @pytest.mark.parametrize("kind", ["another relay", "no regular file"])
@@ -112,6 +145,38 @@ def test_a_second_copy_of_an_image_is_told_that_it_is_one(flat):
     last = ends(second, 69, "comes from the host name and /etc/machine-id; this machine is probably a copy")
     assert "--device-id" in last and "revoke" not in second.log
     joins(run(lab["d2"], configured(lab["d2"]), "--device-id", "second", line))
+
+
+def test_a_copy_of_an_image_that_has_joined_is_told_that_it_is_one(flat):
+    """The file of the image names the first machine's ID; the state, with the key, was removed from the image."""
+    lab = flat(2)
+    lab.start_relay("--no-device", admission=None)
+    line = invite(lab, "--uses", "2")
+    config = configured(lab["d1"])
+    joins(run(lab["d1"], config, line))
+    name = lab["d1"].status()["device"]["device_id"]
+    copied = configured(lab["d2"], config.read_text())
+    refused = run(lab["d2"], copied, line)
+    ends(refused, 69, rf"another device has the ID {name}, which {copied} gives \(device-id\).*a copy.*--device-id")
+    joins(run(lab["d2"], copied, "--device-id", "second", line))
+    assert copied.read_text() == config.read_text().replace(name, "second")
+
+
+def test_a_device_that_has_lost_its_key_hears_what_to_do(flat):
+    """Before it is refused, and then."""
+    lab = flat(1)
+    lab.start_relay("--no-device", admission=None)
+    node, config = lab["d1"], configured(lab["d1"])
+    first = run(node, config, "--device-id", "one", invite(lab))
+    joins(first)
+    assert first.stop() == 0
+    node.run("rm", f"{node.state_path}/device.key")
+    advice = r"restore device\.key from a backup, or .*`mnedc-ctl revoke one`\) and join with a new invite"
+    again = run(node, config, invite(lab))
+    ends(again, 69, f"it knows one by another key.*{advice}")
+    assert len(re.findall(f"warning: {node.state_path}/device.key is missing.*the new one under this ID; {advice}", again.log)) == 1
+    ctl(lab, "revoke", "one", "--yes")
+    joins(run(node, config, invite(lab)))
 
 
 # --- What is given back ---
@@ -198,7 +263,7 @@ def test_a_reset_leaves_one_network_for_another_and_keeps_the_rest_of_the_file(f
     lab = flat(2)
     lab.start_relay(admission=None)
     host, node = lab["d2"], lab["d1"]
-    host.start_mnedc("mnedcd", "--no-device", "--pool", "10.9.0.0/24", "--listen", f"{host.address}:4444")
+    second = host.start_mnedc("mnedcd", "--no-device", "--pool", "10.9.0.0/24", "--listen", f"{host.address}:4444")
     until(host.status, "the other relay answers")
     config = configured(node, "# Mine.\njoin:\n  mtu: 1300 # small\n")
     first = run(node, config, "--device-id", "one", invite(lab))
@@ -223,9 +288,16 @@ def test_a_reset_leaves_one_network_for_another_and_keeps_the_rest_of_the_file(f
     ends(run(node, link, "--reset", line), 73, "is no regular file")
     assert config.read_text() == before
     # Or the next start would offer the new key to the former relay.
-    assert "next" not in node.run("ls", node.state_path).stdout
+    assert "device.key." not in node.run("ls", node.state_path).stdout
+    # One that is killed leaves its key, which the former relay does not hear of.
+    second.pause()
+    killed = run(node, config, "--reset", line)
+    until(lambda: "device.key.reset" in node.run("ls", node.state_path).stdout, "it has a new key")
+    killed.kill()
+    second.resume()
     again = run(node, config)
     joins(again)
+    until(lambda: "device.key." not in node.run("ls", node.state_path).stdout, "the new key is gone")
     assert key(node) == old and again.stop() == 0
 
     moved = run(node, config, "--reset", "--device-id", "two", line)

@@ -324,6 +324,28 @@ def test_what_a_killed_daemon_has_left_goes_with_the_next_start_of_any(flat):
     assert other.stop() == 0 and hosts.read_text() == "127.0.0.1 localhost\n"
 
 
+def test_a_hosts_file_that_is_replaced_during_a_look_up_is_looked_at_again(flat):
+    """The first look-up waits for a name server that does not answer, and may not count for the next minute."""
+    lab = flat(1)
+    lab.start_relay("--no-device")
+    node = lab["d1"]
+    silent = lab.relay.socket(socket.SOCK_DGRAM, timeout=20)
+    silent.bind((RELAY, 53))
+    (node.etc / "resolv.conf").write_text(f"nameserver {RELAY}\noptions timeout:3 attempts:1\n")
+    text = node.hosts.read_text()
+    node.hosts.unlink()
+    node.hosts.symlink_to("hosts.elsewhere")
+    node.start_mnedc("mnedc-join", "--server", RELAY, "--device-id", "d1")
+    while b"\x02d1\x05mnedc\x00" not in silent.recv(4096):
+        pass
+    new = node.etc / "hosts.new"
+    new.write_text(text)
+    new.rename(node.hosts)
+    until(lambda: "\td1.mnedc" in node.hosts.read_text(), "the file has the name")
+    until(lambda: names_status(node)["resolves"], "the name resolves", 20)
+    assert names_status(node)["by"] == "hosts-file"
+
+
 def test_a_hosts_file_that_is_mounted_is_written_in_place_and_a_link_is_refused(flat):
     """As in a container; the warning says what is wrong."""
     lab = flat(1)

@@ -1,5 +1,6 @@
 """What an operator types: names of devices, questions before devices are locked out, and what is said where something fails."""
 
+import json
 import os
 import re
 import signal
@@ -25,6 +26,11 @@ def test_a_device_is_named_by_its_address_its_host_name_or_its_fingerprint(flat)
     known = {each["device_id"]: each for each in asked(lab, "devices")["devices"]}
     fingerprint = known["hub"]["fingerprint"]
     assert asked(lab, "lease", "pin", "cam-a.mnedc")["leases"][0]["device_id"] == "Cam_A"
+    # The tool for peers takes the same, on the relay's host and on a device.
+    own = known["Cam_A"]["fingerprint"]
+    for node in (lab.relay, lab["d3"]):
+        shown = json.loads(node.mnedc("mnedc-peers", "show", own[7:17], "--json").stdout)["peers"]
+        assert [each["device_id"] for each in shown] == ["Cam_A"]
     for name in (known["cam-b"]["address"], "CAM-B", known["cam-b"]["fingerprint"][7:17]):
         assert "of cam-b is refused" in ctl(lab, "revoke", name).stdout
     until(lambda: lab["d2"].status()["device"]["state"] != "joined", "cam-b is out")
@@ -177,10 +183,10 @@ def test_a_service_that_may_not_read_its_configuration_says_what_lets_it(flat):
     by_hand = started(os.environ)
     assert by_hand.returncode == 66 and "run as root or as the user that the file is for" in by_hand.stderr
     service = started(manager.environment())
-    assert service.returncode == 66 and f": chgrp nobody {config} && chmod 640 {config}\n" in service.stderr
+    assert service.returncode == 66 and f": chgrp nogroup {config} && chmod 640 {config}\n" in service.stderr
     directory.chmod(0o700)
     service = started(manager.environment())
-    assert service.returncode == 66 and f": chgrp nobody {directory} && chmod 750 {directory}\n" in service.stderr
+    assert service.returncode == 66 and f": chgrp nogroup {directory} && chmod 750 {directory}\n" in service.stderr
 
 
 def test_a_relays_host_hears_that_it_is_in_its_network_already(flat):
@@ -215,7 +221,7 @@ def test_a_relay_that_has_lost_its_key_does_not_make_another_in_silence(flat):
     key.unlink()
     refused = lab.relay.mnedc("mnedcd", check=False)
     assert refused.returncode == 66 and re.search(
-        f"{key} is missing, by which .* known to 1 device in relay.db; restore it from a backup; or .*--new-key", refused.stderr
+        f"{key} is missing, and relay.db has 1 device for that key; restore it from a backup; or .*--new-key", refused.stderr
     ), refused.stderr
     assert not key.exists()
     again = lab.start_relay("--new-key")
@@ -226,6 +232,31 @@ def test_a_relay_that_has_lost_its_key_does_not_make_another_in_silence(flat):
     lab.start_relay()
     assert asked(lab, "key")["fingerprint"] == former
     lab.start_device("d1")
+
+
+def test_a_relay_that_has_lost_its_key_remembers_open_invites(flat):
+    """They name the old key, so a device that comes with one would refuse the relay."""
+    lab = flat(0)
+    relay = lab.start_relay("--no-device", admission=None)
+    ctl(lab, "invite")
+    ctl(lab, "uninvite", json.loads(ctl(lab, "invite", "--json").stdout)["id"])
+    assert relay.stop() == 0
+    (lab.directory / "relay.state" / "relay.key").unlink()
+    refused = lab.relay.mnedc("mnedcd", "--no-device", check=False)
+    assert refused.returncode == 66 and "relay.db has 1 open invite for that key" in refused.stderr, refused.stderr
+    relay = lab.start_relay("--no-device", "--new-key", admission=None)
+    assert "the invites name the old key, so revoke them (mnedc-ctl uninvite)" in relay.log
+
+
+def test_the_default_listen_address_can_be_named(flat):
+    """--listen auto overrides the file's addresses, and stands alone."""
+    lab = flat(0)
+    config = lab.directory / "listen.yaml"
+    config.write_text(f"relay: {{listen: {RELAY}:4444}}\n")
+    checked = lab.relay.mnedc("mnedcd", "--check", "--config", config, "--listen", "auto").stdout
+    assert "listen: auto" in checked and "4444" not in checked
+    both = lab.relay.mnedc("mnedcd", "--check", "--listen", "auto", "--listen", RELAY, check=False)
+    assert both.returncode == 64 and "--listen auto stands alone" in both.stderr
 
 
 def test_a_signal_to_abort_ends_a_daemon_at_once(flat):

@@ -19,12 +19,12 @@ REFERENCE = "/var/edge-orchestration/mnedc/client-config.yaml"
 class Device:
     """A node of the lab with the example's configuration, and an orchestrator beside it if it is to have one."""
 
-    def __init__(self, node, device_id, has_node=True):
+    def __init__(self, node, device_id, has_node=True, hook=()):
         self.node, self.device_id = node, device_id
         self.met = node.lab.directory / f"{node.name}.met"
         text = (EXAMPLE / "device.yaml").read_text()
         text = re.sub("^device-id:.*", f"device-id: {device_id}", text, flags=re.MULTILINE)
-        text = re.sub(r"/usr\S*/register\.py", str(EXAMPLE / "register.py"), text)
+        text = re.sub(r"/usr\S*/register\.py", ", ".join([str(EXAMPLE / "register.py"), *hook]), text)
         self.config = node.lab.directory / f"{node.name}.yaml"
         self.config.write_text(text)
         if has_node:
@@ -74,15 +74,17 @@ def test_nodes_meet_by_the_virtual_network(flat):
     until(lambda: first.peers().keys() == {second.device_id}, "it has met them again", 30)
 
 
-def test_without_a_node_the_hook_says_so(flat):
-    """In the log of the daemon, which goes on."""
+def test_without_a_node_the_hook_says_so_and_waits_for_it(flat):
+    """The daemon's log says so, and the node that starts later hears of the peers that are online."""
     lab = flat(2)
     lab.start_relay()
-    device = Device(lab["d1"], device_id(), has_node=False)
-    lab.start_device("d2", device_id=device_id())
-    until(lambda: "register.py, which join.on-peer names, has ended with status 1: register: cannot register" in device.program.log,
-          "the log says so")  # fmt: skip
+    device = Device(lab["d1"], device_id(), has_node=False, hook=["--socket", lab["d1"].socket_path, "--interval", "0.2"])
+    peer = Device(lab["d2"], device_id())
+    says = "register.py, which join.on-peer names, has ended with status 1: register: cannot register"
+    until(lambda: says in device.program.log, "the log says so")
     assert device.program.is_running
+    device.start_node()
+    until(lambda: peer.device_id in device.peers(), "the node meets the peer", 30)
 
 
 @pytest.fixture

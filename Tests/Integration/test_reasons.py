@@ -118,3 +118,15 @@ def test_while_the_relay_is_away_the_list_of_peers_says_why_they_are_unknown(fla
     assert "unknown" in shown.stdout and "no connection to the relay" in shown.stderr
     lab.start_relay("--no-device")
     until(lambda: "disconnected" not in json.loads(one.mnedc("mnedc-peers", "--json").stdout), "it is back", 30)
+
+
+def test_a_relay_that_hangs_is_told_from_a_path_that_loses_large_packets(one):
+    """Its host receives them; a path is blamed where nothing does."""
+    lab, relay, node = one
+    device = lab.start_device(node)
+    relay.pause()
+    says = "receives TCP segments of 1448 bytes, but does not answer: its program is stuck, or its large packets get lost"
+    until(lambda: says in device.log, "the device says so", 40)
+    assert "does not answer packets with TCP segments" not in device.log, device.log
+    relay.resume()
+    until(lambda: node.status()["device"]["state"] == "joined", "it is in again", 30)

@@ -1,10 +1,11 @@
 import Control
 import Listing
 import Testing
+import Wire
 
 @Suite struct ListingTests {
   private static func peer(
-    _ number: Int, _ id: String, _ platform: String? = "linux/arm64", services: [ServiceReport] = [],
+    _ number: Int, _ id: String, _ platform: String? = "linux/arm64", services: [Orchestration.Service] = [],
     labels: [String: String] = [:], load: Double? = nil, rtt: Double? = nil
   ) -> PeersReport.Peer {
     var peer = PeersReport.Peer(address: "10.0.0.\(number)", deviceId: id, state: .online)

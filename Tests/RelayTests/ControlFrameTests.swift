@@ -33,7 +33,7 @@ import Wire
       case "ping": frameBytes(.ping, [1])
       case "unknown": frame(#"{"type":"song"}"#)
       case "next-key": ControlMessage.nextKey(KeyNotice(key: PrivateKey().publicKey)).frame()
-      case "locate": ControlMessage.locate(Locate(address: second)).frame()
+      case "locate": ControlMessage.locate(.address(second)).frame()
       default: ControlMessage.sync.frame()
       }
     let limit = 3000
@@ -133,7 +133,7 @@ import Wire
       }
     }
     #expect(found == ["one"])
-    let absent = ControlMessage.locate(Locate(address: IPv4Address(bits: address.bits + 9))).frame()
+    let absent = ControlMessage.locate(.address(IPv4Address(bits: address.bits + 9))).frame()
     try one.send((0..<1500).flatMap { _ in (try? one.sealed(absent)) ?? [] })
     try one.send(sealing: frameBytes(.ping, [9]))
     var answers = 0

@@ -29,7 +29,7 @@ import Wire
   }
 
   private func locate(_ address: IPv4Address, _ client: RawFrameClient) throws {
-    try client.send(sealing: ControlMessage.locate(Locate(address: address)).frame())
+    try client.send(sealing: ControlMessage.locate(.address(address)).frame())
   }
 
   private func fill(_ relay: TestRelay, _ count: Int) throws -> [Client] {
@@ -96,13 +96,13 @@ import Wire
     let asker = try relay.join("d1").client
     let other = try relay.join("Kitchen.Hub")
     _ = try beginning(asker, partial: true)
-    try asker.send(sealing: ControlMessage.locate(Locate(.label("kitchen-hub"))).frame())
+    try asker.send(sealing: ControlMessage.locate(.label("kitchen-hub")).frame())
     #expect(try change(asker).joined.map(\.deviceID) == ["Kitchen.Hub"])
     try other.client.send(sealing: ControlMessage.leave.frame())
     #expect(try change(asker).left == [other.address])
-    try asker.send(sealing: ControlMessage.locate(Locate(.label("kitchen-hub"))).frame())
+    try asker.send(sealing: ControlMessage.locate(.label("kitchen-hub")).frame())
     let answer = try asker.receive { message -> Sought? in
-      if case .unreachable(let notice) = message { notice.sought } else { nil }
+      if case .unreachable(let sought) = message { sought } else { nil }
     }
     #expect(answer == .label("kitchen-hub"))
   }

@@ -28,7 +28,7 @@ import Wire
     return address.description
   }
 
-  private func kinds(_ relay: TestRelay) throws -> [LeaseStatus.Kind] {
+  private func kinds(_ relay: TestRelay) throws -> [LeaseKind] {
     let answer = Mailbox<Result<[LeaseStatus], StoreError>>()
     relay.relay.leases { answer.put($0) }
     return try #require(answer.waitFor(1).first).get().map(\.kind)

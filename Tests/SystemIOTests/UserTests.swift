@@ -19,6 +19,7 @@ import Testing
   }
 
   @Test func `who has no name is called by the number`() {
+    #expect(User.groupName(of: 0) == "root" && User.groupName(of: 3_999_999_999) == "3999999999")
     #expect(User.name(of: 0) == "root" && User.name(of: 3_999_999_999) == "3999999999")
   }
 }

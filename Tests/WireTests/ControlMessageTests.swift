@@ -67,7 +67,7 @@ import Wire
       #"{"joined":[],"left":[],"revision":1,"type":"peers"}"#
     ),
     (.sync, #"{"type":"sync"}"#),
-    (.unreachable(Unreachable(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"unreachable"}"#),
+    (.unreachable(.address(address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"unreachable"}"#),
     (.leave, #"{"type":"leave"}"#),
     (.decline, #"{"type":"decline"}"#),
     (
@@ -75,9 +75,9 @@ import Wire
       #"{"pool":"10.0.0.0/24","pool6":"fd00::/96","type":"network"}"#
     ),
     (.pending, #"{"type":"pending"}"#),
-    (.locate(Locate(address: address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"locate"}"#),
-    (.locate(Locate(.label("kitchen-hub"))), #"{"label":"kitchen-hub","type":"locate"}"#),
-    (.unreachable(Unreachable(.label("kitchen-hub"))), #"{"label":"kitchen-hub","type":"unreachable"}"#),
+    (.locate(.address(address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"locate"}"#),
+    (.locate(.label("kitchen-hub")), #"{"label":"kitchen-hub","type":"locate"}"#),
+    (.unreachable(.label("kitchen-hub")), #"{"label":"kitchen-hub","type":"unreachable"}"#),
     (.relayKey(KeyNotice(key: key)), #"{"key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk","type":"relay-key"}"#),
     (.nextKey(KeyNotice(key: key)), #"{"key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk","type":"next-key"}"#),
     (
@@ -169,7 +169,7 @@ import Wire
 
   @Test func `members that are not known are ignored`() throws {
     let text = #"{"x":[{}],"type":"unreachable","address":"10.0.0.9","type2":null,"versions":"no"}"#
-    #expect(try Self.decode(text) == .unreachable(Unreachable(address: Self.address("10.0.0.9"))))
+    #expect(try Self.decode(text) == .unreachable(.address(Self.address("10.0.0.9"))))
     #expect(try Self.decode(#"{"type":"leave","versions":{"a":1}}"#) == .leave)
   }
 

@@ -34,7 +34,6 @@ import Wire
     #expect(FrameType.pong.maximumPayload == 64)
     #expect(FrameHeader.size == 12)
     #expect(FrameHeader.maximumFrame == 131_084)
-    #expect(FrameHeader.addressOffset == 4)
   }
 
   @Test(arguments: [FrameType.handshake, .control, .data, .peerHandshake, .ping, .pong])

@@ -88,6 +88,12 @@ import Wire
     #expect(refusal("mnedc-relay:\(String(repeating: "A", count: 42))B") == .notBase64URL)
   }
 
+  @Test func `a fingerprint is named by its first characters, at least four`() {
+    #expect(KeyText.fingerprintStart("AbC-") == "SHA256:AbC-")
+    #expect(KeyText.fingerprintStart("SHA256:AbC-") == "SHA256:AbC-")
+    for text in ["AbC", "SHA256:AbC", "SHA256:", ""] { #expect(KeyText.fingerprintStart(text) == nil) }
+  }
+
   @Test func `no description tells the text`() {
     #expect(KeyTextError.otherKind(.privateKey).description == "is a private key, which is for nobody to see")
     #expect(

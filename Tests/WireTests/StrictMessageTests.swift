@@ -148,8 +148,8 @@ import Wire
 
   @Test func `null counts as absent`() throws {
     let address = try #require(IPv4Address("10.0.0.7"))
-    #expect(try decode(#"{"type":"locate","address":"10.0.0.7","label":null}"#) == .locate(Locate(address: address)))
-    #expect(try decode(#"{"type":"locate","address":null,"label":"hub"}"#) == .locate(Locate(.label("hub"))))
+    #expect(try decode(#"{"type":"locate","address":"10.0.0.7","label":null}"#) == .locate(.address(address)))
+    #expect(try decode(#"{"type":"locate","address":null,"label":"hub"}"#) == .locate(.label("hub")))
   }
 
   @Test(arguments: [

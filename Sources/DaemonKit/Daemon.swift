@@ -1,0 +1,352 @@
+public import CommandLine
+public import Config
+public import Control
+public import Logging
+internal import Metrics
+public import SystemIO
+internal import SystemPackage
+
+/// What both daemons share: the main thread's loop with signals, the local socket and the metrics server, the log, reloading,
+/// and the end.
+///
+/// Everything but `stop`, `fail` and `warnLater` belongs to the main thread.
+public final class Daemon: @unchecked Sendable {
+  // Set once.
+  public let program: String
+  public let events: EventLoop
+  public let output: LogOutput
+  public let logger: Logger
+  private let started = Instant.now()
+
+  // Owned by the main thread.
+  private lazy var startTime = StartTime(started)
+  /// The log level that the configuration says.
+  private var configuredLevel: Settings.LogLevel
+  private var signals: SignalSource?
+  private var control: ControlServer?
+  private var duties: Duties?
+  private lazy var metrics = MetricsServer(on: events, logger: logger) { [unowned self] in
+    duties?.reloading.inForce.metrics.listen = $0
+  } collect: { [unowned self] in
+    collectMetrics($0)
+  }
+  private var failure: Failure?
+  private var isStopping = false
+  private var isReady = false
+  /// What could not be written the last time.
+  private var failedWrites: Set<String> = []
+  private let notifier: ServiceNotifier
+  private var isReleaseDue = false
+  private var lastRelease = Instant(nanoseconds: 0)
+
+  /// What the daemon does when it is asked.
+  private struct Duties {
+    let reloading: Reloading
+    let handler: ControlServer.Handler
+    let metrics: (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
+  }
+
+  /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
+  public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
+    self.program = program
+    configuredLevel = level
+    do {
+      output = try LogOutput(program: program, level: Logger.Level(level))
+      logger = output.logger()
+      events = try EventLoop()
+      notifier = ServiceNotifier(program, on: events)
+      signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
+        switch signal {
+        case .hangup: self?.reload { _ in }
+        case .interrupt: self?.stop("interrupted")
+        case .terminate: self?.stop("told to terminate")
+        case .windowChange: break
+        }
+      }
+    } catch {
+      throw Failure(.systemError, "cannot begin: \(error)")
+    }
+  }
+
+  deinit {
+    // A start that fails after `listen` leaves no socket behind.
+    control?.stop()
+  }
+
+  // MARK: Sockets
+
+  /// Throws if a daemon answers at `path` already. It takes nothing, so `listen` still decides. Called before the daemon takes
+  /// anything else that only one can have, so that a second start fails with this reason.
+  public static func checkIsFirst(at path: String) throws(Failure) {
+    let deadline = Instant.now().advanced(by: .seconds(1))
+    guard let socket = try? Descriptor.connected(toUnix: path, until: deadline),
+      let peer = try? socket.peerCredentials()
+    else { return }
+    throw failure(.inUse(by: peer), path)
+  }
+
+  /// Opens the local socket; `heir` is the user that this process will become. Requests are answered once the loop runs.
+  public func listen(at path: String, for heir: User? = nil) throws(Failure) {
+    do {
+      let onTrouble = { [logger] (error: Errno) in
+        let advice = error == .tooManyOpenFiles ? "; raise its limit of open files (LimitNOFILE=, ulimit -n)" : ""
+        logger.error("mnedc-ctl and mnedc-peers cannot be answered: \(error)\(advice)")
+      }
+      control = try ControlServer(path: path, for: heir, on: events, onTrouble: onTrouble) {
+        [unowned self] command, answer in carryOut(command, answer)
+      }
+    } catch let error as UnixListenerError {
+      throw Self.failure(error, path)
+    } catch {
+      throw Failure(.systemError, "cannot listen at \(path): \(error)")
+    }
+  }
+
+  /// Gives metrics out at these addresses from now on. It warns of those that it cannot have, and tries them again from time to
+  /// time.
+  public func serveMetrics(at addresses: [ServerAddress]) {
+    metrics.serve(at: addresses)
+  }
+
+  // MARK: Requests
+
+  /// What the daemon does when it is asked, told to reload, or its metrics are read. Called before `run`.
+  ///
+  /// `handler` gets the commands that both daemons do not carry out alike. `metrics` gives what the daemon counts to `reply`, on
+  /// any thread, with series for each of up to `peerLimit` peers.
+  public func serve(
+    _ reloading: Reloading, _ handler: @escaping ControlServer.Handler,
+    metrics: @escaping (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
+  ) {
+    reloading.inForce.metrics.listen = self.metrics.served
+    duties = Duties(reloading: reloading, handler: handler, metrics: metrics)
+  }
+
+  private var whatToDo: Duties {
+    guard let duties else { preconditionFailure("the loop runs only once the daemon knows its duties") }
+    return duties
+  }
+
+  private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
+    releaseCodeSoon()
+    switch command {
+    case .stop:
+      answer(.done)
+      stop("told to stop")
+    case .reload: reload(answer)
+    case .logLevel(let level): answer(setLogLevel(level))
+    case .diagnostics: answer(.report(diagnostics()))
+    case .metrics: collectMetrics { answer(.report($0)) }
+    default: whatToDo.handler(command, answer)
+    }
+  }
+
+  /// Sends the event to the clients that have subscribed at the local socket.
+  public func publish(_ event: PeerEventReport) {
+    control?.publish(event)
+  }
+
+  public var hasSubscribers: Bool { control?.hasSubscribers ?? false }
+
+  /// Notes that more of the configuration holds now than when it was read.
+  public func updateSettingsInForce(_ body: (inout Settings) -> Void) {
+    body(&whatToDo.reloading.inForce)
+  }
+
+  /// What the daemon goes by, and its latest log lines.
+  private func diagnostics() -> DiagnosticsReport {
+    DiagnosticsReport(
+      configuration: whatToDo.reloading.inForce.withoutCommands.render(), log: output.recent.map { LogLineReport($0) })
+  }
+
+  private func setLogLevel(_ text: String?) -> ControlAnswer {
+    if let text {
+      guard let level = Settings.LogLevel(rawValue: text) else {
+        let known = Settings.LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
+        return .failed(ControlError(.badRequest, "level is one of \(known)"))
+      }
+      // The line is written by the level that shows it, if one of them does.
+      let (former, new) = (output.level, Logger.Level(level))
+      output.level = min(former, new)
+      logger.notice("the log level is \(new) from now on, was \(former)")
+      output.level = new
+    }
+    return .report(LogLevelReport(level: "\(output.level)", configuredLevel: configuredLevel.rawValue))
+  }
+
+  /// Takes the configuration file's changes over, or says what is wrong with the file.
+  private func reload(_ answer: (ControlAnswer) -> Void) {
+    if isReady {
+      notifyServiceManager("RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)")
+    }
+    do {
+      let report = try whatToDo.reloading.reload { [self] settings in
+        configure(settings.logLevel)
+        metrics.serve(at: settings.metrics.listen)
+        settings.metrics.listen = metrics.served
+      }
+      for change in report.applied { logger.notice("reloaded: \(change.key) is \(change.new), was \(change.old)") }
+      for change in report.needsRestart {
+        logger.warning("\(change.key) stays \(change.old); a restart would make it \(change.new)")
+      }
+      if report.applied.isEmpty, report.needsRestart.isEmpty { logger.notice("reloaded: nothing has changed") }
+      answer(.report(report))
+    } catch {
+      let why = (error as? Failure)?.message ?? "\(error)"
+      for line in why.split(separator: "\n") { logger.error("not reloaded, nothing has changed: \(line)") }
+      answer(.failed(ControlError(.badConfiguration, "\(why)\nnothing has changed")))
+    }
+    if isReady { notifier.tellReady() }
+  }
+
+  /// Tells the service manager that the daemon does its work, and what that is.
+  public func becomeReady(_ status: String) {
+    let isFirst = !isReady
+    isReady = true
+    notifier.tellReady(status)
+    if isFirst { releaseCodeRegularly() }
+    releaseCodeSoon()
+  }
+
+  /// Tells the service manager what the daemon does now.
+  public func tell(_ status: String) {
+    notifier.tell(status)
+  }
+
+  /// Tells the service manager, as often as it wants it, that the daemon works, as long as it does. `proof` has each thread that
+  /// does the work call back in its turn, and then calls `done` with what the daemon does now, or `nil` to leave that as it is.
+  public func prove(by proof: @escaping (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void) {
+    notifier.begin(proof)
+  }
+
+  /// Most of what is resident after a start, a join or a request at the local socket was needed for that alone.
+  private func releaseCodeSoon() {
+    guard !isReleaseDue else { return }
+    isReleaseDue = true
+    // A client that asks every second must not cost more than one that asks every ten.
+    let pause = max(.seconds(2), .seconds(10) - Instant.now().since(lastRelease))
+    events.schedule(after: pause) { [unowned self] in
+      isReleaseDue = false
+      releaseCode()
+    }
+  }
+
+  private func releaseCodeRegularly() {
+    events.schedule(after: .seconds(60)) { [unowned self] in
+      releaseCode()
+      releaseCodeRegularly()
+    }
+  }
+
+  private func releaseCode() {
+    lastRelease = .now()
+    releaseIdleCode()
+  }
+
+  /// Logs that something begins to be impossible to write, or can be written again; `error` is `nil` where it was
+  /// written. On the main thread.
+  public func noteWriting(_ what: String, _ error: (any Error)?) {
+    if let error {
+      if failedWrites.insert(what).inserted { logger.warning("\(what) cannot be written: \(error)") }
+    } else if failedWrites.remove(what) != nil {
+      logger.notice("\(what) can be written again")
+    }
+  }
+
+  /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.
+  public func run(shutDown: () -> Void) throws(Failure) {
+    events.run()
+    notifier.stop()
+    notifyServiceManager("STOPPING=1")
+    control?.stop()
+    metrics.stop()
+    shutDown()
+    control = nil
+    output.flush()
+    if let failure { throw failure }
+  }
+
+  /// Logs a warning once `run` runs: the log begins a thread, and there must be none before the rights are given up. From any
+  /// thread.
+  public func warnLater(_ line: String) {
+    events.post { [logger] in logger.warning("\(line)") }
+  }
+
+  /// Ends `run`, after the answers under way. From any thread.
+  public func stop(_ why: String) {
+    events.post { [self] in
+      guard !isStopping else { return }
+      isStopping = true
+      logger.notice("\(why)")
+      events.stop()
+    }
+  }
+
+  /// Ends `run` with a failure. From any thread.
+  public func fail(_ failure: Failure) {
+    events.post { [self] in
+      guard !isStopping else { return }
+      isStopping = true
+      self.failure = failure
+      events.stop()
+    }
+  }
+
+  /// A status report with what both daemons know of themselves.
+  public func statusReport(_ role: KeyReport.Role) -> StatusReport {
+    var report = StatusReport(
+      program: program, programVersion: suiteVersion, processId: currentProcess(),
+      uptime: Instant.now().since(started).roundedSeconds, role: role, logLevel: "\(output.level)")
+    report.lastErrors = output.problems.map { LogLineReport($0) }
+    return report
+  }
+
+  private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
+    var base = MetricsReport()
+    base.info("mnedc_build", "The program and its version.", ["program": program, "version": suiteVersion])
+    base.add(MetricsReport(.now(), started: startTime.now()))
+    whatToDo.metrics(whatToDo.reloading.inForce.metrics.peerLimit) { [base] report in
+      var all = base
+      all.add(report)
+      reply(all)
+    }
+  }
+
+  private static func failure(_ error: UnixListenerError, _ path: String) -> Failure {
+    switch error {
+    case .inUse(let peer):
+      Failure(
+        .cannotCreate,
+        "process \(peer.process) answers at \(path) already; stop it (mnedc-ctl stop --socket \(path)) "
+          + "or choose another --socket")
+    case .notASocket:
+      Failure(.cannotCreate, "\(path) is there and is no socket; remove it or choose another --socket")
+    case .pathTooLong:
+      Failure(.usage, "the path \(path) is longer than the 107 bytes that a socket's may have; choose another --socket")
+    case .system(let errno):
+      Failure(
+        errno == .permissionDenied ? .noPermission : .cannotCreate,
+        "cannot listen at \(path): \(errno); run as root or choose another --socket")
+    }
+  }
+}
+
+extension Failure {
+  /// Rights that cannot be given up.
+  public init(_ error: PrivilegeError) {
+    self.init(.systemError, error.description)
+  }
+}
+
+extension LogLineReport {
+  fileprivate init(_ line: LogMemory.Line) {
+    self.init(time: line.time, loggedAt: Int(line.unixTime), level: "\(line.level)", text: line.text)
+  }
+}
+
+extension Logger.Level {
+  /// The level of that name.
+  public init(_ setting: Settings.LogLevel) {
+    self = Self(rawValue: setting.rawValue) ?? .info
+  }
+}

@@ -1,0 +1,55 @@
+internal import SystemIO
+internal import Wire
+
+/// Finds out which routers and outer address this device is behind, by a route trace towards the relay. Owned by the
+/// device's thread.
+public final class Locator {
+  // Set once.
+  private let events: EventLoop
+  private let onChange: (Orchestration.Place) -> Void
+
+  private(set) var place: Orchestration.Place?
+  /// Counts the traces; the result of an earlier one does not count.
+  private var trace = 0
+
+  /// How long routers have to answer.
+  private static let patience = Duration.seconds(2)
+
+  /// `onChange` is called on the loop with the first result, and with each different one.
+  init(on events: EventLoop, onChange: @escaping (Orchestration.Place) -> Void) {
+    self.events = events
+    self.onChange = onChange
+  }
+
+  /// There is a connection from `local` to `relay`, which the relay sees come from `outer`.
+  func trace(from local: SocketAddress, to relay: SocketAddress, outer: String?) {
+    trace += 1
+    let number = trace
+    let outer = outer.flatMap { Orchestration.isAddress($0) ? $0 : nil }
+    let events = events
+    let reference = LoopBound(self)
+    SystemThread.detach(name: "route-trace") {
+      let routers = RouteTrace.routers(
+        towards: relay, limit: Orchestration.maximumHops, until: Instant.now().advanced(by: Self.patience))
+      let place = Orchestration.Place(
+        outer: outer, local: local.hostWithoutZone, hops: Self.privateHops(routers.map(\.hostWithoutZone)))
+      events.post { reference.value.found(place, number) }
+    }
+  }
+
+  private func found(_ place: Orchestration.Place, _ number: Int) {
+    guard number == trace, place != self.place else { return }
+    self.place = place
+    onChange(place)
+  }
+
+  /// The routers of the private networks that this host is behind: those before the first one with a public address.
+  public static func privateHops(_ routers: [String]) -> [String] {
+    Array(routers.prefix { IPv4Address($0)?.isPrivate ?? IPv6Address($0)?.isPrivate ?? false })
+  }
+}
+
+extension SocketAddress {
+  /// The host alone; a link-local address's zone means nothing elsewhere.
+  fileprivate var hostWithoutZone: String { String(host.prefix { $0 != "%" }) }
+}

@@ -1,0 +1,201 @@
+internal import CommandLine
+public import Config
+public import Control
+public import Identity
+internal import SystemIO
+internal import SystemPackage
+public import Wire
+
+/// What this device tells its peers of itself: what the configuration says, and on top of that what was announced, which
+/// outlives the program but for the load. Owned by the main thread.
+public final class OwnOrchestration {
+  // Set once.
+  private let deviceID: String
+  private let file: AnnouncementFile
+  private let warn: (String) -> Void
+
+  /// Called with each attempt to write what was announced: the error, or `nil` where it was written.
+  public var onSave: ((any Error)?) -> Void = { _ in }
+
+  private var settings: Settings.Orchestration
+  private var announcement: Announcement
+  private var load: Double?
+  private var place: Orchestration.Place?
+  /// What is told now. Its revision is that of the device, which counts every change by one.
+  public private(set) var current: Orchestration
+
+  /// Revisions of one start, in bits: more changes than one start can see.
+  private static let revisionBits = 24
+
+  /// Counts this start and reads what was announced before it. Neither a disk that cannot be written to nor a damaged
+  /// file keeps a device from its network. `warn` gets a line for the log.
+  public init(
+    in directory: StateDirectory, deviceID: String, _ settings: Settings.Orchestration,
+    warn: @escaping (String) -> Void
+  ) {
+    self.deviceID = deviceID
+    self.settings = settings
+    self.warn = warn
+    file = AnnouncementFile(in: directory)
+    let start = StartCounter(in: directory).count(warn)
+    announcement = file.loadOrSetAside(warn)
+    current = Orchestration(deviceID: deviceID, revision: start << Self.revisionBits, platform: currentPlatform)
+    current = merged()
+  }
+
+  /// What was not announced, with the present revision and host name.
+  private var base: Orchestration {
+    var base = settings.information(of: deviceID)
+    base.revision = current.revision
+    base.hostName = current.hostName
+    base.load = load
+    base.place = place
+    return base
+  }
+
+  /// Everything together, with the present revision. What was announced and does not fit is named in the log.
+  private func merged() -> Orchestration {
+    var base = base
+    base.hostName = settings.hostName ?? hostName().flatMap(Self.validHostName)
+    let (information, leftOut) = announcement.fitting(on: base)
+    if !leftOut.isEmpty {
+      let names = leftOut.joined(separator: ", ")
+      warn(
+        """
+        beside what the configuration says, there is no room for all that was announced; peers are not told of \(names): \
+        take some of it back (mnedc-ctl announce --withdraw, --no-label), or out of the configuration
+        """)
+    }
+    return information
+  }
+
+  /// The nearest valid host name; `nil` if there is none.
+  static func validHostName(_ name: String) -> String? {
+    // What the kernel says where nobody has given the host a name.
+    guard name != "(none)" else { return nil }
+    let labels = name.split(separator: ".").compactMap { DeviceID.sanitized(String($0)) }
+    let result = labels.joined(separator: ".")
+    return Orchestration.isHostName(result) ? result : nil
+  }
+
+  /// Takes `information` over; false if it says nothing new.
+  private func replace(by information: Orchestration) -> Bool {
+    guard information != current else { return false }
+    current = information
+    current.revision += 1
+    return true
+  }
+
+  // MARK: Changes
+
+  /// Takes the configuration's part over, with the announcements on top. Returns what is told from now on, if it is anything new.
+  public func reload(_ settings: Settings.Orchestration) -> Orchestration? {
+    self.settings = settings
+    return replace(by: merged()) ? current : nil
+  }
+
+  /// The device sits there. Returns what is told from now on, if it is anything new.
+  public func moved(to place: Orchestration.Place) -> Orchestration? {
+    self.place = place
+    return replace(by: merged()) ? current : nil
+  }
+
+  /// Carries an order out, or nothing of it, and answers with what is told then. `tell` gets that if it is anything new.
+  public func answer(_ order: AnnounceOrder, tell: (Orchestration) -> Void) -> ControlAnswer {
+    do throws(ControlError) {
+      if try announce(order) { tell(current) }
+      return .report(OrchestrationReport(current, announcement))
+    } catch {
+      return .failed(error)
+    }
+  }
+
+  private func announce(_ order: AnnounceOrder) throws(ControlError) -> Bool {
+    let former = order.reset ? Announcement() : announcement
+    let changed = try changed(former, by: order)
+    let load =
+      switch order.load {
+      case .number(let number): Double?.some(number)
+      case .nothing: Double?.none
+      case nil: order.reset ? nil : self.load
+      }
+    var base = base
+    base.load = load
+    let information = changed.on(base)
+    // What does not fit because the configuration has grown can be taken back bit by bit.
+    let isMore = !order.services.isEmpty || !order.labels.isEmpty || order.load != nil
+    if isMore, let obstacle = information.obstacle {
+      throw ControlError(
+        .failed,
+        "this cannot be told, and nothing has changed: \(obstacle); withdraw what is of no use any more, or take it out of the "
+          + "configuration")
+    }
+    if changed != announcement {
+      do {
+        try file.save(changed)
+        onSave(nil)
+      } catch {
+        onSave(error)
+        throw ControlError(.failed, "nothing has changed, as it could not be kept: \(error)")
+      }
+      announcement = changed
+    }
+    self.load = load
+    return replace(by: changed.fitting(on: base).information)
+  }
+
+  private func changed(_ announcement: Announcement, by order: AnnounceOrder) throws(ControlError) -> Announcement {
+    let services = order.services.map(\.name) + order.withdrawnServices
+    if let name = services.first(where: { name in services.count { $0 == name } > 1 }) {
+      throw ControlError(.failed, "the service \(shown(name)) is named twice; say one thing of it at a time")
+    }
+    let labels = Array(order.labels.keys) + order.withdrawnLabels
+    if let name = labels.first(where: { name in labels.count { $0 == name } > 1 }) {
+      throw ControlError(.failed, "the label \(shown(name)) is named twice; say one thing of it at a time")
+    }
+    var result = announcement
+    for service in order.services {
+      if let index = result.services.firstIndex(where: { $0.name == service.name }) {
+        result.services[index] = service.completed(by: result.services[index])
+      } else {
+        result.services.append(service)
+      }
+    }
+    for name in order.withdrawnServices {
+      guard let index = result.services.firstIndex(where: { $0.name == name }) else {
+        let isConfigured = settings.services.contains { $0.name == name }
+        throw ControlError(
+          .notFound,
+          isConfigured
+            ? "the service \(shown(name)) is told because the configuration says so; take it out there and reload, or announce it "
+              + "as down (--down \(shown(name)))"
+            : "no service \(shown(name)) was announced; mnedc-ctl announce shows what is told")
+      }
+      result.services.remove(at: index)
+    }
+    result.labels.merge(order.labels) { _, new in new }
+    for name in order.withdrawnLabels where result.labels.removeValue(forKey: name) == nil {
+      throw ControlError(
+        .notFound,
+        settings.labels[name] != nil
+          ? "the label \(shown(name)) is told because the configuration says so; take it out there and reload, or announce "
+            + "another value (--label \(shown(name))=VALUE)"
+          : "no label \(shown(name)) was announced; mnedc-ctl announce shows what is told")
+    }
+    return result
+  }
+
+  /// Whoever asks may have sent anything.
+  private func shown(_ name: String) -> String { Orchestration.isName(name) ? name : "of that name" }
+}
+
+extension OrchestrationReport {
+  fileprivate init(_ information: Orchestration, _ announcement: Announcement) {
+    self.init(
+      revision: information.revision, deviceId: information.deviceID, hostName: information.hostName,
+      platform: information.platform, executionType: information.executionType,
+      services: information.services,
+      labels: information.labels, load: information.load, place: information.place,
+      announcedServices: announcement.services.map(\.name), announcedLabels: announcement.labels.keys.sorted())
+  }
+}

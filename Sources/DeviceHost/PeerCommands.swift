@@ -1,0 +1,174 @@
+internal import CommandLine
+public import Config
+public import Control
+public import DaemonKit
+public import Device
+internal import Noise
+internal import SystemIO
+public import Wire
+
+/// What a daemon does when it is asked about peers. Owned by the main thread.
+public final class PeerCommands {
+  public typealias Answer = @Sendable (ControlAnswer) -> Void
+
+  // Set once.
+  private let events: EventLoop
+  private let device: Device?
+  private let domain: String
+  private let look: (@escaping (PeersReport) -> Void) -> Void
+  private let keys: (@escaping ([IPv4Address: PublicKey]) -> Void) -> Void
+
+  /// `look` gives all that is known, and `keys` the peers' keys, on the main thread; `device` is what can ask peers, if
+  /// anything can, and `network` which of several it is in.
+  public init(
+    _ daemon: Daemon, _ device: Device?, network: NetworkName? = nil,
+    look: @escaping (@escaping (PeersReport) -> Void) -> Void,
+    keys: @escaping (@escaping ([IPv4Address: PublicKey]) -> Void) -> Void
+  ) {
+    domain = HostLabel.domain(of: network?.description)
+    events = daemon.events
+    self.device = device
+    self.look = look
+    self.keys = keys
+  }
+
+  /// Carries out `peers`, `fetch`, `show` or `ping`.
+  public func carryOut(_ command: ControlCommand, _ answer: @escaping Answer) {
+    switch command {
+    case .peers: peers(answer)
+    case .fetch(let milliseconds): fetch(within: .milliseconds(milliseconds), answer)
+    case .show(let peer, let milliseconds): show(peer, within: .milliseconds(milliseconds), answer)
+    case .ping(let peer, let milliseconds): ping(peer, within: .milliseconds(milliseconds), answer)
+    default: preconditionFailure("\(command.name) is no command about peers")
+    }
+  }
+
+  private func peers(_ answer: @escaping Answer) {
+    look { answer(.report($0)) }
+  }
+
+  /// Asks those whose information is not known.
+  private func fetch(within limit: Duration, _ answer: @escaping Answer) {
+    look { [self] report in
+      fetch(report.peers.filter { $0.revision == nil }, within: limit) { [self] in peers(answer) }
+    }
+  }
+
+  /// The one peer, which is asked first if its information is not known.
+  private func show(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
+    find(name, answer) { [self] peer in
+      fetch(peer.revision == nil ? [peer] : [], within: limit) { [self] in
+        look { report in
+          var report = report
+          report.peers = report.peers.filter { $0.address == peer.address }
+          answer(.report(report))
+        }
+      }
+    }
+  }
+
+  private func ping(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
+    guard let device else {
+      return answer(
+        .failed(
+          ControlError(
+            .unsupported, "this relay is no device (relay.device), and only devices can ping; ask on one of them")))
+    }
+    find(name, answer) { peer in
+      guard let address = IPv4Address(peer.address) else { return }
+      device.ping(address, within: limit) { outcome in
+        device.status { status in answer(Self.answer(outcome, peer, server: status.server)) }
+      }
+    }
+  }
+
+  // MARK: Steps
+
+  /// Gives `body` the peer with that ID, name or address, else the one whose fingerprint begins so, or says that there
+  /// is no such peer, or more than one.
+  private func find(_ name: String, _ answer: @escaping Answer, _ body: @escaping (PeersReport.Peer) -> Void) {
+    search(name) { [self] name, peer, report in
+      if let peer { return body(peer) }
+      guard let start = KeyText.fingerprintStart(name) else { return Self.notFound(name, report, answer) }
+      keys { keys in
+        let fingerprints = keys.mapValues(\.fingerprint).filter { $0.value.hasPrefix(start) }
+        let matches = report.peers.compactMap { peer in
+          IPv4Address(peer.address).flatMap { fingerprints[$0] }.map { (peer: peer, fingerprint: $0) }
+        }
+        if matches.count == 1 { return body(matches[0].peer) }
+        guard !matches.isEmpty else { return Self.notFound(name, report, answer) }
+        let names = matches.map { "\($0.peer.deviceId) (\($0.fingerprint))" }.joined(separator: ", ")
+        answer(
+          .failed(
+            ControlError(.notFound, "\(name) means several peers; name one by more of its fingerprint: \(names)")))
+      }
+    }
+  }
+
+  /// Gives `body` the peer with that ID, name or address, if there is one, and all that is known. In a large network, the relay is
+  /// asked. On the main thread; `body` gets the name without the networks' own domain.
+  public func search(_ name: String, _ body: @escaping (String, PeersReport.Peer?, PeersReport) -> Void) {
+    let suffix = ".\(domain)"
+    let name = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
+    look { [self] report in
+      let peer = report.peers.first { $0.is(name) }
+      guard peer == nil, !report.complete, let device, DeviceID.isValid(name) else { return body(name, peer, report) }
+      let goOn = LoopBound { self.look { report in body(name, report.peers.first { $0.is(name) }, report) } }
+      device.locate(label: HostLabel.label(of: name), within: Self.searchTime) { [events] _ in
+        events.post { goOn.value() }
+      }
+    }
+  }
+
+  /// How long the relay has to say who has a name.
+  private static let searchTime = Duration.seconds(2)
+
+  private static func notFound(_ name: String, _ report: PeersReport, _ answer: Answer) {
+    let rest =
+      report.complete
+      ? "mnedc-peers lists those that there are"
+      : "in this large network only those that this host deals with are listed here; the relay lists all"
+    let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
+    let what =
+      isHost ? "\(name) is this host itself" : "no peer has the ID, name, address or fingerprint \(name.harmless)"
+    answer(.failed(ControlError(.notFound, "\(what); \(rest)")))
+  }
+
+  /// Asks these peers, and goes on when they have answered or the time is over.
+  private func fetch(_ peers: [PeersReport.Peer], within limit: Duration, _ next: @escaping () -> Void) {
+    let addresses = peers.compactMap { $0.state == .untrusted ? nil : IPv4Address($0.address) }
+    guard let device, !addresses.isEmpty else { return next() }
+    let next = LoopBound(next)
+    device.fetch(addresses, within: limit) { [events] _ in events.post { next.value() } }
+  }
+
+  private static func answer(_ outcome: PingOutcome, _ peer: PeersReport.Peer, server: String?) -> ControlAnswer {
+    func report(_ time: Duration?) -> ControlAnswer {
+      .report(
+        PingReport(
+          address: peer.address, deviceId: peer.deviceId, roundTripMs: time?.milliseconds, path: "relay",
+          server: server))
+    }
+    switch outcome {
+    case .answered(let time): return report(time)
+    case .silent: return report(nil)
+    case .unknownPeer:
+      return .failed(ControlError(.notFound, "\(peer.deviceId) has just left; mnedc-peers lists those that are there"))
+    case .untrusted(let why):
+      return .failed(ControlError(.failed, "nothing is exchanged with \(peer.deviceId): \(why)"))
+    case .busy:
+      return .failed(ControlError(.busy, "too many pings are under way; try again"))
+    case .noRelay:
+      return .failed(
+        ControlError(.failed, "this host has no connection to the relay now; mnedc-ctl status says why"))
+    }
+  }
+}
+
+extension PeersReport.Peer {
+  /// Whether people mean this peer by `name`: its ID, its label or one of its addresses.
+  public func `is`(_ name: String) -> Bool {
+    if name == deviceId || name == address || name == address6 { return true }
+    return HostLabel.label(of: deviceId) == name.lowercased()
+  }
+}
