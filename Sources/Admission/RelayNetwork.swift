@@ -3,9 +3,9 @@ public import Wire
 
 /// The network that a relay serves.
 public struct RelayNetwork: Sendable {
-  /// What is leased from; it may grow.
+  /// The addresses to lease; the pool may grow.
   public internal(set) var pool: LeasePool
-  /// Where each lease's IPv6 address is; `nil`: it has none.
+  /// The prefix of the leases' IPv6 addresses; `nil`: they have none.
   public let pool6: IPv6Prefix?
 
   public init(pool: LeasePool, pool6: IPv6Prefix? = nil) {
@@ -32,24 +32,24 @@ public struct RelayNetwork: Sendable {
 
 extension RelayNetwork {
   public enum PoolChoice: Sendable {
-    /// The relay chooses at its first start, clear of these networks, and keeps to it.
+    /// The relay chooses at its first start, avoiding these networks, and keeps its choice.
     case auto(avoiding: [IPv4Prefix])
     case prefix(IPv4Prefix)
   }
 
   public enum Pool6Choice: Sendable {
-    /// The relay makes one up at its first start, and keeps to it.
+    /// The relay makes one at its first start, and keeps it.
     case auto
     case off
     case prefix(IPv6Prefix)
   }
 
-  /// Why a relay cannot begin with what it is told.
+  /// Why a relay cannot start with its configuration.
   public enum Problem: Error, CustomStringConvertible {
     case store(StoreError)
-    /// No private network is left to choose.
+    /// No private network is free.
     case noPool
-    /// No host of the pool can have this address, which is fixed for a device.
+    /// No device can have this address of the pool, which is fixed for one.
     case notForHosts(IPv4Address, deviceID: String, IPv4Prefix)
     /// It is the relay's own.
     case ofRelay(IPv4Address, deviceID: String)
@@ -69,7 +69,7 @@ extension RelayNetwork {
     }
   }
 
-  /// Throws if no host of the pool can have one of the addresses that are fixed for devices.
+  /// Throws if no device of the pool can have one of the fixed addresses.
   public static func check(_ fixed: [String: IPv4Address], of prefix: IPv4Prefix) throws(Problem) {
     for (deviceID, address) in fixed.sorted(by: { $0.key < $1.key })
     where !LeasePool.isForHosts(address, of: prefix) {

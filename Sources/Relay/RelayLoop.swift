@@ -202,8 +202,8 @@ final class RelayLoop: @unchecked Sendable {
     guard memoryLines.allow(at: .now()) else { return }
     logger.warning(
       """
-      so much waits for devices that do not take it that data is dropped: \(memory.used >> 10) of \(memory.limit >> 10) \
-      KiB are in use; if there is memory to spare, raise relay.memory
+      devices read too slowly, so the relay drops data for them: the send queues use \(memory.used >> 10) of \
+      \(memory.limit >> 10) KiB; if there is memory to spare, raise relay.memory
       """, metadata: ["subject": "memory"])
   }
 

@@ -266,7 +266,7 @@ final class Session: EventHandler, @unchecked Sendable {
       loop.limited {
         $0.notice(
           """
-          \(request.deviceID) (\(origin.name), \(request.fingerprint)) waits to be let in: \
+          \(request.deviceID) (\(origin.name), \(request.fingerprint)) waits for approval: \
           mnedc-ctl approve \(request.deviceID)
           """)
       }
