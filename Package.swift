@@ -32,8 +32,10 @@ let package = Package(
     .target(name: "Link", dependencies: ["Noise", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Store", dependencies: ["CSQLite", "SystemIO", "Wire", .systemPackage]),
+    .target(name: "Admission", dependencies: ["Noise", "Store", "Wire"]),
     .target(
-      name: "Relay", dependencies: ["Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
+      name: "Relay",
+      dependencies: ["Admission", "Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Names", dependencies: ["SystemIO", "Wire", .systemPackage]),
@@ -71,8 +73,8 @@ let package = Package(
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Explain", "Identity", "Link",
-        "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+        "Admission", "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Explain", "Identity",
+        "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
@@ -94,7 +96,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "CLinux", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
+        "Admission", "CLinux", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
         .systemPackage,
       ],
       path: "Tests/TestSupport"),
@@ -131,6 +133,7 @@ let package = Package(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
+    .testTarget(name: "AdmissionTests", dependencies: ["Admission", "Noise", "Store", "Wire"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
@@ -152,7 +155,8 @@ let package = Package(
         "Config", "Control", "DeviceHost", "Identity", "Noise", "SystemIO", "TestSupport", "Wire",
       ]),
     .testTarget(
-      name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
+      name: "RelayTests",
+      dependencies: ["Admission", "Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(
       name: "DeviceTests",
       dependencies: [

@@ -2,13 +2,14 @@ public import CommandLine
 public import Config
 public import Control
 public import Logging
-public import Metrics
+internal import Metrics
 public import SystemIO
 internal import SystemPackage
 
-/// What both daemons have in common: the main thread's loop with signals and the local socket, the log, and the end.
+/// What both daemons share: the main thread's loop with signals, the local socket and the metrics server, the log, reloading,
+/// and the end.
 ///
-/// Everything but `stop` and `fail` belongs to the main thread.
+/// Everything but `stop`, `fail` and `warnLater` belongs to the main thread.
 public final class Daemon: @unchecked Sendable {
   // Set once.
   public let program: String
@@ -16,24 +17,34 @@ public final class Daemon: @unchecked Sendable {
   public let output: LogOutput
   public let logger: Logger
   private let started = Instant.now()
-  private lazy var startTime = StartTime(started)
 
   // Owned by the main thread.
-  /// What the configuration says of the log.
+  private lazy var startTime = StartTime(started)
+  /// The log level that the configuration says.
   private var configuredLevel: Settings.LogLevel
   private var signals: SignalSource?
   private var control: ControlServer?
-  private var metrics: MetricsServer?
+  private var duties: Duties?
+  private lazy var metrics = MetricsServer(on: events, logger: logger) { [unowned self] in
+    duties?.reloading.inForce.metrics.listen = $0
+  } collect: { [unowned self] in
+    collectMetrics($0)
+  }
   private var failure: Failure?
   private var isStopping = false
   private var isReady = false
   /// What could not be written the last time.
   private var failedWrites: Set<String> = []
-  private let beat: ServiceBeat
-  private var reloading: Reloading?
-  /// Whether idle code is to be let go of soon.
-  private var willRelease = false
+  private let notifier: ServiceNotifier
+  private var isReleaseDue = false
   private var lastRelease = Instant(nanoseconds: 0)
+
+  /// What the daemon does when it is asked.
+  private struct Duties {
+    let reloading: Reloading
+    let handler: ControlServer.Handler
+    let metrics: (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
+  }
 
   /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
@@ -43,7 +54,7 @@ public final class Daemon: @unchecked Sendable {
       output = try LogOutput(program: program, level: Logger.Level(level))
       logger = output.logger()
       events = try EventLoop()
-      beat = ServiceBeat(program, on: events)
+      notifier = ServiceNotifier(program, on: events)
       signals = try SignalSource([.interrupt, .terminate, .hangup], on: events) { [weak self] signal in
         switch signal {
         case .hangup: self?.reload { _ in }
@@ -58,12 +69,14 @@ public final class Daemon: @unchecked Sendable {
   }
 
   deinit {
-    // Unless it ran: what else was to be had could not.
+    // A start that fails after `listen` leaves no socket behind.
     control?.stop()
   }
 
-  /// Throws if a daemon answers at `path` already; takes nothing, so `listen` has the last word. For before anything that only one of
-  /// two can have: who starts a daemon twice is told that, and not what comes of it.
+  // MARK: Sockets
+
+  /// Throws if a daemon answers at `path` already. It takes nothing, so `listen` still decides. Called before the daemon takes
+  /// anything else that only one can have, so that a second start fails with this reason.
   public static func checkIsFirst(at path: String) throws(Failure) {
     let deadline = Instant.now().advanced(by: .seconds(1))
     guard let socket = try? Descriptor.connected(toUnix: path, until: deadline),
@@ -72,27 +85,15 @@ public final class Daemon: @unchecked Sendable {
     throw failure(.inUse(by: peer), path)
   }
 
-  /// Answers at the local socket from now on. `handler` does not get to see what every daemon does alike; `heir` is the user that
-  /// this process will become.
-  public func listen(at path: String, for heir: User? = nil, _ handler: @escaping ControlServer.Handler) throws(Failure)
-  {
+  /// Opens the local socket; `heir` is the user that this process will become. Requests are answered once the loop runs.
+  public func listen(at path: String, for heir: User? = nil) throws(Failure) {
     do {
       let onTrouble = { [logger] (error: Errno) in
         let advice = error == .tooManyOpenFiles ? "; raise its limit of open files (LimitNOFILE=, ulimit -n)" : ""
         logger.error("mnedc-ctl and mnedc-peers cannot be answered: \(error)\(advice)")
       }
       control = try ControlServer(path: path, for: heir, on: events, onTrouble: onTrouble) {
-        [unowned self] command, answer in
-        releaseCodeSoon()
-        switch command {
-        case .stop:
-          answer(.done)
-          stop("told to stop")
-        case .reload: reload(answer)
-        case .logLevel(let level): answer(setLogLevel(level))
-        case .diagnostics: answer(.report(diagnostics()))
-        default: handler(command, answer)
-        }
+        [unowned self] command, answer in carryOut(command, answer)
       }
     } catch let error as UnixListenerError {
       throw Self.failure(error, path)
@@ -101,44 +102,61 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// Tells who has subscribed at the local socket.
+  /// Gives metrics out at these addresses from now on. It warns of those that it cannot have, and tries them again from time to
+  /// time.
+  public func serveMetrics(at addresses: [ServerAddress]) {
+    metrics.serve(at: addresses)
+  }
+
+  // MARK: Requests
+
+  /// What the daemon does when it is asked, told to reload, or its metrics are read. Called before `run`.
+  ///
+  /// `handler` gets the commands that both daemons do not carry out alike. `metrics` gives what the daemon counts to `reply`, on
+  /// any thread, with series for each of up to `peerLimit` peers.
+  public func serve(
+    _ reloading: Reloading, _ handler: @escaping ControlServer.Handler,
+    metrics: @escaping (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
+  ) {
+    reloading.inForce.metrics.listen = self.metrics.served
+    duties = Duties(reloading: reloading, handler: handler, metrics: metrics)
+  }
+
+  private var whatToDo: Duties {
+    guard let duties else { preconditionFailure("the loop runs only once the daemon knows its duties") }
+    return duties
+  }
+
+  private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
+    releaseCodeSoon()
+    switch command {
+    case .stop:
+      answer(.done)
+      stop("told to stop")
+    case .reload: reload(answer)
+    case .logLevel(let level): answer(setLogLevel(level))
+    case .diagnostics: answer(.report(diagnostics()))
+    case .metrics: collectMetrics { answer(.report($0)) }
+    default: whatToDo.handler(command, answer)
+    }
+  }
+
+  /// Sends the event to the clients that have subscribed at the local socket.
   public func publish(_ event: PeerEventReport) {
     control?.publish(event)
   }
 
-  /// Whether anybody has.
   public var hasSubscribers: Bool { control?.hasSubscribers ?? false }
-
-  /// What `reload` and SIGHUP do from now on.
-  public func reload(by reloading: Reloading) {
-    self.reloading = reloading
-  }
-
-  /// What the daemon goes by; `nil` before it is known how to reload.
-  var settingsInForce: Settings? { reloading?.inForce }
 
   /// Notes that more of the configuration holds now than when it was read.
   public func updateSettingsInForce(_ body: (inout Settings) -> Void) {
-    if let reloading { body(&reloading.inForce) }
+    body(&whatToDo.reloading.inForce)
   }
 
-  /// Gives metrics out at these addresses and at no others; returns those where it does. It warns of the rest and tries
-  /// them again from time to time. `collect` gives what is counted, once, on any thread.
-  public func serveMetrics(at addresses: [ServerAddress], _ collect: @escaping MetricsServer.Collect) -> [ServerAddress]
-  {
-    let server =
-      metrics
-      ?? MetricsServer(
-        on: events, logger: logger, onChange: { [unowned self] in reloading?.inForce.metrics.listen = $0 }, collect)
-    metrics = server
-    return server.serve(at: addresses)
-  }
-
-  /// Takes over the level that a reloaded configuration says. A level that was set by hand stays unless that has changed.
-  public func configure(_ level: Settings.LogLevel) {
-    guard level != configuredLevel else { return }
-    configuredLevel = level
-    output.level = Logger.Level(level)
+  /// What the daemon goes by, and its latest log lines.
+  private func diagnostics() -> DiagnosticsReport {
+    DiagnosticsReport(
+      configuration: whatToDo.reloading.inForce.withoutCommands.render(), log: output.recent.map { LogLineReport($0) })
   }
 
   private func setLogLevel(_ text: String?) -> ControlAnswer {
@@ -156,14 +174,24 @@ public final class Daemon: @unchecked Sendable {
     return .report(LogLevelReport(level: "\(output.level)", configuredLevel: configuredLevel.rawValue))
   }
 
+  /// Takes over the level of a reloaded configuration. A level that was set by hand stays unless the configuration's changes.
+  private func configure(_ level: Settings.LogLevel) {
+    guard level != configuredLevel else { return }
+    configuredLevel = level
+    output.level = Logger.Level(level)
+  }
+
   /// Takes the configuration file's changes over, or says what is wrong with the file.
   private func reload(_ answer: (ControlAnswer) -> Void) {
-    guard let reloading else { preconditionFailure("nobody is served before it is known how to reload") }
     if isReady {
       notifyServiceManager("RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)")
     }
     do {
-      let report = try reloading.reload()
+      let report = try whatToDo.reloading.reload { [self] settings in
+        configure(settings.logLevel)
+        metrics.serve(at: settings.metrics.listen)
+        settings.metrics.listen = metrics.served
+      }
       for change in report.applied { logger.notice("reloaded: \(change.key) is \(change.new), was \(change.old)") }
       for change in report.needsRestart {
         logger.warning("\(change.key) stays \(change.old); a restart would make it \(change.new)")
@@ -175,37 +203,37 @@ public final class Daemon: @unchecked Sendable {
       for line in why.split(separator: "\n") { logger.error("not reloaded, nothing has changed: \(line)") }
       answer(.failed(ControlError(.badConfiguration, "\(why)\nnothing has changed")))
     }
-    if isReady { beat.tellReady() }
+    if isReady { notifier.tellReady() }
   }
 
   /// Tells the service manager that the daemon does its work, and what that is.
   public func becomeReady(_ status: String) {
     let isFirst = !isReady
     isReady = true
-    beat.tellReady(status)
+    notifier.tellReady(status)
     if isFirst { releaseCodeRegularly() }
     releaseCodeSoon()
   }
 
   /// Tells the service manager what the daemon does now.
   public func tell(_ status: String) {
-    beat.tell(status)
+    notifier.tell(status)
   }
 
   /// Tells the service manager, as often as it wants it, that the daemon works, as long as it does. `proof` has each thread that
   /// does the work call back in its turn, and then calls `done` with what the daemon does now, or `nil` to leave that as it is.
   public func prove(by proof: @escaping (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void) {
-    beat.begin(proof)
+    notifier.begin(proof)
   }
 
   /// Most of what is resident after a start, a join or a request at the local socket was needed for that alone.
   private func releaseCodeSoon() {
-    guard !willRelease else { return }
-    willRelease = true
-    // Who asks every second must not cost more than who asks every ten.
+    guard !isReleaseDue else { return }
+    isReleaseDue = true
+    // A client that asks every second must not cost more than one that asks every ten.
     let pause = max(.seconds(2), .seconds(10) - Instant.now().since(lastRelease))
     events.schedule(after: pause) { [unowned self] in
-      willRelease = false
+      isReleaseDue = false
       releaseCode()
     }
   }
@@ -235,10 +263,10 @@ public final class Daemon: @unchecked Sendable {
   /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.
   public func run(shutDown: () -> Void) throws(Failure) {
     events.run()
-    beat.stop()
+    notifier.stop()
     notifyServiceManager("STOPPING=1")
     control?.stop()
-    metrics?.stop()
+    metrics.stop()
     shutDown()
     control = nil
     output.flush()
@@ -271,7 +299,7 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// A status report with what every daemon knows of itself.
+  /// A status report with what both daemons know of themselves.
   public func statusReport(_ role: KeyReport.Role) -> StatusReport {
     var report = StatusReport(
       program: program, programVersion: suiteVersion, processId: currentProcess(),
@@ -280,12 +308,15 @@ public final class Daemon: @unchecked Sendable {
     return report
   }
 
-  /// Metrics with what every daemon knows of itself. On the main thread.
-  public func metricsReport() -> MetricsReport {
-    var report = MetricsReport()
-    report.info("mnedc_build", "The program and its version.", ["program": program, "version": suiteVersion])
-    report.add(MetricsReport(.now(), started: startTime.now()))
-    return report
+  private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
+    var base = MetricsReport()
+    base.info("mnedc_build", "The program and its version.", ["program": program, "version": suiteVersion])
+    base.add(MetricsReport(.now(), started: startTime.now()))
+    whatToDo.metrics(whatToDo.reloading.inForce.metrics.peerLimit) { [base] report in
+      var all = base
+      all.add(report)
+      reply(all)
+    }
   }
 
   private static func failure(_ error: UnixListenerError, _ path: String) -> Failure {
@@ -311,6 +342,12 @@ extension Failure {
   /// Rights that cannot be given up.
   public init(_ error: PrivilegeError) {
     self.init(.systemError, error.description)
+  }
+}
+
+extension LogLineReport {
+  fileprivate init(_ line: LogMemory.Line) {
+    self.init(time: line.time, loggedAt: Int(line.unixTime), level: "\(line.level)", text: line.text)
   }
 }
 

@@ -9,9 +9,9 @@ public final class Reloading {
   private let apply: (inout Settings) -> Void
 
   /// What the daemon goes by: a key that needs a restart keeps the value from the start.
-  var inForce: Settings
+  public internal(set) var inForce: Settings
 
-  /// `read` gives what a daemon that is started now would go by, `apply` takes over what may change while it runs,
+  /// `read` gives the settings that a daemon started now would go by. `apply` takes over what may change while the daemon runs,
   /// and puts the old value back where that fails.
   public init(
     _ role: Settings.Role, inForce: Settings, read: @escaping () throws -> Settings,
@@ -23,16 +23,18 @@ public final class Reloading {
     self.apply = apply
   }
 
-  /// Reads the file and takes over what can be. Throws, with nothing changed, if the file is wrong in any place.
-  func reload() throws -> ReloadReport {
+  /// Reads the file and takes over what can be; `applyCommon` does so for what both daemons have. Throws, with nothing changed,
+  /// if the file has any mistake.
+  func reload(_ applyCommon: (inout Settings) -> Void) throws -> ReloadReport {
     let wanted = try read()
     let former = inForce
     var next = former.takingOver(wanted, for: role)
+    applyCommon(&next)
     apply(&next)
     inForce = next
     return ReloadReport(
-      applied: former.changes(to: inForce, for: role).map { ReloadReport.Change($0) },
-      needsRestart: inForce.changes(to: wanted, for: role).map { ReloadReport.Change($0) })
+      applied: former.changes(to: next, for: role).map { ReloadReport.Change($0) },
+      needsRestart: next.changes(to: wanted, for: role).map { ReloadReport.Change($0) })
   }
 }
 

@@ -32,19 +32,30 @@ public final class PeerCommands {
     self.keys = keys
   }
 
-  public func peers(_ answer: @escaping Answer) {
+  /// Carries out `peers`, `fetch`, `show` or `ping`.
+  public func carryOut(_ command: ControlCommand, _ answer: @escaping Answer) {
+    switch command {
+    case .peers: peers(answer)
+    case .fetch(let milliseconds): fetch(within: .milliseconds(milliseconds), answer)
+    case .show(let peer, let milliseconds): show(peer, within: .milliseconds(milliseconds), answer)
+    case .ping(let peer, let milliseconds): ping(peer, within: .milliseconds(milliseconds), answer)
+    default: preconditionFailure("\(command.name) is no command about peers")
+    }
+  }
+
+  private func peers(_ answer: @escaping Answer) {
     look { answer(.report($0)) }
   }
 
   /// Asks those whose information is not known.
-  public func fetch(within limit: Duration, _ answer: @escaping Answer) {
+  private func fetch(within limit: Duration, _ answer: @escaping Answer) {
     look { [self] report in
       fetch(report.peers.filter { $0.revision == nil }, within: limit) { [self] in peers(answer) }
     }
   }
 
   /// The one peer, which is asked first if its information is not known.
-  public func show(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
+  private func show(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
     find(name, answer) { [self] peer in
       fetch(peer.revision == nil ? [peer] : [], within: limit) { [self] in
         look { report in
@@ -56,7 +67,7 @@ public final class PeerCommands {
     }
   }
 
-  public func ping(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
+  private func ping(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
     guard let device else {
       return answer(
         .failed(

@@ -36,7 +36,7 @@ public final class MetricsServer {
   private static let retryInterval = Duration.seconds(10)
 
   public init(
-    on events: EventLoop, logger: Logger, onChange: @escaping ([ServerAddress]) -> Void, _ collect: @escaping Collect
+    on events: EventLoop, logger: Logger, onChange: @escaping ([ServerAddress]) -> Void, collect: @escaping Collect
   ) {
     self.events = events
     self.logger = logger
@@ -44,18 +44,18 @@ public final class MetricsServer {
     self.collect = collect
   }
 
-  /// Listens at these addresses and at no others; returns those where it does. It warns of the rest and tries them again
-  /// from time to time. To be called on the main thread, also before there are others.
-  public func serve(at addresses: [ServerAddress]) -> [ServerAddress] {
+  /// Listens at these addresses and at no others. It warns of those that it cannot have, and tries them again from time to
+  /// time. To be called on the main thread, also before there are others.
+  public func serve(at addresses: [ServerAddress]) {
     wanted = addresses
     complaints = []
     for (address, listener) in listeners where !addresses.contains(address) { server.close(listener) }
     listeners.removeAll { !addresses.contains($0.address) }
     listenAtRest()
-    return served
   }
 
-  private var served: [ServerAddress] { wanted.filter(isServed) }
+  /// The addresses where it listens.
+  public var served: [ServerAddress] { wanted.filter(isServed) }
 
   private func isServed(_ address: ServerAddress) -> Bool { listeners.contains { $0.address == address } }
 

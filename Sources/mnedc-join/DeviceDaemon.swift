@@ -26,25 +26,17 @@ final class DeviceDaemon: @unchecked Sendable {
   private let trust: KnownRelayTrust
   private let rotation: KeyRotation
   private let isReset: Bool
-  private let orchestration: OwnOrchestration
-  private let names: NameService
 
   // Owned by the main thread.
-  private var device: Device?
+  private var host: HostDevice?
+  private var device: Device? { host?.device }
   private lazy var peers = PeerCommands(daemon, device, network: network) { [unowned self] reply in
-    withStatus { reply(PeersReport($0)) }
+    host?.status { reply(PeersReport($0)) }
   } keys: { [unowned self] reply in
-    withStatus { reply(Dictionary($0.peers.map { ($0.peer.address, $0.peer.key) }) { first, _ in first }) }
+    host?.status { reply(Dictionary($0.peers.map { ($0.peer.address, $0.peer.key) }) { first, _ in first }) }
   }
-  private lazy var explanation = Explanation(daemon, device, peers, names: { [names] in names.report })
-  private lazy var news = PeerNews { [unowned self] event in
-    daemon.publish(event)
-    hook.take(event)
-  }
-  private lazy var hook = PeerHook(
-    settings.join.onPeer, interface: settings.join.interface, on: daemon.events, logger: daemon.logger)
-  /// Up to how many peers each has metrics of its own.
-  private var peerLimit: Int
+  private lazy var explanation = Explanation(daemon, device, peers) { [names] in names.report }
+  private let names: NameService
   private var publicKey: PublicKey
   /// What the first join writes to the configuration file, and where.
   private var update: FileUpdate
@@ -73,16 +65,20 @@ final class DeviceDaemon: @unchecked Sendable {
   /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
   /// every right but those to change the interface and to answer for names.
   ///
-  /// `reread` gives the settings of a daemon that would be started now.
+  /// `reread` gives the settings of a daemon that would be started now; `makeInterface` makes the interface of that name, with
+  /// segmentation offload or not.
   init(
     _ settings: Settings, _ network: NetworkName?, _ invitation: Invitation?, _ update: FileUpdate, isReset: Bool,
-    isInBackground: Bool, reread: @escaping () throws -> Settings
+    isInBackground: Bool,
+    makeInterface: HostDevice.MakeInterface = { name, offload throws(TunError) in
+      try LinuxTun(name: name, offload: offload)
+    },
+    reread: @escaping () throws -> Settings
   ) throws {
     self.settings = settings
     self.network = network
     self.update = update
     self.isReset = isReset
-    peerLimit = settings.metrics.peerLimit
     daemon = try Daemon("mnedc-join", level: settings.logLevel)
     if isInBackground {
       foreground = try Foreground(on: daemon.events) { [daemon] in
@@ -94,9 +90,9 @@ final class DeviceDaemon: @unchecked Sendable {
     try hostRelay?.check(settings)
     names = NameService(settings.join, interface: settings.join.interface, network: network, daemon)
     names.removeStaleBlocks()
-    let tun: LinuxTun
+    let tun: any PacketDevice
     do {
-      tun = try LinuxTun(name: settings.join.interface, offload: settings.join.offload == .auto)
+      tun = try makeInterface(settings.join.interface, settings.join.offload == .auto)
     } catch {
       if case .nameTaken(let name) = error, let claim = hostRelay?.claim(on: name) {
         throw Failure(.cannotCreate, claim)
@@ -127,37 +123,29 @@ final class DeviceDaemon: @unchecked Sendable {
     trust = KnownRelayTrust(
       pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state)
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
-    orchestration = OwnOrchestration(
-      in: state, deviceID: deviceID, settings.join.orchestration, warn: daemon.warnLater)
-    orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
     var deviceSettings = DeviceSettings(
-      deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey,
-      trust: trust, token: invitation?.token,
-      route: .servers(Self.servers(settings)), address: settings.join.address,
-      mtu: settings.join.mtu, orchestration: orchestration.current)
+      deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey, trust: trust,
+      token: invitation?.token, route: .servers(Self.servers(settings)), address: settings.join.address,
+      mtu: settings.join.mtu)
     deviceSettings.offersNextKey = !identity.isNextOfReset
-    deviceSettings.peerInformation = settings.join.peerInformation
-    deviceSettings.allowOverlap = settings.join.allowOverlap
-    deviceSettings.allowPublicPool = settings.join.allowPublicPool
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
-    do {
-      device = try Device(deviceSettings, tun) { [unowned self, names] event in
-        names.note(event)
-        daemon.events.post { self.handle(event) }
-      }
-    } catch {
-      throw Failure(.systemError, "cannot begin: \(error)")
-    }
-    try daemon.listen(at: settings.join.socket) { [unowned self] command, answer in carryOut(command, answer) }
-    var inForce = settings
-    inForce.metrics.listen = serveMetrics(at: settings.metrics.listen)
+    host = try HostDevice(deviceSettings, tun, settings.join, in: state, names, daemon)
+    host?.onPeerEvent = { [daemon] in daemon.publish($0) }
+    host?.onEvent = { [unowned self] in handle($0) }
+    try daemon.listen(at: settings.join.socket)
+    daemon.serveMetrics(at: settings.metrics.listen)
     do {
       try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
     if self.update.isRequired { place = try self.update.place() }
-    daemon.reload(by: Reloading(.device, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+    daemon.serve(Reloading(.device, inForce: settings, read: reread) { [unowned self] in apply($0) }) {
+      [unowned self] command, answer in
+      carryOut(command, answer)
+    } metrics: { [unowned self] peerLimit, reply in
+      device?.status { reply(MetricsReport($0, peerLimit: peerLimit)) }
+    }
     isMade = true
   }
 
@@ -170,18 +158,9 @@ final class DeviceDaemon: @unchecked Sendable {
     settings.servers.map { ($0.host, $0.port) }
   }
 
-  /// Takes over what may change while the device runs, and leaves the rest.
-  private func apply(_ settings: inout Settings) {
-    daemon.configure(settings.logLevel)
-    hook.command = settings.join.onPeer
-    names.retry()
-    settings.metrics.listen = serveMetrics(at: settings.metrics.listen)
-    peerLimit = settings.metrics.peerLimit
-    device?.apply(
-      DeviceChanges(
-        servers: Self.servers(settings), pinnedKeys: PeerSettings.pinnedKeys(settings.join),
-        orchestration: orchestration.reload(settings.join.orchestration),
-        peerInformation: settings.join.peerInformation))
+  /// Takes over what may change while the device runs.
+  private func apply(_ settings: Settings) {
+    host?.apply(settings.join, DeviceChanges(servers: Self.servers(settings)))
   }
 
   /// What the device does when it is asked at the local socket.
@@ -194,15 +173,11 @@ final class DeviceDaemon: @unchecked Sendable {
         report.device = DeviceReport(status, names)
         answer(.report(report))
       }
-    case .metrics: collectMetrics { answer(.report($0)) }
-    case .peers: peers.peers(answer)
-    case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
-    case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
-    case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
+    case .peers, .fetch, .show, .ping: peers.carryOut(command, answer)
     case .explain(let peer, let milliseconds):
       explanation.explain(peer, within: .milliseconds(milliseconds), answer)
     case .subscribe:
-      withStatus { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: PeersReport($0)))) }
+      host?.status { answer(.report(PeerEventReport(.snapshot, time: Int(UnixTime.now()), report: PeersReport($0)))) }
     case .key:
       answer(
         .report(
@@ -220,9 +195,9 @@ final class DeviceDaemon: @unchecked Sendable {
       }
       rotation.begin(device, isJoined: isJoined, answer)
     case .announce(let order):
-      answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
-    case .stop, .reload, .logLevel, .diagnostics:
-      preconditionFailure("the daemon sees to that itself")
+      host?.announce(order, answer)
+    case .stop, .reload, .logLevel, .diagnostics, .metrics:
+      preconditionFailure("Daemon carries that out itself")
     default:
       answer(
         .failed(
@@ -233,37 +208,14 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
-  private func serveMetrics(at addresses: [ServerAddress]) -> [ServerAddress] {
-    daemon.serveMetrics(at: addresses) { [unowned self] in collectMetrics($0) }
-  }
-
-  /// Gives what is counted to `reply`, on the main thread.
-  private func collectMetrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
-    let (base, limit) = (daemon.metricsReport(), peerLimit)
-    withStatus { status in
-      var report = base
-      report.add(MetricsReport(status, peerLimit: limit))
-      reply(report)
-    }
-  }
-
-  /// Gives the device's state to `reply`, on the main thread.
-  private func withStatus(_ reply: @escaping (DeviceStatus) -> Void) {
-    let reply = LoopBound(reply)
-    device?.status { [daemon] status in daemon.events.post { reply.value(status) } }
-  }
-
   /// Keeps the device joined until told to stop. Throws if the first join fails.
   func run() throws {
-    if let device { names.serve(device) }
-    device?.start()
+    host?.start()
     limitFirstJoin()
     daemon.tell("joining through \(settings.servers.map(\.description).joined(separator: " or "))")
     daemon.prove { [device] done in device?.prove { done(nil) } }
     try daemon.run {
-      hook.stop()
-      names.stop()
-      device?.stop(declining: declines)
+      host?.stop(declining: declines)
       if !hasJoined { try? identity.giveUpReset() }
     }
   }
@@ -303,11 +255,10 @@ final class DeviceDaemon: @unchecked Sendable {
       if case .echo = step { endProgress() }
     case .joined(let address, let pool, let server): joined(address, pool, server)
     case .networkChanged(let pool, let pool6):
-      news.networkMayHaveChanged()
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .collided(let collision):
       // The end of an attempt to join says it, too.
-      if collision == nil || isJoined { daemon.log(collision) }
+      if collision == nil || isJoined { host?.log(collision) }
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
     case .draining(let server):
@@ -325,13 +276,8 @@ final class DeviceDaemon: @unchecked Sendable {
       rotation.end(refusal)
     case .keyKept(nil):
       try? identity.dropInterruptedReset()
-    case .located(let place):
-      if let new = orchestration.moved(to: place) { device?.apply(DeviceChanges(orchestration: new)) }
-    case .peers(let events): news.take(events, status: withStatus)
-    case .interfaceChanged(let name): hook.interface = name
-    case .notice(let line): daemon.logger.notice("\(line)")
-    case .warning(let line): daemon.logger.warning("\(line)")
-    case .failed(let failure): daemon.fail(Failure(failure))
+    // HostDevice has done all that these need.
+    case .located, .peers, .interfaceChanged, .notice, .warning, .failed: break
     }
   }
 
@@ -347,7 +293,6 @@ final class DeviceDaemon: @unchecked Sendable {
   }
 
   private func joined(_ address: IPv4Address, _ pool: IPv4Prefix, _ server: String) {
-    news.networkMayHaveChanged()
     if hasJoined, !isJoined { daemon.publish(PeerEventReport(.uplinkBack, time: Int(UnixTime.now()))) }
     if !hasJoined {
       do throws(Failure) {

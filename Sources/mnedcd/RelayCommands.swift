@@ -1,3 +1,4 @@
+import Admission
 import CommandLine
 import Config
 import Control
@@ -21,7 +22,11 @@ final class RelayCommands {
   // Set once.
   private let daemon: Daemon
   private let state: StateDirectory
-  private let names: NameService
+  private let relay: Relay
+  private let store: SQLiteStore
+  private let host: HostDevice?
+  private let hostID: String?
+  private var device: Device? { host?.device }
 
   // Owned by the main thread.
   private(set) var isDraining = false
@@ -30,65 +35,45 @@ final class RelayCommands {
   /// For the programs that wait for the end of the drain.
   private var drainAnswers: [Answer] = []
   private var isCopying = false
-
   /// What is in force now.
   var settings: Settings.Relay
-  /// Up to how many devices each has metrics of its own.
-  var peerLimit = Settings.Metrics().peerLimit
-
-  // Set before the main thread's loop runs.
-  private var relay: Relay?
-  private var store: SQLiteStore?
-  private var device: Device?
-  private var orchestration: OwnOrchestration?
-  private var hostID: String?
-
-  // Owned by the main thread.
   private lazy var peers = PeerCommands(daemon, device) { [unowned self] in
     withPeers($0)
   } keys: { [unowned self] in
     withKeys($0)
   }
   private lazy var explanation = Explanation(daemon, device, peers) { [unowned self] name, reply in
-    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     RelayReports.recall(name, daemon, relay, reply)
-  } names: { [names] in
-    names.report
+  } names: { [unowned self] in
+    names
   }
-  /// Of a relay whose host is a device.
-  var hook: PeerHook?
-  private lazy var news = PeerNews { [unowned self] in hook?.take($0) }
   private lazy var changes = PeerChanges(daemon) { [unowned self] in withPeers($0) }
 
-  init(_ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory, _ names: NameService) {
-    self.names = names
+  /// `hostID` is the device ID of this host, if it is a device.
+  init(
+    _ settings: Settings.Relay, _ daemon: Daemon, _ state: StateDirectory, _ relay: Relay, _ store: SQLiteStore,
+    _ host: HostDevice?, hostID: String?
+  ) {
     self.settings = settings
     self.daemon = daemon
     self.state = state
-  }
-
-  /// `hostID` is the device ID of this host, if it is a device.
-  func serve(
-    _ relay: Relay, _ store: SQLiteStore, _ device: Device?, _ orchestration: OwnOrchestration?, hostID: String?
-  ) {
     self.relay = relay
     self.store = store
-    self.device = device
-    self.orchestration = orchestration
+    self.host = host
     self.hostID = hostID
+  }
+
+  private var names: NamesReport {
+    guard let host else { preconditionFailure("only a device looks names up") }
+    return host.names.report
   }
 
   /// `answer` is called once, on any thread.
   func carryOut(_ command: ControlCommand, _ answer: @escaping Answer) {
-    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     switch command {
     case .status:
-      RelayReports.status(daemon, relay, device, names.report) { answer(.report($0)) }
-    case .metrics: metrics { answer(.report($0)) }
-    case .peers: peers.peers(answer)
-    case .fetch(let milliseconds): peers.fetch(within: .milliseconds(milliseconds), answer)
-    case .show(let peer, let milliseconds): peers.show(peer, within: .milliseconds(milliseconds), answer)
-    case .ping(let peer, let milliseconds): peers.ping(peer, within: .milliseconds(milliseconds), answer)
+      RelayReports.status(daemon, relay, host) { answer(.report($0)) }
+    case .peers, .fetch, .show, .ping: peers.carryOut(command, answer)
     case .explain(let peer, let milliseconds):
       explanation.explain(peer, within: .milliseconds(milliseconds), answer)
     case .subscribe:
@@ -97,9 +82,9 @@ final class RelayCommands {
       let key = relay.publicKey
       answer(.report(KeyReport(role: .relay, key: KeyText.relay.text(key.bytes), fingerprint: key.fingerprint)))
     case .rotateKey(let forgetOld):
-      rotateKey(relay, forgetOld: forgetOld, answer)
+      rotateKey(forgetOld: forgetOld, answer)
     case .invite(let order):
-      invite(order, relay, answer)
+      invite(order, answer)
     case .invites:
       relay.invites { answer(ControlAnswer($0) { InvitesReport($0.map { $0.report(at: UnixTime.now()) }) }) }
     case .uninvite(let id):
@@ -111,7 +96,7 @@ final class RelayCommands {
     case .deny(let name):
       answer(ControlAnswer(waiting: Result { () throws(OperatorError) in try relay.deny(name) }))
     case .devices(let name):
-      devices(named: name, relay, answer)
+      devices(named: name, answer)
     case .leases:
       relay.leases { answer(ControlAnswer($0) { LeasesReport($0.map { LeasesReport.Lease($0) }) }) }
     case .revoke(let name):
@@ -123,42 +108,35 @@ final class RelayCommands {
         answer(ControlAnswer($0) { DevicesReport($0.map { DevicesReport.Device($0, nil) }) })
       }
     case .pinLease(let name, let text):
-      pinLease(name, text, relay, answer)
+      pinLease(name, text, answer)
     case .freeLease(let name):
       relay.freeLease(name) { answer(ControlAnswer(lease: $0)) }
     case .drain(let milliseconds, let restart):
       if restart { willRestart = true }
-      drain(relay, within: .milliseconds(milliseconds), answer)
+      drain(within: .milliseconds(milliseconds), answer)
     case .backup: backup(answer)
     case .announce(let order):
       announce(order, answer)
-    case .stop, .reload, .logLevel, .diagnostics:
-      preconditionFailure("the daemon sees to that itself")
+    case .stop, .reload, .logLevel, .diagnostics, .metrics:
+      preconditionFailure("Daemon carries that out itself")
     }
   }
 
-  /// Gives what is counted to `reply`, on the main thread.
-  func metrics(_ reply: @escaping @Sendable (MetricsReport) -> Void) {
-    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
-    let (base, limit) = (daemon.metricsReport(), peerLimit)
-    relay.status(on: daemon.events) { [daemon, device] status in
-      var report = base
-      report.add(MetricsReport(status, pending: relay.pending.count, peerLimit: limit))
+  /// Gives what is counted to `reply`, on any thread.
+  func metrics(peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) {
+    relay.status(on: daemon.events) { [relay, device] status in
+      let report = MetricsReport(status, pending: relay.pending.count, peerLimit: peerLimit)
       guard let device else { return reply(report) }
-      let part = report
       device.status { status in
-        daemon.events.post {
-          var report = part
-          report.add(MetricsReport(status, peerLimit: limit))
-          reply(report)
-        }
+        var report = report
+        report.add(MetricsReport(status, peerLimit: peerLimit))
+        reply(report)
       }
     }
   }
 
   /// Gives all that is known of the devices, on the main thread.
   private func withPeers(_ reply: @escaping (PeersReport) -> Void) {
-    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     let reply = LoopBound(reply)
     relay.status(on: daemon.events) { [daemon, device] status in
       let finish = { @Sendable (own: DeviceStatus?) in
@@ -170,7 +148,6 @@ final class RelayCommands {
 
   /// Gives the keys of the connected devices, on the main thread.
   private func withKeys(_ reply: @escaping ([IPv4Address: PublicKey]) -> Void) {
-    guard let relay else { preconditionFailure("nobody is served before there is a relay") }
     let reply = LoopBound(reply)
     relay.status(on: daemon.events) { [daemon] status in
       let keys = Dictionary(status.sessions.map { ($0.address, $0.key) }) { first, _ in first }
@@ -179,17 +156,12 @@ final class RelayCommands {
   }
 
   /// The host's own device has told something of its peers.
-  func noticeChanges(_ events: [PeerEvent]) {
+  func noticeChanges() {
     changes.notice()
-    guard let device else { return }
-    news.take(events) { [daemon] reply in
-      let reply = LoopBound(reply)
-      device.status { status in daemon.events.post { reply.value(status) } }
-    }
   }
 
   private func announce(_ order: AnnounceOrder, _ answer: Answer) {
-    guard let orchestration else {
+    guard let host else {
       return answer(
         .failed(
           ControlError(
@@ -197,11 +169,11 @@ final class RelayCommands {
             "this relay's host is no device (relay.device, --no-device), so it tells nobody anything; ask mnedc-join, on a "
               + "host where it runs")))
     }
-    answer(orchestration.answer(order) { device?.apply(DeviceChanges(orchestration: $0)) })
+    host.announce(order, answer)
   }
 
   /// The answers come when all is over, just before the daemon ends.
-  private func drain(_ relay: Relay, within limit: Duration, _ answer: @escaping Answer) {
+  private func drain(within limit: Duration, _ answer: @escaping Answer) {
     drainAnswers.append(answer)
     guard !isDraining else { return }
     isDraining = true
@@ -234,7 +206,6 @@ final class RelayCommands {
   /// A thread of its own makes the copy. The tool gets it as an open file, because this process may not write to every
   /// place that root may name.
   private func backup(_ answer: @escaping Answer) {
-    guard let store else { preconditionFailure("nobody is served before there is a store") }
     guard !isCopying else {
       return answer(.failed(ControlError(.busy, "another backup is being made; try again when it is done")))
     }
@@ -243,7 +214,7 @@ final class RelayCommands {
       (try? exists($0)) == true
     }
     let commands = LoopBound(self)
-    SystemThread.detach(name: "backup") { [daemon] in
+    SystemThread.detach(name: "backup") { [daemon, store] in
       let result = Result { () throws(StoreError) in try store.copy() }
       daemon.events.post {
         commands.value.isCopying = false
@@ -264,7 +235,7 @@ final class RelayCommands {
 
   /// The new key is on the disk before anybody is told of it. Invites carry the key of their time: where the relay cannot prove
   /// itself with that one any more, they are of no use, and whoever has stolen it could take them off who tries.
-  private func rotateKey(_ relay: Relay, forgetOld: Bool, _ answer: @escaping Answer) {
+  private func rotateKey(forgetOld: Bool, _ answer: @escaping Answer) {
     do {
       let file = KeyFile.relay(in: state)
       let former = FormerKeys(in: state)
@@ -300,7 +271,7 @@ final class RelayCommands {
     }
   }
 
-  private func invite(_ order: InviteOrder, _ relay: Relay, _ answer: @escaping Answer) {
+  private func invite(_ order: InviteOrder, _ answer: @escaping Answer) {
     let key = relay.publicKey.bytes
     let servers: [String]
     do throws(ControlError) {
@@ -333,7 +304,7 @@ final class RelayCommands {
     }
   }
 
-  private func pinLease(_ name: String, _ text: String?, _ relay: Relay, _ answer: @escaping Answer) {
+  private func pinLease(_ name: String, _ text: String?, _ answer: @escaping Answer) {
     let address = text.flatMap { IPv4Address($0) }
     guard (text == nil) == (address == nil) else {
       return answer(.failed(ControlError(.badRequest, "address is an IPv4 address, four numbers from 0 to 255")))
@@ -342,8 +313,8 @@ final class RelayCommands {
   }
 
   /// All devices, or the one that `name` means, which is not this host.
-  private func devices(named name: String?, _ relay: Relay, _ answer: @escaping Answer) {
-    relay.status(on: daemon.events) { [hostID] status in
+  private func devices(named name: String?, _ answer: @escaping Answer) {
+    relay.status(on: daemon.events) { [relay, hostID] status in
       let online = Dictionary(status.sessions.map { ($0.key, $0.address) }) { first, _ in first }
       @Sendable func report(_ records: [DeviceRecord]) -> DevicesReport {
         DevicesReport(

@@ -1,3 +1,4 @@
+import Admission
 import CommandLine
 import Config
 import Control
@@ -24,23 +25,27 @@ final class RelayDaemon {
   private let commands: RelayCommands
   private let store: SQLiteStore
   private let relay: Relay
-  private let device: Device?
-  /// Of the device.
-  private let orchestration: OwnOrchestration?
-  private let names: NameService
+  private let host: HostDevice?
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
   /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
   /// `reread` gives the settings of a daemon that would be started now.
   /// `mayMakeKey` allows that a relay whose devices know a key, which is lost, gets a new one.
-  init(_ all: Settings, mayMakeKey: Bool = false, reread: @escaping () throws -> Settings) throws {
+  /// `makeInterface` makes the interface of that name, with segmentation offload or not.
+  init(
+    _ all: Settings, mayMakeKey: Bool = false,
+    makeInterface: HostDevice.MakeInterface = { name, offload throws(TunError) in
+      try LinuxTun(name: name, offload: offload)
+    },
+    reread: @escaping () throws -> Settings
+  ) throws {
     settings = all.relay
     allowsPublicPool = all.join.allowPublicPool
     raiseDescriptorLimit()
     let user = try Self.user(settings.user)
     daemon = try Daemon("mnedcd", level: all.logLevel)
     try Daemon.checkIsFirst(at: settings.socket)
-    let tun = settings.device ? try Self.makeTun(settings) : nil
+    let tun = settings.device ? try Self.makeTun(settings, makeInterface) : nil
     // One that was killed may have been a device.
     if tun == nil { LinuxTun.removeStaleRoutes() }
     do {
@@ -54,15 +59,10 @@ final class RelayDaemon {
         "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; if that is a "
           + "mistake, correct relay.listen (--listen)")
     }
-    names = NameService(all.join, interface: settings.interface, daemon)
+    let names = NameService(all.join, interface: settings.interface, daemon)
     names.removeStaleBlocks()
-    let commands = RelayCommands(settings, daemon, state, names)
-    self.commands = commands
-    // The daemon must not keep itself, or its socket would stay when the rest of this fails.
-    try daemon.listen(at: settings.socket, for: user) { [weak commands] in commands?.carryOut($0, $1) }
-    commands.peerLimit = all.metrics.peerLimit
-    var inForce = all
-    inForce.metrics.listen = daemon.serveMetrics(at: all.metrics.listen) { [unowned commands] in commands.metrics($0) }
+    try daemon.listen(at: settings.socket, for: user)
+    daemon.serveMetrics(at: all.metrics.listen)
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
     try Self.dropPrivileges(user, keeping: kept, daemon)
     do {
@@ -81,25 +81,37 @@ final class RelayDaemon {
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
-    let identity =
+    let hostIdentity =
       tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
-    if let tun, let identity {
+    if let tun, let hostIdentity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      let orchestration = OwnOrchestration(
-        in: state, deviceID: identity.deviceID, all.join.orchestration, warn: daemon.warnLater)
-      orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
-      device = try Self.makeDevice(all, tun, relay, identity, orchestration.current, daemon, commands, names)
-      self.orchestration = orchestration
+      let own = DeviceSettings(
+        deviceID: hostIdentity.deviceID, peers: PeerSettings(key: hostIdentity.key, all.join), trust: OwnRelay(),
+        route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: settings.mtu,
+        queueLimit: settings.queue)
+      host = try HostDevice(own, tun, all.join, in: state, names, daemon)
     } else {
-      device = nil
-      orchestration = nil
+      host = nil
     }
-    commands.serve(relay, store, device, orchestration, hostID: identity?.deviceID)
-    if device != nil {
-      commands.hook = PeerHook(
-        all.join.onPeer, interface: settings.interface, on: daemon.events, logger: daemon.logger)
+    commands = RelayCommands(settings, daemon, state, relay, store, host, hostID: hostIdentity?.deviceID)
+    // The relay knows its own host, and the host its relay, so most events say nothing new.
+    host?.onEvent = { [daemon, unowned commands, weak host, settings] event in
+      switch event {
+      case .joined(let address, _, _):
+        try? hostIdentity?.remember()
+        daemon.logger.info("this host is \(hostIdentity?.deviceID ?? "") at \(address) (\(settings.interface))")
+      case .collided(let collision): host?.log(collision)
+      case .peers: commands.noticeChanges()
+      case .lost(let loss, _): daemon.logger.warning("this host's own session has ended: \(loss)")
+      default: break
+      }
     }
-    daemon.reload(by: Reloading(.relay, inForce: inForce, read: reread) { [unowned self] in apply(&$0) })
+    daemon.serve(Reloading(.relay, inForce: all, read: reread) { [unowned self] in apply(&$0) }) {
+      [unowned commands] command, answer in
+      commands.carryOut(command, answer)
+    } metrics: { [unowned commands] peerLimit, reply in
+      commands.metrics(peerLimit: peerLimit, reply)
+    }
   }
 
   /// Why devices refuse the pool unless their configurations allow it; fails if this host is such a device.
@@ -113,20 +125,12 @@ final class RelayDaemon {
   /// Takes over what may change while the relay runs, and leaves the rest.
   private func apply(_ all: inout Settings) {
     growPool(&all.relay.pool)
-    daemon.configure(all.logLevel)
-    names.retry()
     relay.apply(
       RelayChanges(
-        admission: all.relay.admission, keepalive: all.relay.keepalive,
-        idleKeepalive: all.relay.idleKeepalive, queueLimit: all.relay.queue))
-    device?.apply(
-      DeviceChanges(
-        queueLimit: all.relay.queue, pinnedKeys: PeerSettings.pinnedKeys(all.join),
-        orchestration: orchestration?.reload(all.join.orchestration), peerInformation: all.join.peerInformation))
-    all.metrics.listen = daemon.serveMetrics(at: all.metrics.listen) { [commands] in commands.metrics($0) }
-    commands.peerLimit = all.metrics.peerLimit
+        admission: all.relay.admission, keepalive: all.relay.keepalive, idleKeepalive: all.relay.idleKeepalive,
+        queueLimit: all.relay.queue))
+    host?.apply(all.join, DeviceChanges(queueLimit: all.relay.queue))
     commands.settings = all.relay
-    commands.hook?.command = all.join.onPeer
   }
 
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
@@ -164,8 +168,7 @@ final class RelayDaemon {
   /// Serves until told to stop.
   func run() throws {
     relay.start()
-    if let device { names.serve(device) }
-    device?.start()
+    host?.start()
     let places = relay.addresses.map(\.description).joined(separator: ", ")
     let pool = relay.network.pool.prefix
     daemon.logger.notice("relay for \(pool) at \(places), key \(relay.publicKey.fingerprint)")
@@ -174,17 +177,15 @@ final class RelayDaemon {
     }
     let status = { @Sendable (online: Int) in "relay for \(pool) at \(places), devices online: \(online)" }
     daemon.becomeReady(status(0))
-    daemon.prove { [relay, device, commands] done in
-      let isDraining = commands.isDraining
+    daemon.prove { [relay, host, commands] done in
+      let (isDraining, device) = (commands.isDraining, host?.device)
       relay.prove { online in
         let finish = { @Sendable in done(isDraining ? nil : status(online)) }
         if let device { device.prove(finish) } else { finish() }
       }
     }
     try daemon.run {
-      commands.hook?.stop()
-      names.stop()
-      device?.stop()
+      host?.stop()
       relay.stop()
       store.close()
     }
@@ -197,11 +198,11 @@ final class RelayDaemon {
     let file = KeyFile.relay(in: state)
     do {
       if try file.load() == nil {
-        let (devices, invites) = try store.performAndWait { transaction throws(StoreError) in
+        let (devices, invites) = try store.readAndWait { records throws(StoreError) in
           let now = UnixTime.now()
           return (
-            try transaction.devices().count { $0.status == .active && $0.admittedBy != .host },
-            try transaction.invites().count { $0.state(at: now) == .usable }
+            try records.devices().count { $0.status == .active && $0.admittedBy != .host },
+            try records.invites().count { $0.state(at: now) == .usable }
           )
         }
         if devices + invites > 0 {
@@ -270,9 +271,11 @@ final class RelayDaemon {
     daemon.logger.info("this process is now user \(user.name)")
   }
 
-  private static func makeTun(_ settings: Settings.Relay) throws -> LinuxTun {
+  private static func makeTun(
+    _ settings: Settings.Relay, _ makeInterface: HostDevice.MakeInterface
+  ) throws -> any PacketDevice {
     do {
-      return try LinuxTun(name: settings.interface, offload: settings.offload == .auto)
+      return try makeInterface(settings.interface, settings.offload == .auto)
     } catch {
       var failure = Failure(error)
       if failure.status == .noPermission {
@@ -333,7 +336,7 @@ final class RelayDaemon {
   }
 
   /// Throws if the network would take addresses away from this host's others.
-  private static func checkOverlap(of relay: Relay, _ tun: LinuxTun) throws(Failure) {
+  private static func checkOverlap(of relay: Relay, _ tun: any PacketDevice) throws(Failure) {
     let networks: [HostNetwork]
     do {
       networks = try tun.hostNetworks()
@@ -358,7 +361,7 @@ final class RelayDaemon {
     let key = identity.key.publicKey.bytes
     let known: DeviceRecord?
     do {
-      known = try store.performAndWait { transaction throws(StoreError) in try transaction.device(key: key)?.device }
+      known = try store.readAndWait { records throws(StoreError) in try records.device(key: key)?.device }
     } catch {
       throw Failure(error)
     }
@@ -369,49 +372,6 @@ final class RelayDaemon {
       for that to hold, run mnedc-ctl forget \(known.id) and start mnedcd anew
       """)
     return try DeviceIdentity(in: state, configured: known.id, warn: daemon.warnLater)
-  }
-
-  private static func makeDevice(
-    _ all: Settings, _ tun: LinuxTun, _ relay: Relay, _ identity: DeviceIdentity, _ orchestration: Orchestration,
-    _ daemon: Daemon, _ commands: RelayCommands, _ names: NameService
-  ) throws -> Device {
-    let commands = LoopBound(commands)
-    let deviceID = identity.deviceID
-    var settings = DeviceSettings(
-      deviceID: deviceID, peers: PeerSettings(key: identity.key, all.join), trust: OwnRelay(),
-      route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: all.relay.mtu, queueLimit: all.relay.queue,
-      orchestration: orchestration)
-    settings.peerInformation = all.join.peerInformation
-    settings.allowOverlap = all.join.allowOverlap
-    settings.allowPublicPool = all.join.allowPublicPool
-    do {
-      return try Device(settings, tun) { event in
-        names.note(event)
-        switch event {
-        case .joined(let address, _, _):
-          try? identity.remember()
-          daemon.logger.info("this host is \(deviceID) at \(address) (\(all.relay.interface))")
-        case .interfaceChanged(let name):
-          daemon.events.post { commands.value.hook?.interface = name }
-        case .notice(let line):
-          daemon.logger.notice("\(line)")
-        case .warning(let line):
-          daemon.logger.warning("\(line)")
-        case .collided(let collision):
-          daemon.log(collision)
-        case .reached, .pending, .trusted, .keyReplaced, .keyKept, .networkChanged, .draining, .located:
-          break  // The relay knows its own host, and the host its relay.
-        case .peers(let events):
-          daemon.events.post { commands.value.noticeChanges(events) }
-        case .lost(let loss, _):
-          daemon.logger.warning("this host's own session has ended: \(loss)")
-        case .failed(let failure):
-          daemon.fail(Failure(failure))
-        }
-      }
-    } catch {
-      throw Failure(.systemError, "cannot begin: \(error)")
-    }
   }
 }
 

@@ -1,3 +1,4 @@
+import Admission
 import CommandLine
 import Control
 import DaemonKit
@@ -11,18 +12,18 @@ import Wire
 /// The relay's state as its tools get to see it.
 enum RelayReports {
   static func status(
-    _ daemon: Daemon, _ relay: Relay, _ device: Device?, _ names: NamesReport,
+    _ daemon: Daemon, _ relay: Relay, _ host: HostDevice?,
     _ reply: @escaping @Sendable (StatusReport) -> Void
   ) {
     let report = daemon.statusReport(.relay)
     let listen = relay.addresses.map(\.description)
+    let own = host.map { ($0.device, $0.names.report) }
     relay.status(on: daemon.events) { status in
       var report = report
       report.relay = RelayReport(status, relay, listen: listen)
-      guard let device else { return reply(report) }
-      let part = report
-      device.status { status in
-        var report = part
+      guard let (device, names) = own else { return reply(report) }
+      device.status { [report] status in
+        var report = report
         report.device = DeviceReport(status, names)
         reply(report)
       }

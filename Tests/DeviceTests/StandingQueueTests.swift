@@ -25,7 +25,8 @@ import Wire
 
     private static let header = 40
 
-    /// For so long, packets go, and each is acknowledged when `window` bytes have gone behind it, which takes `roundTrip`.
+    /// For so long, packets go, and each is acknowledged when `window` bytes have gone behind it, which takes
+    /// `roundTrip`.
     mutating func run(_ window: Int, roundTrip: Duration, for time: Duration) {
       let step = Duration.nanoseconds(roundTrip.nanoseconds * Int64(packetSize) / Int64(window))
       let end = now.advanced(by: time)

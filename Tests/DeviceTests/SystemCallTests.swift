@@ -20,8 +20,8 @@ import Wire
       return pair
     }
 
-    /// The calls on sockets for packets that wait all together, until all are at the other end: those of both devices. What the
-    /// interfaces cost, which are none of the kernel's here, is not among them.
+    /// The calls on sockets for packets that wait all together, until all are at the other end: those of both devices.
+    /// What the interfaces cost, which are none of the kernel's here, is not among them.
     private func calls(_ count: Int, payload: Int) throws -> (
       sending: SystemCallCounts.Tally, receiving: SystemCallCounts.Tally, frames: Int
     ) {

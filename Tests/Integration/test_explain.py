@@ -1,4 +1,4 @@
-"""mnedc-ctl explain: each step of a path that can be broken is broken, with the real programs, and must be the one that is named."""
+"""mnedc-ctl explain names the step that a test has broken, for each step of a path, with the real programs."""
 
 import json
 
@@ -26,7 +26,9 @@ def explain(node, peer, *options, check=True):
 def fails_at(node, peer, step, *words):
     """Waits until the walk ends there: what has happened may take a moment to be known."""
     report = until(
-        lambda: (r := explain(node, peer, "--timeout", "2s")).get("failed_step") == step and r, f"the walk fails at {step}", 30
+        lambda: (r := explain(node, peer, "--timeout", "2s")).get("failed_step") == step and r,
+        f"the walk fails at {step}",
+        30,
     )
     for word in words:
         assert word in report["by"][step]["finding"] + report["by"][step].get("advice", ""), report["by"][step]
@@ -49,7 +51,8 @@ def test_a_path_that_works_is_walked_from_a_device_and_from_the_relay(flat):
         assert (report["device_id"], report["address"]) == ("d2", address)
         assert report["round_trip_ms"] > 0 and report["relay_round_trip_ms"] > 0
     text = d1.run(
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", lab.program("mnedc-ctl"), "explain", "d2", "--socket",
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", lab.program("mnedc-ctl"), "explain", "d2",
+        "--socket",
         d1.socket_path,
     ).stdout  # fmt: skip
     assert "works" in text and all(step in text for step in STEPS) and "FAIL" not in text

@@ -15,7 +15,8 @@ import Testing
     var isWhole = true
     /// Whether each end's process runs.
     var runs = [true, true]
-    /// When each end's process could look the last time, and when end 0, which looks no more often than it has to, is to look.
+    /// When each end's process could look the last time, and when end 0, which looks no more often than it has to, is
+    /// to look.
     var lastTurn: [Instant]
     var nextLook = Instant(nanoseconds: 0)
     var hasNewData = false

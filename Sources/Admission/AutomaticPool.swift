@@ -1,6 +1,6 @@
 public import Wire
 
-/// The pool of a relay that is to choose one itself.
+/// Chooses the pool of a relay whose configuration names none.
 public enum AutomaticPool {
   private static let length = 24
   /// RFC 1918, the largest first.
@@ -8,14 +8,14 @@ public enum AutomaticPool {
     IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 8), IPv4Prefix(IPv4Address(bits: 0xAC10_0000), length: 12),
     IPv4Prefix(IPv4Address(bits: 0xC0A8_0000), length: 16),
   ]
-  /// Second numbers of 10.x.0.0/16 that routers, VPNs and container hosts like to use.
+  /// Second numbers of 10.x.0.0/16 that routers, VPNs and container hosts often use.
   private static let popular: Set<UInt32> = [
     0, 1, 2, 8, 9, 10, 11, 20, 42, 43, 50, 64, 88, 89, 96, 100, 128, 152, 200, 233, 244, 254, 255,
   ]
   private static let tries = 256
 
-  /// A private /24 that overlaps with none of `networks`, in a corner that few others use; `nil` if there is none. What is
-  /// shorter than /8 is not taken for a network but for a way to all of them.
+  /// A private /24 that overlaps with none of `networks` and is rarely used; `nil` if there is none. Ignores prefixes
+  /// shorter than /8, which are default routes rather than networks.
   public static func choose(
     avoiding networks: [IPv4Prefix], using random: inout some RandomNumberGenerator
   ) -> IPv4Prefix? {
@@ -26,7 +26,7 @@ public enum AutomaticPool {
       let prefix = IPv4Prefix(IPv4Address(bits: 10 << 24 | second << 16 | third << 8), length: length)
       if !popular.contains(second), isFree(prefix) { return prefix }
     }
-    // Nearly all of 10.0.0.0/8 is in use: whatever there is.
+    // Nearly all of 10.0.0.0/8 is in use: take any free prefix.
     for whole in privateNetworks {
       let count = UInt32(1) << UInt32(length - whole.length)
       let start = UInt32.random(in: 0..<count, using: &random)
@@ -38,7 +38,8 @@ public enum AutomaticPool {
     return nil
   }
 
-  /// A network's IPv6 addresses (RFC 4193): 40 random bits of global ID and a random subnet, so that no two are the same.
+  /// A network's IPv6 addresses (RFC 4193): 40 random bits of global ID and a random subnet, so that no two are the
+  /// same.
   static func makePool6(using random: inout some RandomNumberGenerator) -> IPv6Prefix {
     let numbers = UInt64.random(in: 0..<1 << 56, using: &random)
     return IPv6Prefix(IPv6Address(high: 0xFD << 56 | numbers, low: 0), length: 96)
@@ -46,9 +47,9 @@ public enum AutomaticPool {
 }
 
 extension IPv4Prefix {
-  /// Whether an address lies in both.
+  /// Whether the prefixes share an address.
   func overlaps(_ other: IPv4Prefix) -> Bool { contains(other.network) || other.contains(network) }
 
-  /// Whether all addresses of the other lie in it.
+  /// Whether it has all addresses of the other.
   func contains(_ other: IPv4Prefix) -> Bool { contains(other.network) && length <= other.length }
 }

@@ -1,57 +1,51 @@
 internal import Noise
-internal import Store
+public import Store
 internal import Wire
 
 /// A device that an operator has named by its ID, its host name, its virtual address, or the beginning of its key's
 /// fingerprint.
-struct NamedDevice: Sendable {
-  let record: DeviceRecord
-  /// Whether the name is part of a fingerprint: it then means this one key, and no other key that had the same ID.
-  let isByKey: Bool
+public struct NamedDevice: Sendable {
+  public let record: DeviceRecord
+  /// Whether the name is part of a fingerprint: it then means this key alone, and no other key that had the same ID.
+  public let isByKey: Bool
 
-  /// Looks among all devices that were ever admitted. It prefers an active device to revoked ones of the same ID.
-  static func find(
-    _ name: String, _ transaction: borrowing Transaction, _ presence: Presence
+  /// Looks among all devices that were ever admitted. It prefers an active device to revoked ones with the same ID.
+  /// `host` is the device ID of the relay's own host, which no name may mean.
+  public static func find(
+    _ name: String, sparing host: String? = nil, _ records: any NetworkRecords, _ network: RelayNetwork,
+    _ presence: any DevicePresence
   ) throws(StoreError) -> Result<NamedDevice, DeviceNameError> {
-    let devices = try transaction.devices()
-    if let address = address(name, in: presence.network) {
-      var holder = presence.holders[address]
-      if holder == nil { holder = try transaction.lease(at: address)?.deviceID }
+    let devices = try records.devices()
+    let found: NamedDevice
+    if let address = IPv4Address(name) ?? IPv6Address(name).flatMap({ network.pool6?.lease(of: $0) }) {
+      var holder = presence.holder(of: address)
+      if holder == nil { holder = try records.lease(at: address)?.deviceID }
       guard let record = devices.first(where: { $0.id == holder }) else { return .failure(.unknown(name, known: [])) }
-      return .success(NamedDevice(record: record, isByKey: false))
+      found = NamedDevice(record: record, isByKey: false)
+    } else {
+      let (matches, isByKey) = DeviceNames.matches(name, devices, id: \.id, fingerprint: \.fingerprint)
+      let active = matches.filter { $0.status == .active }
+      guard let first = active.first ?? matches.first else {
+        return .failure(.unknown(name, known: devices.filter { $0.status == .active }.map(\.id)))
+      }
+      let isOne = isByKey ? matches.count == 1 : active.count == 1 || Set(matches.map(\.id)).count == 1
+      guard isOne else { return .failure(.ambiguous(name, matches, id: \.id, fingerprint: \.fingerprint)) }
+      found = NamedDevice(record: first, isByKey: isByKey)
     }
-    let (matches, isByKey) = DeviceNames.matches(name, devices, id: \.id) { record in
-      PublicKey(record.key).map { KeyText.fingerprint(digest: $0.digest) } ?? ""
-    }
-    let active = matches.filter { $0.status == .active }
-    let isOne = isByKey ? matches.count == 1 : active.count == 1 || Set(matches.map(\.id)).count == 1
-    if isOne, let record = active.first ?? matches.first {
-      return .success(NamedDevice(record: record, isByKey: isByKey))
-    }
-    guard !matches.isEmpty else {
-      return .failure(.unknown(name, known: devices.filter { $0.status == .active }.map(\.id)))
-    }
-    return .failure(
-      .ambiguous(
-        name,
-        matches.map { record in
-          DeviceNameError.Candidate(
-            deviceID: record.id, fingerprint: PublicKey(record.key).map { KeyText.fingerprint(digest: $0.digest) } ?? ""
-          )
-        }))
-  }
-
-  private static func address(_ name: String, in network: RelayNetwork) -> IPv4Address? {
-    IPv4Address(name) ?? IPv6Address(name).flatMap { network.pool6?.lease(of: $0) }
+    return found.record.id == host ? .failure(.relayHost(found.record.id)) : .success(found)
   }
 }
 
+extension DeviceRecord {
+  fileprivate var fingerprint: String { PublicKey(key).map { KeyText.fingerprint(digest: $0.digest) } ?? "" }
+}
+
 /// Compares the name that an operator gives with devices.
-enum DeviceNames {
+public enum DeviceNames {
   /// The devices that `name` means: those with this ID; if there are none, those with this host name, with or without
   /// `.mnedc`; else those whose fingerprints begin with it, with or without `SHA256:`. `isByKey` is true in the last
   /// case.
-  static func matches<Device>(
+  public static func matches<Device>(
     _ name: String, _ devices: [Device], id: (Device) -> String, fingerprint: (Device) -> String
   ) -> (devices: [Device], isByKey: Bool) {
     let same = devices.filter { id($0) == name }
@@ -72,6 +66,12 @@ public enum DeviceNameError: Error, Equatable, Sendable {
   case ambiguous(String, [Candidate])
   /// It means the relay's own host, whose ID is given.
   case relayHost(String)
+
+  public static func ambiguous<Device>(
+    _ name: String, _ devices: [Device], id: (Device) -> String, fingerprint: (Device) -> String
+  ) -> DeviceNameError {
+    .ambiguous(name, devices.map { Candidate(deviceID: id($0), fingerprint: fingerprint($0)) })
+  }
 
   public struct Candidate: Equatable, Sendable, CustomStringConvertible {
     public var deviceID: String

@@ -3,9 +3,9 @@ public import Wire
 
 /// The network that a relay serves.
 public struct RelayNetwork: Sendable {
-  /// What is leased from; it may grow.
+  /// The addresses to lease; the pool may grow.
   public internal(set) var pool: LeasePool
-  /// Where each lease's IPv6 address is; `nil`: it has none.
+  /// The prefix of the leases' IPv6 addresses; `nil`: they have none.
   public let pool6: IPv6Prefix?
 
   public init(pool: LeasePool, pool6: IPv6Prefix? = nil) {
@@ -13,32 +13,43 @@ public struct RelayNetwork: Sendable {
     self.pool6 = pool6
   }
 
-  /// The payload of the handshake's second message.
-  var greeting: [UInt8] {
-    RelayGreeting(network: NetworkNotice(pool: pool.prefix, pool6: pool6)).bytes
+  /// Makes the pool larger; no address changes.
+  public mutating func grow(to prefix: IPv4Prefix) { pool = pool.with(prefix) }
+
+  /// The record of this network with a larger pool. Compares with the stored pool, since a growth may have been
+  /// committed that is not in force yet.
+  public func growth(
+    to prefix: IPv4Prefix, _ records: any NetworkRecords
+  ) throws(StoreError) -> (Result<Void, PoolError>, [RecordChange]) {
+    var network =
+      try records.network() ?? NetworkRecord(pool: pool.prefix, relayAddress: pool.relayAddress)
+    guard prefix.contains(network.pool) else { return (.failure(.notLarger(prefix, than: network.pool)), []) }
+    guard prefix != network.pool else { return (.success(()), []) }
+    network.pool = prefix
+    return (.success(()), [.putNetwork(network)])
   }
 }
 
 extension RelayNetwork {
   public enum PoolChoice: Sendable {
-    /// The relay chooses at its first start, clear of these networks, and keeps to it.
+    /// The relay chooses at its first start, avoiding these networks, and keeps its choice.
     case auto(avoiding: [IPv4Prefix])
     case prefix(IPv4Prefix)
   }
 
   public enum Pool6Choice: Sendable {
-    /// The relay makes one up at its first start, and keeps to it.
+    /// The relay makes one at its first start, and keeps it.
     case auto
     case off
     case prefix(IPv6Prefix)
   }
 
-  /// Why a relay cannot begin with what it is told.
+  /// Why a relay cannot start with its configuration.
   public enum Problem: Error, CustomStringConvertible {
     case store(StoreError)
-    /// No private network is left to choose.
+    /// No private network is free.
     case noPool
-    /// No host of the pool can have this address, which is fixed for a device.
+    /// No device can have this address of the pool, which is fixed for one.
     case notForHosts(IPv4Address, deviceID: String, IPv4Prefix)
     /// It is the relay's own.
     case ofRelay(IPv4Address, deviceID: String)
@@ -58,7 +69,7 @@ extension RelayNetwork {
     }
   }
 
-  /// Throws if no host of the pool can have one of the addresses that are fixed for devices.
+  /// Throws if no device of the pool can have one of the fixed addresses.
   public static func check(_ fixed: [String: IPv4Address], of prefix: IPv4Prefix) throws(Problem) {
     for (deviceID, address) in fixed.sorted(by: { $0.key < $1.key })
     where !LeasePool.isForHosts(address, of: prefix) {
@@ -66,19 +77,17 @@ extension RelayNetwork {
     }
   }
 
-  /// What the relay serves from now on, by what is wanted and what it served before, which the store has. The relay's own
-  /// address stays if the pool has it. Leases that the pool does not have are kept, but their devices get others. Waits for
+  /// The network to serve from now on, by the configuration and the stored network of the last run. The relay's own
+  /// address stays if the pool has it. The store keeps leases outside the pool, but their devices get others. Waits for
   /// the store.
   ///
-  /// `notices` is what an operator should know of it, a line each. Nothing is changed if it throws.
+  /// `notices` are lines for the operator. Changes nothing if it throws.
   public static func settle(
-    in store: SQLiteStore, pool: PoolChoice, pool6: Pool6Choice, fixed: [String: IPv4Address] = [:]
+    in store: any NetworkStore, pool: PoolChoice, pool6: Pool6Choice, fixed: [String: IPv4Address] = [:]
   ) throws(Problem) -> (network: RelayNetwork, notices: [String]) {
     let result: Result<(RelayNetwork, [String]), Problem>
     do throws(StoreError) {
-      result = try store.performAndWait { transaction throws(StoreError) in
-        try settle(transaction, pool, pool6, fixed)
-      }
+      result = try store.performAndWait { records throws(StoreError) in try settle(records, pool, pool6, fixed) }
     } catch {
       throw .store(error)
     }
@@ -87,9 +96,9 @@ extension RelayNetwork {
   }
 
   private static func settle(
-    _ transaction: borrowing Transaction, _ pool: PoolChoice, _ pool6: Pool6Choice, _ fixed: [String: IPv4Address]
-  ) throws(StoreError) -> Result<(RelayNetwork, [String]), Problem> {
-    let former = try transaction.network()
+    _ records: any NetworkRecords, _ pool: PoolChoice, _ pool6: Pool6Choice, _ fixed: [String: IPv4Address]
+  ) throws(StoreError) -> (Result<(RelayNetwork, [String]), Problem>, [RecordChange]) {
+    let former = try records.network()
     var random = SystemRandomNumberGenerator()
     var (ownPool, ownPool6) = (former?.ownPool, former?.ownPool6)
 
@@ -98,7 +107,7 @@ extension RelayNetwork {
     case .prefix(let wanted): prefix = wanted
     case .auto(let networks):
       ownPool = ownPool ?? AutomaticPool.choose(avoiding: networks, using: &random)
-      guard let ownPool else { return .failure(.noPool) }
+      guard let ownPool else { return (.failure(.noPool), []) }
       prefix = ownPool
     }
     let prefix6: IPv6Prefix?
@@ -115,31 +124,38 @@ extension RelayNetwork {
     do throws(Problem) {
       try check(fixed, of: prefix)
     } catch {
-      return .failure(error)
+      return (.failure(error), [])
     }
-    if let owner = pool.owner(of: pool.relayAddress) { return .failure(.ofRelay(pool.relayAddress, deviceID: owner)) }
+    if let owner = pool.owner(of: pool.relayAddress) {
+      return (.failure(.ofRelay(pool.relayAddress, deviceID: owner)), [])
+    }
 
     var notices: [String] = []
+    var changes: [RecordChange] = []
     for (deviceID, address) in fixed.sorted(by: { $0.key < $1.key }) {
-      guard let lease = try transaction.lease(at: address), lease.deviceID != deviceID else { continue }
-      try transaction.dropLease(at: address)
+      guard let lease = try records.lease(at: address), lease.deviceID != deviceID else { continue }
+      changes.append(.removeLease(address))
       let loser = lease.deviceID
       notices.append(
         "\(address) is for \(deviceID) now (relay.addresses); \(loser), which had it, gets another when it joins")
     }
     let network = NetworkRecord(
       pool: prefix, relayAddress: pool.relayAddress, ownPool: ownPool, ownPool6: ownPool6)
-    if network != former { try transaction.setNetwork(network) }
+    if network != former { changes.append(.putNetwork(network)) }
     if let former, former.pool != prefix {
-      let lost = try transaction.leases().count { !pool.isLeasable($0.address) }
+      let lost = try records.leases().count {
+        !pool.isLeasable($0.address) && !changes.contains(.removeLease($0.address))
+      }
       if lost > 0 { notices.append(notice(of: lost, former, network)) }
     }
-    for ids in try transaction.labelClashes() {
+    for ids in try records.labelClashes() {
       notices.append(
-        "the devices \(ids.joined(separator: " and ")) make one host name (\(HostLabel.label(of: ids[0])).\(HostLabel.domain)), so "
-          + "that it is any of theirs: rename all but one (revoke it, and join with another --device-id)")
+        "the devices \(ids.joined(separator: " and ")) make one host name "
+          + "(\(HostLabel.label(of: ids[0])).\(HostLabel.domain)), so that it is any of theirs: rename all but one "
+          + "(revoke it, and join with another --device-id)"
+      )
     }
-    return .success((RelayNetwork(pool: pool, pool6: prefix6), notices))
+    return (.success((RelayNetwork(pool: pool, pool6: prefix6), notices)), changes)
   }
 
   private static func notice(of lost: Int, _ former: NetworkRecord, _ network: NetworkRecord) -> String {

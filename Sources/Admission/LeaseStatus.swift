@@ -1,7 +1,7 @@
 public import Store
 public import Wire
 
-/// A lease as an operator gets to see it.
+/// A lease as operators see it.
 public struct LeaseStatus: Sendable, Equatable {
   public var address: IPv4Address
   /// `nil`: the network has none.
@@ -14,7 +14,7 @@ public struct LeaseStatus: Sendable, Equatable {
 }
 
 extension LeaseStatus {
-  init(_ lease: LeaseRecord, _ network: RelayNetwork, isOnline: Bool) {
+  public init(_ lease: LeaseRecord, _ network: RelayNetwork, isOnline: Bool) {
     let fixed = network.pool.fixed[lease.deviceID]
     let isValid = network.pool.isLeasable(lease.address, to: lease.deviceID) && fixed ?? lease.address == lease.address
     self.init(
@@ -25,19 +25,19 @@ extension LeaseStatus {
   }
 }
 
-/// Why a lease cannot be what an operator wants.
+/// Why a lease stays as it is.
 public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
   case store(StoreError)
   case name(DeviceNameError)
-  /// Nobody has a lease by this device ID or address.
+  /// There is no lease of this device ID or address.
   case noSuchLease(String)
   case revoked(String)
-  /// The configuration says which address the device has.
+  /// The configuration fixes the device's address.
   case fixed(String, IPv4Address)
-  /// Why the device cannot have the address, and whether freeing that changes it.
+  /// Why the device cannot have the address, and whether an operator can free it.
   case notForDevice(String, canFree: Bool)
   case poolFull(IPv4Prefix)
-  /// The device is in with it.
+  /// The device is connected.
   case inUse(String, IPv4Address)
 
   public var description: String {
@@ -53,7 +53,7 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
     case .poolFull(let pool):
       "no address of the pool \(pool) is free; free one (`mnedc-ctl lease free`), or give the relay a larger pool"
     case .inUse(let id, let address):
-      "\(id) is in with \(address), which can be freed once it has left; end mnedc-join there first"
+      "\(id) is connected with \(address); end mnedc-join there first, and then free the lease"
     }
   }
 }
@@ -61,7 +61,7 @@ public enum LeaseError: Error, Sendable, Equatable, CustomStringConvertible {
 /// Why the pool stays as it is.
 public enum PoolError: Error, Sendable, Equatable, CustomStringConvertible {
   case store(StoreError)
-  /// Only a pool that has the present one in it can take its place while the relay runs.
+  /// A pool can only grow while the relay runs.
   case notLarger(IPv4Prefix, than: IPv4Prefix)
 
   public var description: String {

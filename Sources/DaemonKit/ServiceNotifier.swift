@@ -5,7 +5,7 @@ internal import Wire
 /// again that all of the daemon's threads still work. Where it does not watch, the daemon's own watchdog does.
 ///
 /// Owned by the main thread (`@unchecked`: others hand back to it).
-final class ServiceBeat: @unchecked Sendable {
+final class ServiceNotifier: @unchecked Sendable {
   /// Has each thread that does the daemon's work call back in its turn, and then gives what the daemon does now, if that is to
   /// be told.
   typealias Proof = (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void

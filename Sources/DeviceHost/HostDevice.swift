@@ -1,0 +1,129 @@
+public import CommandLine
+public import Config
+public import Control
+public import DaemonKit
+public import Device
+public import Identity
+internal import Logging
+internal import SystemIO
+public import Tun
+
+/// The device that this host is, with what both daemons do for it: names, the hook, what it announces. Owned by the main
+/// thread.
+public final class HostDevice {
+  /// Makes the interface of this name, with segmentation offload or not.
+  public typealias MakeInterface = (_ name: String, _ offload: Bool) throws(TunError) -> any PacketDevice
+
+  // Set once.
+  public let device: Device
+  public let names: NameService
+  private let daemon: Daemon
+  private let orchestration: OwnOrchestration
+  private let hook: PeerHook
+
+  // Owned by the main thread.
+  /// Gets each event of the device, after this class has done its part.
+  public var onEvent: (DeviceEvent) -> Void = { _ in }
+  /// Gets each change of a peer as a report.
+  public var onPeerEvent: (PeerEventReport) -> Void = { _ in }
+  private lazy var news = PeerNews { [unowned self] event in
+    onPeerEvent(event)
+    hook.take(event)
+  }
+
+  /// Hands the device's events, which come on its thread, to the main thread.
+  private final class Inbox: @unchecked Sendable {
+    // `@unchecked`: only jobs on the main thread look at it.
+    weak var owner: HostDevice?
+  }
+
+  /// `settings` are completed by what `join` and `state` say of the device.
+  public init(
+    _ settings: DeviceSettings, _ tun: any PacketDevice, _ join: Settings.Join, in state: StateDirectory,
+    _ names: NameService, _ daemon: Daemon
+  ) throws(Failure) {
+    self.names = names
+    self.daemon = daemon
+    orchestration = OwnOrchestration(
+      in: state, deviceID: settings.deviceID, join.orchestration, warn: daemon.warnLater)
+    orchestration.onSave = { [daemon] in daemon.noteWriting("what was announced", $0) }
+    hook = PeerHook(join.onPeer, interface: tun.name, on: daemon.events, logger: daemon.logger)
+    var settings = settings
+    settings.orchestration = orchestration.current
+    settings.peerInformation = join.peerInformation
+    settings.allowOverlap = join.allowOverlap
+    settings.allowPublicPool = join.allowPublicPool
+    let inbox = Inbox()
+    do {
+      device = try Device(settings, tun) { [names, daemon] event in
+        names.note(event)
+        daemon.events.post { inbox.owner?.handle(event) }
+      }
+    } catch {
+      throw Failure(.systemError, "cannot begin: \(error)")
+    }
+    inbox.owner = self
+  }
+
+  public func start() {
+    names.serve(device)
+    device.start()
+  }
+
+  /// `declining`: the relay is to undo the admission.
+  public func stop(declining: Bool = false) {
+    hook.stop()
+    names.stop()
+    device.stop(declining: declining)
+  }
+
+  /// Takes over what a reloaded configuration says of the device; `changes` has what one daemon alone changes.
+  public func apply(_ join: Settings.Join, _ changes: DeviceChanges = DeviceChanges()) {
+    hook.command = join.onPeer
+    names.retry()
+    var changes = changes
+    changes.pinnedKeys = PeerSettings.pinnedKeys(join)
+    changes.orchestration = orchestration.reload(join.orchestration)
+    changes.peerInformation = join.peerInformation
+    device.apply(changes)
+  }
+
+  private func handle(_ event: DeviceEvent) {
+    switch event {
+    case .joined, .networkChanged: news.networkMayHaveChanged()
+    case .peers(let events): news.take(events, status: status)
+    case .interfaceChanged(let name): hook.interface = name
+    case .located(let place):
+      if let new = orchestration.moved(to: place) { device.apply(DeviceChanges(orchestration: new)) }
+    case .notice(let line): daemon.logger.notice("\(line)")
+    case .warning(let line): daemon.logger.warning("\(line)")
+    case .failed(let failure): daemon.fail(Failure(failure))
+    default: break
+    }
+    onEvent(event)
+  }
+
+  /// Logs that another network of this host has addresses of the device's network from now on, or (`nil`) that none has any more.
+  public func log(_ collision: NetworkCollision?) {
+    guard let collision else {
+      return daemon.logger.notice("no other network of this host has addresses of this device's network any more")
+    }
+    daemon.logger.warning(
+      """
+      \(collision): this host cannot reach devices whose addresses are in both; take the other network away, or have the \
+      relay use another pool (relay.pool)
+      """)
+  }
+
+  // MARK: Requests
+
+  /// Gives the device's state to `reply`, on the main thread.
+  public func status(_ reply: @escaping (DeviceStatus) -> Void) {
+    let reply = LoopBound(reply)
+    device.status { [daemon] status in daemon.events.post { reply.value(status) } }
+  }
+
+  public func announce(_ order: AnnounceOrder, _ answer: (ControlAnswer) -> Void) {
+    answer(orchestration.answer(order) { device.apply(DeviceChanges(orchestration: $0)) })
+  }
+}
