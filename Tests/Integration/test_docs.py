@@ -403,7 +403,7 @@ def test_the_man_page_of_the_local_socket_has_every_command_and_member():
 def test_the_protocols_page_has_every_frame_type_message_and_code():
     """Numbers and names, as Sources/Wire has them."""
     text = protocol_page()
-    frames, messages, refusal = (source(f"Wire/{name}.swift") for name in ("Frame", "ControlMessage", "Refusal"))
+    frames, messages, refusal = (source(f"Wire/{name}.swift") for name in ("Frame", "ControlMessage", "JoinMessages"))
     types = re.search(r"enum FrameType.*?^}", frames, re.MULTILINE | re.DOTALL)[0]
     table = dict(re.findall(r"^\.It (\d+) Ta ([a-z-]+)", section(text, "FRAMES"), re.MULTILINE))
     assert table == {number: hyphened(name) for name, number in re.findall(r"case (\w+) = (\d+)", types)}
@@ -414,7 +414,7 @@ def test_the_protocols_page_has_every_frame_type_message_and_code():
     real = {value or name for name, value in re.findall(r'case (\w+)(?: = "([a-z-]+)")?\n', codes)}
     documented = items(section(text, "refused").partition("The codes:")[2], "Cm")
     assert set(documented) == real
-    passing = re.findall(r"self == \.(\w+)", refusal)
+    passing = re.findall(r"\.(\w+)", re.search(r"case (\.[\w., ]+): true", refusal)[1])
     assert {code for code, body in documented.items() if ".Em Passing" in body} == set(map(hyphened, passing))
     assert f"protocol between MNEDC devices and their relay, version {version(messages)}" in text
 
