@@ -1,3 +1,6 @@
+// A device answers `drain` behind the last of its data, so the relay knows that it has received everything. The relay
+// ends when the devices' kernels have acknowledged everything, because closing earlier could reset connections.
+
 internal import Link
 internal import SystemIO
 internal import Wire

@@ -1,6 +1,9 @@
 // The journey of a device into the network: hello and the first message of a handshake → `greet`: the relay proves who it is →
 // `meet`: the device has proved who it is and asks to be let in → the `AdmissionController` decides, an operator perhaps, and the
 // `LeaseAllocator` gives it an address → `admit`: the `Presence` lets it in.
+//
+// Before a newer session with the same device ID is refused or replaces the older one, the relay sends the older one an
+// echo request. A session of the same process is replaced at once.
 
 internal import Link
 internal import Logging

@@ -213,7 +213,7 @@ final class RelayCommands {
       (try? exists($0)) == true
     }
     let commands = LoopBound(self)
-    SystemThread.detach(name: "backup") { [daemon] in
+    SystemThread.detach(name: "backup") { [daemon, store] in
       let result = Result { () throws(StoreError) in try store.copy() }
       daemon.events.post {
         commands.value.isCopying = false

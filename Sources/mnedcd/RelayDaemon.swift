@@ -80,9 +80,8 @@ final class RelayDaemon {
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
-    let hostIdentity = try tun.map { _ in
-      try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
-    }
+    let hostIdentity =
+      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
     if let tun, let hostIdentity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
       let own = DeviceSettings(
