@@ -1,3 +1,6 @@
+// The relay stops accepting connections before the system's limit of descriptors, so that the local socket and the
+// store still work when unauthenticated connections have taken all others.
+
 internal import Link
 internal import Logging
 public import SystemIO

@@ -4,6 +4,9 @@
 //   `meet`                  the handshake's last message: the device proves its key and asks to join
 //   `AdmissionController`   decides by the rules of `Admission`; an operator may have to approve
 //   `admit`                 the session claims the device's address in `Presence`
+//
+// Before a newer session with the same device ID is refused or replaces the older one, the relay sends the older one an
+// echo request. A session of the same process is replaced at once.
 
 internal import Admission
 internal import Link
