@@ -23,8 +23,8 @@ public final class TestRelay: Sendable {
   /// The port that it listens on, so that another one can take its place.
   public var address: SocketAddress { relay.addresses[0] }
 
-  /// `state` is a directory that outlives the relay; without one, it has its own. Clients in tests answer pings only while they
-  /// receive, so the usual `keepalive` grants them long silences.
+  /// `state` is a directory that outlives the relay; without one, it has its own. Clients in tests answer pings only
+  /// while they receive, so the usual `keepalive` grants them long silences.
   public init(
     pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
     fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil,
