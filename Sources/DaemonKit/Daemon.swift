@@ -174,6 +174,13 @@ public final class Daemon: @unchecked Sendable {
     return .report(LogLevelReport(level: "\(output.level)", configuredLevel: configuredLevel.rawValue))
   }
 
+  /// Takes over the level of a reloaded configuration. A level that was set by hand stays unless the configuration's changes.
+  private func configure(_ level: Settings.LogLevel) {
+    guard level != configuredLevel else { return }
+    configuredLevel = level
+    output.level = Logger.Level(level)
+  }
+
   /// Takes the configuration file's changes over, or says what is wrong with the file.
   private func reload(_ answer: (ControlAnswer) -> Void) {
     if isReady {

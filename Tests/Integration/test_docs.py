@@ -1,4 +1,4 @@
-"""What is written about the programs agrees with what they are: man pages, help, completions, README, examples."""
+"""Man pages, help, completions, README and examples agree with the programs."""
 
 import json
 import re
@@ -160,14 +160,20 @@ def test_the_synopsis_of_a_command_has_its_options(program):
         for each in inner:
             yield from taken(each, (*path, each["commandName"]))
         if path and not inner:
-            yield " ".join(path), {
-                frozenset(name["name"] for name in argument["names"])
-                for argument in command["arguments"]
-                if argument["kind"] != "positional"
-            }
+            yield (
+                " ".join(path),
+                {
+                    frozenset(name["name"] for name in argument["names"])
+                    for argument in command["arguments"]
+                    if argument["kind"] != "positional"
+                },
+            )
 
     own = {frozenset(["help", "h"]), frozenset(["version"])}
-    real = {name: found - own for name, found in taken(json.loads(run(program, "--experimental-dump-help").stdout)["command"])}
+    real = {
+        name: found - own
+        for name, found in taken(json.loads(run(program, "--experimental-dump-help").stdout)["command"])
+    }
     lines = re.split(r"^\.Nm\n", section(page(program), "SYNOPSIS"), flags=re.MULTILINE)
     written = {
         found[1]: set(re.findall(r"(?:Fl |\| -)-?([a-z][a-z-]*)", text))
@@ -228,7 +234,7 @@ def test_the_man_pages_list_exit_statuses_that_there_are():
 
 def manual_keys():
     text = (REPOSITORY / "man" / "mnedc.yaml.5").read_text()
-    subsections = ["Everybody", "The section metrics", "The section join", "The section relay"]
+    subsections = ["All programs", "The section metrics", "The section join", "The section relay"]
     entries = {head: body for title in subsections for head, body in items(section(text, title), "Cm").items()}
     return {head.split()[0]: body for head, body in entries.items()}
 
@@ -249,14 +255,17 @@ def settings_in_force(*options):
 
 def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
     """The schema's table is the one place that says which keys there are."""
-    real = re.findall(r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)"', source("Config/Schema.swift"))
+    real = re.findall(
+        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)"', source("Config/Schema.swift")
+    )
     assert len(real) > 10 and set(manual_keys()) == set(real)
 
 
 def test_the_manual_of_the_configuration_marks_what_a_reload_takes_over():
     """As the schema's table has it."""
     entries = re.findall(
-        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
+        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)".*?'
+        r"\.(?:relay|device|both)\(\.(live|restart)\)\)",
         source("Config/Schema.swift"), re.DOTALL,
     )  # fmt: skip
     marked = {key for key, body in manual_keys().items() if ".Em Reloadable" in body}
@@ -299,8 +308,8 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
 OPERATION_REPORTS = [
-    "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport", "StopReport",
-    "ArchiveReport", "BackupReport", "MetricsReport",
+    "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport",
+    "StopReport",     "ArchiveReport", "BackupReport", "MetricsReport",
 ]  # fmt: skip
 
 
@@ -329,7 +338,15 @@ def test_every_key_that_real_programs_print_is_documented(flat):
         printed["mnedc-peers"] |= printed_keys(json.loads(node.mnedc("mnedc-peers", "--json").stdout))
 
     collect(lab.relay), collect(device)
-    for command in (["invite", "--device-id", "x"], ["invites"], ["pending"], ["devices"], ["key"], ["leases"], ["revoke", "d2"]):
+    for command in (
+        ["invite", "--device-id", "x"],
+        ["invites"],
+        ["pending"],
+        ["devices"],
+        ["key"],
+        ["leases"],
+        ["revoke", "d2"],
+    ):
         printed["mnedc-ctl"] |= printed_keys(json.loads(lab.relay.mnedc("mnedc-ctl", *command, "--json").stdout))
     printed["mnedc-ctl"] |= printed_keys(json.loads(device.mnedc("mnedc-ctl", "key", "--json").stdout))
     running["relay"].kill()

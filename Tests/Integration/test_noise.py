@@ -1,4 +1,4 @@
-"""Our Noise against another implementation of it (noiseprotocol on PyPI): Tests/NoisePeer is our end."""
+"""Our Noise against another implementation (noiseprotocol on PyPI); Tests/NoisePeer is our side."""
 
 import secrets
 import shutil

@@ -93,8 +93,8 @@ func parseFrames(_ bytes: [UInt8]) throws -> [ReceivedFrame] {
   return frames
 }
 
-/// A data frame that knows who it is: its sender is the address, its number the payload's first bytes, and the rest follows
-/// from both.
+/// A data frame that knows who it is: its sender is the address, its number the payload's first bytes, and the rest
+/// follows from both.
 func numberedFrame(sender: Int, number: Int, length: Int, flow: UInt16? = nil) -> [UInt8] {
   frameBytes(
     .data, numberedPayload(sender: sender, number: number, length: length), address: IPv4Address(bits: UInt32(sender)),
