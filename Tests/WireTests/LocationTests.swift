@@ -1,7 +1,7 @@
 import Testing
 import Wire
 
-@Suite struct PlaceTests {
+@Suite struct LocationTests {
   @Test(
     arguments: [
       ([], []), (["192.168.1.1", "10.9.9.1"], ["192.168.1.1", "10.9.9.1"]),
