@@ -229,7 +229,7 @@ enum PathWalk {
     }
   }
 
-  private static func text(_ place: Orchestration.Place) -> String {
+  private static func text(_ place: Orchestration.Location) -> String {
     let outer = place.outer.map { ", seen by the relay as \($0)" } ?? ""
     switch place.hops.count {
     case 0: return "behind no router with a private address, as far as is known\(outer)"
