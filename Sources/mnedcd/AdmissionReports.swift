@@ -7,10 +7,10 @@ import Store
 import SystemIO
 import Wire
 
-// What the relay knows of invites and devices, as its tools get to see it.
+// Reports and errors of admission, for the tools.
 
 extension InviteRecord {
-  /// As it is at the time `now`.
+  /// The invite's state at the time `now`.
   func report(at now: Int64) -> InvitesReport.Invite {
     InvitesReport.Invite(
       id: id, state: state(at: now), usesLeft: usesLeft, usesTotal: usesTotal,
@@ -27,7 +27,7 @@ extension PendingReport.Device {
 }
 
 extension DevicesReport.Device {
-  /// `address`: the virtual one, if the device is in.
+  /// `address`: the virtual one, if the device is connected.
   init(_ record: DeviceRecord, _ address: IPv4Address?) {
     let (admitter, invite): (DevicesReport.Admitter, String?) =
       switch record.admittedBy {
@@ -102,7 +102,7 @@ extension ControlError {
     }
   }
 
-  /// The ID that was perhaps meant: as host names they are compared, in which case and separators make no difference.
+  /// The most similar ID. IDs are compared as host names, so case and separators make no difference.
   private static func near(_ name: String, among ids: [String]) -> String? {
     let labels = ids.map(HostLabel.label)
     return suggestion(for: HostLabel.label(of: name), among: labels).flatMap { label in
