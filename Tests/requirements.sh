@@ -9,8 +9,8 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 packages=()
-# What the tests import beyond Debian's packages (Debian's python3-noise is something else), and what runs them beside each other,
-# under whichever pytest there is.
+# What the tests import beyond Debian's packages (Debian's python3-noise is something else), and what runs them in parallel,
+# with any pytest.
 from_pypi=(noiseprotocol==0.3.1 ansible-core==2.19.14 jsonschema==4.26.0 prometheus-client==0.21.1)
 for_pytest=(pytest-xdist==3.8.0 execnet==2.1.1)
 
@@ -31,7 +31,8 @@ have_from_pypi() {
     'import ansible.release, jsonschema, noise.connection, prometheus_client, xdist'
 }
 
-# Unpacked only: to install them would start services, or change how this host resolves names. A package, and a file of it.
+# Only unpacked, since installing them would start services or change how this host resolves names. A package and a file
+# of it.
 unpacked=(
   systemd-resolved lib/systemd/systemd-resolved
   network-manager usr/sbin/NetworkManager
@@ -71,7 +72,8 @@ have_pytest() { python3 -c 'import pytest' || /usr/bin/python3 -c 'import pytest
 
 for_build() {
   if ! command -v swift >/dev/null; then
-    echo "requirements: no 'swift' in PATH; MNEDC builds with Swift 6.2 or newer, see https://www.swift.org/install/linux/" >&2
+    echo "requirements: no 'swift' in PATH; MNEDC builds with Swift 6.2 or newer, see" \
+      "https://www.swift.org/install/linux/" >&2
     exit 69
   fi
   need git command -v git

@@ -1,15 +1,15 @@
 #!/bin/bash
 #
-# unit.sh COMMAND...: runs the unit tests with COMMAND. If they take longer than 20 minutes it ends them, and says which of them
-# had begun and what their threads wait for.
+# unit.sh COMMAND...: runs the unit tests with COMMAND. After 20 minutes it ends them, and says which of them had begun
+# and what their threads wait for.
 
 set -uo pipefail
 limit=1200
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# A line at a time, or the last ones, which tell what hangs, would stay in a buffer; in a session of their own, by which all of
-# their processes are found.
+# Output goes line by line, or a buffer would keep the last lines, which tell what hangs. By the session of their own,
+# all of their processes are found.
 setsid stdbuf --output=L "$@" >"$log" 2>&1 &
 tests=$!
 trap 'end; exit 130' INT TERM

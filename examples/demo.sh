@@ -3,7 +3,7 @@
 # demo.sh: three devices under up to two levels of NAT, the relay between them, and real traffic.
 #
 #   demo.sh          build, show, clean up
-#   demo.sh --keep   leave the lab and the programs running, to play with
+#   demo.sh --keep   leave the lab and the programs running
 #
 # BUILD=DIRECTORY takes the programs from there instead of building them.
 

@@ -2,7 +2,7 @@
 #
 # nat-lab.sh: devices under several levels of NAT, in network namespaces of this machine.
 #
-# Nothing appears outside the namespaces: every link is made inside them, and `down` takes it all away.
+# The lab changes nothing outside its namespaces: every link is inside them, and `down` removes all.
 
 set -euo pipefail
 
@@ -41,7 +41,7 @@ usage: nat-lab.sh COMMAND
 
 $(picture)
 
-A router lets its own side out and drops what comes from above, as the one at home does.
+A router forwards connections of its own side and drops those from above, as a home router does.
 
   up                  make it
   add NAME ROUTER     one more host under main, r1, r2 or r3

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What join.on-peer may name: writes down what becomes of peers, a line an event.
+# A command for join.on-peer: writes a line for each event of a peer.
 #
 #     join: {on-peer: [/usr/local/share/doc/mnedc/examples/on-peer.sh, /var/lib/mnedc-join/peers.log]}
 #

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Lists this device for nodes of the Edge Home Orchestration project: answers GET /api/v1/discoverymgr/orchestrationinfo and
-GET /api/v1/ping on its virtual address. It lists only: it has no score, and no task can be run by it.
+GET /api/v1/ping on its virtual address. It has no score and runs no tasks.
 
-What is answered comes from the daemon's local socket at each request: what this device tells its peers of itself. For a
-device without an execution type or services, --execution-type and --service say what to answer. Needs Python 3 alone.
+The answers are this device's orchestration information, which the bridge asks from the daemon's local socket at each request.
+For a device without an execution type or services, --execution-type and --service give the answer. Needs Python 3 only.
 """
 
 import argparse

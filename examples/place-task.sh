@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a command for the least loaded device that offers a service: place-task.sh COMMAND [ARGUMENT...]
-# The command finds the device's address in PEER, the service's port in PORT. Needs jq.
+# The command gets the device's address in PEER and the service's port in PORT. Needs jq.
 #
 #     place-task.sh sh -c 'curl -T photo.jpg "http://$PEER:$PORT/detect"'
 set -eu

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What shop/run.sh and mqtt-camera/run.sh have in common: a lab (nat-lab.sh) with hosts of their own, programs on them, and one
-# line for each thing that has worked. To be sourced.
+# Functions that shop/run.sh and mqtt-camera/run.sh source: a lab (nat-lab.sh) with further hosts, programs on them, and a line
+# for each step that has worked.
 
 set -euo pipefail
 
@@ -72,7 +72,7 @@ start() {
   started+=($!)
 }
 
-# eventually COMMAND…: tries it until it works, for 20 seconds; what it printed last is in $work/out.
+# eventually COMMAND…: tries it until it works, for 20 seconds; its last output is in $work/out.
 eventually() {
   local end=$((SECONDS + 20))
   until "$@" >"$work/out" 2>"$work/error.log"; do
@@ -82,7 +82,7 @@ eventually() {
   rm -f "$work/error.log"
 }
 
-# configure HOST FILE: what one copies there by hand.
+# configure HOST FILE: copies a configuration there.
 configure() { on "$1" install -m 644 "$2" /etc/mnedc/mnedc.yaml; }
 
 # relay: starts the relay.

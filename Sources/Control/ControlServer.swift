@@ -1,3 +1,7 @@
+// `/run/mnedc` has mode 01775: the unprivileged relay has to remove its own socket, and must not remove that of
+// `mnedc-join`. The units make the directory themselves, because `RuntimeDirectory=` would give it to the user of
+// whichever daemon started last.
+
 public import SystemIO
 public import SystemPackage
 

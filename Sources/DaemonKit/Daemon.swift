@@ -1,3 +1,5 @@
+// SIGHUP never ends a daemon: it means reload, even when a closing terminal sends it.
+
 public import CommandLine
 public import Config
 public import Control

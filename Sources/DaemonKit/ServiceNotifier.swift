@@ -1,3 +1,6 @@
+// A daemon watches its own threads, each of which has to take turns, because a timer of the main thread alone would go
+// on while the packet thread hangs. systemd's watchdog would also count the time in which the host was frozen.
+
 internal import Synchronization
 internal import SystemIO
 internal import Wire

@@ -38,10 +38,10 @@ extension Device {
       onEvent(
         .warning(
           """
-          other programs have changed \(name) \(count) times in a row (the last time, \(Self.text(differences))); from now on it is \
-          restored after pauses of \(RestorationPace.shortestPause.components.seconds) to \
-          \(RestorationPace.longestPause.components.seconds) seconds, in which connections through it fail; exclude it from \
-          what manages this host's network, see THE INTERFACE in mnedc-join(8)
+          other programs have changed \(name) \(count) times in a row (the last time, \(Self.text(differences))); from \
+          now on it is restored after pauses of \(RestorationPace.shortestPause.components.seconds) to \
+          \(RestorationPace.longestPause.components.seconds) seconds, in which connections through it fail; exclude \
+          it from what manages this host's network, see THE INTERFACE in mnedc-join(8)
           """))
     case .calm(let count):
       return onEvent(.notice("other programs leave \(name) alone again; it was restored \(count) times"))

@@ -23,11 +23,11 @@ public enum DeviceEvent: Sendable {
   case trusted(PublicKey, server: String)
   /// The relay admits the device with this key from now on.
   case keyReplaced(PublicKey)
-  /// The device keeps its key: the relay refuses the new one, or (`nil`) knows the present one, so that the next key, of
-  /// which the relay must not hear, is not needed.
+  /// The device keeps its key: the relay refuses the new one, or (`nil`) knows the present one, so that the next key,
+  /// of which the relay must not hear, is not needed.
   case keyKept(Refusal?)
   /// The device's location in the tree of routers is known, or has changed.
-  case located(Orchestration.Place)
+  case located(Orchestration.Location)
   /// What has become of peers, in this order. After a lost connection, peers that came and went meanwhile are included.
   case peers([PeerEvent])
   /// Another program has changed the interface, which has this name now, or its IPv6 address has come or gone.

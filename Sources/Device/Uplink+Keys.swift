@@ -1,3 +1,6 @@
+// A device's key changes in two steps. The relay accepts both keys until the device has joined with the new one, so no
+// crash locks the device out.
+
 internal import Link
 internal import Noise
 internal import SystemIO
@@ -51,7 +54,7 @@ extension Uplink {
     guard isKeyNew else {
       guard !offersOtherKey else { return offerOtherKey() }
       otherKey = nil
-      return device.uplinkKeptKey(nil)
+      return device.onEvent(.keyKept(nil))
     }
     otherKey = nil
     isKeyNew = false
@@ -74,9 +77,9 @@ extension Uplink {
     guard let relayKey, key != relayKey, adoptions.allow(at: .now()) else { return }
     do {
       try settings.trust.replace(relayKey, with: key, of: serverName)
-      device.uplinkTrusts(key)
+      device.onEvent(.trusted(key, server: server ?? ""))
     } catch {
-      device.uplinkWarns("the relay announces a new key, which cannot be kept: \(error)")
+      device.onEvent(.warning("the relay announces a new key, which cannot be kept: \(error)"))
     }
   }
 }

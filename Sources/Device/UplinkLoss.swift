@@ -55,8 +55,8 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     case .collision(let collision):
       "\(collision); have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
     case .publicPool(let pool):
-      "the network \(pool) has addresses of the Internet, which this host could not reach any more; have the relay use another "
-        + "pool (relay.pool: auto), or allow it with join.allow-public-pool"
+      "the network \(pool) has addresses of the Internet, which this host could not reach any more; have the relay use "
+        + "another pool (relay.pool: auto), or allow it with join.allow-public-pool"
     case .broken(let why): why
     }
   }

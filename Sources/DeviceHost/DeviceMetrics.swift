@@ -1,3 +1,7 @@
+// Metrics come from the snapshots that `status` shows, on the main thread. Metrics per device or peer are limited by
+// `metrics.peer-limit`, so a scrape does not grow with the network. Ended sessions stay in the totals, which never
+// fall.
+
 public import Control
 public import Device
 internal import Link

@@ -20,7 +20,7 @@ public final class OwnOrchestration {
   private var settings: Settings.Orchestration
   private var announcement: Announcement
   private var load: Double?
-  private var place: Orchestration.Place?
+  private var place: Orchestration.Location?
   /// The present information. Its revision is the device's, which counts every change by one.
   public private(set) var current: Orchestration
 
@@ -96,7 +96,7 @@ public final class OwnOrchestration {
   }
 
   /// Takes over where the device is. Returns the information if it is new.
-  public func moved(to place: Orchestration.Place) -> Orchestration? {
+  public func moved(to place: Orchestration.Location) -> Orchestration? {
     self.place = place
     return replace(by: merged()) ? current : nil
   }

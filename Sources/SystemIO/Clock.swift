@@ -1,3 +1,5 @@
+// The clock is `CLOCK_BOOTTIME`, which counts sleep, so a device that wakes up sees that it was away.
+
 internal import CLinux
 internal import Glibc
 

@@ -1,3 +1,7 @@
+// `releaseIdleCode` returns code pages that only a start, a join or a request needed: the Swift runtime and the JSON
+// coders touch most of the program then. The daemons call it 2 seconds after a join and once a minute. Pages in use
+// come back from the page cache.
+
 internal import CLinux
 
 /// Lets go of the code and constants that this process has in memory, its libraries' too: what is in use comes back at once, from

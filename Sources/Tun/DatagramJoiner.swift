@@ -1,3 +1,5 @@
+// The receiver joins datagrams, not the sender, since the datagrams of one frame go to the kernel in one call.
+
 internal import SystemIO
 internal import Wire
 

@@ -1,3 +1,6 @@
+// The collision check asks the kernel for all addresses and routes, not for the route to one address, so networks that
+// the host reaches only now and then count too.
+
 internal import CLinux
 internal import SystemIO
 internal import SystemPackage

@@ -1,3 +1,6 @@
+// On a slow path, super-packets are divided into parts of 4 ms, because nothing overtakes a frame in transmission. Only
+// the sending device can divide them, since the payload is encrypted end to end.
+
 internal import Wire
 
 /// Cuts super-packets into smaller ones, for a link on which a whole one would hold up everybody else for too long.

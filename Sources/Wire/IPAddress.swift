@@ -1,3 +1,7 @@
+// Tables, sessions and frames know an IPv6 address only as the lease that it stands for, so IPv6 costs the relay
+// nothing. The network carries no IPv6 multicast and no link-local packets; peers are known without neighbour
+// discovery.
+
 /// An IPv4 or IPv6 address.
 public protocol IPAddress: Hashable, Sendable, LosslessStringConvertible, TextCodable {
   associatedtype Bits: FixedWidthInteger & UnsignedInteger & Sendable

@@ -1,3 +1,6 @@
+// Subscribers of a relay get the changes of the last second: its loops share no presence list that could be watched
+// without slowing joins, and the comparison costs nothing while nobody subscribes.
+
 import Control
 import DaemonKit
 import SystemIO

@@ -1,10 +1,11 @@
+import Admission
 import CommandLine
 import Config
 import Control
 import DaemonKit
 import Device
 import DeviceHost
-import Diagnosis
+import Explain
 import Identity
 import Logging
 import Noise
@@ -213,7 +214,7 @@ final class RelayCommands {
       (try? exists($0)) == true
     }
     let commands = LoopBound(self)
-    SystemThread.detach(name: "backup") { [daemon] in
+    SystemThread.detach(name: "backup") { [daemon, store] in
       let result = Result { () throws(StoreError) in try store.copy() }
       daemon.events.post {
         commands.value.isCopying = false

@@ -1,3 +1,4 @@
+import Admission
 import CommandLine
 import Config
 import Control
@@ -78,9 +79,8 @@ final class RelayDaemon {
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
-    let hostIdentity = try tun.map { _ in
-      try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
-    }
+    let hostIdentity =
+      tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
     if let tun, let hostIdentity {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
       let own = DeviceSettings(
@@ -197,11 +197,11 @@ final class RelayDaemon {
     let file = KeyFile.relay(in: state)
     do {
       if try file.load() == nil {
-        let (devices, invites) = try store.performAndWait { transaction throws(StoreError) in
+        let (devices, invites) = try store.readAndWait { records throws(StoreError) in
           let now = UnixTime.now()
           return (
-            try transaction.devices().count { $0.status == .active && $0.admittedBy != .host },
-            try transaction.invites().count { $0.state(at: now) == .usable }
+            try records.devices().count { $0.status == .active && $0.admittedBy != .host },
+            try records.invites().count { $0.state(at: now) == .usable }
           )
         }
         if devices + invites > 0 {
@@ -362,7 +362,7 @@ final class RelayDaemon {
     let key = identity.key.publicKey.bytes
     let known: DeviceRecord?
     do {
-      known = try store.performAndWait { transaction throws(StoreError) in try transaction.device(key: key)?.device }
+      known = try store.readAndWait { records throws(StoreError) in try records.device(key: key)?.device }
     } catch {
       throw Failure(error)
     }

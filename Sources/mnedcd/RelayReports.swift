@@ -1,9 +1,10 @@
+import Admission
 import CommandLine
 import Control
 import DaemonKit
 import Device
 import DeviceHost
-import Diagnosis
+import Explain
 import Noise
 import Relay
 import Store
@@ -81,7 +82,7 @@ extension SessionReport {
 extension RelayReports {
   /// The relay's knowledge of a device by ID or label, connected or not; on the main thread.
   static func recall(
-    _ name: String, _ daemon: Daemon, _ relay: Relay, _ reply: @escaping (Explanation.Recollection) -> Void
+    _ name: String, _ daemon: Daemon, _ relay: Relay, _ reply: @escaping (PathFacts.Memory, SessionReport?) -> Void
   ) {
     let reply = LoopBound(reply)
     let label = HostLabel.label(of: name)
@@ -106,7 +107,7 @@ extension RelayReports {
           } else {
             meant.isEmpty ? .stranger : .revoked
           }
-        daemon.events.post { reply.value(Explanation.Recollection(memory: memory, session: session)) }
+        daemon.events.post { reply.value(memory, session) }
       }
     }
   }

@@ -1,4 +1,5 @@
-// Checks that the data path makes nothing per frame or packet, which only optimised code keeps. `make allocations` runs it.
+// Checks that the data path makes nothing per frame or packet, which only optimised code keeps. `make allocations` runs
+// it.
 //
 //     allocations        prints a line a check; ends with 1 if one of them allocates
 
@@ -12,8 +13,8 @@ struct Check {
   let work: (Int) throws -> Void
   let rounds: Int
 
-  /// What is made once and kept, such as memory for one more frame that has come in part, may be made late where the machine is
-  /// busy; what is made per packet is made every time.
+  /// What is made once and kept, such as memory for one more frame that has come in part, may be made late where the
+  /// machine is busy; what is made per packet is made every time.
   private static let attempts = 3
 
   /// How many allocations `rounds` take on this thread.

@@ -1,8 +1,9 @@
 """Measures the suite between two devices under NAT, beside what a user would pick instead of it, and two limits.
 
 Everything is measured in one run, because the machine's own speed changes from hour to hour: what counts is the ratios.
-In each round the contestants (see peers) take turns, alone in the network: one starts, is measured (see measures), ends.
-`mid` (one level of NAT) talks to `deep` (two levels) through the relay's host; the routers let nothing else through:
+In each round the contestants (see peers) take turns, alone in the network: one starts, is measured (see measures),
+ends. `mid` (one level of NAT) talks to `deep` (two levels) through the relay's host; the routers let nothing else
+through:
 
     plain        the limit: routed past NAT, no overlay at all
     socat        the limit of a relay: a TCP relay without an interface and without a cipher

@@ -183,7 +183,8 @@ class Measures:
         until(lambda: self.deep.listens(port) or not listener.is_running, "iperf3 listens")
         options = ["--reverse"] if end == network.UP else []
         bulk = self.mid.start(
-            "iperf3", "--client", contestant.address, "--port", port, "--time", seconds + 2, "--parallel", flows, "--json",
+            "iperf3", "--client", contestant.address, "--port", port, "--time", seconds + 2,
+            "--parallel", flows, "--json",
             *options,
         )  # fmt: skip
         try:
@@ -262,7 +263,9 @@ ALL = {
 
 
 def window():
-    """Bytes of the buffers of iperf3's sockets: a receiver with the usual 200 KiB loses packets that came as they should."""
+    """Bytes of the buffers of iperf3's sockets: a receiver with the usual 200 KiB loses packets that came as they
+    should.
+    """
     most = (int(Path(f"/proc/sys/net/core/{kind}mem_max").read_text()) for kind in "rw")
     return min(1 << 20, *most)
 
@@ -275,7 +278,8 @@ def spend(before, after):
 def search(attempt, sent, flooded, steps=5):
     """Looks for the highest rate that arrives, but for a share of LOSS, and returns it, or 0.
 
-    `attempt(rate)` tries one, and gives the rates that were sent and arrived; `sent` and `flooded` are those of a flood.
+    `attempt(rate)` tries one, and gives the rates that were sent and arrived; `sent` and `flooded` are those of a
+    flood.
     """
 
     def holds(rate):

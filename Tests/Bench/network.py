@@ -7,17 +7,19 @@ import re
 from lab import Failure
 
 RATE = 20_000_000
-#: Whose queue is in front of the slow link: going down to deep, and up from it. Both are routers, which queue what comes;
-#: a host's own queue would tell its TCP at once.
+#: Whose queue is in front of the slow link: going down to deep, and up from it. Both are routers, which queue what
+#: comes; a host's own queue would tell its TCP at once.
 DOWN, UP = ("r2", "lan0"), ("r3", "wan0")
 OFFLOADS = {"tso": "tcp-segmentation-offload", "gso": "generic-segmentation-offload", "gro": "generic-receive-offload"}
 
 
 def usual_tcp(lab):
-    """TCP is CUBIC from now on, as Linux comes, whatever this host's default is; a program may ask for another on its sockets.
+    """TCP is CUBIC from now on, as Linux comes, whatever this host's default is; a program may ask for another on its
+    sockets.
 
-    Where the host does not let namespaces have CUBIC, it is Reno, which every host has and which fills queues as well. A bulk
-    stream by BBR would leave the queue of a slow link almost empty, and every latency beside it small. Returns which it is.
+    Where the host does not let namespaces have CUBIC, it is Reno, which every host has and which fills queues as well.
+    A bulk stream by BBR would leave the queue of a slow link almost empty, and every latency beside it small. Returns
+    which it is.
     """
     for control in ("cubic", "reno"):
         command = f"echo {control} >/proc/sys/net/ipv4/tcp_congestion_control"

@@ -28,14 +28,16 @@ def count_bytes(node):
     )
 
     def read():
-        found = re.findall(r"counter packets (\d+) bytes (\d+)", node.run("nft", "list", "table", "inet", "count").stdout)
+        found = re.findall(
+            r"counter packets (\d+) bytes (\d+)", node.run("nft", "list", "table", "inet", "count").stdout
+        )
         return sum(int(packets) for packets, _ in found), sum(int(size) for _, size in found)
 
     return read
 
 
 def idle(keepalive, idle_keepalive, seconds):
-    """(echoes, packets and bytes of IP an echo, bytes a day) of a device without data, asked every `idle_keepalive` s."""
+    """(echoes, packets and bytes of IP an echo, bytes a day) of an idle device, asked every `idle_keepalive` s."""
     with Lab.flat(1) as lab:
         config = lab.directory / "relay.yaml"
         config.write_text(f"relay:\n  keepalive: {keepalive}s\n  idle-keepalive: {idle_keepalive}s\n")
@@ -63,7 +65,15 @@ def come_back(count, downtime, rounds):
     times = []
     for number in range(rounds):
         with Lab.flat(1) as lab:
-            options = ("--no-device", "--pool", "10.99.0.0/16", "--listen", f"127.0.0.1:{PORT}", "--log-level", "warning")
+            options = (
+                "--no-device",
+                "--pool",
+                "10.99.0.0/16",
+                "--listen",
+                f"127.0.0.1:{PORT}",
+                "--log-level",
+                "warning",
+            )
             relay = lab.start_relay(*options)
             crowd = lab.relay.start(lab.program("join-storm"), "127.0.0.1", PORT, count, "--return")
             until(lambda: crowd.output.count("\n") == 1, "all are in", 120)
@@ -93,13 +103,15 @@ def main():
     for keepalive, idle_keepalive in ((2, 2), (2, 30)):
         number, packets, size, day = idle(keepalive, idle_keepalive, options.seconds)
         print(
-            f"idle, asked every {idle_keepalive} s: {number:.0f} echoes, {packets:.2f} packets and {size:.1f} bytes of IP each, "
+            f"idle, asked every {idle_keepalive} s: {number:.0f} echoes, "
+            f"{packets:.2f} packets and {size:.1f} bytes of IP each, "
             f"{day / 1e6:.2f} MB a day"
         )
     for downtime in (0, 10, 30):
         times = come_back(1000, downtime, options.rounds)
         print(
-            f"1000 devices, relay away for {downtime} s: all back {statistics.median(times):.2f} s after the port is open "
+            f"1000 devices, relay away for {downtime} s: "
+            f"all back {statistics.median(times):.2f} s after the port is open "
             f"(median of {len(times)}; {min(times):.2f} to {max(times):.2f})"
         )
 

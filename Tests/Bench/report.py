@@ -35,14 +35,16 @@ MEBI = 1 << 20
 TABLES = (
     ("fast path", (
         ("Gbit/s", "tcp", 1e9, 2), ("back", "tcp_back", 1e9, 2), ("4 streams", "tcp_four", 1e9, 2),
-        ("no offload", "tcp_wire", 1e9, 2), ("1000 datagrams/s", "datagrams", 1e3, 1), ("flooded", "datagrams_flood", 1e3, 1),
+        ("no offload", "tcp_wire", 1e9, 2), ("1000 datagrams/s", "datagrams", 1e3, 1),
+        ("flooded", "datagrams_flood", 1e3, 1),
         ("ping mean", "ping_mean", 1, 3), ("p50", "ping_p50", 1, 3), ("p99 ms", "ping_p99", 1, 3),
         ("loaded p50", "loaded_p50", 1, 2), ("p99 ms", "loaded_p99", 1, 2),
     )),
     ("20 Mbit/s link", (
         ("Mbit/s", "slow_goodput", 1e6, 1), ("used %", "slow_used", 0.01, 1), ("p50", "slow_p50", 1, 1),
         ("p99 ms", "slow_p99", 1, 1),
-        ("back Mbit/s", "slow_back_goodput", 1e6, 1), ("used %", "slow_back_used", 0.01, 1), ("p50", "slow_back_p50", 1, 1),
+        ("back Mbit/s", "slow_back_goodput", 1e6, 1), ("used %", "slow_back_used", 0.01, 1),
+        ("p50", "slow_back_p50", 1, 1),
         ("p99 ms", "slow_back_p99", 1, 1),
         ("4 flows Mbit/s", "slow_four_goodput", 1e6, 1), ("used %", "slow_four_used", 0.01, 1),
         ("p50", "slow_four_p50", 1, 1), ("p99 ms", "slow_four_p99", 1, 1),
@@ -54,7 +56,8 @@ TABLES = (
         ("p50", "lossy_four_p50", 1, 1), ("p99 ms", "lossy_four_p99", 1, 1),
     )),
     ("processor time", (
-        ("CPU s a GiB", "cpu", 1, 2), ("in user space", "cpu_user", 1, 2), ("relay", "cpu_relay", 1, 2), ("mid", "cpu_mid", 1, 2),
+        ("CPU s a GiB", "cpu", 1, 2), ("in user space", "cpu_user", 1, 2), ("relay", "cpu_relay", 1, 2),
+        ("mid", "cpu_mid", 1, 2),
         ("deep", "cpu_deep", 1, 2), ("µs a datagram", "packet", 1, 1), ("relay", "packet_relay", 1, 1),
         ("mid", "packet_mid", 1, 1), ("deep", "packet_deep", 1, 1),
     )),
@@ -90,7 +93,9 @@ def short(value):
 
 
 def targets(found, peers):
-    """[(what, value, "at least" or "at most", target)] of what was measured; `peers`: the contestants to be better than."""
+    """[(what, value, "at least" or "at most", target)] of what was measured; `peers`: the contestants to be better
+    than.
+    """
 
     def get(name, figure):
         return found.get(name, {}).get(figure)
@@ -105,8 +110,11 @@ def targets(found, peers):
         value = get("mnedc", figure)
         return None if value is None else value / scale
 
-    # Of the suite's three programs, the one that a stream costs most; where each has a host of its own, that is the limit.
-    dearest = max((value for role in ("relay", "mid", "deep") if (value := mine(f"cpu_{role}")) is not None), default=None)
+    # Of the suite's three programs, the one that a stream costs most; where each has a host of its own, that is the
+    # limit.
+    dearest = max(
+        (value for role in ("relay", "mid", "deep") if (value := mine(f"cpu_{role}")) is not None), default=None
+    )
     plain_ping = get("plain", "ping_mean")
     above = mine("ping_mean") - plain_ping if mine("ping_mean") is not None and plain_ping is not None else None
     checks = [

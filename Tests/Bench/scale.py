@@ -1,17 +1,18 @@
 """Measures what a relay's sessions and their traffic cost it, at 2, 100, 1,000 and 10,000 devices.
 
-For each size a fresh `mnedcd --no-device` runs in a namespace, and `relay-load` beside it: all the devices in one process, with
-real handshakes and real TCP connections over the loopback, but no interfaces. Frames of 1400 bytes go between random pairs:
+For each size a fresh `mnedcd --no-device` runs in a namespace, and `relay-load` beside it: all the devices in one
+process, with real handshakes and real TCP connections over the loopback, but no interfaces. Frames of 1400 bytes go
+between random pairs:
 
     paced      at a rate at which nothing has to wait: what a frame costs, and how long it takes
-    full       with so many frames under way at any time, each device asking eight others in one call: what goes through.
+    full       with so many frames under way at any time, each device asking eight others in one call: the throughput.
                Between few devices, several frames share a system call, and cost less
-    scattered  the same with frames that nobody answers, which are so little work for relay-load that the relay is the limit
+    scattered  the same with frames that nobody answers: so little work for relay-load that the relay is the limit
 
-But for the last, every second frame answers another. Each of the two programs has a core of its own, so that neither takes the
-other's time. The relay asks for signs of life every five minutes only, so that they do not count as the frames' cost; what they
-cost is measured by themselves, at the larger sizes, with a relay as it is by default. At last the relay has both cores, and
-relay-load what it leaves of them: what the second core adds.
+But for the last, every second frame answers another. Each of the two programs has a core of its own, so that neither
+takes the other's time. The relay asks for signs of life every five minutes only, so that they do not count as the
+frames' cost; what they cost is measured by themselves, at the larger sizes, with a relay as it is by default. At last
+the relay has both cores, and relay-load what it leaves of them: what the second core adds.
 """
 
 import argparse
@@ -57,8 +58,9 @@ class Scale:
         return json.loads(done.stdout)
 
     def through_relay(self, devices, rounds, apart=True, usual=False):
-        """The same through a relay of its own; `apart`: each program on a core of its own; `usual`: it asks for signs of life as
-        often as relays do."""
+        """The same through a relay of its own; `apart`: each program on a core of its own; `usual`: it asks for signs
+        of life as often as relays do.
+        """
         state = self.lab.directory / f"scale-{devices}-{apart}-{usual}"
         relay = self.lab.relay.start_mnedc(
             "mnedcd", *([] if usual else ["--config", self.quiet]), "--no-device", "--pool", "10.0.0.0/16", "--listen",
@@ -111,7 +113,8 @@ def report(runs, living, shared):
             fast.append(
                 [
                     f"{name}, {kind}", thousands(one["frames_a_second"]), f"{one['bits_a_second'] / 1e9:.2f}",
-                    f"{one['relay_microseconds']:.1f}", f"{one['generator_microseconds']:.1f}", f"{one['relay_share']:.0%}",
+                    f"{one['relay_microseconds']:.1f}", f"{one['generator_microseconds']:.1f}",
+                    f"{one['relay_share']:.0%}",
                     f"{one['generator_share']:.0%}", f"{one['p50_microseconds'] / 1000:.1f}",
                     f"{one['p99_microseconds'] / 1000:.1f}", f"{one['dropped']:.0f}",
                 ]

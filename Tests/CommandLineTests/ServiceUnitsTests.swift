@@ -28,7 +28,8 @@ import Testing
     ].joined(separator: "\n")
     #expect(
       ServiceUnits.advice(from: output)
-        == "mnedc-join.service has failed (exit status 78): journalctl -u mnedc-join says why, and systemctl start mnedc-join "
+        == "mnedc-join.service has failed (exit status 78): journalctl -u mnedc-join says why, and systemctl start "
+        + "mnedc-join "
         + "starts it again; mnedc-join@shop.service has failed (watchdog): journalctl -u mnedc-join@shop says why, and "
         + "systemctl start mnedc-join@shop starts it again")
   }

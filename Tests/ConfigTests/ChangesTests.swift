@@ -40,7 +40,8 @@ import Testing
   @Test func `what is taken over is what can change, and the rest stays a change to come`() throws {
     let old = try load("relay: {pool: 10.1.0.0/24, threads: 1}")
     let new = try load(
-      "log-level: error\nserver: a\nrelay: {pool: 10.1.0.0/16, threads: 2, queue: 1MiB, keepalive: 1s, admission: open, mtu: 1300}"
+      "log-level: error\nserver: a\nrelay: {pool: 10.1.0.0/16, threads: 2, queue: 1MiB, keepalive: 1s, admission: open,"
+        + " mtu: 1300}"
     )
     let inForce = old.takingOver(new, for: .relay)
     #expect(

@@ -48,7 +48,8 @@ import Wire
     Bad("server: [[a]]", "1:10: a list instead of a server address; \(server)"),
     Bad(
       "relay: {listen: []}",
-      #"1:17: an empty list; expected a numeric address with or without a port, such as "[::]:3334" or 192.0.2.1:3334"#),
+      #"1:17: an empty list; expected a numeric address with or without a port, such as "[::]:3334" or "#
+        + "192.0.2.1:3334"),
     Bad("join: {mtu: [1400]}", "1:13: a list instead of an MTU; expected a whole number from 576 to 65535"),
     Bad("join: {mtu: }", "1:13: no value instead of an MTU; expected a whole number from 576 to 65535"),
     Bad("relay: {device: ''}", #"1:17: "" is not a boolean; expected true or false"#),
@@ -93,7 +94,8 @@ import Wire
     func file(_ count: Int) -> String {
       "join:\n  peer-keys:\n"
         + (0..<count).map { number in
-          "    d\(number): \(KeyText.device.text([UInt8(number >> 8), UInt8(number & 255)] + ValueTests.key.dropFirst(2)))\n"
+          let key = [UInt8(number >> 8), UInt8(number & 255)] + ValueTests.key.dropFirst(2)
+          return "    d\(number): \(KeyText.device.text(key))\n"
         }.joined()
     }
     #expect(try load(file(1000)).join.peerKeys.count == 1000)
@@ -129,7 +131,8 @@ import Wire
         mnedc.yaml:3:12: "65" is out of range; expected auto or a whole number from 1 to 64
         mnedc.yaml:4:25: "relay.example" is not a listen address; expected a numeric address with or without a port, \
         such as "[::]:3334" or 192.0.2.1:3334
-        mnedc.yaml:4:40: "0.0.0.0:70000" has a bad port: "70000" is out of range; expected a whole number from 0 to 65535
+        mnedc.yaml:4:40: "0.0.0.0:70000" has a bad port: "70000" is out of range; expected a whole number \
+        from 0 to 65535
         mnedc.yaml:5:1: unknown key "sever"; did you mean "server"?
         mnedc.yaml:7:8: "many" is not an MTU; expected a whole number from 576 to 65535
         mnedc.yaml:8:3: duplicate key "mtu"; first given on line 7

@@ -8,8 +8,10 @@ import Testing
     device-id: &id kitchen-hub
     log-level: info
     server-key: mnedc-relay:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
-    join: {peer-keys: {a: mnedc-device:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA}, interface: *id, mtu: 1400, address: 10.0.0.7, timeout: 30s
-      ,orchestration: {host-name: a.b, platform: linux/arm64, execution-type: native, services: [a, {name: b, port: 1}], labels: {x: y}}}
+    join: {peer-keys: {a: mnedc-device:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA}, interface: *id
+      ,mtu: 1400, address: 10.0.0.7, timeout: 30s
+      ,orchestration: {host-name: a.b, platform: linux/arm64, execution-type: native
+        ,services: [a, {name: b, port: 1}], labels: {x: y}}}
     relay:
       listen:
         - "[::]:3334"

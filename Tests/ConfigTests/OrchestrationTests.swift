@@ -70,7 +70,8 @@ import Wire
     Bad("labels: {a: b, a: c}", "a is listed twice; first on line 1"),
     Bad(
       "platform: my linux",
-      #""my linux" is not a platform; expected 1 to 64 visible ASCII characters without a space, such as linux/arm64 or docker"#
+      #""my linux" is not a platform; expected 1 to 64 visible ASCII characters without a space, such as linux/arm64 "#
+        + #"or docker"#
     ),
     Bad("host-name: a..b", #""a..b" is not a host's name; expected names with dots between them, 253 bytes at most"#),
     Bad("execution-type: a b", "\"a b\" is not an execution type; \(name)"),
@@ -137,7 +138,8 @@ import Wire
   @Test func `a reload takes it over, and says what was and is`() throws {
     let old = try load("join: {orchestration: {services: [detector]}}")
     let new = try load(
-      "join: {peer-information: 10, orchestration: {services: [detector, {name: cam, port: 554}], labels: {zone: hall}}}"
+      "join: {peer-information: 10, orchestration: {services: [detector, {name: cam, port: 554}], labels: {zone: "
+        + "hall}}}"
     )
     for role in [Settings.Role.device, .relay] {
       #expect(

@@ -56,7 +56,8 @@ import Wire
     let text = try load("join: {peer-keys: {'null': \(ValueTests.other), a: \(ValueTests.device)}}").render()
     #expect(
       text.contains(
-        "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  names: auto\n  hosts-file: auto\n"
+        "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  names: auto\n  hosts-file: "
+          + "auto\n"
           + "  peer-information: 250\nrelay:\n"),
       "\(text)"
     )

@@ -251,7 +251,8 @@ import Wire
     #expect(
       String(decoding: JSON.line(report), as: UTF8.self) == """
         {"announced_labels":[],"announced_services":["a"],"device_id":"cam","execution_type":"container",\
-        "labels":{"zoneName":"a","zone_name":"b"},"load":0.5,"platform":"linux/arm64","revision":16777216,"services":[{"health":"up","name":"a","port":1}],"version":1}
+        "labels":{"zoneName":"a","zone_name":"b"},"load":0.5,"platform":"linux/arm64",\
+        "revision":16777216,"services":[{"health":"up","name":"a","port":1}],"version":1}
 
         """)
   }

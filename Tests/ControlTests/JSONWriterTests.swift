@@ -1,9 +1,9 @@
 import FoundationEssentials
 import TestSupport
 import Testing
+import Wire
 
 @testable import Control
-import Wire
 
 @Suite struct JSONWriterTests {
   private static let full: PeersReport.Peer = {

@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 @Suite(.serialized) struct StreamTests {
-  /// A daemon that knows as many peers as it is told to have joined. Everything but its path belongs to its loop's thread.
+  /// A daemon that knows as many peers as it is told to have joined. Everything but its path belongs to its loop's
+  /// thread.
   private final class Daemon: @unchecked Sendable {
     let path: String
     private let directory = TemporaryDirectory()

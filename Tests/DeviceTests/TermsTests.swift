@@ -5,7 +5,7 @@ import Testing
 import Tun
 import Wire
 
-/// What a device makes of the terms that a relay gives it, at first and later, and of a host that they do not suit.
+/// How a device handles the terms that a relay gives it, at first and later, and hosts on which they collide.
 @Suite(.serialized) struct TermsTests {
   private func welcome(
     _ address: String = "10.0.0.2", pool: String = "10.0.0.0/24", pool6: String? = "fd00:1:2:3::/96",
@@ -84,7 +84,7 @@ import Wire
     #expect(hasJoined(device))
     _ = try client.receive(.ping)
     try client.send(.welcome(welcome(keepalive: 100)))
-    // Nothing is answered from here on.
+    // From here on the relay does not answer.
     #expect(wait { losses(device).contains { $0.description.contains("nothing came from the relay for") } })
   }
 
@@ -104,7 +104,7 @@ import Wire
     try client.send(.welcome(further))
     #expect(client.waitForEnd())
     #expect(device.interface.configurations.count == 1)
-    // It comes back by itself, and asks for the address that it has.
+    // It reconnects by itself, and asks for the address that it has.
     let (again, request) = try relay.accept()
     #expect(request.address == IPv4Address("10.0.0.2"))
     try again.send(.welcome(welcome()))

@@ -70,7 +70,8 @@ import Wire
     #expect(error?.kind == .damaged)
     #expect(
       error?.description
-        == "\(file.path) holds no private key (one line that begins with mnedc-private-key:); restore it from a backup, or "
+        == "\(file.path) holds no private key (one line that begins with mnedc-private-key:); restore it from a backup,"
+        + " or "
         + "remove it to get a new one: every device has to be told the relay's new key then")
     #expect(content(of: file.path) == text)
   }

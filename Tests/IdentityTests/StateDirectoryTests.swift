@@ -81,7 +81,8 @@ import Testing
     let error = refusal { () throws(StateError) in try StateDirectory(directory.path) }
     #expect(
       error?.description
-        == "\(directory.path) belongs to user 4321 in place of 0; chown -R 0 \(directory.path), or name another with --state"
+        == "\(directory.path) belongs to user 4321 in place of 0; chown -R 0 \(directory.path), or name another with "
+        + "--state"
     )
   }
 

@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: labs, and what their programs said beside a failure."""
+"""Fixtures of the integration tests: labs, and the programs' logs beside a failure."""
 
 import os
 import sys

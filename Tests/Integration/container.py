@@ -1,6 +1,7 @@
-"""Enough of a container engine to try examples/container without one: a Dockerfile's last stage, carried out on a copy-on-write layer
-over this host (which has to be a Debian, as the image's base is), and services of a compose file, started in it with
-the user, capabilities and mounts that they say.
+"""A small container engine to test examples/container without one.
+
+It builds a Dockerfile's last stage on a copy-on-write layer over this host, which has to be a Debian like the image's
+base, and starts services of a compose file in it with their user, capabilities and mounts.
 """
 
 import re
@@ -47,7 +48,10 @@ class Image:
                 source, target = step.text.removeprefix("--from=build ").split()
                 assert source == "/programs/", source
                 for program in programs.iterdir():
-                    subprocess.run(["install", "-Dm755", program, self.directory / "upper" / target.strip("/") / program.name], check=True)
+                    subprocess.run(
+                        ["install", "-Dm755", program, self.directory / "upper" / target.strip("/") / program.name],
+                        check=True,
+                    )
 
     def values(self, name):
         return [step.text for step in self.steps if step.name == name]
@@ -59,7 +63,8 @@ class Image:
         return (
             f"mount --make-rprivate / && cd {self.directory} && mount -t overlay overlay -o {layer} root && "
             "mount --rbind /dev root/dev && mount --rbind /proc root/proc && "
-            "if [ -s /etc/resolv.conf ]; then touch root/etc/resolv.conf && mount --bind /etc/resolv.conf root/etc/resolv.conf; fi"
+            "if [ -s /etc/resolv.conf ]; then touch root/etc/resolv.conf &&"
+            " mount --bind /etc/resolv.conf root/etc/resolv.conf; fi"
         )
 
     def run(self, command):
@@ -102,12 +107,19 @@ class Container:
             else:
                 # A named volume begins as a copy of what the image has there.
                 volume = self.directory / source
-                lines += [f"{{ [ -d {volume} ] || cp -a root{target} {volume}; }}", f"mount --bind {volume} root{target}"]
+                lines += [
+                    f"{{ [ -d {volume} ] || cp -a root{target} {volume}; }}",
+                    f"mount --bind {volume} root{target}",
+                ]
         for place in self.service.get("devices", []):
             path = place.split(":")[0]
             # As udev makes it; a host without udev may keep it for root.
             own = self.directory / Path(path).name
-            lines += [f"{{ [ -e {own} ] || cp -a {path} {own}; }}", f"chmod 666 {own}", f"mount --bind {own} root{path}"]
+            lines += [
+                f"{{ [ -e {own} ] || cp -a {path} {own}; }}",
+                f"chmod 666 {own}",
+                f"mount --bind {own} root{path}",
+            ]
         for place in self.service["tmpfs"]:
             target, _, options = place.partition(":")
             lines += [f"mount -t tmpfs -o {options} tmpfs root{target}"]
@@ -131,13 +143,24 @@ class Container:
         (health,) = self.image.values("HEALTHCHECK")
         check = re.search(r"CMD (\[.*\])$", health)[1]
         check = shlex.split(check.strip("[]").replace(",", " "))
-        until(lambda: not self.program.is_running or self.exec(*check, check=False).returncode == 0, "it is healthy", 30)
+        until(
+            lambda: not self.program.is_running or self.exec(*check, check=False).returncode == 0, "it is healthy", 30
+        )
         if not self.program.is_running:
             raise Failure(f"it ended: {self.program.log}")
 
     def exec(self, *command, check=True):
         """`docker compose exec`."""
-        enter = ["nsenter", f"--target={self.program.pid}", "--mount", "--net", "--root", "--wd", *self.rights, *command]
+        enter = [
+            "nsenter",
+            f"--target={self.program.pid}",
+            "--mount",
+            "--net",
+            "--root",
+            "--wd",
+            *self.rights,
+            *command,
+        ]
         done = subprocess.run(enter, capture_output=True, text=True, timeout=30)
         if check and done.returncode != 0:
             raise Failure(f"{shlex.join(command)}: {done.stderr.strip()}")

@@ -1,8 +1,10 @@
-"""Members and strangers that send one thing as fast as a relay takes it: flooder.py RELAY:PORT KIND COUNT [ADDRESS...]
+"""Members and unauthenticated connections that send one kind of frame as fast as possible.
 
-Run as a program of its own, in the network of a node. COUNT connections send frames of this kind, each as a device of its
-own; one that the relay closes is made anew at once, and standard output gets each reason for that once. ADDRESS are those
-of other devices, for the kinds that are sent to some.
+    flooder.py RELAY:PORT KIND COUNT [ADDRESS...]
+
+Runs as a program of its own in the network of a node. COUNT connections, each a device of its own, send frames of this
+kind. When the relay closes one, it is made again, and standard output gets the reason once. ADDRESS are those of other
+devices, for kinds of frames that have a receiver.
 """
 
 import hashlib
@@ -93,7 +95,9 @@ class Flood:
         if self.cipher is None:
             return self.batch
         parts = []
-        for kind, payload, address in itertools.islice(itertools.cycle(self.frames), 300 if len(self.frames[0][1]) < 1000 else 10):
+        for kind, payload, address in itertools.islice(
+            itertools.cycle(self.frames), 300 if len(self.frames[0][1]) < 1000 else 10
+        ):
             if kind not in SEALED:
                 parts.append(frame(kind, payload, address))
                 continue

@@ -1,11 +1,11 @@
 """Networks of namespaces with the real programs in them.
 
-Two topologies, each under names of its own, so that tests run beside each other and beside a user's lab:
+There are two topologies. Each lab has its own names, so tests can run beside each other and beside a user's lab:
 
-    Lab.nat()      what examples/nat-lab.sh makes: relay and `top` in the main LAN, `mid` under one NAT, `deep` under two
+    Lab.nat()      as examples/nat-lab.sh: relay and `top` in the main LAN, `mid` behind one NAT, `deep` behind two
     Lab.flat(3)    relay, d1, d2, d3 on one switch
 
-Everything waits on events with generous deadlines, and everything that was started is ended by its process ID.
+Tests wait for events with generous deadlines. Processes are ended by their process IDs.
 """
 
 import ctypes
@@ -170,14 +170,15 @@ class Node:
         self.namespace = lab.prefix + name
         self.socket_path = str(lab.directory / f"{name}.sock")
         self.state_path = str(lab.directory / f"{name}.state")
-        #: /etc here: a directory, since a single file that is mounted goes when somebody renames another over the machine's.
+        #: /etc here: a directory, since a single file that is mounted goes when somebody renames another over the
+        #: machine's.
         self.etc = lab.directory / f"{name}.etc"
         #: What is at /etc/hosts here, where a device writes the names of its peers.
         self.hosts = self.etc / "hosts"
         self._make_etc()
 
     def _make_etc(self):
-        """Files of its own where the programs under test read or write them, and links to the machine's for the rest."""
+        """Its own files where the programs under test read or write them, and links to the machine's for the rest."""
         machine = self.etc / ".machine"
         machine.mkdir(parents=True)
         self.hosts.write_text("127.0.0.1 localhost\n::1 localhost\n")
@@ -196,8 +197,13 @@ class Node:
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as error:
             try:
                 done = subprocess.run(
-                    self._inside(command), stdin=subprocess.DEVNULL, stdout=output, stderr=error, timeout=timeout,
-                    text=True, **options,
+                    self._inside(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=error,
+                    timeout=timeout,
+                    text=True,
+                    **options,
                 )
             except subprocess.TimeoutExpired:
                 error.seek(0)
@@ -262,7 +268,18 @@ class Node:
     def ping(self, address, count=1, wait=1.0, interval=0.2, size=56):
         """Pings; (received, median of the round trips in ms or None, the output)."""
         done = self.run(
-            "ping", "-n", "-c", count, "-i", interval, "-W", wait, "-s", size, address, check=False,
+            "ping",
+            "-n",
+            "-c",
+            count,
+            "-i",
+            interval,
+            "-W",
+            wait,
+            "-s",
+            size,
+            address,
+            check=False,
             timeout=count * interval + wait + 20,
         )
         times = sorted(float(t) for t in re.findall(r"time=([0-9.]+) ms", done.stdout))
@@ -278,7 +295,7 @@ class Node:
         until(lambda: self.listens(port), "the HTTP server listens")
 
     def watch(self, address):
-        """Pings `address` all the time; a function that ends that and returns the numbers of the pings that were lost."""
+        """Pings `address` all the time; the function that it returns ends that and gives the numbers of lost pings."""
         pings = self.start("ping", "-n", "-i", "0.05", "-W", "2", address)
 
         def lost():
@@ -316,7 +333,9 @@ class Node:
 
     def mnedc(self, program, *options, check=True, timeout=30, **more):
         """Runs one of the suite's programs here to its end, on this node's own socket and state."""
-        return self.run(self.lab.program(program), *self._with_paths(program, options), check=check, timeout=timeout, **more)
+        return self.run(
+            self.lab.program(program), *self._with_paths(program, options), check=check, timeout=timeout, **more
+        )
 
     def start_mnedc(self, program, *options, **more):
         return self.start(
@@ -440,8 +459,11 @@ class Lab:
     def nat_lab(self, *command):
         """Runs examples/nat-lab.sh on this lab."""
         done = subprocess.run(
-            [NAT_LAB, *map(str, command)], env=os.environ | {"NAT_LAB_PREFIX": self.prefix}, capture_output=True,
-            text=True, timeout=60,
+            [NAT_LAB, *map(str, command)],
+            env=os.environ | {"NAT_LAB_PREFIX": self.prefix},
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         if done.returncode != 0:
             raise Failure(f"nat-lab.sh {' '.join(map(str, command))}: {done.stderr.strip()}")

@@ -1,9 +1,10 @@
-"""What of an Edge Orchestration node matters to mnedc-join: its REST interface, and what it does when a peer is registered.
+"""A stand-in for an Edge Orchestration node: its REST interface, and its reaction to a registered peer.
 
     orchestrator.py PORT FILE
 
-It listens at PORT of all addresses. A registered peer is asked for its orchestration information (with a JSON body, as a node does)
-at the virtual address and the same port, then pinged and scored; what came of it goes to FILE, a line of JSON each.
+It listens at PORT of all addresses. It asks a registered peer for its orchestration information (with a JSON body, as a
+node does) at the virtual address and the same port, then for ping and score, and writes the results to FILE, a line of
+JSON each.
 """
 
 import http.client

@@ -1,4 +1,4 @@
-"""IPv4 packets as bytes, for tests that speak to a device without a kernel behind them."""
+"""IPv4 packets as bytes, for tests that exchange packets with a device without a kernel."""
 
 import socket
 import struct

@@ -1,8 +1,8 @@
-"""A device's side of the protocol, for tests that need many devices, or strange ones. No TUN: packets are bytes here.
+"""A device's side of the protocol, for tests that need many or unusual devices. It has no TUN: packets are bytes.
 
-It was written from man/mnedc-protocol.7 alone, with somebody else's Noise (noiseprotocol on PyPI), so what it can do,
-whoever has that page can do. While it waits for something it answers pings and initiations and keeps its table of
-peers; on its own it does nothing. What does not open is an exception here: nobody attacks the attacker.
+It was written from man/mnedc-protocol.7 alone, with another implementation of Noise (noiseprotocol on PyPI), so it
+shows that the page is sufficient. While it waits, it answers pings and initiations and keeps its table of peers; it
+does nothing on its own. A frame that does not open raises an exception.
 """
 
 import base64

@@ -1,8 +1,8 @@
 #!/bin/bash
 #
-# resolved.sh RESOLVED RESOLVECTL: runs a D-Bus and systemd-resolved of its own until it is told to end, with RESOLVECTL in
-# /run/tools. Once systemd-resolved answers, it prints `ready` and its process ID. To be run in namespaces of its own for mounts and
-# network.
+# resolved.sh RESOLVED RESOLVECTL: runs its own D-Bus and systemd-resolved until it is told to end, with RESOLVECTL in
+# /run/tools. Once systemd-resolved answers, it prints `ready` and its process ID. Run it in its own namespaces for mounts
+# and network.
 
 set -euo pipefail
 

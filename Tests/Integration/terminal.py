@@ -1,4 +1,4 @@
-"""Programs on a terminal of their own, as a person sees them."""
+"""Programs on a pseudo-terminal, as a person sees them."""
 
 import fcntl
 import os

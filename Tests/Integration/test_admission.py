@@ -1,4 +1,4 @@
-"""Who gets in, by what, and what everybody is told who does not."""
+"""Admission: which devices join, by which means, and what a refused device is told."""
 
 import base64
 import contextlib
@@ -121,7 +121,9 @@ def test_an_invite_is_all_that_a_device_needs_and_it_needs_it_once(flat):
 
 
 def test_an_invite_of_another_network_leaves_the_relays_host_who_it_is(flat):
-    """One file for both daemons of a host: neither what the invite writes nor a hand keeps the host out of its own network."""
+    """One file for both daemons of a host: neither what the invite writes nor a hand keeps the host out of its own
+    network.
+    """
     lab = flat(1)
     host, other = lab.relay, lab["d1"]
     config = config_path(host)
@@ -134,7 +136,9 @@ def test_an_invite_of_another_network_leaves_the_relays_host_who_it_is(flat):
     line = json.loads(other.mnedc("mnedc-ctl", "invite", "--server", other.address, "--json").stdout)["invite"]
     place = lab.directory / "joined"
     options = ["--socket", place.with_suffix(".sock"), "--state", place.with_suffix(".state"), "--config", config]
-    device = host.start(lab.program("mnedc-join"), *options, "--device-id", "top", line, name="the device on the relay's host")
+    device = host.start(
+        lab.program("mnedc-join"), *options, "--device-id", "top", line, name="the device on the relay's host"
+    )
     until(lambda: "server-key" in config.read_text(), "the invite is taken")
     assert "device-id" not in config.read_text() and device.is_running
     assert device.stop() == 0
@@ -329,7 +333,10 @@ def test_a_configuration_of_another_relay_is_in_the_way(flat):
     device, line = lab["d1"], invite(lab)
     other = "mnedc-relay:" + "A" * 43
     for text, says in [
-        ("server: other.example\n", r"d1.yaml names another relay \(other.example:3334\) than.*192.168.50.10:.*--reset"),
+        (
+            "server: other.example\n",
+            r"d1.yaml names another relay \(other.example:3334\) than.*192.168.50.10:.*--reset",
+        ),
         (f"server: {SERVER}\nserver-key: {other}\n", r"server-key SHA256:.*new key.*correct server-key there"),
         ("{device-id: d1}\n", "write there: server: .*server-key: "),
     ]:
@@ -370,7 +377,9 @@ def test_a_configuration_that_turns_out_unwritable_costs_nothing_but_another_try
     folder.chmod(0o555)
     lab.start_relay(admission=None)
     assert program.wait(20) == 74
-    assert re.search("has let this device in, but .*mnedc.yaml cannot be written: Perm.*run the same again", program.log)
+    assert re.search(
+        "has let this device in, but .*mnedc.yaml cannot be written: Perm.*run the same again", program.log
+    )
     until(lambda: "d1" not in devices(lab), "the relay forgets the device")
     assert asked(lab, "invites")["invites"][0]["uses_left"] == 1
     assert "d1" not in [lease["device_id"] for lease in asked(lab, "leases")["leases"]]
@@ -427,7 +436,9 @@ def test_a_device_that_is_turned_away_is_told_so_and_stays_out(flat):
     assert program.wait() == 69 and "turned this device away" in program.log
     walk = json.loads(ctl(lab, "explain", "d1", "--json", check=False).stdout)
     peer = next(step for step in walk["steps"] if step["name"] == walk["failed_step"] == "peer")
-    assert re.search("was turned away .*refuses its key for 59 min more", peer["finding"]) and "approve" in peer["advice"]
+    assert (
+        re.search("was turned away .*refuses its key for 59 min more", peer["finding"]) and "approve" in peer["advice"]
+    )
     fails(device, says="turned this device away")
     fails(device, invite(lab), says="turned this device away")
     for command in ("approve", "deny"):

@@ -1,4 +1,4 @@
-"""What a device says of itself: `join.orchestration`, `mnedc-ctl announce`, and what of it outlives the daemon."""
+"""Orchestration information: `join.orchestration`, `mnedc-ctl announce`, and what of it outlives the daemon."""
 
 import platform
 import signal
@@ -68,7 +68,8 @@ def test_check_shows_what_a_file_says_of_the_device(flat):
     config = lab.directory / "device.yaml"
     config.write_text(CONFIG.format(server="relay.example"))
     shown = lab.relay.mnedc("mnedc-join", "--config", config, "--check").stdout
-    assert """\
+    assert (
+        """\
   orchestration:
     host-name: cam.lan
     platform: linux/arm64
@@ -81,7 +82,9 @@ def test_check_shows_what_a_file_says_of_the_device(flat):
         protocol: rtsp
     labels:
       zone: hall
-""" in shown
+"""
+        in shown
+    )
     config.write_text(shown)
     assert lab.relay.mnedc("mnedc-join", "--config", config, "--check").stdout == shown
 
@@ -92,7 +95,7 @@ def test_all_mistakes_of_a_file_are_told_with_their_places(flat):
     config = lab.directory / "device.yaml"
     config.write_text(
         "server: a\njoin:\n  peer-information: 0\n  orchestration:\n    platfrom: linux/arm64\n"
-        "    services: [a, {nam: b}, a]\n    labels: {a: \"\\e[1m\"}\n"
+        '    services: [a, {nam: b}, a]\n    labels: {a: "\\e[1m"}\n'
     )
     done = lab.relay.mnedc("mnedc-join", "--config", config, "--check", check=False)
     told = [line.partition("device.yaml:")[2] for line in done.stderr.splitlines()]
@@ -169,8 +172,10 @@ def test_a_kill_at_any_moment_leaves_a_whole_announcement(device):
     node, start, _ = device
     for round in range(3):
         daemon = start()
-        script = f"n={round * 1000}; while n=$((n + 1)) && {node.lab.program('mnedc-ctl')} announce " \
+        script = (
+            f"n={round * 1000}; while n=$((n + 1)) && {node.lab.program('mnedc-ctl')} announce "
             f"--socket {node.socket_path} --label n=$n >/dev/null 2>&1; do echo $n; done"
+        )
         asking = node.start("sh", "-c", script)
         until(lambda: len(asking.output.split()) > 5, "announcements are answered", 30)
         daemon.kill()
@@ -235,7 +240,7 @@ def test_what_cannot_be_told_is_refused_with_what_to_do(device):
     node, start, _ = device
     start()
     usage = {
-        ("--up", "a b"): 'expected 1 to 63 letters',
+        ("--up", "a b"): "expected 1 to 63 letters",
         ("--up", "a", "--port", "0"): "expected a whole number from 1 to 65535",
         ("--down", "a", "--port", "1"): "go with one --up",
         ("--up", "a", "--up", "b", "--port", "1"): "go with one --up",
@@ -255,8 +260,12 @@ def test_what_cannot_be_told_is_refused_with_what_to_do(device):
         ("--withdraw", "camera"): "the configuration says so; take it out there and reload",
         ("--withdraw", "x", "--up", "y"): "no service x was announced; mnedc-ctl announce shows what is told",
         ("--no-label", "zone"): "--label zone=VALUE",
-        tuple(each for number in range(63) for each in ("--up", f"s{number}")): "it has more than 64 services; withdraw",
-        tuple(each for number in range(63) for each in ("--label", f"l{number}={'v' * 255}")): "there may be 16384; withdraw",
+        tuple(
+            each for number in range(63) for each in ("--up", f"s{number}")
+        ): "it has more than 64 services; withdraw",
+        tuple(
+            each for number in range(63) for each in ("--label", f"l{number}={'v' * 255}")
+        ): "there may be 16384; withdraw",
     }
     for options, words in daemon.items():
         status, error = refused(node, *options)

@@ -106,7 +106,8 @@ def test_a_backup_replaces_a_former_one_and_nothing_else(flat):
     (place / "own").hardlink_to(database)
     for target, status, why in (
         (place / "text", 73, "is no backup of a relay"), (place / "other.db", 73, "is no backup of a relay"),
-        (place / "link", 73, "is no backup of a relay"), (place, 73, "Is a directory"), (f"{place}/", 73, "Is a directory"),
+        (place / "link", 73, "is no backup of a relay"), (place, 73, "Is a directory"),
+        (f"{place}/", 73, "Is a directory"),
         (place / "none" / "relay.db", 73, "No such file or directory"), (database, 73, "that the relay works with"),
         (place / "own", 73, "that the relay works with"), ("", 64, "name the file"),
     ):  # fmt: skip
@@ -154,14 +155,20 @@ def test_backups_at_once_and_without_room_leave_the_relay_as_it_is(flat):
     state = lab.directory / "relay.state"
     state.mkdir(mode=0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", state], check=True)
-    lab.ends.append(lambda: [each.stop() for each in reversed(lab.started)] and subprocess.run(["umount", state], check=True))
+    lab.ends.append(
+        lambda: [each.stop() for each in reversed(lab.started)] and subprocess.run(["umount", state], check=True)
+    )
     relay = lab.start_relay("--no-device")
     lab.start_device("d1")
     asked = [lab.relay.start_mnedc("mnedc-ctl", "backup", lab.directory / f"{number}.db") for number in range(6)]
     statuses = [each.wait(30) for each in asked]
     assert 0 in statuses and set(statuses) <= {0, 75}
     for number, each in enumerate(asked):
-        assert rows(lab.directory / f"{number}.db") == ["d1"] if each.process.returncode == 0 else "another backup" in each.log
+        assert (
+            rows(lab.directory / f"{number}.db") == ["d1"]
+            if each.process.returncode == 0
+            else "another backup" in each.log
+        )
     filler = state / "filler"
     with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
         while True:

@@ -1,4 +1,4 @@
-"""Hosts that lack what most have: IPv6, netlink, a device node that may be opened, files in /etc and /run."""
+"""Hosts without IPv6, netlink, an accessible device node, or writable files in /etc and /run."""
 
 import errno
 import os
@@ -10,8 +10,8 @@ import pytest
 
 from lab import PORT, RELAY, until
 
-# Refuses sockets of a family, as a kernel without it does or a service's sandbox, to the program that it becomes: a filter for
-# seccomp(2), which needs no more than socket(2) on this machine's processor.
+# Refuses sockets of a family, as a kernel without it does or a service's sandbox, to the program that it becomes: a
+# filter for seccomp(2), which needs no more than socket(2) on this machine's processor.
 WITHOUT = """
 import ctypes, os, platform, struct, sys
 family, error, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
@@ -41,7 +41,9 @@ def test_a_relay_serves_ipv4_on_a_kernel_without_ipv6(flat):
     """By its default, and it says so; where IPv6 is asked for, it says what to write instead."""
     lab = flat(1)
     no_ipv6 = (socket.AF_INET6, errno.EAFNOSUPPORT)
-    relay = lab.relay.start(*without(*no_ipv6, *daemon(lab.relay, "mnedcd", "--no-device", "--admission", "open")), name="mnedcd")
+    relay = lab.relay.start(
+        *without(*no_ipv6, *daemon(lab.relay, "mnedcd", "--no-device", "--admission", "open")), name="mnedcd"
+    )
     until(lambda: lab.relay.status() or not relay.is_running, "the relay answers")
     assert relay.is_running, relay.log
     assert lab.relay.status()["relay"]["listen"] == [f"0.0.0.0:{PORT}"]
@@ -51,7 +53,9 @@ def test_a_relay_serves_ipv4_on_a_kernel_without_ipv6(flat):
     lab.start_device("d1")
     relay.stop()
     for place in ("[::]", "[::1]:4444"):
-        explicit = lab.relay.start(*without(*no_ipv6, *daemon(lab.relay, "mnedcd", "--no-device", "--listen", place)), name="mnedcd")
+        explicit = lab.relay.start(
+            *without(*no_ipv6, *daemon(lab.relay, "mnedcd", "--no-device", "--listen", place)), name="mnedcd"
+        )
         assert explicit.wait() == 73
         port = place.partition("]:")[2] or PORT
         assert f"the kernel of this host has no IPv6; write 0.0.0.0:{port}, or another IPv4 address" in explicit.log
@@ -82,9 +86,13 @@ def test_without_netlink_the_message_says_who_forbids_it(flat, error):
     forbidden = (socket.AF_NETLINK, error)
     relay = lab.relay.start(*without(*forbidden, *daemon(lab.relay, "mnedcd")), name="mnedcd")
     assert relay.wait() == 71 and "RestrictAddressFamilies=" in relay.log and "seccomp" in relay.log
-    relay = lab.relay.start(*without(*forbidden, *daemon(lab.relay, "mnedcd", "--no-device", "--admission", "open")), name="mnedcd")
+    relay = lab.relay.start(
+        *without(*forbidden, *daemon(lab.relay, "mnedcd", "--no-device", "--admission", "open")), name="mnedcd"
+    )
     until(lambda: lab.relay.status() or not relay.is_running, "the relay answers")
-    device = lab["d1"].start(*without(*forbidden, *daemon(lab["d1"], "mnedc-join", "--server", RELAY)), name="mnedc-join")
+    device = lab["d1"].start(
+        *without(*forbidden, *daemon(lab["d1"], "mnedc-join", "--server", RELAY)), name="mnedc-join"
+    )
     assert device.wait() == 71 and "RestrictAddressFamilies=" in device.log
     ctl = lab.program("mnedc-ctl")
     checked = lab["d1"].run(*without(*forbidden, ctl, "netcheck", RELAY, "--config", "/dev/null"), check=False)
@@ -111,7 +119,8 @@ def test_a_device_node_that_may_not_be_opened_is_told_from_a_missing_right(own_d
     lab.start_relay("--no-device")
     rights = "+net_admin,+net_bind_service"
     nobody = (
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}",
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={rights}",
+        f"--ambient-caps={rights}",
     )  # fmt: skip
     state = lab.directory / "nobody"
     state.mkdir()
@@ -119,14 +128,19 @@ def test_a_device_node_that_may_not_be_opened_is_told_from_a_missing_right(own_d
 
     def join(*user):
         options = ("--server", RELAY, "--device-id", "d1", "--socket", state / "socket", "--state", state / "state")
-        return node.start(*inside, *user, lab.program("mnedc-join"), *options, "--config", "/dev/null", name="mnedc-join")
+        return node.start(
+            *inside, *user, lab.program("mnedc-join"), *options, "--config", "/dev/null", name="mnedc-join"
+        )
 
     missing = join(*nobody)
     assert missing.wait() == 71 and "there is no /dev/net/tun; load the driver" in missing.log
     node.run(*inside, "mknod", "-m", "600", "/dev/net/tun", "c", "10", "200")
     closed = join(*nobody)
     assert closed.wait() == 77 and "CAP_NET_ADMIN (" not in closed.log
-    assert "opening /dev/net/tun: Permission denied (its mode is 0600, its owner root, and this process is user " in closed.log
+    assert (
+        "opening /dev/net/tun: Permission denied (its mode is 0600, its owner root, and this process is user "
+        in closed.log
+    )
     assert "run chmod 0666 /dev/net/tun" in closed.log
     node.run(*inside, "chmod", "666", "/dev/net/tun")
     if subprocess.run([*inside, "mount", "-o", "remount,nodev", "/dev/net"], capture_output=True).returncode == 0:
@@ -139,7 +153,9 @@ def test_a_device_node_that_may_not_be_opened_is_told_from_a_missing_right(own_d
 
 
 def test_daemons_run_without_files_in_run_and_with_an_etc_that_cannot_be_written(flat):
-    """No /run/mnedc, no machine ID, no resolv.conf, no `ip` in the path: the relay and the device work; names need more."""
+    """No /run/mnedc, no machine ID, no resolv.conf, no `ip` in the path: the relay and the device work; names need
+    more.
+    """
     lab = flat(1)
     node = lab["d1"]
     lab.start_relay("--no-device")
@@ -150,10 +166,11 @@ def test_daemons_run_without_files_in_run_and_with_an_etc_that_cannot_be_written
     (etc / "hosts").write_text("127.0.0.1 localhost\n")
     script = (
         "mount --make-rprivate / && mount --bind $1 /etc && mount -o remount,ro,bind /etc && mount -t tmpfs tmpfs /run"
-        " && mount -t tmpfs tmpfs /var/lib && shift && PATH=/nowhere exec \"$@\""
+        ' && mount -t tmpfs tmpfs /var/lib && shift && PATH=/nowhere exec "$@"'
     )
     device = node.start(
-        "unshare", "--mount", "sh", "-c", script, "sh", etc, lab.program("mnedc-join"), "--server", RELAY, "--device-id", "d1",
+        "unshare", "--mount", "sh", "-c", script, "sh", etc, lab.program("mnedc-join"), "--server", RELAY,
+        "--device-id", "d1",
         name="mnedc-join",
     )  # fmt: skip
     until(lambda: node.virtual_address() or not device.is_running, "it joins", 20)
@@ -164,6 +181,16 @@ def test_daemons_run_without_files_in_run_and_with_an_etc_that_cannot_be_written
     assert node.virtual_address() in status
     device.stop()
     unnamed = node.start(
-        "unshare", "--mount", "sh", "-c", script, "sh", etc, lab.program("mnedc-join"), "--server", RELAY, name="mnedc-join"
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        etc,
+        lab.program("mnedc-join"),
+        "--server",
+        RELAY,
+        name="mnedc-join",
     )
     assert unnamed.wait() == 78 and "device-id" in unnamed.log and "machine-id" in unnamed.log, unnamed.log

@@ -1,4 +1,4 @@
-"""The benchmark: what it makes of figures, and that each contestant that is installed carries traffic and leaves nothing."""
+"""The benchmark: its computations, and that each installed contestant carries traffic and leaves nothing behind."""
 
 import sys
 import xml.etree.ElementTree

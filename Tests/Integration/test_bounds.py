@@ -1,17 +1,17 @@
-"""There is only so much of everything: descriptors, memory, disk, lines of the log. Who is in stays in when one of them ends."""
+"""Bounds on descriptors, memory, disk and log lines: connected devices stay connected when one of them is exhausted."""
 
 import contextlib
 import json
 import os
 import re
 import shutil
-import struct
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from clock import Clock
 from lab import PORT, RELAY, Failure, until
 from wellness import all_is_well
 
@@ -58,7 +58,7 @@ def descriptors_of(program):
 
 
 def test_a_relay_whose_places_are_all_taken_serves_who_is_in_and_lets_devices_in(flat):
-    """Strangers take all places and many more wait in the kernel; a device still comes in, and the tools are answered."""
+    """Other connections take all places and more wait in the kernel; a device still joins, and tools get answers."""
     lab = flat(3)
     relay = start_relay_with(lab, 96)
     a, b, c = lab.devices
@@ -239,7 +239,9 @@ def test_a_relay_whose_disk_fails_lets_known_devices_in_and_is_well_with_a_mende
     state.mkdir(mode=0o700)
 
     def mount(image):
-        mounted = subprocess.run(["mount", "-o", "loop,errors=remount-ro", image, state], capture_output=True, text=True)
+        mounted = subprocess.run(
+            ["mount", "-o", "loop,errors=remount-ro", image, state], capture_output=True, text=True
+        )
         if mounted.returncode != 0:
             pytest.skip(f"no loop device: {mounted.stderr.strip()}")
         lab.ends.append(lambda: subprocess.run(["umount", "-l", state], capture_output=True))
@@ -283,29 +285,10 @@ def test_a_relay_whose_disk_fails_lets_known_devices_in_and_is_well_with_a_mende
 TEN_YEARS = 10 * 365 * 24 * 3600
 
 
-class WallClock:
-    """The time of day of the programs that are started with it."""
-
-    def __init__(self, lab):
-        compiler = shutil.which("cc") or shutil.which("clang")
-        if not compiler:
-            pytest.skip("no C compiler")
-        library = lab.directory / "wall_clock.so"
-        run(compiler, "-shared", "-fPIC", "-O1", "-o", library, Path(__file__).with_name("wall_clock.c"))
-        self._file = lab.directory / "wall_clock"
-        self._file.write_bytes(struct.pack("q", 0))
-        self.environment = os.environ | {"LD_PRELOAD": str(library), "WALL_CLOCK": str(self._file)}
-
-    def jump(self, seconds):
-        """Away from the true time."""
-        with open(self._file, "r+b") as file:
-            file.write(struct.pack("q", seconds))
-
-
 def test_a_clock_that_jumps_is_nothing_to_sessions(flat):
     """Ten years ahead and back, and a day before the true time: everybody stays in; invites go by the clock."""
     lab = flat(3)
-    clock = WallClock(lab)
+    clock = Clock(lab)
     relay = lab.start_relay("--config", config(lab, keepalive="500ms"), admission="invite", env=clock.environment)
     a, b, c = lab.devices
 
@@ -314,7 +297,9 @@ def test_a_clock_that_jumps_is_nothing_to_sessions(flat):
 
     def start(node, *invite):
         path = lab.directory / f"{node.name}.yaml"
-        program = node.start_mnedc("mnedc-join", *invite, "--device-id", node.name, "--config", path, env=clock.environment)
+        program = node.start_mnedc(
+            "mnedc-join", *invite, "--device-id", node.name, "--config", path, env=clock.environment
+        )
         until(lambda: "joined" in program.log or not program.is_running, f"{node.name} joins", 20)
         assert program.is_running, program.log
         return program
@@ -376,7 +361,7 @@ def fill_pool(lab):
 def test_a_clock_that_was_just_set_costs_no_lease(flat):
     """Who joins a full pool right after the jump: the clocks are compared when a lease is about to be taken away."""
     lab = flat(1)
-    clock = WallClock(lab)
+    clock = Clock(lab)
     relay = lab.start_relay("--no-device", "--pool", "10.0.0.0/29", env=clock.environment)
     began = time.monotonic()
     fill_pool(lab)
@@ -391,7 +376,7 @@ def test_a_clock_that_was_just_set_costs_no_lease(flat):
 def test_a_relay_that_starts_with_a_clock_far_ahead_reclaims_no_lease_either(flat):
     """It cannot know how long its devices have been away, and says so."""
     lab = flat(1)
-    clock = WallClock(lab)
+    clock = Clock(lab)
     options = ("--no-device", "--pool", "10.0.0.0/29")
     relay = lab.start_relay(*options, env=clock.environment)
     fill_pool(lab)
@@ -431,7 +416,9 @@ def test_all_queues_together_take_no_more_than_relay_memory(flat):
         for client in silent:
             sender.send(DATA, bytes(100_000), client.welcome["address"])
     report = until(
-        lambda: (each := lab.relay.status()["relay"]) and each["queue_memory"] > 8 << 20 and each, "the queues are long", 30
+        lambda: (each := lab.relay.status()["relay"]) and each["queue_memory"] > 8 << 20 and each,
+        "the queues are long",
+        30,
     )
     assert report["queue_memory"] <= (16 << 20) + 30 * (128 << 10), report["queue_memory"]
     assert sum(session["link"]["overflow_drops"] for session in report["sessions"]) > 0

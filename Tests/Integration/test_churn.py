@@ -1,4 +1,4 @@
-"""Nothing is left behind by those who come and go: descriptors and memory of the daemons stay what they were."""
+"""Devices that join and leave do not let the daemons' descriptors and memory grow."""
 
 import json
 import os
@@ -31,7 +31,9 @@ def memory(program):
 
 
 def test_ten_thousand_joins_and_leaves_leave_nothing_behind_at_the_relay(flat):
-    """By goodbye, by close, by reset, refused, halfway through the handshake, and after nonsense; old devices and new ones."""
+    """By goodbye, by close, by reset, refused, halfway through the handshake, and after nonsense; old devices and new
+    ones.
+    """
     lab = flat(0)
     relay = lab.start_relay("--no-device", "--pool", "10.0.0.0/16", "--log-level", "error")
     fresh = descriptors(relay)
@@ -45,8 +47,8 @@ def test_ten_thousand_joins_and_leaves_leave_nothing_behind_at_the_relay(flat):
     before = memory(relay)
     churn(2000, 10_000)
     after = memory(relay)
-    # What may grow: a thousand new devices have a lease, and a row in the store, whose cache may grow by 2 MiB at the most
-    # in all. Had every session left only a tenth of what it takes, it would be more than three.
+    # What may grow: a thousand new devices have a lease, and a row in the store, whose cache may grow by 2 MiB at the
+    # most in all. Had every session left only a tenth of what it takes, it would be more than three.
     assert after - before < 2048 + 512, f"the relay's own memory was {before} KiB and is {after} KiB"
 
 

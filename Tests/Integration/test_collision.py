@@ -1,4 +1,4 @@
-"""A network whose addresses mean something else on a host: nothing of the host's is taken away."""
+"""A network that collides with a host's own networks: the host loses none of its own."""
 
 import json
 
@@ -11,7 +11,14 @@ POOL = "10.0.0.0/24"
 def join(node, *options, device_id=None, **more):
     """Runs mnedc-join until it ends by itself."""
     return node.mnedc(
-        "mnedc-join", "--server", f"{RELAY}:{PORT}", "--device-id", device_id or node.name, *options, check=False, **more
+        "mnedc-join",
+        "--server",
+        f"{RELAY}:{PORT}",
+        "--device-id",
+        device_id or node.name,
+        *options,
+        check=False,
+        **more,
     )
 
 

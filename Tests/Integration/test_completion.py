@@ -1,4 +1,4 @@
-"""bash, zsh and fish complete what the daemons know, asked by the programs' completion scripts as their users would ask."""
+"""bash, zsh and fish complete the names that the daemons know, through the generated completion scripts."""
 
 import fcntl
 import json
@@ -135,7 +135,10 @@ def network(request):
     with Lab.flat(2) as lab:
         lab.start_relay("--config", written(lab, "relay", "device-id: relay\n"), admission="approve")
         invite = json.loads(lab.relay.mnedc("mnedc-ctl", "invite", "--json").stdout)
-        offers = "join: {orchestration: {platform: linux/arm64, services: [detector], labels: {zone: hall, note: $(reboot)}}}\n"
+        offers = (
+            "join: {orchestration: {platform: linux/arm64, services: [detector],"
+            " labels: {zone: hall, note: $(reboot)}}}\n"
+        )
         lab["d1"].start_mnedc(
             "mnedc-join", "--config", written(lab, "d1", offers), "--device-id", "kitchen-hub", invite["invite"]
         )
@@ -146,7 +149,9 @@ def network(request):
         lab.used_invite = invite["id"]
         lab.relay.mnedc("mnedc-ctl", "lease", "pin", "kitchen-hub")
         lab["d1"].mnedc("mnedc-ctl", "announce", "--up", "door", "--label", "shelf=3")
-        until(lambda: "services" in lab.relay.peers().get("kitchen-hub", {}), "the relay's host knows what is offered", 20)
+        until(
+            lambda: "services" in lab.relay.peers().get("kitchen-hub", {}), "the relay's host knows what is offered", 20
+        )
         yield lab
 
 
@@ -229,10 +234,16 @@ def test_what_needs_no_daemon_is_offered_too(completing, shell):
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_daemons_that_run_are_offered(network, completing, shell):
     """For --of, where they are by the configuration."""
-    path = written(network, "both", f"join: {{socket: {network['d1'].socket_path}}}\nrelay: {{socket: {network.relay.socket_path}}}\n")
+    path = written(
+        network,
+        "both",
+        f"join: {{socket: {network['d1'].socket_path}}}\nrelay: {{socket: {network.relay.socket_path}}}\n",
+    )
     expect(completing, {"relay", "device"}, shell, "mnedc-ctl", "status", "--config", str(path), "--of", "")
     path = written(network, "one", f"join: {{socket: {network['d1'].socket_path}}}\nrelay: {{socket: /nowhere}}\n")
-    assert "relay" not in expect(completing, {"device"}, shell, "mnedc-ctl", "status", "--config", str(path), "--of", "")
+    assert "relay" not in expect(
+        completing, {"device"}, shell, "mnedc-ctl", "status", "--config", str(path), "--of", ""
+    )
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -1,4 +1,4 @@
-"""mnedc-ctl on a host with several daemons, what it sets while they run, and what it tells for a bug report."""
+"""mnedc-ctl on a host with several daemons, settings that it changes at run time, and archives for bug reports."""
 
 import io
 import json
@@ -12,7 +12,9 @@ from test_misuse import as_somebody
 
 
 class Host:
-    """A node of a lab with a /run of its own, so that daemons and tools use the sockets that they use unless told otherwise."""
+    """A node of a lab with a /run of its own, so that daemons and tools use the sockets that they use unless told
+    otherwise.
+    """
 
     def __init__(self, node):
         self.node = node
@@ -47,7 +49,9 @@ class Host:
 
 def commands_shown(failed):
     """The command lines that it is to be told by."""
-    return [line.removeprefix("mnedc-ctl:   ") for line in failed.stderr.splitlines() if line.startswith("mnedc-ctl:   ")]
+    return [
+        line.removeprefix("mnedc-ctl:   ") for line in failed.stderr.splitlines() if line.startswith("mnedc-ctl:   ")
+    ]
 
 
 def test_the_tools_find_the_daemon_and_ask_back_where_several_run(flat):
@@ -235,7 +239,9 @@ def test_a_report_has_what_is_needed_and_no_secret(flat):
 
 
 def test_a_report_is_written_whoever_asks_and_whatever_runs(flat):
-    """What is missing is said: by a user who is not root, and where no daemon runs, perhaps for a mistake in its configuration."""
+    """What is missing is said: by a user who is not root, and where no daemon runs, perhaps for a mistake in its
+    configuration.
+    """
     lab = flat(0)
     lab.directory.joinpath("mnedc.yaml").write_text("relay: {lisen: 1}\n")
     place = lab.directory / "nothing-runs.tar"
@@ -251,4 +257,7 @@ def test_a_report_is_written_whoever_asks_and_whatever_runs(flat):
     )  # fmt: skip
     said = json.loads(done.stdout)
     assert {"status-daemon.json", "peers-daemon.json"} <= {each["name"] for each in said["entries"]}
-    assert [each.partition(":")[0] for each in said["missing"]] == ["configuration and log of daemon", "leases of daemon"]
+    assert [each.partition(":")[0] for each in said["missing"]] == [
+        "configuration and log of daemon",
+        "leases of daemon",
+    ]

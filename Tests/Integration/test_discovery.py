@@ -1,4 +1,4 @@
-"""Devices under three levels of NAT know of each other what is true: who is there, what each offers, and where each sits."""
+"""Devices under three levels of NAT know the truth about each other: presence, services, and place."""
 
 import json
 
@@ -11,7 +11,8 @@ def view(node):
     """{device ID: what counts of it} as a device sees its peers, the relay's own host left out."""
     return {
         name: {
-            "address": peer["address"], "services": [(each["name"], each["health"]) for each in peer.get("services", [])],
+            "address": peer["address"],
+            "services": [(each["name"], each["health"]) for each in peer.get("services", [])],
             "labels": peer.get("labels"), "outer": peer.get("place", {}).get("outer"),
         }
         for name, peer in node.peers().items()
@@ -86,7 +87,9 @@ def test_what_each_device_sees_is_the_truth(nat):
 
 
 def test_a_relay_that_is_started_anew_moves_nobody(flat):
-    """Programs that listen hear that the relay was away, and of nobody who has left; what all offer is known all the time."""
+    """Programs that listen hear that the relay was away, and of nobody who has left; what all offer is known all the
+    time.
+    """
     lab = flat(3)
     relay = lab.start_all()["relay"]
     d1 = lab["d1"]
@@ -108,6 +111,9 @@ def test_a_relay_that_is_started_anew_moves_nobody(flat):
     until(lambda: any(each["event"] == "uplink-back" for each in told()), "the relay is back", 30)
     for node in lab.devices:
         until(lambda node=node: len(node.peers()) == 3 and all(
-            each["state"] == "online" for each in node.peers().values()), f"{node.name} has all of them again", 30)  # fmt: skip
+            each["state"] == "online" for each in node.peers().values()),
+            f"{node.name} has all of them again", 30)  # fmt: skip
         assert {"d2", "d3"} <= offers()
-    assert not [each for each in told() if each["event"] in ("left", "joined") and each["peer"]["device_id"] in ("d2", "d3")]
+    assert not [
+        each for each in told() if each["event"] in ("left", "joined") and each["peer"]["device_id"] in ("d2", "d3")
+    ]

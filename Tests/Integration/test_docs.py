@@ -1,4 +1,4 @@
-"""What is written about the programs agrees with what they are: man pages, help, completions, README, examples."""
+"""Man pages, help, completions, README and examples agree with the programs."""
 
 import json
 import re
@@ -101,13 +101,14 @@ def documented_options(program):
 
 
 def keys_of(report):
-    """The keys that a report of Sources/Control has, those of the structs in it among them."""
-    text = "".join(path.read_text() for path in sorted((REPOSITORY / "Sources" / "Control").glob("*Report*.swift")))
-    body = re.search(rf"^public struct {report}:.*?^}}", text, re.MULTILINE | re.DOTALL)[0]
+    """The keys of a report of Sources/Control, or of a part of Orchestration, including those of the structs in it."""
+    paths = [*sorted((REPOSITORY / "Sources" / "Control").glob("*Report*.swift"))]
+    text = "".join(path.read_text() for path in paths) + source("Wire/Orchestration.swift")
+    body = re.search(rf"^( *)public struct {report}:.*?^\1}}", text, re.MULTILINE | re.DOTALL)[0]
     found = set()
     for name, kind in re.findall(r"public var `?(\w+)`?(?:: ([^\n{]+)| =)", body):
         found.add(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-        inner = re.match(r"\[?(\w+Report)\b", kind)
+        inner = re.match(r"\[?(?:Orchestration\.)?(\w+Report|Service|Place)\b", kind)
         if inner and inner[1] != report:
             found |= keys_of(inner[1])
     return found
@@ -160,14 +161,20 @@ def test_the_synopsis_of_a_command_has_its_options(program):
         for each in inner:
             yield from taken(each, (*path, each["commandName"]))
         if path and not inner:
-            yield " ".join(path), {
-                frozenset(name["name"] for name in argument["names"])
-                for argument in command["arguments"]
-                if argument["kind"] != "positional"
-            }
+            yield (
+                " ".join(path),
+                {
+                    frozenset(name["name"] for name in argument["names"])
+                    for argument in command["arguments"]
+                    if argument["kind"] != "positional"
+                },
+            )
 
     own = {frozenset(["help", "h"]), frozenset(["version"])}
-    real = {name: found - own for name, found in taken(json.loads(run(program, "--experimental-dump-help").stdout)["command"])}
+    real = {
+        name: found - own
+        for name, found in taken(json.loads(run(program, "--experimental-dump-help").stdout)["command"])
+    }
     lines = re.split(r"^\.Nm\n", section(page(program), "SYNOPSIS"), flags=re.MULTILINE)
     written = {
         found[1]: set(re.findall(r"(?:Fl |\| -)-?([a-z][a-z-]*)", text))
@@ -228,7 +235,7 @@ def test_the_man_pages_list_exit_statuses_that_there_are():
 
 def manual_keys():
     text = (REPOSITORY / "man" / "mnedc.yaml.5").read_text()
-    subsections = ["Everybody", "The section metrics", "The section join", "The section relay"]
+    subsections = ["All programs", "The section metrics", "The section join", "The section relay"]
     entries = {head: body for title in subsections for head, body in items(section(text, title), "Cm").items()}
     return {head.split()[0]: body for head, body in entries.items()}
 
@@ -249,14 +256,17 @@ def settings_in_force(*options):
 
 def test_the_manual_of_the_configuration_has_exactly_the_schemas_keys():
     """The schema's table is the one place that says which keys there are."""
-    real = re.findall(r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)"', source("Config/Schema.swift"))
+    real = re.findall(
+        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)"', source("Config/Schema.swift")
+    )
     assert len(real) > 10 and set(manual_keys()) == set(real)
 
 
 def test_the_manual_of_the_configuration_marks_what_a_reload_takes_over():
     """As the schema's table has it."""
     entries = re.findall(
-        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)".*?\.(?:relay|device|both)\(\.(live|restart)\)\)',
+        r'\b(?:one|optional|list|mapping|services|command)\(\s*"([a-z0-9.-]+)".*?'
+        r"\.(?:relay|device|both)\(\.(live|restart)\)\)",
         source("Config/Schema.swift"), re.DOTALL,
     )  # fmt: skip
     marked = {key for key, body in manual_keys().items() if ".Em Reloadable" in body}
@@ -299,8 +309,8 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 
 ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
 OPERATION_REPORTS = [
-    "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport", "StopReport",
-    "ArchiveReport", "BackupReport", "MetricsReport",
+    "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport",
+    "StopReport",     "ArchiveReport", "BackupReport", "MetricsReport",
 ]  # fmt: skip
 
 
@@ -329,7 +339,15 @@ def test_every_key_that_real_programs_print_is_documented(flat):
         printed["mnedc-peers"] |= printed_keys(json.loads(node.mnedc("mnedc-peers", "--json").stdout))
 
     collect(lab.relay), collect(device)
-    for command in (["invite", "--device-id", "x"], ["invites"], ["pending"], ["devices"], ["key"], ["leases"], ["revoke", "d2"]):
+    for command in (
+        ["invite", "--device-id", "x"],
+        ["invites"],
+        ["pending"],
+        ["devices"],
+        ["key"],
+        ["leases"],
+        ["revoke", "d2"],
+    ):
         printed["mnedc-ctl"] |= printed_keys(json.loads(lab.relay.mnedc("mnedc-ctl", *command, "--json").stdout))
     printed["mnedc-ctl"] |= printed_keys(json.loads(device.mnedc("mnedc-ctl", "key", "--json").stdout))
     running["relay"].kill()
@@ -386,7 +404,7 @@ def test_the_man_page_of_the_local_socket_has_every_command_and_member():
 def test_the_protocols_page_has_every_frame_type_message_and_code():
     """Numbers and names, as Sources/Wire has them."""
     text = protocol_page()
-    frames, messages, refusal = (source(f"Wire/{name}.swift") for name in ("Frame", "ControlMessage", "Refusal"))
+    frames, messages, refusal = (source(f"Wire/{name}.swift") for name in ("Frame", "ControlMessage", "JoinMessages"))
     types = re.search(r"enum FrameType.*?^}", frames, re.MULTILINE | re.DOTALL)[0]
     table = dict(re.findall(r"^\.It (\d+) Ta ([a-z-]+)", section(text, "FRAMES"), re.MULTILINE))
     assert table == {number: hyphened(name) for name, number in re.findall(r"case (\w+) = (\d+)", types)}
@@ -397,7 +415,7 @@ def test_the_protocols_page_has_every_frame_type_message_and_code():
     real = {value or name for name, value in re.findall(r'case (\w+)(?: = "([a-z-]+)")?\n', codes)}
     documented = items(section(text, "refused").partition("The codes:")[2], "Cm")
     assert set(documented) == real
-    passing = re.findall(r"self == \.(\w+)", refusal)
+    passing = re.findall(r"\.(\w+)", re.search(r"isPassing: Bool \{.*?case (.*?): true", refusal, re.DOTALL)[1])
     assert {code for code, body in documented.items() if ".Em Passing" in body} == set(map(hyphened, passing))
     assert f"protocol between MNEDC devices and their relay, version {version(messages)}" in text
 

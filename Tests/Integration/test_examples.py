@@ -1,5 +1,5 @@
-"""What is in examples/ does what it says: configurations are loaded, scripts run, the container's files are carried out as far as that
-goes without an engine, and the fleet's are run on a device. examples/ for orchestrators: test_peers.py.
+"""The files in examples/ work: configurations load, scripts run, the container's files are executed without an engine
+as far as possible, and the fleet's run on a device. test_peers.py has the examples for orchestrators.
 """
 
 import json
@@ -77,7 +77,9 @@ def test_the_program_that_a_configuration_is_for_takes_it(path):
     if re.search(r"^relay:", text, re.MULTILINE):
         checks += [["mnedcd"]]
     if re.search(r"^join:", text, re.MULTILINE):
-        checks += [["mnedc-join", *([] if re.search(r"^server:", text, re.MULTILINE) else ["--server", "relay.example"])]]
+        checks += [
+            ["mnedc-join", *([] if re.search(r"^server:", text, re.MULTILINE) else ["--server", "relay.example"])]
+        ]
     assert checks
     for program, *options in checks:
         done = subprocess.run(
@@ -97,14 +99,16 @@ def test_the_three_site_shop_runs():
 
 
 def test_the_mqtt_broker_and_the_camera_run():
-    """The sensor finds the broker by what it offers, its load arrives behind another NAT, and a third sees the stream."""
+    """The sensor finds the broker by its service, its load arrives behind another NAT, and a third sees the stream."""
     environment = {}
     if not shutil.which("mosquitto") and (DEBIAN / "usr/sbin/mosquitto").exists():
         environment["PATH"] = f"{DEBIAN}/usr/bin:{DEBIAN}/usr/sbin:{os.environ['PATH']}"
         libraries = [str(path.parent) for path in DEBIAN.glob("usr/lib/*/libmosquitto.so.1")]
         environment["LD_LIBRARY_PATH"] = ":".join(libraries + [os.environ.get("LD_LIBRARY_PATH", "")]).strip(":")
     missing = [
-        tool for tool in ("mosquitto", "mosquitto_sub", "jq") if not shutil.which(tool, path=environment.get("PATH", None))
+        tool
+        for tool in ("mosquitto", "mosquitto_sub", "jq")
+        if not shutil.which(tool, path=environment.get("PATH", None))
     ]
     if missing:
         pytest.skip("not there: " + ", ".join(missing) + "; Tests/requirements.sh check")
@@ -114,7 +118,9 @@ def test_the_mqtt_broker_and_the_camera_run():
 
 @pytest.mark.no_lab
 def test_the_cameras_pictures_are_jpegs(monkeypatch):
-    """Each segment where the one before ends, one scan with a code for each of the 40 by 30 blocks, and the brightness asked for."""
+    """Each segment where the one before ends, one scan with a code for each of the 40 by 30 blocks, and the brightness
+    asked for.
+    """
     monkeypatch.syspath_prepend(EXAMPLES / "mqtt-camera")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     import camera
@@ -135,7 +141,9 @@ def test_the_cameras_pictures_are_jpegs(monkeypatch):
     codes = {code: length for length, code in enumerate(camera.CODES)}
     position, value, levels = 0, 128, []
     for _ in range(40 * 30):
-        length = next(codes[bits[position:end]] for end in range(position + 2, position + 10) if bits[position:end] in codes)
+        length = next(
+            codes[bits[position:end]] for end in range(position + 2, position + 10) if bits[position:end] in codes
+        )
         position += len(camera.CODES[length])
         magnitude = bits[position : position + length]
         position += length
@@ -249,7 +257,12 @@ def ansible(command, *arguments, **environment):
 @pytest.mark.no_lab
 def test_the_playbooks_syntax_is_right(tmp_path):
     command, environment = ansible(
-        "playbook", "--syntax-check", "--inventory", "localhost,", EXAMPLES / "fleet" / "playbook.yml", ANSIBLE_HOME=str(tmp_path)
+        "playbook",
+        "--syntax-check",
+        "--inventory",
+        "localhost,",
+        EXAMPLES / "fleet" / "playbook.yml",
+        ANSIBLE_HOME=str(tmp_path),
     )
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stdout + done.stderr
@@ -257,7 +270,9 @@ def test_the_playbooks_syntax_is_right(tmp_path):
 
 @pytest.mark.no_lab
 def test_the_user_data_follows_the_schema():
-    form, jsonschema = schema("usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json", "cloud-init")
+    form, jsonschema = schema(
+        "usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json", "cloud-init"
+    )
     path = EXAMPLES / "fleet" / "user-data.yaml"
     assert path.read_text().startswith("#cloud-config\n")
     content = yaml(path)
@@ -268,15 +283,23 @@ def test_the_user_data_follows_the_schema():
 
 
 class Fleet:
-    """A relay, and devices that have /etc/mnedc and the like of their own, by examples/nat-lab.sh; it ends with the lab."""
+    """A relay, and devices that have /etc/mnedc and the like of their own, by examples/nat-lab.sh; it ends with the
+    lab.
+    """
 
     def __init__(self, lab):
         self.lab = lab
-        lab.ends.append(lambda: [self.exec(name, "mnedc-ctl", "stop", check=False) for name in ("deep", "mid", "relay")])
+        lab.ends.append(
+            lambda: [self.exec(name, "mnedc-ctl", "stop", check=False) for name in ("deep", "mid", "relay")]
+        )
         self.environment = os.environ | {"NAT_LAB_PREFIX": lab.prefix, "BUILD": str(lab.programs)}
         command = [EXAMPLES / "nat-lab.sh", "exec", "relay", "mnedcd"]
         self.relay = subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         lab.ends.insert(0, lambda: self.relay.wait(20))
         until(lambda: self.exec("relay", "mnedc-ctl", "status", check=False).returncode == 0, "the relay answers")
@@ -301,7 +324,9 @@ class Fleet:
 
 
 def test_the_playbook_joins_devices_with_one_invite_and_changes_nothing_again(nat, tmp_path):
-    """On two devices, without the steps that need a package and systemd; the second run finds nothing to do, a third new services."""
+    """On two devices, without the steps that need a package and systemd; the second run finds nothing to do, a third
+    new services.
+    """
     fleet = Fleet(nat)
     secret = tmp_path / "invite.json"
     secret.write_text(json.dumps({"mnedc_invite": fleet.invite}))
@@ -313,7 +338,8 @@ def test_the_playbook_joins_devices_with_one_invite_and_changes_nothing_again(na
         command, environment = ansible(
             "playbook", "--connection", "local", "--inventory", f"{name},", "--skip-tags", "package,service",
             "--extra-vars", f"@{secret}", "--extra-vars", json.dumps(variables), EXAMPLES / "fleet" / "playbook.yml",
-            ANSIBLE_HOME=str(tmp_path / name), ANSIBLE_LOCAL_TEMP=str(tmp_path / name), ANSIBLE_REMOTE_TEMP=str(tmp_path / name),
+            ANSIBLE_HOME=str(tmp_path / name), ANSIBLE_LOCAL_TEMP=str(tmp_path / name),
+            ANSIBLE_REMOTE_TEMP=str(tmp_path / name),
         )  # fmt: skip
         output = fleet.exec(node, *command, environment=environment, check=check).stdout
         assert fleet.invite not in output
@@ -325,7 +351,9 @@ def test_the_playbook_joins_devices_with_one_invite_and_changes_nothing_again(na
         assert play(node, name, []) > 0
         assert play(node, name, []) == 0
         assert nat[node].virtual_address()
-        config = Path(fleet.exec(node, "sh", "-c", "stat -c '%a' /etc/mnedc/mnedc.yaml; cat /etc/mnedc/mnedc.yaml").stdout)
+        config = Path(
+            fleet.exec(node, "sh", "-c", "stat -c '%a' /etc/mnedc/mnedc.yaml; cat /etc/mnedc/mnedc.yaml").stdout
+        )
         mode, _, text = str(config).partition("\n")
         assert mode == "600" and f"device-id: {name}" in text and "server-key:" in text
         assert fleet.invite not in text

@@ -1,4 +1,4 @@
-"""mnedc-ctl explain: each step of a path that can be broken is broken, with the real programs, and must be the one that is named."""
+"""mnedc-ctl explain names the step that a test has broken, for each step of a path, with the real programs."""
 
 import json
 
@@ -26,7 +26,9 @@ def explain(node, peer, *options, check=True):
 def fails_at(node, peer, step, *words):
     """Waits until the walk ends there: what has happened may take a moment to be known."""
     report = until(
-        lambda: (r := explain(node, peer, "--timeout", "2s")).get("failed_step") == step and r, f"the walk fails at {step}", 30
+        lambda: (r := explain(node, peer, "--timeout", "2s")).get("failed_step") == step and r,
+        f"the walk fails at {step}",
+        30,
     )
     for word in words:
         assert word in report["by"][step]["finding"] + report["by"][step].get("advice", ""), report["by"][step]
@@ -49,7 +51,8 @@ def test_a_path_that_works_is_walked_from_a_device_and_from_the_relay(flat):
         assert (report["device_id"], report["address"]) == ("d2", address)
         assert report["round_trip_ms"] > 0 and report["relay_round_trip_ms"] > 0
     text = d1.run(
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", lab.program("mnedc-ctl"), "explain", "d2", "--socket",
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", lab.program("mnedc-ctl"), "explain", "d2",
+        "--socket",
         d1.socket_path,
     ).stdout  # fmt: skip
     assert "works" in text and all(step in text for step in STEPS) and "FAIL" not in text
@@ -65,10 +68,10 @@ def test_who_is_not_there_is_told_from_who_never_was(flat):
     d1, relay = lab["d1"], lab.relay
     fails_at(d1, "d22", "peer", "did you mean d2?")
     fails_at(d1, "d1", "peer", "this host itself")
-    fails_at(relay, "never-was", "peer", "never let in")
+    fails_at(relay, "never-was", "peer", "never admitted")
     running["d2"].stop()
     fails_at(d1, "d2", "peer", "switched off or revoked")
-    fails_at(relay, "d2", "peer", "known, but not in")
+    fails_at(relay, "d2", "peer", "known, but not connected")
     relay.mnedc("mnedc-ctl", "revoke", "d3")
     fails_at(relay, "d3", "peer", "was revoked", "forget d3")
     # The device itself is told why it is not in.

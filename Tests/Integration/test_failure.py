@@ -1,4 +1,4 @@
-"""What happens to open connections and to others when something breaks."""
+"""Open connections, and other devices, when something breaks."""
 
 import errno
 import hashlib

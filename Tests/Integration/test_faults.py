@@ -1,4 +1,4 @@
-"""After every fault all is well again: everybody is in once, nobody is listed who is gone, and nothing is left over."""
+"""After every fault each device is connected once, no device that left is listed, and nothing is left over."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The life of a join: what it leaves behind, what it gives back, what it waits for, and how a device starts over."""
+"""The first join: what it writes, what it gives back, what it waits for, and how a device starts over."""
 
 import json
 import re
@@ -72,7 +72,9 @@ def test_a_device_that_was_approved_starts_again_without_options(flat):
 
 @pytest.mark.parametrize("by", ["invite", "server"])
 def test_the_default_id_and_the_relays_key_are_written_too(flat, by):
-    """They are the same at the next start without the state, a reload finds nothing new, and the relay may change its key."""
+    """They are the same at the next start without the state, a reload finds nothing new, and the relay may change its
+    key.
+    """
     lab = flat(1)
     lab.start_relay("--no-device", admission=None if by == "invite" else "open")
     node, config = lab["d1"], configured(lab["d1"])
@@ -118,13 +120,14 @@ def test_a_join_without_an_invite_leaves_a_file_that_is_not_for_it(flat, kind):
 
 
 def test_a_copy_that_takes_another_id_keeps_it(flat):
-    """The file that came with the copy says the original's ID, with the owner's comment; the new one takes its place."""
+    """The file that came with the copy has the original's ID, with the owner's comment; the new ID replaces it."""
     lab = flat(2)
     lab.start_relay(admission=None)
     original, copy = lab["d1"], lab["d2"]
     joins(run(original, configured(original), "--device-id", "cam-a", invite(lab)))
     server = ctl(lab, "key", "--json")
-    text = f'server: {SERVER}  # the relay\nserver-key: {json.loads(server.stdout)["key"]}\ndevice-id: cam-a # on the case\n'
+    relay_key = json.loads(server.stdout)["key"]
+    text = f"server: {SERVER}  # the relay\nserver-key: {relay_key}\ndevice-id: cam-a # on the case\n"
     config = configured(copy, text)
     first = run(copy, config, "--device-id", "cam-b", invite(lab))
     joins(first)
@@ -174,7 +177,14 @@ def test_a_device_that_has_lost_its_key_hears_what_to_do(flat):
     advice = r"restore device\.key from a backup, or .*`mnedc-ctl revoke one`\) and join with a new invite"
     again = run(node, config, invite(lab))
     ends(again, 69, f"it knows one by another key.*{advice}")
-    assert len(re.findall(f"warning: {node.state_path}/device.key is missing.*the new one under this ID; {advice}", again.log)) == 1
+    assert (
+        len(
+            re.findall(
+                f"warning: {node.state_path}/device.key is missing.*the new one under this ID; {advice}", again.log
+            )
+        )
+        == 1
+    )
     ctl(lab, "revoke", "one", "--yes")
     joins(run(node, config, invite(lab)))
 
@@ -200,7 +210,7 @@ def test_a_join_that_the_device_calls_off_costs_no_invite(flat):
 
 
 def test_a_collision_is_told_when_it_begins_and_when_it_ends(flat):
-    """The log, the status and the list of peers name both networks; the device stays in, and is back after a reconnect."""
+    """The log, the status and the list of peers name both networks; the device stays joined, also after a reconnect."""
     lab = flat(2)
     running = lab.start_all()
     node, device = lab["d1"], running["d1"]

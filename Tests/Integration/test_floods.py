@@ -1,10 +1,9 @@
-"""Members and strangers that send as fast as they can: others notice next to nothing, whatever is sent.
+"""Members and unauthenticated connections that send as fast as possible hardly affect other devices.
 
-One table has every type of frame and every control message (flooder.py). Programs that are not optimised on a busy machine say
-little of how long a ping takes, so the margin is wide: before sessions took turns, one flooder made pings take more than a
-second here. RelayTests and LinkTests count what a turn takes. What is promised, less than 2 ms more than in quiet times under
-one flooder and less than 10 ms more under ten, holds for optimised programs on a machine of its own: BUILD=.build/release and
-pytest -s print the table.
+One table (flooder.py) has every frame type and control message. Debug programs on a busy machine say little about round
+trips, so the margin is wide: before sessions took turns, one flooder raised pings above a second here. RelayTests and
+LinkTests count the work of a turn. The promise, at most 2 ms more than in quiet times with one flooder and 10 ms more
+with ten, holds for optimised programs on a machine of their own: BUILD=.build/release and pytest -s print the table.
 """
 
 import re

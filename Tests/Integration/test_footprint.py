@@ -1,4 +1,4 @@
-"""What the daemons have in memory once they do nothing but their work."""
+"""The memory of idle daemons."""
 
 from pathlib import Path
 
@@ -6,13 +6,17 @@ from lab import iperf3, until
 
 
 def limit(program):
-    """Bytes that it may have resident, its code and its libraries' included; more in a debug build, which is not installed."""
+    """Bytes that it may have resident, its code and its libraries' included; more in a debug build, which is not
+    installed.
+    """
     is_debug = "libswiftCore.so" in Path(f"/proc/{program.pid}/maps").read_text()
     return 16_000_000 if is_debug else 12_000_000
 
 
 def test_the_daemons_keep_in_memory_only_what_they_use(flat):
-    """After joining, and after traffic and requests, each is below its limit within seconds: what came for those goes again."""
+    """After joining, and after traffic and requests, each is below its limit within seconds: what came for those goes
+    again.
+    """
     lab = flat(2)
     programs = lab.start_all()
     a, b = lab.devices

@@ -1,4 +1,6 @@
-"""What other programs do to a daemon's interface: it is restored, on a device and on the relay's host, and said once."""
+"""Other programs change a daemon's interface: the daemon restores it, on a device and on the relay's host, and logs
+that once.
+"""
 
 import json
 import re
@@ -12,7 +14,9 @@ from test_explain import explain, fails_at, works
 
 
 def state(node, interface=INTERFACE):
-    """Whether it is up, its MTU, addresses and routes, and the unreachable routes, without what the kernel makes by itself."""
+    """Whether it is up, its MTU, addresses and routes, and the unreachable routes, without what the kernel makes by
+    itself.
+    """
     found = set()
     for link in json.loads(node.run("ip", "-j", "address", "show", "dev", interface, check=False).stdout or "[]"):
         found |= {("up", {"UP", "LOWER_UP"} <= set(link["flags"])), ("mtu", link["mtu"])}
@@ -124,7 +128,9 @@ def test_a_new_connection_restores_the_interface_without_waiting(flat):
     running = lab.start_all()
     d1 = lab["d1"]
     before = whole(d1)
-    program = d1.start("sh", "-c", f"while ip address flush dev {INTERFACE}; do sleep 0.05; done", name="another program")
+    program = d1.start(
+        "sh", "-c", f"while ip address flush dev {INTERFACE}; do sleep 0.05; done", name="another program"
+    )
     until(lambda: "every 16 s" in d1.status()["device"].get("interface_problem", ""), "the pauses are long", 60)
     program.stop()
     d1.run("ip", "address", "flush", "dev", INTERFACE)
@@ -165,7 +171,7 @@ def test_a_renamed_interface_is_followed(flat):
 @pytest.mark.parametrize("where", ["d1", "relay"])
 @pytest.mark.parametrize("how", ["deleted", "moved"])
 def test_an_interface_that_is_gone_ends_the_program(flat, where, how):
-    """At once, although no packet comes, with a status by which the service manager starts it again; nothing is left."""
+    """At once, although no packet comes, with a status at which the service manager restarts it; nothing is left."""
     lab = flat(1)
     running = lab.start_all()
     node = lab[where]
@@ -214,7 +220,8 @@ def test_packets_for_the_network_never_leave_by_another_interface(flat):
     assert leaves_by_the_router(d1, "8.8.8.8", "2001:db8::1", *targets) == ["8.8.8.8", "2001:db8::1"]
     # Never, not even in the moment in which the interface is down.
     capture = d1.start("sh", "-c", f"for i in $(seq 20); do ip link set {INTERFACE} down; "
-                       f"ip route get {targets[0]} | grep -c eth0; ip -6 route get {targets[1]} | grep -c eth0; done")  # fmt: skip
+                       f"ip route get {targets[0]} | grep -c eth0; "
+                       f"ip -6 route get {targets[1]} | grep -c eth0; done")  # fmt: skip
     capture.wait(20)
     assert set(capture.output.split()) == {"0"}, capture.output
     running["d1"].stop()
@@ -264,7 +271,8 @@ def test_two_networks_on_one_host_have_routes_of_their_own(flat):
     d1 = lab["d1"]
 
     def second():
-        program = d1.start_mnedc("mnedc-join", "--server", lab["d2"].address, "--device-id", "d1", "--interface", "mnedc1",
+        program = d1.start_mnedc("mnedc-join", "--server", lab["d2"].address, "--device-id", "d1",
+                                "--interface", "mnedc1",
                                  "--socket", f"{lab.directory}/second.sock")  # fmt: skip
         until(lambda: d1.virtual_address("mnedc1") or not program.is_running, "the second joins", 20)
         assert program.is_running, program.log
@@ -293,13 +301,17 @@ def test_two_networks_on_one_host_have_routes_of_their_own(flat):
 
 
 class Contested:
-    """Another program that runs a command again and again, and a device that restores it slowly, as long as the `with` lasts."""
+    """Another program that runs a command again and again, and a device that restores it slowly, as long as the `with`
+    lasts.
+    """
 
     def __init__(self, node, command):
         self.node, self.command = node, command
 
     def __enter__(self):
-        self.program = self.node.start("sh", "-c", f"while :; do {self.command}; sleep 0.02; done", name="another program")
+        self.program = self.node.start(
+            "sh", "-c", f"while :; do {self.command}; sleep 0.02; done", name="another program"
+        )
         until(lambda: self.node.status()["device"].get("interface_problem"), f"{self.command}: the status says it", 40)
 
     def __exit__(self, *_):

@@ -1,4 +1,4 @@
-"""IPv6 inside the network: every lease has an address of its own in the network's /96."""
+"""IPv6 in the network: every lease has an address in the network's /96."""
 
 import errno
 import hashlib
@@ -46,7 +46,8 @@ def warnings(program, text):
 
 
 def test_every_device_reaches_every_other_by_ipv6_across_nats(nat):
-    """Small packets, packets as large as the MTU, and such as have to be fragmented; the relay's host is one of them."""
+    """Small packets, packets as large as the MTU, and such as have to be fragmented; the relay's host is one of them.
+    """
     nat.start_all()
     nodes = [nat.relay, *nat.devices]
     for node in nodes:

@@ -1,4 +1,4 @@
-"""Getting in: nobody is held up, nobody gets another's address, and everybody learns why not."""
+"""Joining: no device delays another or gets its address, and each refused device learns why."""
 
 import json
 import re
@@ -58,7 +58,8 @@ def test_the_300th_join_is_told_that_the_pool_is_full_and_hurts_nobody(flat):
     assert not addresses & {"10.0.0.0", "10.0.0.1", "10.0.0.255", first.virtual_address(), second.virtual_address()}
 
     late = lab.relay.mnedc("mnedc-join", "--server", f"{RELAY}:{PORT}", "--device-id", "late", "--background",
-                           "--interface", "late0", "--timeout", "3s", "--allow-overlap", "--socket", lab.directory / "late.sock",
+                           "--interface", "late0", "--timeout", "3s", "--allow-overlap",
+                           "--socket", lab.directory / "late.sock",
                            "--state", lab.directory / "late.state", check=False)  # fmt: skip
     assert late.returncode != 0 and re.search(r"pool 10\.0\.0\.0/24 is full", late.stderr), late.stderr
 

@@ -1,4 +1,4 @@
-"""What the other tests stand on: the lab separates its devices, and leaves nothing behind."""
+"""The lab itself: it separates its devices, and leaves nothing behind."""
 
 import os
 import subprocess
@@ -81,7 +81,9 @@ def test_a_host_can_be_added_under_each_router(nat):
     assert nat.prefix not in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("arguments", [["add", "x"], ["add", "mid", "r1"], ["add", "a-name-too-long", "r1"], ["add", "till", "r9"]])
+@pytest.mark.parametrize(
+    "arguments", [["add", "x"], ["add", "mid", "r1"], ["add", "a-name-too-long", "r1"], ["add", "till", "r9"]]
+)
 def test_misuse_of_add_is_one_line(nat, arguments):
     environment = os.environ | {"NAT_LAB_PREFIX": nat.prefix}
     done = subprocess.run([NAT_LAB, *arguments], env=environment, capture_output=True, text=True)

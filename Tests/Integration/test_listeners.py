@@ -1,4 +1,4 @@
-"""A user who opens connections without end keeps nobody else from being served: local socket, metrics, names."""
+"""One user's many connections do not keep others from being served: local socket, metrics, names."""
 
 import os
 import re
@@ -10,11 +10,12 @@ from lab import PORT, RELAY, until
 
 METRICS = 9834
 
-# Opens connections to an address, as many at a time as are said, sends what is said by each, and closes them; as a user without
-# rights, forever.
+# Opens connections to an address, as many at a time as are said, sends what is said by each, and closes them; as a user
+# without rights, forever.
 FLOOD = """
 import os, socket, sys
-family, address, count, data = socket.AF_UNIX, sys.argv[1], int(sys.argv[2]), sys.argv[3].encode().decode("unicode_escape").encode("latin-1")
+family, address, count = socket.AF_UNIX, sys.argv[1], int(sys.argv[2])
+data = sys.argv[3].encode().decode("unicode_escape").encode("latin-1")
 if ":" in address:
     family, (host, _, port) = socket.AF_INET, address.rpartition(":")
     address = (host, int(port))

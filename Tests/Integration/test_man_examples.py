@@ -1,8 +1,8 @@
-"""Every command that a man page shows is run as it is printed, and does what the page says.
+"""Every command that a man page shows runs as printed and does what the page says.
 
-Each page has a lab of its own, whose hosts have an /etc, /run and /var/lib of their own and the programs in their PATH. What is
-behind `$` is run as an ordinary user where that user can reach the programs, what is behind `#` as root. A command that has
-no rule in RULES fails its page, and so does a rule that has no command.
+Each page has a lab of its own, whose hosts have their own /etc, /run and /var/lib and the programs in their PATH.
+Commands after `$` run as an ordinary user where that user can reach the programs, commands after `#` as root. A command
+without a rule in RULES fails its page, and so does a rule without a command.
 """
 
 import dataclasses
@@ -48,10 +48,14 @@ def plain(text):
 
 
 def commands(text):
-    """Those of a page: lines behind .Dl, and blocks that are printed as they are, with a prompt; or without, in EXAMPLES."""
+    """Those of a page: lines behind .Dl, and blocks that are printed as they are, with a prompt; or without, in
+    EXAMPLES.
+    """
     found = []
     for title, body in re.findall(r"^\.Sh ([^\n]*)\n(.*?)(?=^\.Sh |\Z)", text, re.MULTILINE | re.DOTALL):
-        for line, block in re.findall(r"^\.Dl ([^\n]*)$|^\.Bd -literal[^\n]*\n(.*?)^\.Ed", body, re.MULTILINE | re.DOTALL):
+        for line, block in re.findall(
+            r"^\.Dl ([^\n]*)$|^\.Bd -literal[^\n]*\n(.*?)^\.Ed", body, re.MULTILINE | re.DOTALL
+        ):
             found += in_block(plain(line or block), title == "EXAMPLES")
     return found
 
@@ -73,7 +77,7 @@ def in_block(text, is_example):
 
 
 def shape(text):
-    """Without what differs from one run to the next: times, the numbers of machines, processors, the width of columns."""
+    """Without what differs between runs: times, the numbers of machines, processors, the width of columns."""
     text = re.sub(r"-[0-9a-f]{5}… ", "-MACHINE… ", text)
     text = re.sub(r"\b[0-9.]+ (ms|s|min|h)\b", r"N \1", text)
     text = re.sub(r"-[0-9a-f]{8}\b", "-MACHINE", re.sub(r"linux/\w+", "linux/CPU", text))
@@ -107,7 +111,11 @@ class Host:
             for own, place in (("etc", "/etc"), ("run", "/run"), ("lib", "/var/lib"))
         )
         self.holder = node.start(
-            "unshare", "--uts", "sh", "-c", f"hostname {name} && {mounts}touch /run/ready && exec sleep infinity",
+            "unshare",
+            "--uts",
+            "sh",
+            "-c",
+            f"hostname {name} && {mounts}touch /run/ready && exec sleep infinity",
             name=f"the host {name}",
         )
         until(lambda: (self.root / "run/ready").exists(), f"the host {name} is made")
@@ -125,7 +133,9 @@ class Host:
         return [str(each) for each in (*entering, *user, *environment, "bash", "-c", text)]
 
     def start(self, text, as_root=True):
-        program = labs.Program(f"{text.split()[0]} on {self.name}", self.command(text, as_root), self.node.lab.directory)
+        program = labs.Program(
+            f"{text.split()[0]} on {self.name}", self.command(text, as_root), self.node.lab.directory
+        )
         self.node.lab.started.append(program)
         return program
 
@@ -145,9 +155,11 @@ class Host:
         return self.node.virtual_address(interface) is not None
 
     def end_all(self):
-        """Ends the processes on this host, including daemons in the background, and waits until their interfaces are gone.
+        """Ends the processes on this host, including daemons in the background, and waits until their interfaces are
+        gone.
 
-        A process whose first thread has ended is no longer listed, but another thread may still have the TUN device open.
+        A process whose first thread has ended is no longer listed, but another thread may still have the TUN device
+        open.
         """
         others = lambda: [pid for pid in self.node.processes() if pid != self.holder.pid]  # noqa: E731
         for pid in others():
@@ -179,18 +191,22 @@ class Stage:
         return self.hosts[name]
 
     def _stub_systemctl(self):
-        """`systemctl enable --now UNIT` and `start` run the unit's daemon in the background, without a service manager; `stop` ends it."""
-        units = " ".join(sorted(path.name.partition(".")[0] for path in (REPOSITORY / "Sources/Packaging/systemd").iterdir()))
+        """`systemctl enable --now UNIT` and `start` run the unit's daemon in the background, without a service manager;
+        `stop` ends it.
+        """
+        units = " ".join(
+            sorted(path.name.partition(".")[0] for path in (REPOSITORY / "Sources/Packaging/systemd").iterdir())
+        )
         stub = self.stubs / "systemctl"
         stub.write_text(
             f'#!/bin/sh -e\ncase "$1 $2" in "enable --now") ;; "stop mnedcd") exec mnedc-ctl stop --of relay ;; '
             f'"start mnedcd") set -- "$1" --now "$2" ;; *) exit 64 ;; esac\nname="${{3#*@}}"\n'
             f'case " {units} " in *" ${{3%"${{name#"$3"}}"}} "*) ;; *) exit 5;; esac\n'
-            'case $3 in\n'
-            'mnedcd) setsid mnedcd >/dev/null 2>&1 & ;;\n'
-            'mnedc-join) mnedc-join --background ;;\n'
+            "case $3 in\n"
+            "mnedcd) setsid mnedcd >/dev/null 2>&1 & ;;\n"
+            "mnedc-join) mnedc-join --background ;;\n"
             'mnedc-join@*) mnedc-join --name "$name" --background ;;\n'
-            'esac\n'
+            "esac\n"
         )
         stub.chmod(0o755)
 
@@ -199,7 +215,7 @@ class Stage:
         cases = "".join(f"{name}) pid={host.holder.pid};; " for name, host in self.hosts.items())
         stub = self.stubs / "ssh"
         stub.write_text(
-            f'#!/bin/sh\ncase ${{1#root@}} in {cases}*) exit 255;; esac\nshift\n'
+            f"#!/bin/sh\ncase ${{1#root@}} in {cases}*) exit 255;; esac\nshift\n"
             'exec nsenter --target "$pid" --mount --uts --net sh -c "$*"\n'
         )
         stub.chmod(0o755)
@@ -305,7 +321,9 @@ def has_joined(host):
 def device_waits(stage):
     """A device waits for an operator."""
     stage["shop"].end_all()
-    stage["shop"].start("mnedc-join --server relay.example --device-id waiting --state /var/lib/waiting --config /dev/null")
+    stage["shop"].start(
+        "mnedc-join --server relay.example --device-id waiting --state /var/lib/waiting --config /dev/null"
+    )
     until(lambda: json.loads(stage["relay"].ask("mnedc-ctl pending --json"))["devices"], "a device waits")
 
 
@@ -339,7 +357,9 @@ def both_networks(stage):
 
 def has_left_the_second(stage):
     host = stage["kitchen-hub"]
-    until(lambda: not host.has_joined("mnedc-shop") and host.has_joined(), "the device is in its first network alone", 20)
+    until(
+        lambda: not host.has_joined("mnedc-shop") and host.has_joined(), "the device is in its first network alone", 20
+    )
 
 
 def some_configuration(stage):
@@ -413,13 +433,16 @@ RULES = {
             "kitchen-hub", before=stopped("kitchen-hub"), until=joined("kitchen-hub")
         ),
         "if mnedc-join --server 192.168.50.10:3334 --background; then\n        mnedc-peers\nfi": On("kitchen-hub"),
-        f"mnedc-join --name shop --background {INVITE}": On("kitchen-hub", before=second_relay, after=both_networks, invites="shop"),
+        f"mnedc-join --name shop --background {INVITE}": On(
+            "kitchen-hub", before=second_relay, after=both_networks, invites="shop"
+        ),
         "mnedc-ctl stop --of shop": On("kitchen-hub", after=has_left_the_second),
         "systemctl enable --now mnedc-join@shop": On("kitchen-hub", after=both_networks),
     },
     "mnedc-peers.1": {
         "mnedc-peers": On("kitchen-hub"),
-        "mnedc-peers --service detector --platform linux/arm64 \\\n      --state online --sort load --limit 1 --no-header": On(
+        "mnedc-peers --service detector --platform linux/arm64 \\\n"
+        "      --state online --sort load --limit 1 --no-header": On(
             "kitchen-hub"
         ),
         "mnedc-peers show workshop --json | jq -r '.peers[].address'": On("kitchen-hub"),
@@ -437,7 +460,9 @@ RULES = {
         "systemctl start mnedcd": On("relay", after=runs_then_ends("relay")),
         "mnedcd": On("relay", until=answers("relay")),
         "mnedcd --listen 192.168.50.10:3334 --pool 10.44.0.0/16": On("relay", until=answers("relay")),
-        "mnedcd --no-device --socket ~/mnedcd.sock --state ~/mnedcd": On("relay", until=answers("relay", "--socket ~/mnedcd.sock")),
+        "mnedcd --no-device --socket ~/mnedcd.sock --state ~/mnedcd": On(
+            "relay", until=answers("relay", "--socket ~/mnedcd.sock")
+        ),
         "mnedcd --config mnedc.yaml --check": On("relay", before=some_configuration),
     },
 }  # fmt: skip
@@ -455,7 +480,9 @@ def test_the_commands_of_a_page_work_as_printed(page):
     assert texts, f"{page} has no example"
     assert not set(texts) - set(rules), "no rule says where these are run and what they do; add them to RULES"
     assert not set(rules) - set(texts), "the page does not show these any more; take them out of RULES"
-    if missing := [tool for tool in ("bash", "jq", "nsenter", "script", "setpriv", "unshare") if not shutil.which(tool)]:
+    if missing := [
+        tool for tool in ("bash", "jq", "nsenter", "script", "setpriv", "unshare") if not shutil.which(tool)
+    ]:
         pytest.skip("not installed: " + ", ".join(missing))
     with Lab.flat(3) as lab:
         stage = Stage(lab)
@@ -490,7 +517,9 @@ def show(stage, command, rule):
             # What the network tells takes a moment to be there.
             if not command.output or shape(output) == shape(command.output):
                 break
-            assert time.monotonic() < deadline, f"{text} on {host.name} prints\n{output}\nand in the page\n{command.output}"
+            assert time.monotonic() < deadline, (
+                f"{text} on {host.name} prints\n{output}\nand in the page\n{command.output}"
+            )
             time.sleep(0.2)
     rule.after(stage)
 
@@ -514,7 +543,9 @@ def test_the_messages_in_troubleshooting_are_those_of_the_programs():
     text = "".join(path.read_text() for path in sorted((REPOSITORY / "Sources").rglob("*.swift")))
     # Literals that go on in the next line.
     text = re.sub(r'"\s*\n\s*\+ "', "", re.sub(r"\\\n\s*", "", text))
-    section = re.search(r"^\.Sh TROUBLESHOOTING\n(.*?)^\.Sh ", PAGES["mnedc.7"].read_text(), re.MULTILINE | re.DOTALL)[1]
+    section = re.search(r"^\.Sh TROUBLESHOOTING\n(.*?)^\.Sh ", PAGES["mnedc.7"].read_text(), re.MULTILINE | re.DOTALL)[
+        1
+    ]
     quoted = re.findall(r"^\.It Qq (.*)$", section, re.MULTILINE)
     system = {os.strerror(number) for number in errno.errorcode}
     assert len(quoted) > 10

@@ -1,7 +1,7 @@
-"""Programs that manage a host's network and a device's interface, in a booted system: systemd-networkd and NetworkManager, the real
-ones. With the files that are installed they leave the interface alone; without them, what they take away comes back.
+"""systemd-networkd and NetworkManager, the real ones in a booted system, and a device's interface: with the installed
+files they do not manage it; without them, the daemon restores what they remove.
 
-NetworkManager is what is installed here, or else the packages that Tests/requirements.sh unpacks to .build/debian.
+NetworkManager is the installed one, or the packages that Tests/requirements.sh unpacks to .build/debian.
 """
 
 import json
@@ -115,7 +115,9 @@ def change_networkd(system):
 
 
 def test_networkd_leaves_the_interface_alone(networkd):
-    """With the file that is installed, whatever other files match it; also the unreachable routes, which have no interface."""
+    """With the file that is installed, whatever other files match it; also the unreachable routes, which have no
+    interface.
+    """
     lab, node, system, start, setup = networkd
     start()
     device, whole = join(lab, node)
@@ -184,7 +186,8 @@ def network_manager(managed):
     system.write(
         "/etc/systemd/system/NetworkManager.service",
         "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\nAfter=dbus.socket\n"
-        "[Service]\nType=dbus\nBusName=org.freedesktop.NetworkManager\nExecStart=/usr/sbin/NetworkManager --no-daemon\n",
+        "[Service]\nType=dbus\nBusName=org.freedesktop.NetworkManager\n"
+        "ExecStart=/usr/sbin/NetworkManager --no-daemon\n",
     )
 
     def start():

@@ -1,4 +1,4 @@
-"""What the programs say to a person: the mistakes of a new user as a table, and what is shown on a terminal."""
+"""Messages: the mistakes of a new user as a table, and the output on a terminal."""
 
 import json
 import os
@@ -86,7 +86,8 @@ def known(name):
 MISTAKES = {
     "no configuration": (
         "d2", join(device_id=None), 78,
-        r"no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, or write "
+        r"no relay is named; give the line that `mnedc-ctl invite` prints at the relay, or --server HOST:PORT, "
+        r"or write "
         r"`server: HOST:PORT` to \S+"),
     "a configuration that is not there": (
         "d2", join("--config", "/nowhere/mnedc.yaml"), 66,
@@ -100,7 +101,8 @@ MISTAKES = {
         r"could not join within 1s: (relay.example: .+|looking up relay.example); check that the server is right .+"),
     "another key than the pinned one": (
         "d2", join("--server", SERVER, "--server-key", OTHER_KEY), 77,
-        rf"{SERVER} has the key {KEY}, but server-key pins {KEY}: either this is not the relay that it should be, or its "
+        rf"{SERVER} has the key {KEY}, but server-key pins {KEY}: either this is not the relay that it should "
+        r"be, or its "
         r"key was replaced; ask its operator \(mnedc-ctl key\), and correct server-key in the configuration"),
     "another key than before": (
         "d2", join("--server", SERVER, "--state", lambda scene: scene.met("changed")), 77,
@@ -127,11 +129,13 @@ MISTAKES = {
         "d2", join(lambda scene: scene.good[:-4]), 64, r"the invite is damaged; copy the whole line again"),
     "something else than an invite": (
         "d2", join("hello"), 64,
-        r"this is no invite, which begins with mnedc-invite:; take the line that `mnedc-ctl invite` prints at the relay"),
+        r"this is no invite, which begins with mnedc-invite:; take the line that `mnedc-ctl invite` prints "
+        r"at the relay"),
     "an ID that another has": (
         "d2", join(known("good"), device_id="d1"), 69,
         r"the relay does not let this device in: the device ID d1 belongs to another device; choose another one "
-        r"\(--device-id\); only if that device is gone for good, the relay's operator can free the ID \(`mnedc-ctl revoke d1`\)"),
+        r"\(--device-id\); only if that device is gone for good, the relay's operator can free the ID "
+        r"\(`mnedc-ctl revoke d1`\)"),
     "a pool that is full": (
         "d2", join(known("good")), 69,
         r"the relay does not let this device in: the pool 10.0.0.0/30 is full: .+; have the relay's operator give it a "
@@ -162,7 +166,8 @@ MISTAKES = {
         r"mnedc-ctl stop is for root and the daemon's own user \((nobody|mnedc)\), and you are 4321; run as root"),
     "the wrong daemon": (
         "d1", lambda scene: ["mnedc-ctl", "invite", "--socket", scene.d1.socket_path], 69,
-        r"mnedc-ctl invite is for a relay, and this is a device; run it on the relay's host, and there with --of relay if mnedc-join "
+        r"mnedc-ctl invite is for a relay, and this is a device; run it on the relay's host, and there with "
+        r"--of relay if mnedc-join "
         r"runs beside mnedcd"),
     "an unknown peer": (
         "d1", lambda scene: ["mnedc-peers", "show", "nobody", "--socket", scene.d1.socket_path], 69,
@@ -186,7 +191,8 @@ MISTAKES = {
         "d2", lambda scene: ["mnedc-peers", "revoke", "d1"], 64,
         r"there is no command 'revoke'; did you mean mnedc-ctl revoke\?"),
     "a misspelt command with options": (
-        "d2", lambda scene: ["mnedc-ctl", "staus", "--json"], 64, r"there is no command 'staus'; did you mean status\?"),
+        "d2", lambda scene: ["mnedc-ctl", "staus", "--json"], 64,
+        r"there is no command 'staus'; did you mean status\?"),
     "options before the command": (
         "d2", lambda scene: ["mnedc-ctl", "--socket", "/nowhere.sock", "status"], 64,
         r"options stand behind the command; did you mean mnedc-ctl status --socket /nowhere.sock\?"),
@@ -204,7 +210,8 @@ MISTAKES = {
     "no command": (
         "d2", lambda scene: ["mnedc-ctl"], 64, r"name a command, such as status or invite; see mnedc-ctl --help"),
     "a misspelt option": (
-        "d2", lambda scene: ["mnedcd", "--lisen", "[::]:1"], 64, r"unknown option '--lisen'; did you mean '--listen'\?"),
+        "d2", lambda scene: ["mnedcd", "--lisen", "[::]:1"], 64,
+        r"unknown option '--lisen'; did you mean '--listen'\?"),
     "a wrong value": (
         "d2", lambda scene: ["mnedc-ctl", "drain", "--within", "soon"], 64,
         r"--within <duration>: 'soon' is not a duration; expected 100ms to 1h, in ms, s, m or h; see mnedc-ctl drain "
@@ -213,9 +220,11 @@ MISTAKES = {
         "d2", lambda scene: ["mnedc-ctl", "approve"], 64,
         r"missing expected argument '<name>'; see mnedc-ctl approve --help"),
     "mistakes in the configuration": (
-        "d2", lambda scene: ["mnedcd", "--config", scene.file("bad.yaml", "servr: x\nrelay: {pool: 10.0.0.0/33}\n")], 78,
+        "d2", lambda scene: ["mnedcd", "--config", scene.file("bad.yaml", "servr: x\nrelay: {pool: 10.0.0.0/33}\n")],
+        78,
         r'\S+bad.yaml:1:1: unknown key "servr"; did you mean "server"\?' "\n"
-        r'mnedcd: \S+bad.yaml:2:15: "10.0.0.0/33" is out of range; expected auto or a network of length /8 to /30, such as .+'),
+        r'mnedcd: \S+bad.yaml:2:15: "10.0.0.0/33" is out of range; expected auto or a network of length '
+        r"/8 to /30, such as .+"),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the daemons count and measure: by mnedc-ctl metrics and by HTTP, and the examples that make use of it."""
+"""Metrics by mnedc-ctl metrics and by HTTP, and the examples that use them."""
 
 import json
 import os
@@ -108,7 +108,9 @@ def test_both_texts_are_right_by_the_tools_of_prometheus(watched, host):
 def test_seconds_are_whole_nanoseconds_without_dust(watched):
     """In both texts and in JSON."""
     shown = [asked(watched.relay, *options) for options in ([], ["--format", "prometheus"])]
-    seconds = [text for each in shown for text in re.findall(r"^\w+_seconds(?:_total)?(?:{.*})? (\S+)$", each, re.MULTILINE)]
+    seconds = [
+        text for each in shown for text in re.findall(r"^\w+_seconds(?:_total)?(?:{.*})? (\S+)$", each, re.MULTILINE)
+    ]
     assert seconds and all(re.fullmatch(r"\d+(\.\d{1,9})?", text) for text in seconds), seconds
     for family in json.loads(asked(watched.relay, "--json"))["families"]:
         if family.get("unit") == "seconds":
@@ -154,7 +156,9 @@ def test_counters_rise_with_traffic_and_outlive_a_session(flat):
     until(lambda: values(asked(lab.relay))["mnedc_relay_leaves_total"] == 1, "the relay counts who has left")
     left = values(asked(lab.relay))
     assert not [series for series in left if '"d2"' in series and series.startswith("mnedc_relay_session")]
-    for name in [each for each in left if re.fullmatch(r"mnedc_relay_(received|sent|forwarded|frames)_\w+_total", each)]:
+    for name in [
+        each for each in left if re.fullmatch(r"mnedc_relay_(received|sent|forwarded|frames)_\w+_total", each)
+    ]:
         assert left[name] >= after[0][name], name
     running["relay"].kill()
     lost = 'mnedc_device_connection_losses_total{cause="broken"}'
@@ -198,15 +202,21 @@ def test_only_one_page_is_given_and_only_to_be_read(watched):
     """Everything else has its status."""
     node = watched["d1"]
     for options, path, expected in (
-        ([], "/metrics?x=1", 200), ([], "/", 404), ([], "/metrics/", 404), (["-X", "POST", "-d", "x=1"], "/metrics", 405),
-        (["-X", "DELETE"], "/metrics", 405), (["-H", "X: " + "x" * 9000], "/metrics", 431), (["--http1.0"], "/metrics", 200),
+        ([], "/metrics?x=1", 200), ([], "/", 404), ([], "/metrics/", 404),
+        (["-X", "POST", "-d", "x=1"], "/metrics", 405),
+        (["-X", "DELETE"], "/metrics", 405), (["-H", "X: " + "x" * 9000], "/metrics", 431),
+        (["--http1.0"], "/metrics", 200),
     ):  # fmt: skip
         status, head, _ = get(node, *options, path=path)
         assert status == expected and "Connection: close" in head, (options, path)
     assert "Allow: GET, HEAD" in get(node, "-X", "POST")[1]
     status, head, body = get(node, "--head")
     assert status == 200 and not body and int(re.search(r"Content-Length: (\d+)", head)[1]) > 1000
-    for request, expected in ((b"hello\r\n\r\n", b"400"), (b"GET /metrics HTTP/3.0\r\n\r\n", b"505"), (b"\x16\x03\x01\n\n", b"400")):
+    for request, expected in (
+        (b"hello\r\n\r\n", b"400"),
+        (b"GET /metrics HTTP/3.0\r\n\r\n", b"505"),
+        (b"\x16\x03\x01\n\n", b"400"),
+    ):
         with node.connect("127.0.0.1", PORT) as raw:
             raw.sendall(request)
             assert raw.recv(100).startswith(b"HTTP/1.1 " + expected)
@@ -239,10 +249,14 @@ def test_a_second_daemon_of_the_same_file_goes_on_without(watched):
     socket = str(watched.directory / "second.sock")
     config = watched.directory / "metrics.yaml"
     second = relay.start_mnedc(
-        "mnedc-join", "--config", config, "--server", f"{labs.RELAY}:{labs.PORT}", "--device-id", "second", "--interface",
+        "mnedc-join", "--config", config, "--server", f"{labs.RELAY}:{labs.PORT}", "--device-id", "second",
+        "--interface",
         "second0", "--allow-overlap", "--socket", socket,
     )  # fmt: skip
-    until(lambda: "metrics cannot be given at 127.0.0.1:9834, and this program goes on without" in second.log, "it says so")
+    until(
+        lambda: "metrics cannot be given at 127.0.0.1:9834, and this program goes on without" in second.log,
+        "it says so",
+    )
     assert "--config" in second.log and second.is_running
     until(lambda: "second" in relay.peers(), "it joins all the same")
     assert 'program="mnedcd"' in get(relay)[2]
@@ -284,9 +298,15 @@ def manual():
     text = (REPOSITORY / "man" / "mnedc-metrics.7").read_text()
     found = {}
     for name, labels, kind, rest in re.findall(
-        r"^\.It Cm (\S+)(?: Brq Ar (.+))?\n(Gauge|Counter|Info)\.\n((?:(?!\.It|\.El|\.Ss|\.Sh).*\n)+)", text, re.MULTILINE
+        r"^\.It Cm (\S+)(?: Brq Ar (.+))?\n(Gauge|Counter|Info)\.\n((?:(?!\.It|\.El|\.Ss|\.Sh).*\n)+)",
+        text,
+        re.MULTILINE,
     ):
-        found[name] = (kind.lower(), set(labels.split(" , ")) if labels else set(), " ".join(rest.split()).replace("\\&", ""))
+        found[name] = (
+            kind.lower(),
+            set(labels.split(" , ")) if labels else set(),
+            " ".join(rest.split()).replace("\\&", ""),
+        )
     return found
 
 
@@ -330,7 +350,11 @@ def test_the_alerts_and_the_dashboard_use_metrics_that_there_are():
 @pytest.mark.no_lab
 def test_promtool_takes_the_example_configuration_and_rules():
     """And the rules fire when they should."""
-    for command in (["check", "config", "prometheus.yml"], ["check", "rules", "alerts.yml"], ["test", "rules", "alerts-test.yml"]):
+    for command in (
+        ["check", "config", "prometheus.yml"],
+        ["check", "rules", "alerts.yml"],
+        ["test", "rules", "alerts-test.yml"],
+    ):
         done = promtool(*command, cwd=MONITORING)
         assert done.returncode == 0 and "FAILED" not in done.stdout, done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""Every way to use the programs wrongly ends in one clear line, a status other than 0, and nothing left behind."""
+"""Every wrong use of the programs ends in one clear line, a status other than 0, and nothing left behind."""
 
 import json
 import os
@@ -102,7 +102,9 @@ def test_config_files_that_cannot_be_read_are_named(flat, program):
 
 @pytest.mark.parametrize("program", ["mnedcd", "mnedc-join"])
 def test_a_config_file_that_others_can_change_is_refused(flat, program):
-    """By its mode, its group, or its directory; what to do is said. A sticky directory and a group of its owner's are no danger."""
+    """By its mode, its group, or its directory; what to do is said. A sticky directory and a group of its owner's are
+    no danger.
+    """
     lab = flat(0)
     directory = lab.directory / "etc"
     directory.mkdir(mode=0o755)
@@ -120,7 +122,11 @@ def test_a_config_file_that_others_can_change_is_refused(flat, program):
         assert done.returncode == 77 and f"chmod go-w {config}" in done.stderr and done.stderr.count("\n") == 1, danger
     for within in (0o777, 0o757):
         done = check(within=within)
-        assert done.returncode == 77 and f"chmod go-w {directory}" in done.stderr and "replaced by other users" in done.stderr
+        assert (
+            done.returncode == 77
+            and f"chmod go-w {directory}" in done.stderr
+            and "replaced by other users" in done.stderr
+        )
     for safe in ({}, {"mode": 0o660}, {"mode": 0o664, "owner": 4242, "group": 4242}, {"within": 0o1777}):
         assert check(**safe).returncode == 0, safe
     # A link into a directory that is not safe is not safe either.
@@ -334,9 +340,7 @@ def test_only_root_and_the_daemons_own_user_may_stop_it(flat):
     lab = flat(0)
     relay = lab.start_relay()
     somebody = as_somebody(lab)
-    done = lab.relay.run(
-        *somebody, lab.program("mnedc-ctl"), "stop", "--socket", lab.relay.socket_path, check=False
-    )
+    done = lab.relay.run(*somebody, lab.program("mnedc-ctl"), "stop", "--socket", lab.relay.socket_path, check=False)
     assert done.returncode != 0 and len(done.stderr.strip().splitlines()) == 1, done.stderr
     status = lab.relay.run(*somebody, lab.program("mnedc-ctl"), "status", "--json", "--socket", lab.relay.socket_path)
     assert json.loads(status.stdout)["process_id"] == relay.pid

@@ -1,4 +1,4 @@
-"""DEVICE-ID.mnedc resolves on every device: by a server of its own, by systemd-resolved, and by the hosts file."""
+"""DEVICE-ID.mnedc resolves on every device: by its own server, by systemd-resolved, and by the hosts file."""
 
 import json
 import os
@@ -62,7 +62,11 @@ def test_names_of_devices_are_answered_on_each_of_them(nat):
     nodes = [nat.relay, *nat.devices]
     for node in nodes:
         for other in nodes:
-            label, address, six = other.status()["device"]["device_id"].lower(), other.virtual_address(), address6(other)
+            label, address, six = (
+                other.status()["device"]["device_id"].lower(),
+                other.virtual_address(),
+                address6(other),
+            )
             until(lambda: addresses(node, label) == [address], f"{node.name} knows {label}")
             assert dig(node, f"{label}.mnedc", "AAAA").values("AAAA") == [six]
             assert dig(node, "-x", address).values("PTR") == [f"{label}.mnedc."]
@@ -76,7 +80,9 @@ def test_names_of_devices_are_answered_on_each_of_them(nat):
 
 
 def test_what_there_is_not_is_answered_right(flat):
-    """NODATA and NXDOMAIN with the SOA that lets them be kept, the case of the question, and REFUSED for what is not ours."""
+    """NODATA and NXDOMAIN with the SOA that lets them be kept, the case of the question, and REFUSED for what is not
+    ours.
+    """
     lab = flat(2)
     lab.start_relay()
     lab.start_device("d1", device_id="Kitchen_Hub.2")
@@ -97,7 +103,13 @@ def test_what_there_is_not_is_answered_right(flat):
     assert dig(node, "mnedc", "NS").values("NS") == ["kitchen-hub-2.mnedc."]
     assert dig(node, "mnedc").authority == [("mnedc.", "SOA")]
     assert set(record[3] for record in dig(node, "d2.mnedc", "ANY").sections["ANSWER"]) == {"A", "AAAA"}
-    for question in (("example.com",), (".", "NS"), ("-x", "192.0.2.1"), ("mnedc", "AXFR", "+tcp"), ("d2.mnedc", "CH", "A")):
+    for question in (
+        ("example.com",),
+        (".", "NS"),
+        ("-x", "192.0.2.1"),
+        ("mnedc", "AXFR", "+tcp"),
+        ("d2.mnedc", "CH", "A"),
+    ):
         if "AXFR" in question:
             assert "Transfer failed" in node.run("dig", f"@{node.virtual_address()}", *question, check=False).stdout
         else:
@@ -184,7 +196,9 @@ def test_a_device_whose_name_is_anothers_is_refused(flat):
 
 @pytest.mark.parametrize("names", ["auto", "resolver"])
 def test_a_port_that_is_taken_is_a_warning(flat, names):
-    """And it is had soon after it is free, which status says; with names off there is no server and no right to have one."""
+    """And it is had soon after it is free, which status says; with names off there is no server and no right to have
+    one.
+    """
     lab = flat(1)
     lab.start_relay()
     node = lab["d1"]
@@ -218,7 +232,9 @@ def test_the_hosts_file_has_a_block_of_names(flat):
     wanted = f"{other.virtual_address()}\td2.mnedc\n"
     until(lambda: wanted in hosts.read_text(), "the name of d2")
     text = hosts.read_text()
-    assert re.match(re.escape(before.decode()) + rf"\n# BEGIN mnedc mnedc0 process {device.pid} started \d+ in \d+\n", text)
+    assert re.match(
+        re.escape(before.decode()) + rf"\n# BEGIN mnedc mnedc0 process {device.pid} started \d+ in \d+\n", text
+    )
     assert text.endswith("\n# END mnedc mnedc0\n")
     assert f"{address6(other)}\td2.mnedc\n" in text and f"{node.virtual_address()}\td1.mnedc\n" in text
     assert stat.S_IMODE(hosts.stat().st_mode) == 0o604
@@ -235,7 +251,9 @@ def test_the_hosts_file_has_a_block_of_names(flat):
 
 
 def test_without_systemd_resolved_the_names_are_in_the_systems_hosts_file(flat):
-    """As a device is started by default; its relay, which is no longer root's, says that it cannot, and nobody else writes there."""
+    """As a device is started by default; its relay, which is no longer root's, says that it cannot, and nobody else
+    writes there.
+    """
     lab = flat(3)
     node, other = lab["d1"], lab["d2"]
     before = node.hosts.read_bytes()
@@ -387,8 +405,9 @@ def names_status(node):
 
 
 def test_systemd_resolved_is_told_where_it_answers(flat):
-    """By resolvectl. Where programs do not ask it, or it takes nothing, or only its files are there, the hosts file has the names, and
-    the status says why."""
+    """By resolvectl. Where programs do not ask it, or it takes nothing, or only its files are there, the hosts file has
+    the names, and the status says why.
+    """
     lab = flat(1)
     lab.start_relay("--no-device")
     node = lab["d1"]
@@ -429,7 +448,7 @@ def test_systemd_resolved_is_told_where_it_answers(flat):
 
 
 def resolved_programs():
-    """systemd-resolved and resolvectl, installed or as requirements.sh has unpacked them; None if they do not run here."""
+    """systemd-resolved and resolvectl, installed or from requirements.sh; None if they do not run here."""
     for root in (Path("/"), REPOSITORY / ".build" / "debian"):
         programs = root / "lib/systemd/systemd-resolved", root / "usr/bin/resolvectl"
         if all(program.exists() for program in programs):
@@ -448,14 +467,24 @@ class Resolved:
         self.node = node
         if is_asked:
             (node.etc / "resolv.conf").write_text("nameserver 127.0.0.53\n")
-        self.program = node.start("unshare", "-m", REPOSITORY / "Tests/Integration/resolved.sh", *programs, name="resolved")
+        self.program = node.start(
+            "unshare", "-m", REPOSITORY / "Tests/Integration/resolved.sh", *programs, name="resolved"
+        )
         until(lambda: "ready" in self.program.output or not self.program.is_running, "systemd-resolved answers", 40)
         assert self.program.is_running, self.program.log
         self.process = int(re.search(r"ready (\d+)", self.program.output)[1])
 
     def enter(self, command):
         path = f"/run/tools:{os.environ['PATH']}"
-        return ["nsenter", f"--target={self.program.pid}", "--mount", "--net", "env", f"PATH={path}", *map(str, command)]
+        return [
+            "nsenter",
+            f"--target={self.program.pid}",
+            "--mount",
+            "--net",
+            "env",
+            f"PATH={path}",
+            *map(str, command),
+        ]
 
     def run(self, *command, check=True):
         done = subprocess.run(self.enter(command), capture_output=True, text=True, timeout=60)
@@ -523,7 +552,11 @@ def test_where_programs_do_not_ask_systemd_resolved_the_hosts_file_has_the_names
 
     (node.etc / "resolv.conf").write_text("nameserver 127.0.0.53\n")
     device = resolved.join()
-    until(lambda: names_status(node)["by"] == "systemd-resolved" and names_status(node)["resolves"], "by systemd-resolved", 30)
+    until(
+        lambda: names_status(node)["by"] == "systemd-resolved" and names_status(node)["resolves"],
+        "by systemd-resolved",
+        30,
+    )
     assert node.hosts.read_bytes() == before
     (node.etc / "new").write_text("# written by another program\n")
     (node.etc / "new").rename(node.etc / "resolv.conf")

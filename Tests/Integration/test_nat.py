@@ -1,4 +1,4 @@
-"""The promise itself: devices under two levels of NAT reach each other by virtual address, with ordinary programs."""
+"""The main promise: devices under two levels of NAT reach each other by virtual address, with ordinary programs."""
 
 import hashlib
 import itertools
@@ -25,7 +25,9 @@ def test_every_device_reaches_every_other_through_two_levels_of_nat(nat):
     for server, client, port in ((deep, mid, 8001), (mid, deep, 8002)):
         server.serve(nat.directory, virtual[server.name], port)
         received = nat.directory / f"received-{port}"
-        client.run("curl", "-sSf", "--max-time", 60, "-o", received, f"http://{virtual[server.name]}:{port}/file", timeout=70)
+        client.run(
+            "curl", "-sSf", "--max-time", 60, "-o", received, f"http://{virtual[server.name]}:{port}/file", timeout=70
+        )
         assert hashlib.sha256(received.read_bytes()).digest() == hashlib.sha256(content).digest()
 
     for options in ([], ["--reverse"], ["--bidir"]):

@@ -1,4 +1,4 @@
-"""mnedc-ctl netcheck: what it finds before a device joins, and that it leaves nothing at the relay."""
+"""mnedc-ctl netcheck: its findings before a device joins, and that it leaves nothing at the relay."""
 
 import json
 import re
@@ -75,7 +75,9 @@ def test_the_relays_key_is_held_against_what_is_pinned_invited_or_known(flat):
     config = lab.directory / "running.yaml"
     config.write_text(f"join: {{state: {d1.state_path}, socket: {d1.socket_path}}}\n")
     tun = netcheck(d1, SERVER, config=config, status=0)["by"]["tun"]
-    assert tun["result"] == "ok" and "the daemon that runs here" in tun["finding"], "a healthy device is not warned of itself"
+    assert tun["result"] == "ok" and "the daemon that runs here" in tun["finding"], (
+        "a healthy device is not warned of itself"
+    )
     assert report["by"]["pool"]["result"] == "ok", "its own interface is in nobody's way"
     assert device.is_running
     # Who may not look into the state directory is told to be root, not of options that netcheck does not have.
@@ -144,7 +146,9 @@ def test_a_host_that_cannot_make_an_interface_or_has_the_pool_is_told(flat):
     assert netcheck(d1, SERVER, config=allowed, status=0)["by"]["pool"]["result"] == "ok"
     config.write_text("srver: x\n")
     report = netcheck(d1, SERVER, config=config, status=78)
-    assert report["by"]["configuration"]["result"] == "fail" and "open.yaml:1" in report["by"]["configuration"]["finding"]
+    assert (
+        report["by"]["configuration"]["result"] == "fail" and "open.yaml:1" in report["by"]["configuration"]["finding"]
+    )
     assert "server" not in netcheck(d1, config=config, status=78)["by"], "a wrong file may name one"
 
 
@@ -152,7 +156,9 @@ def test_levels_of_nat_are_counted_as_far_as_routers_tell(nat):
     """From two levels down, both routers are named; from one, the one."""
     nat.start_relay()
     (server,) = netcheck(nat["mid"], SERVER, status=0)["servers"]
-    assert re.search(r"behind one router with a private address \(192[\d.]+\): a NAT, most", server["by"]["nat"]["finding"]), server
+    assert re.search(
+        r"behind one router with a private address \(192[\d.]+\): a NAT, most", server["by"]["nat"]["finding"]
+    ), server
     (server,) = netcheck(nat["deep"], SERVER, status=0)["servers"]
     assert len(server["routers"]) >= 2 and "NATs" in server["by"]["nat"]["finding"], server
     assert server["by"]["nat"]["finding"].count("192.168.") >= 3

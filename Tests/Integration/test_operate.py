@@ -1,4 +1,5 @@
-"""Ending a relay without a loss, and changing what runs: `drain`, `reload`, SIGHUP, and what a service manager is told."""
+"""Ending a relay without loss, and changes at run time: `drain`, `reload`, SIGHUP, and messages to a service manager.
+"""
 
 import json
 import os
@@ -77,7 +78,9 @@ class Datagrams:
 
 
 def test_a_drain_loses_no_packet_that_a_device_has_taken(flat):
-    """The relay ends with status 0; what came out is without a gap, and as much as went in; with the next relay all goes on."""
+    """The relay ends with status 0; what came out is without a gap, and as much as went in; with the next relay all
+    goes on.
+    """
     lab = flat(2)
     running = lab.start_all()
     a, b = lab["d1"], lab["d2"]
@@ -159,7 +162,9 @@ def test_a_device_cannot_be_drained(flat):
 
 @pytest.fixture
 def configured(flat):
-    """A relay with a file and two devices: (lab, running, write), where `write` changes what the file says of the relay."""
+    """A relay with a file and two devices: (lab, running, write), where `write` changes what the file says of the
+    relay.
+    """
     lab = flat(2)
     path = lab.directory / "relay.yaml"
 
@@ -330,7 +335,9 @@ def test_only_root_and_the_daemons_user_may_reload_or_drain(flat):
 
 
 def test_the_service_manager_is_told_of_reloads_and_of_the_end(flat):
-    """RELOADING=1 with the time, then READY=1, also of a bad file; STOPPING=1 when a drain begins, and how long that may take."""
+    """RELOADING=1 with the time, then READY=1, also of a bad file; STOPPING=1 when a drain begins, and how long that
+    may take.
+    """
     lab = flat(0)
     path = str(lab.directory / "notify")
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""What an operator types: names of devices, questions before devices are locked out, and what is said where something fails."""
+"""Commands of an operator: names of devices, confirmations before a lock-out, and messages about failures."""
 
 import json
 import os
@@ -18,7 +18,9 @@ SERVER = f"{RELAY}:{PORT}"
 
 
 def test_a_device_is_named_by_its_address_its_host_name_or_its_fingerprint(flat):
-    """By what means one device alone; a name that means several is refused, and one that means none hears of a near one."""
+    """By what means one device alone; a name that means several is refused, and one that means none hears of a near
+    one.
+    """
     lab = flat(3)
     lab.start_relay()
     for node, name in (("d1", "Cam_A"), ("d2", "cam-b"), ("d3", "hub")):
@@ -153,13 +155,18 @@ def test_a_daemon_that_does_not_answer_is_named_by_its_unit(flat):
     assert "start mnedcd or mnedc-join, or name its --socket" in status("status") and not log.exists()
     (host.directory / "systemd" / "system").mkdir(parents=True)
     assert re.search(
-        r"no daemon answers \(.*\); mnedc-join.service has failed \(exit status 78\): journalctl -u mnedc-join says why, "
+        r"no daemon answers \(.*\); mnedc-join.service has failed \(exit status 78\): journalctl -u mnedc-join "
+        "says why, "
         "and systemctl start mnedc-join starts it again\n", status("status"),
     )  # fmt: skip
     status("invites")
     status("status", "--of", "shop")
     asked_for = [line.partition(" -- ")[2] for line in log.read_text().splitlines()]
-    assert asked_for == ["mnedc-join.service mnedcd.service mnedc-join@*.service", "mnedcd.service", "mnedc-join@shop.service"]
+    assert asked_for == [
+        "mnedc-join.service mnedcd.service mnedc-join@*.service",
+        "mnedcd.service",
+        "mnedc-join@shop.service",
+    ]
     tool.write_text("#!/bin/sh\nexec sleep 60\n")
     assert "start mnedcd or mnedc-join, or name its --socket" in status("status")
     tool.write_text("#!/bin/sh\necho 'not booted with systemd'\nexit 1\n")
@@ -221,7 +228,8 @@ def test_a_relay_that_has_lost_its_key_does_not_make_another_in_silence(flat):
     key.unlink()
     refused = lab.relay.mnedc("mnedcd", check=False)
     assert refused.returncode == 66 and re.search(
-        f"{key} is missing, and relay.db has 1 device for that key; restore it from a backup; or .*--new-key", refused.stderr
+        f"{key} is missing, and relay.db has 1 device for that key; restore it from a backup; or .*--new-key",
+        refused.stderr,
     ), refused.stderr
     assert not key.exists()
     again = lab.start_relay("--new-key")

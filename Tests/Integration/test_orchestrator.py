@@ -1,4 +1,4 @@
-"""Beside an Edge Orchestration node: examples/edge-orchestration/ with a small stand-in for the node, and the reference's file."""
+"""examples/edge-orchestration/ with a stand-in for an Edge Orchestration node, and the reference's file."""
 
 import json
 import re
@@ -34,7 +34,9 @@ class Device:
 
     def start_node(self):
         stand_in = Path(__file__).with_name("orchestrator.py")
-        self.orchestrator = self.node.start(sys.executable, stand_in, NODE_PORT, self.met, name=f"node on {self.node.name}")
+        self.orchestrator = self.node.start(
+            sys.executable, stand_in, NODE_PORT, self.met, name=f"node on {self.node.name}"
+        )
         until(lambda: self.node.listens(NODE_PORT), "the node listens")
 
     def peers(self):
@@ -78,7 +80,9 @@ def test_without_a_node_the_hook_says_so_and_waits_for_it(flat):
     """The daemon's log says so, and the node that starts later hears of the peers that are online."""
     lab = flat(2)
     lab.start_relay()
-    device = Device(lab["d1"], device_id(), has_node=False, hook=["--socket", lab["d1"].socket_path, "--interval", "0.2"])
+    device = Device(
+        lab["d1"], device_id(), has_node=False, hook=["--socket", lab["d1"].socket_path, "--interval", "0.2"]
+    )
     peer = Device(lab["d2"], device_id())
     says = "register.py, which join.on-peer names, has ended with status 1: register: cannot register"
     until(lambda: says in device.program.log, "the log says so")
@@ -89,7 +93,9 @@ def test_without_a_node_the_hook_says_so_and_waits_for_it(flat):
 
 @pytest.fixture
 def reference(flat):
-    """A device that sees a file of its own at the reference's place: (the lab, that file, what to put before a command)."""
+    """A device that sees a file of its own at the reference's place: (the lab, that file, what to put before a
+    command).
+    """
     lab = flat(1)
     directory = lab.directory / "var"
     (directory / "edge-orchestration" / "mnedc").mkdir(parents=True)
@@ -107,7 +113,11 @@ def test_the_reference_implementations_file_names_the_relay_where_nothing_else_d
     assert done.returncode == 78 and "no relay is named" in done.stderr
     file.write_text(f"server-ip: {RELAY}\nport: {PORT}\n")
     checked = node.run(*before, join, "--check").stdout.splitlines()
-    assert REFERENCE in checked[0] and checked[0].startswith("# ") and f"server: {RELAY}:{PORT}" in checked[1].replace('"', "")
+    assert (
+        REFERENCE in checked[0]
+        and checked[0].startswith("# ")
+        and f"server: {RELAY}:{PORT}" in checked[1].replace('"', "")
+    )
     assert "other.example" in node.run(*before, join, "--check", "--server", "other.example").stdout.splitlines()[0]
     config = lab.directory / "own.yaml"
     config.write_text("log-level: info\n")

@@ -1,7 +1,7 @@
-"""What `make install` and `make deb` give: the same as before when it is taken away, and a network on a bare Debian.
+"""`make install` and `make deb`: removal restores the former state, and the package makes a network on a bare Debian.
 
-The package is made of the programs in $RELEASE, else of those that `make build` makes, which takes minutes where they are not
-there. The bare Debian is downloaded once, to .build/debian; `rm` it for a newer one.
+The package has the programs in $RELEASE, else those that `make build` makes, which takes minutes if they are missing.
+The bare Debian is downloaded once, to .build/debian; remove it to get a newer one.
 """
 
 import gzip
@@ -27,7 +27,8 @@ def make(*words, **environment):
     # Not that of a make that runs these tests; and a package that is thrown away need not be small.
     clean = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "BUILD")}
     done = subprocess.run(
-        ["make", "--silent", "--no-print-directory", "-C", REPOSITORY, *map(str, words)], capture_output=True, text=True,
+        ["make", "--silent", "--no-print-directory", "-C", REPOSITORY, *map(str, words)],
+        capture_output=True, text=True,
         env=clean | {"DPKG_DEB_COMPRESSOR_LEVEL": "0"} | environment, timeout=1800,
     )  # fmt: skip
     assert done.returncode == 0, f"make {words}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
@@ -122,7 +123,11 @@ def test_what_is_installed_names_the_documents_where_they_are(tmp_path, stand_in
     assert not naming_places_of_others(top)
     named = set()
     for path in (each for each in top.rglob("*") if each.is_file()):
-        named |= set(re.findall(rb"/usr/share/doc/mnedc/[\w./-]*\w", path.read_bytes())) if path.name != "installed" else set()
+        named |= (
+            set(re.findall(rb"/usr/share/doc/mnedc/[\w./-]*\w", path.read_bytes()))
+            if path.name != "installed"
+            else set()
+        )
     assert {b"/usr/share/doc/mnedc/examples/monitoring", b"/usr/share/doc/mnedc/examples/on-peer.sh"} <= named
     for each in named:
         assert (top / each.decode()[1:]).exists(), each
@@ -144,7 +149,8 @@ def test_installed_units_name_the_programs_where_they_are(tmp_path, stand_ins):
     units = sorted((prefix / "lib/systemd/system").iterdir())
     assert [unit.name for unit in units] == ["mnedc-join.service", "mnedc-join@.service", "mnedcd.service"]
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *(str(u).replace("@.", "@shop.") for u in units)], capture_output=True,
+        ["systemd-analyze", "verify", "--man=no", *(str(u).replace("@.", "@shop.") for u in units)],
+        capture_output=True,
         text=True, timeout=60,
     )  # fmt: skip
     assert not re.search(r"not executable|[Ff]ailed|bad|not absolute|Unknown", done.stderr), done.stderr
@@ -280,7 +286,9 @@ class Host:
         return ["unshare", "--mount", "sh", "-c", mounts, "sh", str(self.root), *environment, *map(str, command)]
 
     def run(self, *command, check=True):
-        done = subprocess.run(self.inside(*command), capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            self.inside(*command), capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+        )
         assert not check or done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return done
 
@@ -298,9 +306,15 @@ class Host:
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def files(self):
-        """All but what every installation of a package writes, and copies of what was before the last user came or went."""
+        """All but what every installation of a package writes, and copies of what was before the last user came or
+        went.
+        """
         found = tree(self.root, but=("var/lib/dpkg", "var/log", "var/cache", "run/adduser", "proc", "dev", "tmp"))
-        return {path: what for path, what in found.items() if not re.fullmatch(r"etc/(passwd|group|g?shadow|sub[ug]id)-", path)}
+        return {
+            path: what
+            for path, what in found.items()
+            if not re.fullmatch(r"etc/(passwd|group|g?shadow|sub[ug]id)-", path)
+        }
 
     def start_unit(self, node, unit):
         """Starts what a unit starts in a node's network, with its user and capabilities, as systemd would."""
@@ -314,8 +328,20 @@ class Host:
         held = ",".join("+" + each.removeprefix("CAP_").lower() for each in capabilities(text, "CapabilityBoundingSet"))
         options = ["--bounding-set", f"-all,{held}"]
         if user != "root":
-            ambient = ",".join("+" + each.removeprefix("CAP_").lower() for each in capabilities(text, "AmbientCapabilities"))
-            options += ["--reuid", user, "--regid", user, "--init-groups", "--inh-caps", ambient, "--ambient-caps", ambient]
+            ambient = ",".join(
+                "+" + each.removeprefix("CAP_").lower() for each in capabilities(text, "AmbientCapabilities")
+            )
+            options += [
+                "--reuid",
+                user,
+                "--regid",
+                user,
+                "--init-groups",
+                "--inh-caps",
+                ambient,
+                "--ambient-caps",
+                ambient,
+            ]
         # As a group of its own, so that it can be a program of the lab.
         command = self.inside("setpriv", *options, "--no-new-privs", *shlex.split(command))
         return node.start(*command, name=unit)

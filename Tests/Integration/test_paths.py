@@ -1,4 +1,4 @@
-"""Paths that lose large packets without a word, or that are slow and full: the connection lives on, and diagnosis names the MTU."""
+"""Paths that lose large packets silently, or are slow and full: connections survive, and diagnosis names the MTU."""
 
 import json
 import os
@@ -60,7 +60,9 @@ def test_bulk_data_gets_through_where_large_packets_are_lost_in_silence(nat, dir
         lab.start_device(top)
         mid.reaches(top.virtual_address())
         swallow(lab["r1"], direction)
-        found = json.loads(mid.run(lab.program("mnedc-ctl"), "netcheck", RELAY, "--config", "/dev/null", "--json").stdout)
+        found = json.loads(
+            mid.run(lab.program("mnedc-ctl"), "netcheck", RELAY, "--config", "/dev/null", "--json").stdout
+        )
         (mtu,) = [each for each in found["servers"][0]["checks"] if each["name"] == "mtu"]
         assert mtu["result"] == "warn" and "1500" in mtu["finding"] and "ICMP" in mtu["advice"], mtu
         transfer = Transfer(*((mid, top) if direction != "down" else (top, mid)), size=1_000_000)
@@ -87,7 +89,9 @@ def test_plain_loss_leaves_a_connection_its_segments(nat):
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_a_slow_link_whose_queue_is_full_loses_no_connection(nat, direction):
-    """64 kbit/s, and ten seconds of queue, which the echo stands behind: what is acknowledged shows that the link lives."""
+    """64 kbit/s, and ten seconds of queue, which the echo stands behind: what is acknowledged shows that the link
+    lives.
+    """
     lab, mid, top = nat, nat["mid"], nat["top"]
     # It fills queues, which BBR does not.
     network.usual_tcp(lab)

@@ -1,4 +1,6 @@
-"""mnedc-peers on real devices and a real relay: lists, filters, pings, events, hooks, and what is in examples/ for orchestrators."""
+"""mnedc-peers with real devices and a real relay: lists, filters, pings, events, hooks, and the examples for
+orchestrators.
+"""
 
 import fcntl
 import json
@@ -77,7 +79,9 @@ def test_a_list_without_anybody_says_why(flat):
     listed = lambda node, *options: node.mnedc("mnedc-peers", *options)
     for options in ([], ["--tree"], ["--no-header"]):
         done = listed(lab.relay, *options)
-        assert done.stdout.splitlines() == (["ADDRESS  ID  STATE  PATH  ROUND-TRIP  PROOF  PLATFORM  SERVICES"] if not options else [])
+        assert done.stdout.splitlines() == (
+            ["ADDRESS  ID  STATE  PATH  ROUND-TRIP  PROOF  PLATFORM  SERVICES"] if not options else []
+        )
         assert done.stderr == ("" if "--no-header" in options else "no device is in the network\n")
     assert not listed(lab.relay, "--json").stderr
     for command, why in (("pending", "no device waits for approval"), ("invites", "no invite was made")):
@@ -97,7 +101,9 @@ def test_a_device_that_is_not_in_says_so_where_it_lists_nobody(flat):
     lab.start_relay("--no-device", admission="approve")
     lab["d1"].start_mnedc("mnedc-join", "--server", RELAY, "--device-id", "d1")
     until(lab["d1"].status, "it answers")
-    assert re.match(r"this host has not joined its network: .*operator of the relay", lab["d1"].mnedc("mnedc-peers").stderr)
+    assert re.match(
+        r"this host has not joined its network: .*operator of the relay", lab["d1"].mnedc("mnedc-peers").stderr
+    )
 
 
 def test_options_stand_before_and_behind_a_command_and_only_with_the_right_one(flat):
@@ -108,7 +114,11 @@ def test_options_stand_before_and_behind_a_command_and_only_with_the_right_one(f
     name = next(iter(node.peers()))
     assert [each["device_id"] for each in peers(node, "list")] == [name] == [each["device_id"] for each in peers(node)]
     socket = ("--socket", node.socket_path)
-    for words in (["show", name, "--json", *socket], ["--json", *socket, "show", name], [*socket, "show", "--json", name]):
+    for words in (
+        ["show", name, "--json", *socket],
+        ["--json", *socket, "show", name],
+        [*socket, "show", "--json", name],
+    ):
         assert json.loads(node.run(lab.program("mnedc-peers"), *words).stdout)["peers"][0]["device_id"] == name
     assert node.run(lab.program("mnedc-peers"), "list", "--no-header", *socket).stdout.count("\n") == 2
     for words in (["show", name, "--tree"], ["--limit", "2", "ping", name]):
@@ -173,7 +183,9 @@ def test_a_subscriber_is_told_who_comes_and_goes(flat):
     until(lambda: "d3" in lines.output, "the table comes")
 
     def told(watcher, kind, who):
-        return any(each["event"] == kind and each.get("peer", {}).get("device_id") == who for each in events(watcher)[1:])
+        return any(
+            each["event"] == kind and each.get("peer", {}).get("device_id") == who for each in events(watcher)[1:]
+        )
 
     running["d3"].stop()
     for watcher in watchers:
@@ -220,7 +232,9 @@ def test_watch_redraws_a_terminal_in_place_and_leaves_it_as_it_was(flat):
 
         def fits():
             frame = read().rpartition("\x1b[J")[0].rpartition("\x1b[H")[2]
-            return frame and all(len(re.sub(r"\x1b\[[\d;]*\w", "", line).strip("\r\n")) <= 14 for line in frame.splitlines())
+            return frame and all(
+                len(re.sub(r"\x1b\[[\d;]*\w", "", line).strip("\r\n")) <= 14 for line in frame.splitlines()
+            )
 
         until(fits, "it is drawn again, no wider than the terminal")
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
@@ -239,14 +253,17 @@ def test_watch_redraws_a_terminal_in_place_and_leaves_it_as_it_was(flat):
 HOOK = """#!/bin/sh
 umask 077
 grep CapEff /proc/self/status >>{log}.caps
-printf '%s %s %s %s %s\\n' "$MNEDC_EVENT" "$MNEDC_PEER_ID" "$MNEDC_PEER_ADDRESS" "$MNEDC_INTERFACE" "$MNEDC_PEER_PLATFORM" >>{log}
+peer="$MNEDC_PEER_ID $MNEDC_PEER_ADDRESS"
+echo "$MNEDC_EVENT $peer $MNEDC_INTERFACE $MNEDC_PEER_PLATFORM" >>{log}
 printf '%s\\n' "$MNEDC_PEER_JSON" >>{log}.json
 exit 3
 """
 
 
 def test_a_command_is_run_for_what_becomes_of_peers(flat):
-    """With the event in its environment and no rights; a reload takes another one, and failures are logged now and then."""
+    """With the event in its environment and no rights; a reload takes another one, and failures are logged now and
+    then.
+    """
     lab = flat(2)
     log, hook, config = lab.directory / "told", lab.directory / "hook", lab.directory / "d1.yaml"
     hook.write_text(HOOK.format(log=log))
@@ -302,9 +319,13 @@ def test_the_bridge_answers_as_an_orchestrator_expects(flat):
     lab["d2"].mnedc("mnedc-ctl", "announce", "--down", "camera")
     answer = json.loads(lab["d1"].run("curl", "-sS", f"{base}/api/v1/discoverymgr/orchestrationinfo").stdout)
     assert answer["ServiceList"] == ["detector"]
-    status = lambda path, *options: lab["d1"].run(  # noqa: E731
-        "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *options, base + path
-    ).stdout
+    status = lambda path, *options: (
+        lab["d1"]
+        .run(  # noqa: E731
+            "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *options, base + path
+        )
+        .stdout
+    )
     # A node asks with a body.
     body = ("-X", "GET", "-d", '{"devID":"DevID"}')
     assert status("/api/v1/discoverymgr/orchestrationinfo", *body) == status("/api/v1/ping") == "200"
@@ -340,7 +361,9 @@ def test_a_task_goes_to_the_least_loaded_device_that_offers_what_it_needs(nat):
     watch = top.start_mnedc("mnedc-peers", "--service", "detector", "--watch", "--json")
     until(lambda: watch.output, "the snapshot comes")
     nat["deep"].mnedc("mnedc-ctl", "announce", "--degraded", "detector")
-    until(lambda: any(e["event"] == "changed" and e["peer"]["device_id"] == "deep" for e in events(watch)), "it is told")
+    until(
+        lambda: any(e["event"] == "changed" and e["peer"]["device_id"] == "deep" for e in events(watch)), "it is told"
+    )
     assert place() == [nat["mid"].virtual_address(), "8080"]
     found = [each["device_id"] for each in peers(nat.relay, "--service", "detector:1")]
     assert found == ["mid"] and [each["device_id"] for each in peers(nat["mid"], "--label", "zone=hall")] == ["top"]

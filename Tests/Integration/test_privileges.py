@@ -1,4 +1,4 @@
-"""The daemons keep no right that they do not need, and lose nothing that they do."""
+"""The daemons drop every right that they do not need, and still work."""
 
 import grp
 import os
@@ -83,7 +83,9 @@ def test_a_relay_that_is_no_device_keeps_no_right(flat):
 
 
 def test_a_device_keeps_two_rights_and_works_on(flat):
-    """It stays root, but one that can do no more than change the interface and answer for names; it finds a new relay, and leaves nothing."""
+    """It stays root, but one that can do no more than change the interface and answer for names; it finds a new relay,
+    and leaves nothing.
+    """
     lab = flat(1)
     running = lab.start_all()
     device = running["d1"]
@@ -156,7 +158,8 @@ def test_an_ordinary_user_drops_nothing(flat):
     """Nor needs a user to become."""
     lab = flat(1)
     relay = lab.relay.start(
-        *as_somebody(lab), lab.program("mnedcd"), "--no-device", *config(lab, "relay: {user: no-such-user, admission: open}\n"),
+        *as_somebody(lab), lab.program("mnedcd"), "--no-device",
+        *config(lab, "relay: {user: no-such-user, admission: open}\n"),
         "--socket", lab.relay.socket_path, "--state", lab.relay.state_path, name="mnedcd",
     )  # fmt: skip
     until(lambda: lab.relay.status() or not relay.is_running, "mnedcd answers")
@@ -176,7 +179,14 @@ def test_relay_and_device_share_the_directory_of_the_sockets(flat):
         # One host's /run/mnedc, as both see it.
         run = lab.directory / f"run-{order[0]}"
         run.mkdir(mode=0o755)
-        inside = ["unshare", "--mount", "sh", "-c", 'mkdir -p /run/mnedc && mount --bind "$0" /run/mnedc && exec "$@"', run]
+        inside = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            'mkdir -p /run/mnedc && mount --bind "$0" /run/mnedc && exec "$@"',
+            run,
+        ]
         running = {}
         for name in order:
             node, program = lab[name], {"relay": "mnedcd", "d1": "mnedc-join"}[name]
@@ -255,7 +265,12 @@ def test_a_state_directory_that_is_not_safe_is_refused(flat):
     private = lab.directory / "private"
     private.mkdir(mode=0o700)
     done = refuses(
-        lab.relay, "mnedcd", "--no-device", "--state", private / "state", says="denied.*--state",
+        lab.relay,
+        "mnedcd",
+        "--no-device",
+        "--state",
+        private / "state",
+        says="denied.*--state",
         before=as_somebody(lab),
     )
     assert done.returncode == 77

@@ -1,7 +1,7 @@
-"""What man/mnedc-protocol.7 says is enough to take part, and what is on the wire tells nothing to others.
+"""man/mnedc-protocol.7 is sufficient to take part, and the bytes on the wire reveal nothing to others.
 
-The client of peer_client.py was written from the page alone. Here it meets the real programs, as a member that behaves,
-as one that does not, and as a stranger at the relay's port.
+The client of peer_client.py was written from the page alone. Here it meets the real programs as a correct member, as an
+incorrect one, and as an unauthenticated connection at the relay's port.
 """
 
 import collections
@@ -20,7 +20,8 @@ import pytest
 from lab import PORT, RELAY, until
 from packets import ECHO_REPLY, ECHO_REQUEST, PARTIAL_CHECKSUM, UDP_SEGMENTS, echo, read_echo, udp, udp_super_packet
 from peer_client import (
-    CIPHERS, CONTROL, DATA, HANDSHAKE, INITIATION, PEER_HANDSHAKE, PING, PONG, RESPONSE, Client, Key, PeerSession, frame,
+    CIPHERS, CONTROL, DATA, HANDSHAKE, INITIATION, PEER_HANDSHAKE, PING, PONG, RESPONSE, Client, Key, PeerSession,
+    frame,
     from_text, header, hello, noise, peer_header, peer_prologue, read_invite, record, relay_prologue, to_text,
 )  # fmt: skip
 from test_admission import asked, ctl, invite, parts
@@ -102,7 +103,7 @@ def links(node):
 
 
 def acquainted(node, peers, client=None):
-    """Waits until the device has a session with so many, a client among them; they ask each other. Returns the counts."""
+    """Waits until the device has sessions with so many, a client among them. Returns the counts."""
     if client:
         address = node.virtual_address()
         client.wait(lambda: any(sender == address for sender, _ in client.messages), f"{node.name} asks what it is")
@@ -537,7 +538,10 @@ def test_a_frame_that_was_cut_or_changed_is_dropped_and_the_right_one_taken(vict
     assert counts["unknown_session"] + counts["forged"] == 2 * len(right) + 1
     victim.send(right)
     assert victim.hears() == ["right"]
-    victim.client.wait(lambda: victim.counts()["sessions"] == victim.sessions + 1, "d1, which saw unknown sessions, has begun a new one")
+    victim.client.wait(
+        lambda: victim.counts()["sessions"] == victim.sessions + 1,
+        "d1, which saw unknown sessions, has begun a new one",
+    )
 
 
 def test_a_packet_in_anothers_name_is_dropped(victim):

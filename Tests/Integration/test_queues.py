@@ -1,4 +1,4 @@
-"""Queues that stay short and fair: more is sent than a link takes, and who sends little, or to others, does not notice."""
+"""Queues stay short and fair when more is sent than a link takes: small or other flows are not delayed."""
 
 import contextlib
 import json
@@ -117,7 +117,9 @@ def test_ten_times_as_much_as_a_link_takes_costs_neither_the_link_its_use_nor_ot
 
 @pytest.mark.parametrize("way", ["down", "up"])
 def test_two_bulk_flows_and_a_ping_share_a_slow_link(joined, way):
-    """Each stream has its part, and the ping does not wait behind them. On a connection that nothing was fast on before."""
+    """Each stream has its part, and the ping does not wait behind them. On a connection that nothing was fast on
+    before.
+    """
     lab, addresses = joined
     source, target = (lab["mid"], lab["deep"]) if way == "down" else (lab["deep"], lab["mid"])
     with network.slow_link(lab):
@@ -131,7 +133,9 @@ def test_two_bulk_flows_and_a_ping_share_a_slow_link(joined, way):
             answers, median, output = lab["mid"].ping(addresses["deep"], count=100, interval=0.05, wait=2)
             passed = time.monotonic() - began
             parts = [taken(target, port) - was for port, was in zip((5401, 5402), before)]
-    print(f"{way}: {[f'{part * 8 / passed / 1e6:.2f}' for part in parts]} Mbit/s, {answers} answers, median {median} ms")
+    print(
+        f"{way}: {[f'{part * 8 / passed / 1e6:.2f}' for part in parts]} Mbit/s, {answers} answers, median {median} ms"
+    )
     assert sum(parts) * 8 / passed > 0.6 * network.RATE
     assert min(parts) >= sum(parts) / 3, parts
     assert answers >= 95, output

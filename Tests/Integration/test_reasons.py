@@ -1,4 +1,4 @@
-"""Each reason says who ended what and why: strangers that speak another protocol, sessions that end, and a relay that is away."""
+"""Each reason says who ended what and why: foreign protocols, ended sessions, and a relay that is away."""
 
 import json
 import re
@@ -93,7 +93,11 @@ def test_the_relay_says_how_each_session_ended(one):
     until(lambda: any(end in relay.log for end in ends), "it was killed")
     device = lab.start_device(node)
     device.pause()
-    until(lambda: re.search(r"the device got an echo request and nothing came from it for \d+ s", relay.log), "silence", 40)
+    until(
+        lambda: re.search(r"the device got an echo request and nothing came from it for \d+ s", relay.log),
+        "silence",
+        40,
+    )
     device.resume()
     # It has read by now why, or finds its connection closed.
     until(lambda: node.status() and node.status()["device"]["joins"] >= 2, "it is back", 30)
@@ -125,7 +129,9 @@ def test_a_relay_that_hangs_is_told_from_a_path_that_loses_large_packets(one):
     lab, relay, node = one
     device = lab.start_device(node)
     relay.pause()
-    says = "receives TCP segments of 1448 bytes, but does not answer: its program is stuck, or its large packets get lost"
+    says = (
+        "receives TCP segments of 1448 bytes, but does not answer: its program is stuck, or its large packets get lost"
+    )
     until(lambda: says in device.log, "the device says so", 40)
     assert "does not answer packets with TCP segments" not in device.log, device.log
     relay.resume()

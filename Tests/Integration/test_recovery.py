@@ -1,11 +1,9 @@
-"""What breaks on the way between a device and its relay, or stops for a while: it is found out soon, and mends itself."""
+"""Links, paths and hosts that break or pause: both ends detect it soon and recover."""
 
 import os
 import socket
 import struct
 import time
-
-import pytest
 
 from lab import PORT, RELAY, Failure, until
 from test_failure import Stream
@@ -87,7 +85,7 @@ def test_both_ends_find_a_cut_link_in_use_within_6_s(flat):
 def test_an_idle_link_is_asked_less_and_less(flat):
     """From every keepalive to every idle keepalive, and at once again when data goes."""
     lab = flat(1)
-    lab.start_relay(*config(lab, "relay:\n  keepalive: 500ms\n  idle-keepalive: 3s\n"))
+    lab.start_relay(*config(lab, "relay:\n  keepalive: 500ms\n  idle-keepalive: 1500ms\n"))
     lab.start_device("d1")
     node = lab["d1"]
 
@@ -97,13 +95,13 @@ def test_an_idle_link_is_asked_less_and_less(flat):
         # A ping and a pong.
         return (frames(node) - before) / 2 / (time.monotonic() - began)
 
-    assert echoes(5) > 1
-    # The link is idle after 15 s, and asked once in 3 s after 30 s.
-    until(lambda: echoes(6) < 0.5, "the echoes become rare", 60)
+    assert echoes(3) > 1.2
+    # The link is idle after 15 s, and asked once in 1.5 s then.
+    until(lambda: echoes(4) < 0.9, "the echoes become rare", 60)
     assert device(node)["joins"] == 1
 
     node.reaches("10.0.0.1")
-    assert echoes(5) > 1
+    assert echoes(3) > 1.2
     assert device(node)["joins"] == 1
 
 
@@ -127,13 +125,13 @@ def test_a_device_that_was_stopped_is_back_with_its_connections(flat):
 def test_a_relay_that_was_stopped_ends_no_session_that_lives(flat):
     """Its own absence is no silence of its devices; one with less patience than that comes back by itself."""
     lab = flat(2)
-    running = lab.start_all(*config(lab, "relay:\n  keepalive: 6s\n"))
+    running = lab.start_all(*config(lab, "relay:\n  keepalive: 4s\n"))
     a, b = lab["d1"], lab["d2"]
     stream = Stream(a, b)
     stream.goes_on()
-    # The devices would give it up after 14 s at the earliest.
+    # The devices would give it up after 9 s at the earliest; the relay takes more than 4 s for an absence.
     running["relay"].pause()
-    time.sleep(10)
+    time.sleep(6)
     running["relay"].resume()
     stream.goes_on()
     time.sleep(2)
@@ -170,7 +168,8 @@ def test_a_device_whose_route_changes_is_back_at_once(flat):
     a, router = lab["d1"], lab["d2"]
     a.run("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "spare", "netns", lab.prefix + "switch")
     a.run("ip", "address", "add", "192.168.51.21/24", "dev", "eth1")
-    # As if they were different networks: neither an answer nor a question there tells others where the old address is now.
+    # As if they were different networks: neither an answer nor a question there tells others where the old address is
+    # now.
     a.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2")
     lab.run_on_switch("ip", "link", "set", "spare", "master", "lan0", "up")
     router.run("ip", "address", "add", "192.168.51.1/24", "dev", "eth0")
@@ -279,13 +278,15 @@ def test_a_nat_that_has_forgotten_the_connection_is_found_out_in_use(nat):
     assert device(deep)["joins"] == 1
 
 
-@pytest.mark.parametrize("pattern", ["one side talks", "both sides talk"])
-def test_open_connections_survive_a_relay_that_is_away_for_30_s(flat, pattern):
-    """They go on soon after it is back, not when TCP would try again by itself, which is 20 seconds later."""
-    lab = flat(2)
+def test_open_connections_survive_a_relay_that_is_away_for_30_s(flat):
+    """They continue soon after it is back, and not only when TCP tries again by itself, 20 seconds later.
+
+    Between one pair of devices one side sends, between the other pair both do.
+    """
+    lab = flat(4)
     running = lab.start_all()
-    a, b = lab["d1"], lab["d2"]
-    streams = [Stream(a, b)] + ([Stream(b, a)] if pattern == "both sides talk" else [])
+    a, b, c, d = lab.devices
+    streams = [Stream(a, b), Stream(c, d), Stream(d, c)]
     for stream in streams:
         stream.goes_on()
     running["relay"].kill()
@@ -293,6 +294,7 @@ def test_open_connections_survive_a_relay_that_is_away_for_30_s(flat, pattern):
     lab.start_relay()
     for stream in streams:
         stream.goes_on(15)
-    is_back(a, 2), is_back(b, 2)
+    for node in lab.devices:
+        is_back(node, 2)
     for stream in streams:
         stream.finish()

@@ -1,4 +1,4 @@
-"""Keys are replaced while everything goes on: of devices, and of the relay."""
+"""Keys of devices and of the relay are replaced while sessions and connections go on."""
 
 import json
 import re
@@ -62,7 +62,9 @@ def test_a_device_gets_a_new_key_and_keeps_its_id_its_address_and_its_connection
 
 
 def test_a_device_that_dies_between_two_keys_goes_on_with_either(flat):
-    """As after a kill between the relay's word and the file: the next key is there still, and the relay knows it or not."""
+    """As after a kill between the relay's word and the file: the next key is there still, and the relay knows it or
+    not.
+    """
     lab = flat(1)
     lab.start_relay(admission=None)
     device = lab["d1"]

@@ -1,4 +1,4 @@
-"""The service manager: what it is told, the units, and several networks on one host."""
+"""The service manager: the messages to it, the units, and several networks on one host."""
 
 import ctypes
 import os
@@ -476,7 +476,9 @@ def test_the_units_run_under_systemd(flat):
     assert re.search(r"CapBnd:\s+0+\n", about) and re.search(r"CapEff:\s+0+\n", about), about
 
     # What passes by itself is tried again: another network of this host has the pool, at a first join.
-    system.write("/etc/mnedc/mnedc.yaml", f"server: {RELAY}\ndevice-id: late\njoin: {{state: /var/lib/mnedc-join/late}}\n")
+    system.write(
+        "/etc/mnedc/mnedc.yaml", f"server: {RELAY}\ndevice-id: late\njoin: {{state: /var/lib/mnedc-join/late}}\n"
+    )
     system.run("ip", "link", "add", "docker7", "type", "bridge")
     system.run("ip", "address", "add", "10.1.0.77/29", "dev", "docker7")
     system.run("systemctl", "start", "--no-block", "mnedc-join")
@@ -500,7 +502,9 @@ def test_the_units_run_under_systemd(flat):
 
 @needs_systemd
 def test_a_reload_that_is_refused_fails_and_a_drained_relay_can_be_started_again(flat):
-    """systemctl reload says so, and the reason is mnedc-ctl's; drain leaves the relay down unless --restart asks for more."""
+    """systemctl reload says so, and the reason is mnedc-ctl's; drain leaves the relay down unless --restart asks for
+    more.
+    """
     lab = flat(1)
     node = lab["d1"]
     lab.start_relay("--no-device", "--pool", "10.1.0.0/24")
@@ -513,7 +517,10 @@ def test_a_reload_that_is_refused_fails_and_a_drained_relay_can_be_started_again
     good = {
         "mnedcd": ("/etc/mnedc/mnedc.yaml", f"server: {RELAY}\ndevice-id: hub\n{relay}"),
         "mnedc-join": ("/etc/mnedc/mnedc.yaml", f"server: {RELAY}\ndevice-id: hub\n{relay}"),
-        "mnedc-join@shop": ("/etc/mnedc/shop.yaml", f"server: {RELAY}\ndevice-id: shop\njoin: {{allow-overlap: true}}\n"),
+        "mnedc-join@shop": (
+            "/etc/mnedc/shop.yaml",
+            f"server: {RELAY}\ndevice-id: shop\njoin: {{allow-overlap: true}}\n",
+        ),
     }
     for path, text in good.values():
         system.write(path, text)
@@ -522,7 +529,8 @@ def test_a_reload_that_is_refused_fails_and_a_drained_relay_can_be_started_again
     for unit in NAMES:
         # What it says, for want of a journal.
         system.write(
-            f"/etc/systemd/system/{unit}.service.d/test.conf", f"[Service]\n{home}StandardError=append:/run/said-%p-%i\n"
+            f"/etc/systemd/system/{unit}.service.d/test.conf",
+            f"[Service]\n{home}StandardError=append:/run/said-%p-%i\n",
         )
     system.run("systemctl", "daemon-reload")
     system.run("systemctl", "start", *good)
@@ -541,7 +549,10 @@ def test_a_reload_that_is_refused_fails_and_a_drained_relay_can_be_started_again
     second = system.property("mnedcd", "MainPID")
     assert f"the relay serves again (process {second})" in done.stdout and second != first
     assert system.property("mnedcd", "NRestarts") == "1" and system.property("mnedcd", "Result") == "success"
-    assert "ends with status 85, by which a service manager starts it again" in system.run("cat", "/run/said-mnedcd-").stdout
+    assert (
+        "ends with status 85, by which a service manager starts it again"
+        in system.run("cat", "/run/said-mnedcd-").stdout
+    )
     done = system.run("mnedc-ctl", "drain")
     assert "systemctl start mnedcd" in done.stdout and "--restart" in done.stdout
     until(lambda: system.property("mnedcd", "ActiveState") == "inactive", "the relay stays down", 30)

@@ -1,4 +1,4 @@
-"""mnedc-ctl and mnedc-peers: what people and programs read."""
+"""The output of mnedc-ctl and mnedc-peers for people and for programs."""
 
 import json
 

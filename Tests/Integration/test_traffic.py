@@ -1,6 +1,7 @@
-"""Everything that goes in at one end comes out at the other, byte for byte, whatever its size and whatever else goes on.
+"""Every byte that enters at one end leaves at the other, whatever its size and whatever else happens.
 
-The reference read TCP in pieces of 1024 bytes and took each for a packet: sizes, and packets close together, broke it.
+The reference implementation read TCP in pieces of 1024 bytes and took each for a packet, so these tests vary sizes and
+send packets close together.
 """
 
 import hashlib
@@ -209,7 +210,8 @@ def test_tcp_super_packets_arrive_whole_both_ways_under_load(pair):
 
 
 def test_devices_with_and_without_offload_understand_each_other(flat):
-    """A device without segmentation offload splits what it is sent in software, and the other takes its plain packets."""
+    """A device without segmentation offload splits what it is sent in software, and the other takes its plain packets.
+    """
     lab = flat(2)
     lab.start_relay()
     lab.start_device("d1")
@@ -260,7 +262,8 @@ def test_broadcast_and_multicast_reach_every_peer(flat):
 
 
 def test_devices_of_a_large_network_find_each_other_by_need(flat):
-    """The relay tells of nobody who was not asked for; traffic flows all the same, and mnedc-peers says what it knows."""
+    """The relay tells of nobody who was not asked for; traffic flows all the same, and mnedc-peers says what it knows.
+    """
     lab = flat(3)
     config = lab.directory / "relay.yaml"
     config.write_text("relay:\n  peer-list: 0\n")

@@ -1,5 +1,5 @@
-// Lets devices join a relay and says which address each was told, as soon as it is. Ends when all have joined, or with the
-// relay.
+// Lets devices join a relay and says which address each was told, as soon as it is. Ends when all have joined, or with
+// the relay.
 //
 //     lease-client ADDRESS PORT FIRST COUNT        prints lines such as: device-7 10.0.0.9
 

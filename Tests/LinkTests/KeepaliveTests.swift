@@ -15,7 +15,8 @@ import Testing
     var isWhole = true
     /// Whether each end's process runs.
     var runs = [true, true]
-    /// When each end's process could look the last time, and when end 0, which looks no more often than it has to, is to look.
+    /// When each end's process could look the last time, and when end 0, which looks no more often than it has to, is
+    /// to look.
     var lastTurn: [Instant]
     var nextLook = Instant(nanoseconds: 0)
     var hasNewData = false
@@ -181,7 +182,7 @@ import Testing
     var now = Instant(nanoseconds: 1_000_000_000_000)
     let received = now
     #expect(keepalive.check(at: now, received: received, dataFrames: 0, terms) == .fine)
-    keepalive.probe(at: now, patience: .seconds(1))
+    keepalive.ask(at: now, .seconds(1))
     now = now.advanced(by: .milliseconds(900))
     #expect(keepalive.check(at: now, received: received, dataFrames: 0, terms) == .fine)
     now = now.advanced(by: .milliseconds(200))

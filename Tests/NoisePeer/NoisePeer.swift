@@ -1,4 +1,5 @@
-// One end of a Noise handshake and its session, for tests beside other implementations (Tests/Integration/test_noise.py).
+// One end of a Noise handshake and its session, for tests beside other implementations
+// (Tests/Integration/test_noise.py).
 //
 //     noise-peer PATTERN CIPHER ROLE PROLOGUE KEY [REMOTE-KEY]     xx|ik, CipherSuite, initiator|responder, hexadecimal
 //

@@ -49,8 +49,8 @@ import Wire
     init(_ value: Value) { self.value = value }
   }
 
-  /// In how many of so many times, some milliseconds apart, the client found a frame; all of them whole. Each time comes once
-  /// these senders have sent `excess` frames more.
+  /// In how many of so many times, some milliseconds apart, the client found a frame; all of them whole. Each time
+  /// comes once these senders have sent `excess` frames more.
   private func share(
     _ client: RawFrameClient, times: Int, excess: Int, of senders: [Sender], meanwhile: () throws -> Void = {}
   ) throws -> Double {

@@ -7,8 +7,9 @@ import Wire
 #if SYSTEM_CALL_FAULTS
   /// What it costs a relay, in system calls, to pass frames on.
   @Suite(.serialized) struct SystemCallTests {
-    /// The relay's calls for each of `frames` frames that one device sends another, so many `together`. The fewest of several
-    /// rounds: on a busy machine bytes may come in small pieces, but what every frame costs it costs in each round.
+    /// The relay's calls for each of `frames` frames that one device sends another, so many `together`. The fewest of
+    /// several rounds: on a busy machine bytes may come in small pieces, but what every frame costs it costs in each
+    /// round.
     private func callsPerFrame(payload: Int, together: Int, frames: Int) throws -> SystemCallCost {
       let counts = SystemCallCounts()
       let relay = try counts.run { try TestRelay() }

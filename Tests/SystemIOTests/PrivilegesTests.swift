@@ -6,7 +6,8 @@ import Testing
 
 @testable import SystemIO
 
-/// Rights are given up for good, so that is done by a program of the tests, `privilege-dropper`, which checks what is left.
+/// Rights are given up for good, so that is done by a program of the tests, `privilege-dropper`, which checks what is
+/// left.
 @Suite(.enabled(if: geteuid() == 0, "only root has rights to give up")) struct PrivilegesTests {
   private func expectAllIsWell(_ task: String...) {
     let outcome = OtherProgram(named: "privilege-dropper", task).finish()

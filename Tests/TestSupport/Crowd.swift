@@ -5,8 +5,9 @@ public import SystemIO
 internal import SystemPackage
 internal import Wire
 
-/// Many devices on one thread that only are there: they join, answer pings, and come back as real ones do when the relay is
-/// gone. What the relay tells them of each other they do not read, so that their work does not hide the relay's.
+/// Many devices on one thread that only are there: they join, answer pings, and come back as real ones do when the
+/// relay is gone. What the relay tells them of each other they do not read, so that their work does not hide the
+/// relay's.
 ///
 /// For any thread but its own.
 public final class Crowd: @unchecked Sendable {

@@ -2,9 +2,9 @@ internal import Glibc
 public import SystemIO
 public import SystemPackage
 
-/// Begins to connect to `there`, an IPv4 address of the loopback, from one of its many addresses: client `number` has another
-/// one than those a hundred numbers away. One address alone has not ports enough for thousands, and a relay limits how often
-/// each may begin.
+/// Begins to connect to `there`, an IPv4 address of the loopback, from one of its many addresses: client `number` has
+/// another one than those a hundred numbers away. One address alone has not ports enough for thousands, and a relay
+/// limits how often each may begin.
 public func loopbackConnection(to there: SocketAddress, client number: Int) throws(Errno) -> Descriptor {
   let type = CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
   let raw = socket(AF_INET, type, 0)

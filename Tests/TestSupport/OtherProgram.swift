@@ -2,10 +2,11 @@ internal import CLinux
 internal import Glibc
 internal import SystemIO
 
-/// A program that a test runs beside itself. `finish` is for every one of them, and kills it a generous time after its start.
+/// A program that a test runs beside itself. `finish` is for every one of them, and kills it a generous time after its
+/// start.
 ///
-/// It starts as from a shell: of the signals, most of which the threads of tests block, none is blocked, standard input is
-/// empty, and what it writes, errors among it, is for the test. A crash ends it at once, with no backtrace.
+/// It starts as from a shell: of the signals, most of which the threads of tests block, none is blocked, standard input
+/// is empty, and what it writes, errors among it, is for the test. A crash ends it at once, with no backtrace.
 public struct OtherProgram: ~Copyable {
   /// How it ended: with an exit status, or by a signal.
   public enum End: Equatable, Sendable {

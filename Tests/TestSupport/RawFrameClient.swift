@@ -125,8 +125,8 @@ public final class RawFrameClient {
     receiving = Seal(cipher: TransportCipher(keys.receive))
   }
 
-  /// Goes through the handshake as a relay does, up to the join request, which is not answered yet. Without `network`, as a relay
-  /// of an older release does.
+  /// Goes through the handshake as a relay does, up to the join request, which is not answered yet. Without `network`,
+  /// as a relay of an older release does.
   public func accept(key: PrivateKey, network: NetworkNotice? = nil) throws -> JoinRequest {
     let first = try receive().payload
     let hello = try first.withUnsafeBytes { try HandshakeHello(parsing: $0.bytes) }

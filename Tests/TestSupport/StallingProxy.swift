@@ -3,8 +3,8 @@ internal import Synchronization
 public import SystemIO
 internal import SystemPackage
 
-/// Passes the bytes of one TCP connection at a time on to another port, and can stop to read what comes from the connecting
-/// end, as a line without room would.
+/// Passes the bytes of one TCP connection at a time on to another port, and can stop to read what comes from the
+/// connecting end, as a line without room would.
 public final class StallingProxy: Sendable {
   public let address: SocketAddress
   private let target: SocketAddress

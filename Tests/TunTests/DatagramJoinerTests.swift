@@ -75,7 +75,8 @@ import Wire
     return packets
   }
 
-  /// The same for records that may be damaged, without what joining may change: identifications, and checksums that were wrong.
+  /// The same for records that may be damaged, without what joining may change: identifications, and checksums that
+  /// were wrong.
   private static func contents(_ records: [[UInt8]]) -> [[UInt8]] {
     let splitter = SuperPacketSplitter()
     var contents: [[UInt8]] = []

@@ -181,8 +181,9 @@ struct HostNetworksTests {
       shell(
         """
         ip link add eth0 type veth peer name eth1; ip link set eth0 up
-        for i in $(seq 0 49); do for k in $(seq 0 99); do echo route add 172.$((16 + i % 16)).$i.$k/32 dev eth0; done; done \\
-          | ip -batch -
+        for i in $(seq 0 49); do for k in $(seq 0 99); do
+          echo route add 172.$((16 + i % 16)).$i.$k/32 dev eth0
+        done; done | ip -batch -
         """)
       let networks = try list()
       #expect(networks.count == 5000)

@@ -2,8 +2,8 @@ import Testing
 import Tun
 import Wire
 
-/// The splitter against the kernel: a super-packet goes in at one TUN, is forwarded, and comes out at another that takes
-/// no offloads, so that the kernel has to cut it.
+/// The splitter against the kernel: a super-packet goes in at one TUN, is forwarded, and comes out at another that
+/// takes no offloads, so that the kernel has to cut it.
 ///
 ///     in0, 10.1.0.1/24, fd01::1/64  →  forwarding  →  out0, 10.2.0.1/24, fd02::1/64
 @Suite(.enabled(if: NetworkNamespace.isAvailable, NetworkNamespace.requirement))

@@ -58,7 +58,8 @@ final class NetworkNamespace {
   }
 }
 
-/// What a command prints, errors among it, until it and what it has left to run in the background have closed their output.
+/// What a command prints, errors among it, until it and what it has left to run in the background have closed their
+/// output.
 @discardableResult
 func shell(_ command: String) -> String {
   OtherProgram("/bin/sh", ["-c", command]).finish().output

@@ -26,8 +26,8 @@ final class TestSplitter {
   }
 }
 
-/// The packet with a TCP checksum of zero in its other form. A packet's own partial checksum is completed to that form, by
-/// Linux too (`skb_checksum_help`), a segment's to zero; they mean the same (RFC 1071).
+/// The packet with a TCP checksum of zero in its other form. A packet's own partial checksum is completed to that form,
+/// by Linux too (`skb_checksum_help`), a segment's to zero; they mean the same (RFC 1071).
 func normalized(_ packet: [UInt8]) -> [UInt8] {
   var packet = packet
   var (next, start) = packet[0] >> 4 == 4 ? (packet[9], Int(packet[0] & 15) * 4) : (packet[6], 40)

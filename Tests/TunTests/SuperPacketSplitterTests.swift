@@ -242,7 +242,8 @@ import Wire
     #expect(accepts(60, [6, 0] + padding))
     #expect(accepts(0, [60, 0] + padding + [6, 0] + padding))
     #expect(accepts(60, [6, 1] + padding + bytes("0106 0000 0000 0000")))
-    // Hop-by-hop elsewhere than first; routing; fragment; authentication; too long; beyond the packet; another protocol.
+    // Hop-by-hop elsewhere than first; routing; fragment; authentication; too long; beyond the packet; another
+    // protocol.
     #expect(!accepts(60, [0, 0] + padding + [6, 0] + padding))
     #expect(!accepts(43, [6, 0] + padding))
     #expect(!accepts(44, [6, 0] + padding))

@@ -30,7 +30,8 @@ import Wire
         JoinRequest(
           deviceID: "a/\"b\"\\", instance: "", address: address("10.0.0.7"), addressRequired: true,
           token: Token([UInt8](repeating: 0xFF, count: 16)), ciphers: CipherList([]))),
-      #"{"address":"10.0.0.7","address_required":true,"ciphers":[],"device_id":"a/\"b\"\\","instance":"","token":"_____________________w","type":"join"}"#
+      #"{"address":"10.0.0.7","address_required":true,"ciphers":[],"device_id":"a/\"b\"\\","instance":"","#
+        + #""token":"_____________________w","type":"join"}"#
     ),
     (
       .welcome(
@@ -44,7 +45,8 @@ import Wire
         Welcome(
           address: address("10.0.0.2"), pool: IPv4Prefix("10.0.0.0/24")!,
           relayAddress: address("10.0.0.1"), keepalive: 15_000, relayVersion: "0.1.0")),
-      #"{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24","relay_address":"10.0.0.1","relay_version":"0.1.0","type":"welcome"}"#
+      #"{"address":"10.0.0.2","keepalive_ms":15000,"pool":"10.0.0.0/24","relay_address":"10.0.0.1","#
+        + #""relay_version":"0.1.0","type":"welcome"}"#
     ),
     (
       .refused(Refusal(.poolFull, "the pool is full")),
@@ -55,7 +57,9 @@ import Wire
         PeerUpdate(
           revision: 8, since: 7, joined: [peer(address("10.0.0.3"), "cam")],
           left: [address("10.0.0.4")])),
-      #"{"joined":[{"address":"10.0.0.3","ciphers":["chacha20-poly1305"],"device_id":"cam","key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}],"left":["10.0.0.4"],"revision":8,"since":7,"type":"peers"}"#
+      #"{"joined":[{"address":"10.0.0.3","ciphers":["chacha20-poly1305"],"device_id":"cam","#
+        + #""key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"}],"left":["10.0.0.4"],"revision":8,"since":7,"#
+        + #""type":"peers"}"#
     ),
     (
       .peers(

@@ -20,7 +20,10 @@ import Wire
     (.echoReply(1), #"{"number":1,"type":"echo-reply"}"#),
     (
       .orchestration(camera),
-      #"{"device_id":"cam","execution_type":"container","host_name":"cam.lan","labels":{"zone":"hall"},"load":0.5,"place":{"hops":["10.1.1.1"],"local":"fd00::2","outer":"192.0.2.1"},"platform":"linux/arm64","revision":7,"services":[{"health":"degraded","name":"detector","port":8080,"protocol":"http","version":"1.2"}],"type":"orchestration"}"#
+      #"{"device_id":"cam","execution_type":"container","host_name":"cam.lan","labels":{"zone":"hall"},"load":0.5,"#
+        + #""place":{"hops":["10.1.1.1"],"local":"fd00::2","outer":"192.0.2.1"},"platform":"linux/arm64","revision":7,"#
+        + #""services":[{"health":"degraded","name":"detector","port":8080,"protocol":"http","version":"1.2"}],"#
+        + #""type":"orchestration"}"#
     ),
     (
       .orchestration(Orchestration(deviceID: "cam", revision: 0, platform: "linux/arm64")),
@@ -44,7 +47,8 @@ import Wire
     "", "{}", "[]", #"{"type":7}"#, #"{"type":"echo"}"#, #"{"type":"echo","number":1.5}"#,
     #"{"type":"echo","number":99999999999999999999}"#, #"{"type":"orchestration"}"#,
     #"{"type":"ask","have":"x"}"#,
-    #"{"type":"orchestration","device_id":"cam","labels":{},"platform":"linux/arm64","revision":0,"services":[{"name":"a","health":"fine"}]}"#,
+    #"{"type":"orchestration","device_id":"cam","labels":{},"platform":"linux/arm64","revision":0,"#
+      + #""services":[{"name":"a","health":"fine"}]}"#,
   ]) func `what is no message is refused`(_ text: String) {
     #expect(throws: WireError.self) { try Self.decode(text) }
   }

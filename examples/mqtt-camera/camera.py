@@ -106,7 +106,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def main():
-    # At the virtual address alone: who is not in the network cannot even connect.
+    # Only at the virtual address, so that hosts outside the network cannot connect.
     listing = subprocess.run(["mnedc-peers", "--json"], stdout=subprocess.PIPE, check=True).stdout
     Server((json.loads(listing)["self"]["address"], PORT), Handler).serve_forever()
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 #
-# run.sh: an MQTT broker behind one NAT, a sensor behind two, which finds the broker by what it offers, and a camera behind a third
-# router, seen from the main LAN. In namespaces of this machine (root).
+# run.sh: an MQTT broker behind one NAT, a sensor behind two, which finds the broker by its service, and a camera behind a third
+# router, viewed from the main LAN. Runs in namespaces of this machine (root).
 #
-# broker.yaml says what is typed on the broker's host; the others need no file: an invite is all.
+# broker.yaml has the commands for the broker's host. The other hosts need only an invite and no file.
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=examples/steps.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A sensor: finds the broker, wherever it is, and publishes this host's load each second, or as often as the argument says.
+# A sensor: finds the broker and publishes this host's load each second, COUNT times if that is given.
 # Needs jq and mosquitto_pub.
 #
 #     sensor.sh [COUNT]
@@ -13,7 +13,7 @@ find_broker() {
 left=${1:--1}
 while [ "$left" -ne 0 ]; do
   read -r load _ </proc/loadavg
-  # Asked for each time, so that another broker is found when this one is gone.
+  # It asks each time, so that it finds another broker when this one has left.
   if found=$(find_broker) && [ -n "$found" ]; then
     mosquitto_pub -h "${found% *}" -p "${found#* }" -t "load/$(hostname)" -m "$load" || echo "sensor.sh: not published" >&2
   else

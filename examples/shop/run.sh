@@ -1,9 +1,9 @@
 #!/bin/bash
 #
-# run.sh: a head office and two shops, each behind routers of its own: an order goes from a till to the office, one shop asks the
-# other for its stock, and the office looks through a shop's camera. In namespaces of this machine (root).
+# run.sh: a head office and two shops, each behind its own routers: a till sends an order to the office, one shop asks the other
+# for its stock, and the office views a shop's camera. Runs in namespaces of this machine (root).
 #
-# The configuration files beside this script are those of the real hosts; each says what is typed there.
+# The configuration files beside this script are those of the real hosts, with the commands for each.
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=examples/steps.sh

@@ -97,7 +97,8 @@ final class Load: @unchecked Sendable {
     let description: String
   }
 
-  /// Waits until `condition` holds, which is asked on the loop's thread; throws if a client has failed, or after two minutes.
+  /// Waits until `condition` holds, which is asked on the loop's thread; throws if a client has failed, or after two
+  /// minutes.
   func waitUntil(_ condition: @escaping @Sendable (Load) -> Bool) throws {
     let deadline = Instant.now().advanced(by: .seconds(120))
     while true {
@@ -150,8 +151,8 @@ final class Load: @unchecked Sendable {
     return shooter.sent
   }
 
-  /// Keeps `window` frames under way, in runs from one client to several: questions and their answers, or frames that want none.
-  /// Returns how many there were, answers not counted.
+  /// Keeps `window` frames under way, in runs from one client to several: questions and their answers, or frames that
+  /// want none. Returns how many there were, answers not counted.
   func fill(_ window: Int, with kind: Shooter.Kind, for time: Duration, size: Int) -> Int {
     let clients = clients
     ask { load in

@@ -6,8 +6,8 @@ import SystemPackage
 import TestSupport
 import Wire
 
-/// One device of many, without a kernel interface and without peer sessions: what it sends is opaque to the relay anyway.
-/// Owned by the loop's thread but for the connection's sending side.
+/// One device of many, without a kernel interface and without peer sessions: what it sends is opaque to the relay
+/// anyway. Owned by the loop's thread but for the connection's sending side.
 final class LoadClient: EventHandler, @unchecked Sendable {
   // Set once.
   let connection: FrameConnection

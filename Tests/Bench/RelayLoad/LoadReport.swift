@@ -1,4 +1,5 @@
-/// What was measured, as `relay-load` prints it. Microseconds and CPU seconds are those of whole processes, all threads.
+/// What was measured, as `relay-load` prints it. Microseconds and CPU seconds are those of whole processes, all
+/// threads.
 struct LoadReport: Encodable {
   var devices: Int
   var payloadBytes: Int

@@ -11,8 +11,8 @@ struct ProcessUse {
     _ = try cpuTime()
   }
 
-  /// That of all its threads so far. The kernel counts to the nanosecond how long each has run, but divides that into user space
-  /// and itself by where its clock's ticks have found the thread.
+  /// That of all its threads so far. The kernel counts to the nanosecond how long each has run, but divides that into
+  /// user space and itself by where its clock's ticks have found the thread.
   func cpuTime() throws -> CPUTime {
     let ticks = try sampledTime()
     return CPUTime(all: try runTime(), sampledUser: ticks.user, sampledSystem: ticks.system)
@@ -40,7 +40,8 @@ struct ProcessUse {
     return (user / tick, system / tick)
   }
 
-  /// Resident bytes that no file stands behind: what the process has made itself. Buffers in the kernel are not among them.
+  /// Resident bytes that no file stands behind: what the process has made itself. Buffers in the kernel are not among
+  /// them.
   func anonymousMemory() throws -> Int {
     let text = String(decoding: try readFile("\(directory)/status", limit: 16384), as: UTF8.self)
     guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("RssAnon:") }),

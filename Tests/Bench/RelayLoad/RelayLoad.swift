@@ -1,5 +1,5 @@
-// A relay under load: holds many sessions on it, sends frames between random pairs of them, and prints as JSON what that
-// cost the relay. For Tests/Bench/scale.py, which starts the relay.
+// A relay under load: holds many sessions on it, sends frames between random pairs of them, and prints as JSON what
+// that cost the relay. For Tests/Bench/scale.py, which starts the relay.
 
 import ArgumentParser
 import Control

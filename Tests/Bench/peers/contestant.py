@@ -15,8 +15,9 @@ SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 class Contestant:
     """A way for traffic from `mid` to `deep`, by default through a relay and by interfaces of its own on both.
 
-    `start_relay` and `start_device` start programs with `self.start`, which keeps them by role: their processor time and
-    memory are counted, and they are ended by their process ID. What they write goes to `self.directory`, in the lab's.
+    `start_relay` and `start_device` start programs with `self.start`, which keeps them by role: their processor time
+    and memory are counted, and they are ended by their process ID. What they write goes to `self.directory`, in the
+    lab's.
     """
 
     #: What it is called in options and JSON, and in tables.

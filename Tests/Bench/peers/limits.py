@@ -7,7 +7,8 @@ from .contestant import Contestant
 
 
 class Plain(Contestant):
-    """The routed path past NAT, no overlay at all; there only while this contestant runs, or others would find it too."""
+    """The routed path past NAT, no overlay at all; there only while this contestant runs, or others would find it too.
+    """
 
     name, title = "plain", "plain path"
     is_peer = False

@@ -57,7 +57,8 @@ class SoftEther(Contestant):
 
     def run_program(self, role, program):
         started = self.start(
-            role, "unshare", "--mount", "sh", "-c", _APART, "sh", self.directory / role, f"{PROGRAMS}/{program}/{program}",
+            role, "unshare", "--mount", "sh", "-c", _APART, "sh", self.directory / role,
+            f"{PROGRAMS}/{program}/{program}",
             "execsvc",
         )  # fmt: skip
         # The service answers vpncmd at a port of its own.
