@@ -2,7 +2,7 @@ internal import SystemIO
 internal import SystemPackage
 
 /// What systemd knows of daemons that do not answer.
-enum ServiceUnits {
+public enum ServiceUnits {
   /// Exists where systemd runs the host (sd_booted(3)).
   private static let mark = "/run/systemd/system"
   private static let patience = Duration.seconds(2)
@@ -10,10 +10,13 @@ enum ServiceUnits {
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "UnitFileState",
   ]
 
+  /// Whether systemd runs this host.
+  public static var systemdRuns: Bool { (try? FileAttributes(of: mark)) != nil }
+
   /// The state of these units and what to do about it; `nil` if systemd does not know them. Waits for systemctl for at
   /// most `patience`.
   static func advice(_ units: [String]) -> String? {
-    guard !units.isEmpty, (try? FileAttributes(of: mark)) != nil, let output = show(units) else { return nil }
+    guard !units.isEmpty, systemdRuns, let output = show(units) else { return nil }
     return advice(from: output)
   }
 

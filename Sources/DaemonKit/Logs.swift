@@ -1,7 +1,7 @@
 internal import CommandLine
 public import Logging
 internal import Synchronization
-internal import SystemIO
+public import SystemIO
 public import SystemPackage
 
 /// A daemon's log, on standard error, or in the system's log once the daemon is in the background.
@@ -270,5 +270,27 @@ struct LogLimit {
     guard !isClean || text.utf8.count > maximumLength else { return text }
     let clean = text.utf8.prefix(maximumLength).map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }
     return String(decoding: clean, as: UTF8.self) + (text.utf8.count > maximumLength ? "…" : "")
+  }
+}
+
+/// When to log again what goes on: at first, and then at intervals. For one thread at a time.
+public struct Reminder {
+  private let interval: Duration
+  private var last: (subject: String, at: Instant)?
+
+  public init(every interval: Duration) {
+    self.interval = interval
+  }
+
+  /// Whether a line about this subject is due.
+  public mutating func isDue(_ subject: String, at now: Instant) -> Bool {
+    if let last, last.subject == subject, now.since(last.at) < interval { return false }
+    last = (subject, now)
+    return true
+  }
+
+  /// It is over.
+  public mutating func reset() {
+    last = nil
   }
 }
