@@ -150,7 +150,8 @@ let package = Package(
         "CommandLine", "Config", "Control", "Identity", "Netcheck", "Noise", "SystemIO", "TestSupport", "Wire",
       ]),
     .testTarget(name: "CommandLineTests", dependencies: ["CommandLine", "Config", .argumentParser]),
-    .testTarget(name: "DaemonKitTests", dependencies: ["CommandLine", "Config", "DaemonKit", "SystemIO", .logging]),
+    .testTarget(
+      name: "DaemonKitTests", dependencies: ["CommandLine", "Config", "Control", "DaemonKit", "SystemIO", .logging]),
     .testTarget(
       name: "DeviceHostTests",
       dependencies: [

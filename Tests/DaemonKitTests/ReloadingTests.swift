@@ -1,5 +1,6 @@
 import CommandLine
 import Config
+import Control
 import Testing
 
 @testable import DaemonKit

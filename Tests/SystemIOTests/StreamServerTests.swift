@@ -45,7 +45,8 @@ import Testing
     func stop() { thread.run { [self] in server?.stop() } }
     func send(_ bytes: [UInt8]) {
       thread.run { [self] in
-        for connection in server?.connections ?? [] { connection.send(bytes) }
+        guard let server else { return }
+        for connection in server.connections { connection.send(bytes) }
       }
     }
 
