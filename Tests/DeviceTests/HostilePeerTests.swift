@@ -67,9 +67,8 @@ import Wire
     Array(#"{"type":"a"#.utf8) + [0xFF, 0xFE] + Array(#"sk"}"#.utf8),
     // An escape sequence as a name, another device's ID, an invalid platform.
     Array(
-      #"{"type":"orchestration","device_id":"device-0","labels":{},"platform":"linux/arm64","revision":1,"#
-        + #""services":[{"name":"\u001b[2J","health":"up"}]}"#
-        .utf8),
+      (#"{"type":"orchestration","device_id":"device-0","labels":{},"platform":"linux/arm64","revision":1,"#
+        + #""services":[{"name":"\u001b[2J","health":"up"}]}"#).utf8),
     PeerMessage.orchestration(Orchestration(deviceID: "device-1", revision: 9, platform: "linux/arm64")).encoded(),
     PeerMessage.orchestration(Orchestration(deviceID: "device-0", revision: 9, platform: "\u{1b}[31m")).encoded(),
     PeerMessage.orchestration(Orchestration(deviceID: "device-0", revision: -1, platform: "linux/arm64")).encoded(),
