@@ -1,3 +1,6 @@
+// Lists of peers are encoded by hand, with the same bytes as Foundation's coder: 4 to 8 ms for a thousand peers instead
+// of 30. A test compares both.
+
 internal import Wire
 
 /// What `JSONWriter` writes: reports that may be long, and what they consist of.

@@ -114,12 +114,13 @@ extension Device {
     {
       return collision
     }
-    return NetworkCollision(of: pools, with: try tun.hostNetworks())
+    return NetworkCollision(of: pools, with: try tun.hostNetworks(), isKnown: settings.hasJoined || joins > 0)
   }
 
   func note(_ collision: NetworkCollision?) {
     guard collision != currentCollision else { return }
+    let former = currentCollision
     currentCollision = collision
-    onEvent(.collided(collision))
+    if let collision { onEvent(.collided(collision)) } else if let former { onEvent(.collisionEnded(former)) }
   }
 }

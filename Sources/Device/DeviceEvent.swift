@@ -11,8 +11,10 @@ public enum DeviceEvent: Sendable {
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
   /// The relay has changed the network's addresses; the device's own is the same.
   case networkChanged(pool: IPv4Prefix, pool6: IPv6Prefix?)
-  /// Another network of this host has begun to use addresses of this one; `nil`: none does any more.
-  case collided(NetworkCollision?)
+  /// Another network of this host has begun to use addresses of this one.
+  case collided(NetworkCollision)
+  /// No other network of this host uses addresses of this one any more.
+  case collisionEnded(NetworkCollision)
   /// There is no connection; the next attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
   /// The relay is about to end: nothing is sent any more, but frames are still received.

@@ -22,6 +22,8 @@ public struct DeviceSettings: Sendable {
   public var mtu: Int
   /// Whether to join a network whose addresses other networks of this host use.
   public var allowOverlap = false
+  /// Whether a relay has admitted this device before, so that a route to more than the pool does not keep it out.
+  public var hasJoined = false
   /// Whether the network's pool may have addresses of the Internet (`IPv4Prefix.isPrivate`).
   public var allowPublicPool = false
   /// How many bytes of data may wait for the relay.

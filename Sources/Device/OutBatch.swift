@@ -1,3 +1,6 @@
+// Of TCP acknowledgments that a device reads together it sends the last one only, like CAKE's ack-filter, unless
+// another carries different information. On a fast path this saves a third of the packets.
+
 internal import Link
 internal import Noise
 internal import SystemIO

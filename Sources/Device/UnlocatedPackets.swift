@@ -1,3 +1,8 @@
+// A packet for an unknown address waits until the relay has answered, because the device's list of peers may be behind,
+// and a ping right after a join should not fail. After the relay was lost, packets for peers that were known before
+// wait too: otherwise the first device to return would hear that the others are absent, and TCP would retry only after
+// as long as the relay was away.
+
 internal import SystemIO
 internal import Wire
 

@@ -1,3 +1,6 @@
+// `unreachable` is a control message and the device makes the ICMP message from it: only the relay knows that no device
+// has an address, and only the device sees the packet.
+
 internal import Wire
 
 /// The message to a program on this host that no device has an address: ICMP type 3, code 1 (RFC 792), or ICMPv6 type

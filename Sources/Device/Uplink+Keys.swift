@@ -1,3 +1,6 @@
+// A device's key changes in two steps. The relay accepts both keys until the device has joined with the new one, so no
+// crash locks the device out.
+
 internal import Link
 internal import Noise
 internal import SystemIO

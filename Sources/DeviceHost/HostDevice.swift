@@ -5,15 +5,12 @@ public import DaemonKit
 public import Device
 public import Identity
 internal import Logging
-internal import SystemIO
+public import SystemIO
 public import Tun
 
-/// The device that this host is, with what both daemons do for it: names, the hook, what it announces. Owned by the main
-/// thread.
+/// The device that this host is, with what both daemons do for it: names, the hook, what it announces. Owned by the
+/// main thread.
 public final class HostDevice {
-  /// Makes the interface of this name, with segmentation offload or not.
-  public typealias MakeInterface = (_ name: String, _ offload: Bool) throws(TunError) -> any PacketDevice
-
   // Set once.
   public let device: Device
   public let names: NameService
@@ -26,7 +23,7 @@ public final class HostDevice {
   public var onEvent: (DeviceEvent) -> Void = { _ in }
   /// Gets each change of a peer as a report.
   public var onPeerEvent: (PeerEventReport) -> Void = { _ in }
-  private lazy var news = PeerNews { [unowned self] event in
+  private lazy var news = PeerEventReporter { [unowned self] event in
     onPeerEvent(event)
     hook.take(event)
   }
@@ -103,16 +100,14 @@ public final class HostDevice {
     onEvent(event)
   }
 
-  /// Logs that another network of this host has addresses of the device's network from now on, or (`nil`) that none has any more.
-  public func log(_ collision: NetworkCollision?) {
-    guard let collision else {
-      return daemon.logger.notice("no other network of this host has addresses of this device's network any more")
-    }
-    daemon.logger.warning(
-      """
-      \(collision): this host cannot reach devices whose addresses are in both; take the other network away, or have the \
-      relay use another pool (relay.pool)
-      """)
+  /// Logs that another network of this host has begun to use addresses of the device's network.
+  public func log(_ collision: NetworkCollision) {
+    daemon.logger.warning("\(collision): \(collision.effect); \(collision.advice)")
+  }
+
+  /// Logs that no other network does so any more.
+  public func logEnd(of collision: NetworkCollision) {
+    daemon.logger.notice("the collision is over: no other network of this host uses addresses of \(collision.pool)")
   }
 
   // MARK: Requests
@@ -126,4 +121,20 @@ public final class HostDevice {
   public func announce(_ order: AnnounceOrder, _ answer: (ControlAnswer) -> Void) {
     answer(orchestration.answer(order) { device.apply(DeviceChanges(orchestration: $0)) })
   }
+}
+
+/// What a daemon does with its rights when it starts. Tests make the interface in memory and keep their rights.
+public struct HostAccess {
+  /// Makes the interface of this name, with segmentation offload or not.
+  public var makeInterface: (_ name: String, _ offload: Bool) throws(TunError) -> any PacketDevice = {
+    name, offload throws(TunError) in
+    try LinuxTun(name: name, offload: offload)
+  }
+  /// Gives up all other rights.
+  public var keepOnly: (_ rights: Set<Capability>) throws(PrivilegeError) -> Void = {
+    rights throws(PrivilegeError) in
+    try Privileges.keepOnly(rights)
+  }
+
+  public init() {}
 }

@@ -129,7 +129,7 @@ enum PathWalk {
         uplink.isLocal
         ? "see the log of mnedcd"
         : uplink.wasTurnedAway
-          ? "the path to the relay works: do what this answer says"
+          ? "the relay is reachable; the line above says why there is no connection"
           : "run mnedc-ctl netcheck, which checks the path to the relay"
       return .fail("no connection to the relay, \(uplink.progress)\(loss)", advice)
     }

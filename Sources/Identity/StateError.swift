@@ -1,7 +1,7 @@
 public import SystemPackage
 
-/// Why a state directory or a file in it cannot be used: one line for a person that names it and says what to do. It holds
-/// nothing of a file's content.
+/// Why a state directory or a file in it cannot be used: one line for a person that names it and says what to do. It
+/// holds nothing of a file's content.
 public struct StateError: Error, Equatable, Sendable, CustomStringConvertible {
   public enum Kind: Equatable, Sendable {
     /// Others can read or change what they must not, or it is not what it should be.
@@ -33,7 +33,11 @@ public struct StateError: Error, Equatable, Sendable, CustomStringConvertible {
   /// `what` goes on behind "cannot".
   init(_ what: String, _ error: Errno) {
     switch error {
-    case .permissionDenied, .notPermitted, .readOnlyFileSystem:
+    case .readOnlyFileSystem:
+      self.init(
+        .denied,
+        "cannot \(what): \(error); have its file system mounted for writing, or name another directory with --state")
+    case .permissionDenied, .notPermitted:
       self.init(.denied, "cannot \(what): \(error); run as root, or name a directory of your own with --state")
     case .noSuchFileOrDirectory:
       self.init(

@@ -1,3 +1,7 @@
+// The two ends of a connection take turns in sending the echo, and one echo proves both alive, so an idle link carries
+// one echo per interval. The timeout counts from the first unanswered echo, not from the last byte, so that a stopped
+// process or a sleeping host does not end live sessions.
+
 internal import SystemIO
 
 /// How often the two ends of a connection have agreed to send each other echoes.

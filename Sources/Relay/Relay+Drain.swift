@@ -5,6 +5,8 @@
 //   `Session.obey`              a device answers behind the last of its data, which the relay has forwarded by then
 //   `RelayLoop.awaitDelivery`   once all have answered: waits until the devices' kernels have acknowledged their data
 //   `Relay.stop`                ends the sessions
+//
+// Closing before the devices' kernels have acknowledged everything could reset connections and lose data.
 
 internal import Link
 internal import Synchronization

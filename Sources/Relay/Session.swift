@@ -4,6 +4,9 @@
 //   `meet`                  the handshake's last message: the device proves its key and asks to join
 //   `AdmissionController`   decides by the rules of `Admission`; an operator may have to approve
 //   `admit`                 the session claims the device's address in `Presence`
+//
+// Before a newer session with the same device ID is refused or replaces the older one, the relay sends the older one an
+// echo request. A session of the same process is replaced at once.
 
 internal import Admission
 internal import Link
@@ -286,7 +289,7 @@ final class Session: EventHandler, @unchecked Sendable {
     // An invalid device ID may contain anything, so it is not logged.
     let named = request.flatMap { DeviceID.isValid($0.deviceID) ? $0 : nil }
     let who = named.map { "\($0.deviceID) (\(origin.name))" } ?? origin.name
-    loop.limited { $0.notice("\(who) refused: \(refusal.text)") }
+    loop.limited { $0.notice("\(who) refused: \(refusal.textForOperator)") }
     close(telling: refusal)
   }
 
@@ -455,5 +458,15 @@ final class Session: EventHandler, @unchecked Sendable {
     case .pending(let request): "\(request.deviceID) (\(origin.name))"
     default: origin.name
     }
+  }
+}
+
+extension Refusal {
+  /// What the relay logs of it. Where the ID is another device's, the machine is often a copy of that one.
+  fileprivate var textForOperator: String {
+    guard code == .deviceIDTaken, let end = text.firstRange(of: "; ")?.lowerBound else { return text }
+    return
+      "\(text[..<end]); if this machine is a copy of that device, run mnedc-join --reset there, or give it an ID of "
+      + "its own (--device-id); only if it has taken that device's place, revoke that one (mnedc-ctl revoke)"
   }
 }

@@ -1,3 +1,7 @@
+// The search for a free address continues where the last one ended, so a join costs no more in a large pool. Addresses
+// that end in .0 or .255 are never leased, whatever the pool's length, because some systems take them for network and
+// broadcast addresses.
+
 public import Wire
 
 /// The addresses that can be leased, and those that are fixed for one device.

@@ -1,3 +1,6 @@
+// An admission and its lease are one transaction on this thread, so they are on disk before the device hears of them.
+// The thread batches the writes of all waiting admissions; the data path never waits for a disk.
+
 internal import Synchronization
 internal import SystemIO
 internal import SystemPackage

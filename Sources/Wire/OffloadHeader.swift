@@ -1,3 +1,6 @@
+// The offload header is little-endian on the wire, unlike everything else: it travels as the kernel gives and takes it,
+// and the receiver checks it.
+
 /// The header before every packet, on the TUN and on the wire: what the next sender still has to do to the packet.
 ///
 /// Ten bytes, little-endian, as `struct virtio_net_hdr` (virtio 1.2, section 5.1.6; the kernel's `linux/virtio_net.h`):

@@ -25,7 +25,8 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Lease virtual addresses from this network, or choose one: auto (default: \(ValueKind.pool.text(defaults.pool))).",
+      "Lease virtual addresses from this network, or choose one: auto (default: "
+        + "\(ValueKind.pool.text(defaults.pool))).",
       valueName: "prefix"),
     transform: { try ValueKind<Settings.Pool>.pool.option($0) })
   var pool: Settings.Pool?
@@ -73,7 +74,7 @@ struct Mnedcd: ParsableCommand {
   func run() throws {
     let settings = try overridden(try configuration.file().load())
     if daemon.check {
-      _ = try RelayDaemon.poolProblem(settings)
+      try RelayDaemon.checkPool(settings)
       return try daemon.show(settings)
     }
     let file = try configuration.file().fixed()

@@ -197,8 +197,8 @@ import Wire
     #expect(wait { collisions(device) == 1 })
     #expect(
       losses(device).first?.description
-        == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77); have the relay use another "
-        + "pool (relay.pool: auto), or allow it with --allow-overlap")
+        == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77); take that network away, "
+        + "or have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap")
     #expect(device.interface.configurations.isEmpty && device.status()?.address == nil)
     _ = try relay.welcome(welcome())
     #expect(wait { collisions(device) == 2 })
@@ -281,6 +281,27 @@ import Wire
     _ = try relay.welcome(welcome())
     #expect(hasJoined(device, times: 2))
     #expect(device.interface.configuration?.address == IPv4Address("10.0.0.2"))
+  }
+
+  @Test func `a route to more than the pool keeps a new device out, and does not make a known one drop out`() throws {
+    let relay = ScriptedRelay()
+    let wide = HostNetwork(prefix: .ipv4(try #require(IPv4Prefix("10.0.0.0/8"))), interface: "eth0", origin: .route)
+    let new = try TestDevice("one", route: relay.route) { $0.setHostNetworks([wide]) }
+    #expect(try relay.welcome(welcome()).waitForEnd())
+    #expect(wait { collisions(new) == 1 })
+    new.stop()
+    let known = try TestDevice("one", route: relay.route) {
+      $0.setHostNetworks([wide])
+    } change: {
+      $0.hasJoined = true
+    }
+    defer { known.stop() }
+    let client = try relay.welcome(welcome())
+    #expect(hasJoined(known))
+    try client.send(.refused(Refusal(.shuttingDown, "bye")))
+    _ = try relay.welcome(welcome())
+    #expect(hasJoined(known, times: 2))
+    #expect(collisions(known) == 0 && warnings(known).isEmpty && known.status()?.collision == nil)
   }
 
   // MARK: IPv6

@@ -101,13 +101,14 @@ def documented_options(program):
 
 
 def keys_of(report):
-    """The keys that a report of Sources/Control has, those of the structs in it among them."""
-    text = "".join(path.read_text() for path in sorted((REPOSITORY / "Sources" / "Control").glob("*Report*.swift")))
-    body = re.search(rf"^public struct {report}:.*?^}}", text, re.MULTILINE | re.DOTALL)[0]
+    """The keys of a report of Sources/Control, or of a part of Orchestration, including those of the structs in it."""
+    paths = [*sorted((REPOSITORY / "Sources" / "Control").glob("*Report*.swift"))]
+    text = "".join(path.read_text() for path in paths) + source("Wire/Orchestration.swift")
+    body = re.search(rf"^( *)public struct {report}:.*?^\1}}", text, re.MULTILINE | re.DOTALL)[0]
     found = set()
     for name, kind in re.findall(r"public var `?(\w+)`?(?:: ([^\n{]+)| =)", body):
         found.add(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-        inner = re.match(r"\[?(\w+Report)\b", kind)
+        inner = re.match(r"\[?(?:Orchestration\.)?(\w+Report|Service|Place)\b", kind)
         if inner and inner[1] != report:
             found |= keys_of(inner[1])
     return found
@@ -403,7 +404,7 @@ def test_the_man_page_of_the_local_socket_has_every_command_and_member():
 def test_the_protocols_page_has_every_frame_type_message_and_code():
     """Numbers and names, as Sources/Wire has them."""
     text = protocol_page()
-    frames, messages, refusal = (source(f"Wire/{name}.swift") for name in ("Frame", "ControlMessage", "Refusal"))
+    frames, messages, refusal = (source(f"Wire/{name}.swift") for name in ("Frame", "ControlMessage", "JoinMessages"))
     types = re.search(r"enum FrameType.*?^}", frames, re.MULTILINE | re.DOTALL)[0]
     table = dict(re.findall(r"^\.It (\d+) Ta ([a-z-]+)", section(text, "FRAMES"), re.MULTILINE))
     assert table == {number: hyphened(name) for name, number in re.findall(r"case (\w+) = (\d+)", types)}
@@ -414,7 +415,7 @@ def test_the_protocols_page_has_every_frame_type_message_and_code():
     real = {value or name for name, value in re.findall(r'case (\w+)(?: = "([a-z-]+)")?\n', codes)}
     documented = items(section(text, "refused").partition("The codes:")[2], "Cm")
     assert set(documented) == real
-    passing = re.findall(r"self == \.(\w+)", refusal)
+    passing = re.findall(r"\.(\w+)", re.search(r"isPassing: Bool \{.*?case (.*?): true", refusal, re.DOTALL)[1])
     assert {code for code, body in documented.items() if ".Em Passing" in body} == set(map(hyphened, passing))
     assert f"protocol between MNEDC devices and their relay, version {version(messages)}" in text
 

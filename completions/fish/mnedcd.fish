@@ -78,7 +78,7 @@ end
 
 complete -c 'mnedcd' -f
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" c config' -l 'config' -s 'c' -d 'Read settings from this file (default: /etc/mnedc/mnedc.yaml).' -rfa '(set -l exts \'yaml\' \'yml\';for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.{$exts};printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
-complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd"' -l 'listen' -s 'l' -d 'Listen here, or where auto says (default: auto); may be given several times.' -rfka ''
+complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd"' -l 'listen' -s 'l' -d 'Listen here, or auto: [::]:3334 (default: auto); may be given several times.' -rfka ''
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" p pool' -l 'pool' -s 'p' -d 'Lease virtual addresses from this network, or choose one: auto (default: 10.0.0.0/24).' -rfka ''
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" admission' -l 'admission' -d 'Let new devices join by invite, approve or open (default: invite).' -rfka 'invite approve open'
 complete -c 'mnedcd' -n '__mnedcd_should_offer_completions_for_flags_or_options "mnedcd" no-device' -l 'no-device' -d 'Only relay: this host gets no virtual address, and no privilege is needed.'
