@@ -32,8 +32,10 @@ let package = Package(
     .target(name: "Link", dependencies: ["Noise", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Tun", dependencies: ["CLinux", "SystemIO", "Wire", .systemPackage]),
     .target(name: "Store", dependencies: ["CSQLite", "SystemIO", "Wire", .systemPackage]),
+    .target(name: "Admission", dependencies: ["Noise", "Store", "Wire"]),
     .target(
-      name: "Relay", dependencies: ["Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
+      name: "Relay",
+      dependencies: ["Admission", "Link", "Noise", "Store", "SystemIO", "Wire", .logging, .systemPackage]),
     .target(name: "Device", dependencies: ["Link", "Noise", "SystemIO", "Tun", "Wire", .systemPackage]),
     .target(name: "Identity", dependencies: ["SystemIO", "Wire", .systemPackage]),
     .target(name: "Names", dependencies: ["SystemIO", "Wire", .systemPackage]),
@@ -57,22 +59,27 @@ let package = Package(
       ]),
     .target(name: "Listing", dependencies: ["CommandLine", "Control", "Wire"]),
     .target(
-      name: "Diagnosis",
+      name: "Netcheck",
       dependencies: [
-        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Identity", "Noise", "SystemIO", "Tun",
+        "CommandLine", "Config", "Control", "Identity", "Noise", "SystemIO", "Tun", "Wire", .systemPackage,
+      ]),
+    .target(
+      name: "Explain",
+      dependencies: [
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Netcheck", "Noise", "SystemIO", "Tun",
         "Wire", .systemPackage,
       ]),
     .target(name: "BugReport", dependencies: ["Control", "SystemIO", "Tun", "Wire"]),
     .executableTarget(
       name: "mnedcd",
       dependencies: [
-        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Diagnosis", "Identity", "Link",
-        "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
+        "Admission", "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Explain", "Identity",
+        "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
       name: "mnedc-join",
       dependencies: [
-        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Diagnosis", "Identity", "Noise",
+        "CommandLine", "Config", "Control", "DaemonKit", "Device", "DeviceHost", "Explain", "Identity", "Noise",
         "SystemIO", "Tun", "Wire", .argumentParser, .logging, .systemPackage,
       ]),
     .executableTarget(
@@ -81,7 +88,7 @@ let package = Package(
     .executableTarget(
       name: "mnedc-ctl",
       dependencies: [
-        "BugReport", "CommandLine", "Config", "Control", "Diagnosis", "Metrics", "SystemIO", "Wire", .argumentParser,
+        "BugReport", "CommandLine", "Config", "Control", "Metrics", "Netcheck", "SystemIO", "Wire", .argumentParser,
         .systemPackage,
       ]),
 
@@ -89,7 +96,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "CLinux", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
+        "Admission", "CLinux", "Device", "Link", "Noise", "Relay", "Store", "SystemIO", "Tun", "Wire", .logging,
         .systemPackage,
       ],
       path: "Tests/TestSupport"),
@@ -126,17 +133,19 @@ let package = Package(
       name: "store-writer", dependencies: ["Store", "SystemIO"], path: "Tests/StoreWriter"),
     .testTarget(
       name: "StoreTests", dependencies: ["Store", "SystemIO", "TestSupport", "Wire", "store-writer"]),
+    .testTarget(name: "AdmissionTests", dependencies: ["Admission", "Noise", "Store", "Wire"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
     .testTarget(name: "MetricsTests", dependencies: ["Control", "Metrics"]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing", "Wire"]),
     .testTarget(
-      name: "DiagnosisTests",
+      name: "ExplainTests",
+      dependencies: ["Control", "Device", "Explain", "SystemIO", "Tun", "Wire", .systemPackage]),
+    .testTarget(
+      name: "NetcheckTests",
       dependencies: [
-        "CommandLine", "Config", "Control", "Device", "Diagnosis", "Identity", "Noise", "SystemIO", "TestSupport",
-        "Tun", "Wire",
-        .systemPackage,
+        "CommandLine", "Config", "Control", "Identity", "Netcheck", "Noise", "SystemIO", "TestSupport", "Wire",
       ]),
     .testTarget(name: "CommandLineTests", dependencies: ["CommandLine", "Config", .argumentParser]),
     .testTarget(name: "DaemonKitTests", dependencies: ["DaemonKit", "SystemIO", .logging]),
@@ -146,7 +155,8 @@ let package = Package(
         "Config", "Control", "DeviceHost", "Identity", "Noise", "SystemIO", "TestSupport", "Wire",
       ]),
     .testTarget(
-      name: "RelayTests", dependencies: ["Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
+      name: "RelayTests",
+      dependencies: ["Admission", "Link", "Noise", "Relay", "Store", "SystemIO", "TestSupport", "Wire"]),
     .testTarget(
       name: "DeviceTests",
       dependencies: [

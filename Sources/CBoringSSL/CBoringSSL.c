@@ -1,7 +1,6 @@
 #include "CBoringSSL.h"
 
-// As declared in swift-crypto 4.5.2, Sources/CCryptoBoringSSL/include. They are declared here and not in our header, so
-// that a Swift module which sees both does not see them twice.
+// As in swift-crypto 4.5.2, Sources/CCryptoBoringSSL/include. Not in our header: no Swift module shall see them twice.
 struct evp_aead_st;
 struct evp_aead_ctx_st;
 
@@ -51,7 +50,7 @@ bool cboringssl_open(const struct cboringssl_aead *aead, uint8_t *bytes, size_t 
   if (CCryptoBoringSSL_EVP_AEAD_CTX_open((const struct evp_aead_ctx_st *)aead, bytes, &opened, length, nonce,
                                          CBORINGSSL_NONCE_SIZE, bytes, length, associated, associated_length) == 1)
     return true;
-  // Or the next to look at this thread's errors, in swift-crypto, would take ours for its own.
+  // Otherwise swift-crypto would take this error for its own when it next reads the thread's errors.
   CCryptoBoringSSL_ERR_clear_error();
   return false;
 }

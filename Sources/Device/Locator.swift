@@ -31,8 +31,8 @@ public final class Locator {
     SystemThread.detach(name: "route-trace") {
       let routers = RouteTrace.routers(
         towards: relay, limit: Orchestration.maximumHops, until: Instant.now().advanced(by: Self.patience))
-      let place = Orchestration.Place(
-        outer: outer, local: local.hostWithoutZone, hops: Self.privateHops(routers.map(\.hostWithoutZone)))
+      let hops = Orchestration.Place.privateHops(routers.map(\.hostWithoutZone))
+      let place = Orchestration.Place(outer: outer, local: local.hostWithoutZone, hops: hops)
       events.post { reference.value.found(place, number) }
     }
   }
@@ -41,11 +41,6 @@ public final class Locator {
     guard number == trace, place != self.place else { return }
     self.place = place
     onChange(place)
-  }
-
-  /// The routers of the private networks that this host is behind: those before the first one with a public address.
-  public static func privateHops(_ routers: [String]) -> [String] {
-    Array(routers.prefix { IPv4Address($0)?.isPrivate ?? IPv6Address($0)?.isPrivate ?? false })
   }
 }
 

@@ -1,4 +1,5 @@
 internal import SystemIO
+internal import Wire
 
 /// How large TCP segments may be on the path to each address of a server where larger ones do not get through.
 ///
@@ -10,10 +11,7 @@ internal import SystemIO
 /// Owned by the device's thread. An `address` here is any text that stands for a path; the same address has another
 /// text in another network.
 struct SegmentLimits {
-  /// Sizes to try, in bytes without headers, as TCP_MAXSEG counts: for a path MTU of 1500 where this host's link has a
-  /// larger one; for 1280, which IPv6 asks of every path (RFC 8200, section 5); and for any path (RFC 9293, section
-  /// 3.7.1).
-  static let steps = [1400, 1200, 536]
+  static let steps = HandshakeHello.segmentSizes
   /// How long a limit holds; then the device tries larger packets again.
   static let memory = Duration.seconds(3600)
   /// If data is stuck again within this time after large packets got through, the limit is lowered at once. The first

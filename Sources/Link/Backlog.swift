@@ -2,8 +2,8 @@ internal import SystemIO
 internal import SystemPackage
 internal import Wire
 
-/// The frames that wait for one destination, and their memory. Three things leave in this order: what is committed (begun
-/// on the wire, or chosen to be next: never dropped), control frames, and data frames by the rule of `FairQueue`.
+/// The frames that wait for one destination, and their memory. They leave in this order: committed frames (begun on the
+/// wire, or chosen as the next: never dropped), control frames, and data frames by the rule of `FairQueue`.
 struct Backlog: ~Copyable {
   private var store: CellStore
   private var committed = FrameList()
@@ -13,23 +13,23 @@ struct Backlog: ~Copyable {
   private var fair = FairQueue()
   private var vectors = IOVectors(capacity: 128)
 
-  /// Where the memory comes from, and how much of it this queue has: in cells, beside `fixedSize` bytes.
   private let memory: SendMemory?
+  /// How many cells of `memory` this queue has, besides `fixedSize` bytes.
   private var granted = 0
 
-  /// Behind the data's limit there is room for the rest of one frame, for a frame chosen ahead, and for control frames.
+  /// Beyond the data's limit there is room for the rest of one frame, for one committed frame, and for control frames.
   private static let restCells = 2 * CellStore.cells(for: FrameHeader.maximumFrame)
   private static let controlCells = 256
-  /// Chosen frames cannot be dropped any more, so few are chosen ahead: one, or small ones of this many bytes together.
+  /// Committed frames cannot be dropped, so few are committed: one, or small ones of this many bytes together.
   private static let commitment = 16 << 10
-  /// What a queue takes that holds nothing yet, about.
+  /// About the size of an empty queue, in bytes.
   static let fixedSize = 24 << 10
-  /// Memory is taken by so many cells, so that few frames have to ask for it.
+  /// Memory is taken by so many cells at once, so that few frames cost an atomic operation.
   private static let grantedAtOnce = 8
-  /// How many cells control frames may take beyond the memory that there is.
+  /// How many cells control frames may take beyond the memory's limit.
   private static let overdraft = 32
 
-  /// Room for `limit` bytes of data frames, in cells of 2 KiB. `fixedSize` bytes of `memory` are this queue's already.
+  /// Room for `limit` bytes of data frames. The caller has taken `fixedSize` bytes of `memory` for this queue.
   init(limit: Int, memory: SendMemory?) {
     store = CellStore(cells: limit / CellStore.cellSize + Self.restCells + Self.controlCells)
     self.memory = memory
@@ -53,14 +53,14 @@ struct Backlog: ~Copyable {
     return result
   }
 
-  /// Adds a data frame; at the limit, and where there is no memory for more, the longest flow loses its oldest frames.
+  /// Adds a data frame. At the limit, and without memory for more, the longest flow loses its oldest frames.
   mutating func add(_ frame: UnsafeRawBufferPointer, flow: UInt16, at now: Instant) {
     let cells = CellStore.cells(for: frame.count)
     guard makeRoom(cells + Self.restCells + Self.controlCells), makeMemory(cells) else { return fair.countOverflow() }
     fair.enqueue(store.add(frame, at: now), flow: flow, in: store)
   }
 
-  /// Adds the rest of a frame whose beginning is on the wire. Nothing else may be committed.
+  /// Precondition: nothing else is committed.
   mutating func addRest(_ rest: UnsafeRawBufferPointer, at now: Instant) {
     precondition(committed.isEmpty)
     takeMemory(CellStore.cells(for: rest.count))
@@ -68,7 +68,6 @@ struct Backlog: ~Copyable {
     committedSent = 0
   }
 
-  /// Adds a control frame. False: so many wait that the destination does not read at all.
   mutating func addControl(_ frame: UnsafeRawBufferPointer, at now: Instant) -> Bool {
     let cells = CellStore.cells(for: frame.count)
     guard makeRoom(cells + Self.restCells) else { return false }
@@ -80,16 +79,14 @@ struct Backlog: ~Copyable {
     return true
   }
 
-  /// Sends until the socket takes no more or nothing waits, or the kernel has `unsentLimit` bytes that it has not sent.
-  /// Returns the bytes sent.
   mutating func flush(to socket: borrowing Descriptor, at now: Instant, unsentLimit: Int?) throws(Errno) -> Int {
     var total = 0
     while true {
       var room = Int.max
       if let unsentLimit {
         room = unsentLimit - socket.unsent()
-        // The kernel calls a socket writable while less than half of the limit is unsent, and before Linux 5.0 while less than all
-        // of it is. Something must go whenever it does, or the loop would be called again at once.
+        // The kernel reports a socket writable while less than half of the limit is unsent, before Linux 5.0 while less
+        // than all of it is. Send something each time, or the loop would be called again at once.
         guard room > (total == 0 ? 0 : unsentLimit / 2) else { return total }
       }
       commit(at: now, room)
@@ -109,13 +106,13 @@ struct Backlog: ~Copyable {
 
   private var held: Int { Self.fixedSize + granted * CellStore.cellSize }
 
-  /// How many cells are still to be paid for before `cells` more can be used, rounded up. Used ones are used again first.
+  /// How many cells to take from `memory` before `cells` more can be used, rounded up.
   private func missingCells(for cells: Int) -> Int {
     let missing = cells - (granted - store.usedCells)
     return max(0, missing + Self.grantedAtOnce - 1) / Self.grantedAtOnce * Self.grantedAtOnce
   }
 
-  /// Sees to it that `cells` more cells have memory, at the cost of frames that wait if need be.
+  /// Takes memory for `cells` more cells, and drops waiting frames if there is none.
   private mutating func makeMemory(_ cells: Int) -> Bool {
     guard let memory else { return true }
     while true {

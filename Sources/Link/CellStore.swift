@@ -1,8 +1,9 @@
 internal import SystemIO
 
-/// The memory of one send queue: frames in chains of 2 KiB cells, in one piece that is touched only as far as it is used.
+/// The memory of one send queue: frames in chains of 2 KiB cells, in one allocation that is touched only as far as it
+/// is used.
 ///
-/// A frame is known by its first cell, which begins with what the queue must know of it:
+/// The first cell identifies a frame, and begins with what the queue must know of it:
 ///
 ///     0              4            8                16
 ///     | next frame 4 | length 4   | queued at, ns 8 | the frame's first bytes …
@@ -20,7 +21,6 @@ struct CellStore: ~Copyable {
   private var untouched: Cell = 0
   private(set) var freeCells: Int
 
-  /// Those that hold frames.
   var usedCells: Int { links.count - freeCells }
 
   init(cells: Int) {
@@ -33,12 +33,11 @@ struct CellStore: ~Copyable {
     links.deallocate()
   }
 
-  /// How many cells a frame of `length` bytes takes.
   static func cells(for length: Int) -> Int {
     (length + headSize + cellSize - 1) / cellSize
   }
 
-  /// Copies a frame in; the caller has seen to it that there are cells enough.
+  /// Copies a frame in. Precondition: there are enough free cells.
   mutating func add(_ bytes: UnsafeRawBufferPointer, at time: Instant) -> Cell {
     precondition(Self.cells(for: bytes.count) <= freeCells)
     let first = takeCell()
@@ -65,7 +64,6 @@ struct CellStore: ~Copyable {
     return first
   }
 
-  /// Gives a frame's cells back.
   mutating func remove(_ frame: Cell) {
     var cell = frame
     while cell != Self.none {
@@ -83,13 +81,13 @@ struct CellStore: ~Copyable {
     Instant(nanoseconds: pointer(frame).load(fromByteOffset: 8, as: UInt64.self))
   }
 
-  /// The frame behind this one in whatever list it is in.
+  /// The frame behind this one in its `FrameList`.
   func next(of frame: Cell) -> Cell { pointer(frame).load(as: Cell.self) }
 
   func setNext(of frame: Cell, to next: Cell) { pointer(frame).storeBytes(of: next, as: Cell.self) }
 
-  /// Adds the pieces of a frame but for its first `skipped` bytes, as far as `vectors` has room and `room` bytes allow, of which
-  /// it takes what it has added.
+  /// Adds the pieces of a frame without its first `skipped` bytes to `vectors`, at most `room` bytes, and reduces
+  /// `room` by as many.
   func gather(_ frame: Cell, skipping skipped: Int, into vectors: inout IOVectors, room: inout Int) {
     var cell = frame
     var start = Self.headSize
@@ -109,7 +107,7 @@ struct CellStore: ~Copyable {
     }
   }
 
-  // Cells given back are used first, so that little memory stays touched.
+  // Takes freed cells first, so that little memory is touched.
   private mutating func takeCell() -> Cell {
     freeCells -= 1
     guard freed != Self.none else {
@@ -126,13 +124,11 @@ struct CellStore: ~Copyable {
   }
 }
 
-/// Frames of a `CellStore` in the order in which they came.
+/// Frames of a `CellStore` in order.
 struct FrameList {
   private(set) var first = CellStore.none
   private var last = CellStore.none
-  /// The frames' lengths added up.
   private(set) var bytes = 0
-  /// The cells that they take.
   private(set) var cells = 0
 
   var isEmpty: Bool { first == CellStore.none }

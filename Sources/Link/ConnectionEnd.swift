@@ -7,7 +7,7 @@ extension FrameConnection {
   public enum ReceiveError: Error, Sendable {
     /// The other end closed it.
     case closed
-    /// This end closed it, because the other one does not even read control frames.
+    /// This end closed it, because the other one does not read even control frames.
     case unread
     case system(Errno)
     case wire(WireError)
@@ -17,7 +17,7 @@ extension FrameConnection {
 
   /// Why `check` ended a connection.
   public enum Lifelessness: Error, Sendable {
-    /// Nothing was received for this time, not even the echo that was asked for.
+    /// Nothing was received for this time, not even the answer to an echo request.
     case silent(Duration)
     /// The same, although the other end's kernel has received the ping.
     case unanswered(Duration)
@@ -28,7 +28,7 @@ extension FrameConnection {
   }
 }
 
-// Texts for people: which end ended a connection, and why. `other` names the other end, such as `the relay`.
+// Texts for people: which end closed a connection, and why. `other` names the other end, such as `the relay`.
 
 extension FrameConnection.ReceiveError {
   public func text(_ other: String) -> String {
@@ -65,7 +65,34 @@ extension FrameConnection.Lifelessness {
   }
 }
 
-extension SizeProblem {
+/// The largest packets of a connection are lost on its path, and small ones are not.
+public struct SizeProblem: Error, Sendable, Equatable {
+  public enum Direction: Sendable { case outgoing, incoming }
+
+  public let direction: Direction
+  /// The largest segment that this end sends, in bytes without headers.
+  public let segment: Int
+  /// The path's MTU in bytes, as far as the kernel knows.
+  public let mtu: Int
+
+  /// How often in a row the oldest data was lost, which takes more than a second, while other bytes were received.
+  private static let timeouts = 3
+  private static let recently = Duration.seconds(3)
+
+  /// Judges by the kernel's facts and the unanswered ping, if there is one; `heard`: how long ago bytes were last
+  /// received. `nil`: there is no such problem.
+  init?(_ path: TCPPath, _ ping: EchoWatch?, heard: Duration) {
+    if path.timeouts >= Self.timeouts, min(path.acknowledged, heard) <= Self.recently {
+      direction = .outgoing
+    } else if ping?.isIncomingBlocked(path) == true {
+      direction = .incoming
+    } else {
+      return nil
+    }
+    segment = path.segment
+    mtu = path.mtu
+  }
+
   public func text(_ other: String) -> String {
     let direction = direction == .outgoing ? "to \(other)" : "from \(other)"
     return

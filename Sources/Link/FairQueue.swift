@@ -1,17 +1,18 @@
 internal import SystemIO
 
-/// FQ-CoDel over frames (RFC 8290): which frame of which flow goes next, and which are dropped because they waited too
-/// long (RFC 8289). The frames themselves are in the `CellStore` that every call is given.
+/// FQ-CoDel over frames (RFC 8290): which frame of which flow is sent next, and which are dropped because they waited
+/// too long (RFC 8289). The frames are in the `CellStore` that every call receives.
 ///
-/// A flow that sends little goes before the bulk ones, these take turns by bytes, and a flow whose frames stay longer
-/// than `target` for a whole `interval` loses some at its head, which tells its sender soonest.
+/// Flows that send little precede bulk flows, which take turns by bytes. A flow whose frames wait longer than `target`
+/// for a whole `interval` loses some at its head, which its sender notices first.
 struct FairQueue: ~Copyable {
+  // In nanoseconds.
   static let target: UInt64 = 5_000_000
   static let interval: UInt64 = 100_000_000
-  /// How many bytes a flow may send before the next one's turn.
+  /// How many bytes a flow may send in one turn.
   static let quantum = 8 << 10
   static let flowCount = 256
-  /// CoDel leaves a flow alone whose frames fit one packet of an ordinary link.
+  /// CoDel ignores a flow whose waiting frames fit one packet of an ordinary link.
   private static let smallestMaximum = 1500
 
   private struct Flow {
@@ -19,7 +20,7 @@ struct FairQueue: ~Copyable {
     var credit = 0
     var next: Int16 = -1
     var isListed = false
-    /// The longest frame since the flow was listed last, which a flow may always keep waiting.
+    /// The longest frame since the flow was last listed. CoDel ignores a flow with no more bytes than that.
     var largestFrame = 0
     // CoDel's state, RFC 8289 section 5.3.
     var firstAbove: UInt64 = 0
@@ -40,11 +41,10 @@ struct FairQueue: ~Copyable {
   private var seasoned = FlowList()
   private(set) var bytes = 0
 
-  /// Frames dropped since the start because they waited too long.
+  /// Frames dropped because they waited too long, and because the queue was full.
   private(set) var lateDrops = 0
-  /// Frames dropped since the start because the queue was full.
   private(set) var overflowDrops = 0
-  /// How long the last frame that went out had waited, in nanoseconds.
+  /// How long the last frame waited before it was sent, in nanoseconds.
   private(set) var lastDelay: UInt64 = 0
 
   init() {
@@ -72,7 +72,7 @@ struct FairQueue: ~Copyable {
     flows[Int(index)].largestFrame = max(flows[Int(index)].largestFrame, length)
   }
 
-  /// The frame whose turn it is. It is in no list any more, but its cells are still taken.
+  /// The frame whose turn it is. It is removed from its list, but keeps its cells.
   mutating func dequeue(at now: Instant, in store: inout CellStore) -> CellStore.Cell? {
     while true {
       let isFresh = fresh.first >= 0
@@ -88,12 +88,12 @@ struct FairQueue: ~Copyable {
         lastDelay = Self.age(of: frame, at: now.nanoseconds, in: store)
         return frame
       }
-      // An empty fresh flow waits one round among the others, or it could come back fresh at once.
+      // An empty fresh flow waits one round among the seasoned ones; otherwise it could come back fresh at once.
       moveFirst(ofFresh: isFresh, toSeasoned: isFresh)
     }
   }
 
-  /// Drops the oldest frame of the flow that takes most memory, to make room. False: nothing waits.
+  /// Drops the oldest frame of the flow that takes the most memory. False: nothing waits.
   mutating func dropFromLongest(in store: inout CellStore) -> Bool {
     var longest = 0
     for index in 1..<Self.flowCount where flows[index].frames.cells > flows[longest].frames.cells { longest = index }
@@ -113,9 +113,7 @@ struct FairQueue: ~Copyable {
   private mutating func dequeue(from flow: Int, at now: UInt64, in store: inout CellStore) -> CellStore.Cell? {
     var (frame, isLate) = popJudged(flow, at: now, in: store)
     if flows[flow].isDropping {
-      if !isLate {
-        flows[flow].isDropping = false
-      }
+      if !isLate { flows[flow].isDropping = false }
       while flows[flow].isDropping, now >= flows[flow].dropNext, let late = frame {
         drop(late, in: &store)
         flows[flow].dropCount += 1
@@ -130,7 +128,7 @@ struct FairQueue: ~Copyable {
       drop(late, in: &store)
       (frame, isLate) = popJudged(flow, at: now, in: store)
       flows[flow].isDropping = true
-      // Shortly after the last time, dropping goes on at nearly the rate that was enough then.
+      // Shortly after the last time, dropping continues at nearly the rate that was enough then.
       let recent = flows[flow].dropCount - flows[flow].lastDropCount
       let wasShortAgo = now < flows[flow].dropNext + 16 * Self.interval
       flows[flow].dropCount = recent > 1 && wasShortAgo ? recent : 1
@@ -140,7 +138,7 @@ struct FairQueue: ~Copyable {
     return frame
   }
 
-  /// Takes a flow's first frame and says whether the flow has been late for a whole interval.
+  /// Takes a flow's first frame. `isLate`: the flow has been late for a whole interval.
   private mutating func popJudged(
     _ flow: Int, at now: UInt64, in store: borrowing CellStore
   ) -> (frame: CellStore.Cell?, isLate: Bool) {
@@ -172,7 +170,7 @@ struct FairQueue: ~Copyable {
     lateDrops += 1
   }
 
-  /// How long a frame has waited: nothing if `now` was taken before it came.
+  /// How long a frame has waited; 0 if it came after `now`.
   private static func age(of frame: CellStore.Cell, at now: UInt64, in store: borrowing CellStore) -> UInt64 {
     let (age, isNegative) = now.subtractingReportingOverflow(store.time(of: frame).nanoseconds)
     return isNegative ? 0 : age
@@ -184,7 +182,7 @@ struct FairQueue: ~Copyable {
 
   // MARK: Turns
 
-  /// Takes the first flow out of its list, and puts it at the end of the seasoned ones or nowhere.
+  /// Removes the first flow from its list, and appends it to the seasoned ones if `stays`.
   private mutating func moveFirst(ofFresh isFresh: Bool, toSeasoned stays: Bool) {
     let flow = isFresh ? Self.removeFirst(of: &fresh, flows) : Self.removeFirst(of: &seasoned, flows)
     if stays { Self.append(flow, to: &seasoned, flows) } else { flows[Int(flow)].isListed = false }

@@ -1,5 +1,4 @@
-// How a connection reads and handles frames: in turns, so that one that sends a lot does not delay the other
-// connections of its loop.
+// A connection reads and handles frames in turns, so that one that sends a lot does not delay the others of its loop.
 
 public import SystemIO
 internal import SystemPackage
@@ -7,13 +6,12 @@ public import Wire
 
 // On the loop's thread.
 extension FrameConnection {
-  /// Handles one turn's share of the received bytes: calls `deliver` with each whole frame, header and payload, which
-  /// it may change in place. The frames' memory is valid until `finish` has returned, which is called last if anything
-  /// was received.
+  /// Handles one turn's share of the received bytes: calls `deliver` with each whole frame, which it may change in
+  /// place, and at last `finish`, if anything was received. The frames' memory is valid until `finish` has returned.
   ///
-  /// `events` are the socket's; none if the loop calls the handler for its turn in line. A connection with more bytes
-  /// than one turn handles takes its next turn in line. One that has not joined takes every turn in line, because
-  /// handshakes are expensive.
+  /// `events` are the socket's; none if this is the connection's turn in line. A connection with more bytes than one
+  /// turn handles takes its next turn in line. One that has not joined takes every turn in line, because handshakes are
+  /// expensive.
   public func receive(
     _ events: Events = [], using memory: ReceiveMemory,
     deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void,
@@ -23,14 +21,13 @@ extension FrameConnection {
     guard isOpen, try isTurn(events) else { return }
     do {
       try receiveFrames(using: memory, deliver: deliver, finish: finish)
-    } catch let error as Errno {
-      throw .system(error)
-    } catch let error as WireError {
-      throw .wire(error)
-    } catch let error as ReceiveError {
-      throw error
     } catch {
-      preconditionFailure("no other error is thrown")
+      switch error {
+      case let error as Errno: throw .system(error)
+      case let error as WireError: throw .wire(error)
+      case let error as ReceiveError: throw error
+      default: preconditionFailure("no other error is thrown")
+      }
     }
   }
 
@@ -41,11 +38,11 @@ extension FrameConnection {
     }
     guard events.contains(.readable) || events.contains(.hangup) else { return false }
     if isPaused {
-      // The loop would report it again and again until the pause ends.
+      // The loop would report the hangup again and again until the pause ends.
       if events.contains(.hangup) { throw isCutOff ? .unread : .closed }
       return false
     }
-    guard isCut || isAboutToJoin else { return true }
+    guard rest != nil || isAboutToJoin else { return true }
     standInLine()
     return false
   }
@@ -60,16 +57,14 @@ extension FrameConnection {
 
   private func endTurn(_ turn: ReceiveTurn) throws(ReceiveError) {
     guard isOpen else { return }
-    if turn.controlCost > 0, let perSecond = controlRate?.perSecond,
-      let verdict = controlRate?.take(turn.controlCost, at: .now())
-    {
-      switch verdict {
+    if turn.controlCost > 0, controlRate != nil {
+      switch controlRate!.take(turn.controlCost, at: .now()) {
       case .fine: break
       case .pause(let time): return pause(for: time)
-      case .end: throw .flood(perSecond: perSecond)
+      case .end: throw .flood(perSecond: controlRate!.perSecond)
       }
     }
-    if isCut { standInLine() }
+    if rest != nil { standInLine() }
   }
 
   private func pause(for time: Duration) {
@@ -79,7 +74,7 @@ extension FrameConnection {
       isPaused = false
       guard isOpen else { return }
       setReading(true)
-      if isCut { standInLine() }
+      if rest != nil { standInLine() }
     }
   }
 
@@ -104,7 +99,7 @@ extension FrameConnection {
     /// When the first byte in scratch was received.
     var since: Instant?
     if let partial, partial.needed > 0 {
-      // The rest of the frame goes behind its beginning, what follows it to the scratch buffer.
+      // The rest of the frame goes behind its beginning, the bytes that follow it to the scratch buffer.
       let room = UnsafeMutableRawBufferPointer(rebasing: partial.bytes[partial.filled..<partial.needed])
       guard let count = try read({ () throws(Errno) in try descriptor.read(into: room, then: scratch) }) else { return }
       partial.filled += min(count, room.count)
@@ -113,7 +108,7 @@ extension FrameConnection {
       completed = partial
       self.partial = nil
     } else {
-      // Less than a header is here; it moves to the front.
+      // Less than a header was received before; it moves to the front.
       let start = partial?.filled ?? 0
       since = partial?.since
       if let partial {
@@ -146,7 +141,7 @@ extension FrameConnection {
     try endTurn(turn)
   }
 
-  /// Returns where the turn has ended, or `nil` if nothing is left.
+  /// Returns where the turn ended, or `nil` if no bytes are left.
   private func parse(
     _ bytes: UnsafeMutableRawBufferPointer, since: Instant?, _ memory: ReceiveMemory, _ turn: inout ReceiveTurn,
     deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
@@ -182,7 +177,7 @@ extension FrameConnection {
     }
   }
 
-  /// The protocol that the other end speaks instead of this one, if the first bytes show it.
+  /// The other protocol that the other end speaks, if the first bytes show it.
   public var foreignProtocol: ForeignProtocol? {
     guard received.frames == 0, let partial else { return nil }
     return ForeignProtocol(UnsafeRawBufferPointer(rebasing: partial.bytes[..<partial.filled]).bytes)

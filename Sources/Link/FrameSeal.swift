@@ -1,8 +1,7 @@
 internal import Noise
 internal import Wire
 
-/// One direction's seal on the frames between the two ends of a connection themselves: control, ping and pong. The header is
-/// the associated data, the counter the nonce.
+/// Seals one direction's control, ping and pong frames. The header is the associated data, the counter the nonce.
 struct FrameSeal: ~Copyable {
   private let cipher: TransportCipher
   private var counter: UInt64 = 0
@@ -11,7 +10,7 @@ struct FrameSeal: ~Copyable {
     cipher = TransportCipher(key)
   }
 
-  /// The frame sealed, its header and payload given in the clear.
+  /// The sealed frame of a frame in the clear.
   mutating func seal(_ frame: [UInt8]) -> [UInt8] {
     var sealed = frame + [UInt8](repeating: 0, count: TransportCipher.tagSize)
     sealed.withUnsafeMutableBytes { bytes in
@@ -28,8 +27,8 @@ struct FrameSeal: ~Copyable {
     return sealed
   }
 
-  /// Opens a frame in place: the frame without its tag, and its header to match; `nil` if it is not authentic. Every frame
-  /// is to be given, in order.
+  /// Opens a frame in place: the frame without its tag, and its header to match; `nil` if it is not authentic. Call it
+  /// for every frame, in order.
   mutating func open(
     _ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader
   ) -> (UnsafeMutableRawBufferPointer, FrameHeader)? {

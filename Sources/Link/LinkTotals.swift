@@ -1,4 +1,4 @@
-/// What several connections have carried, one after the other or side by side: numbers that only ever rise.
+/// What several connections have carried together. The numbers never fall.
 public struct LinkTotals: Sendable, Equatable {
   public var received = FrameConnection.Traffic()
   public var sent = FrameConnection.Traffic()
@@ -8,7 +8,7 @@ public struct LinkTotals: Sendable, Equatable {
 
   public init() {}
 
-  /// Adds what a connection has carried so far. On the thread of its loop.
+  /// Adds what a connection has carried so far. On its loop's thread.
   public mutating func add(_ connection: FrameConnection) {
     let (sent, queue) = connection.sendStatistics
     received.add(connection.received)
@@ -26,18 +26,16 @@ public struct LinkTotals: Sendable, Equatable {
 }
 
 extension FrameConnection {
-  /// What went one way.
+  /// What a connection has carried in one direction.
   public struct Traffic: Sendable, Equatable {
     public var frames = 0
     public var bytes = 0
 
     public init() {}
-  }
-}
 
-extension FrameConnection.Traffic {
-  public mutating func add(_ other: FrameConnection.Traffic) {
-    frames += other.frames
-    bytes += other.bytes
+    public mutating func add(_ other: Traffic) {
+      frames += other.frames
+      bytes += other.bytes
+    }
   }
 }

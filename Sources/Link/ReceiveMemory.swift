@@ -1,20 +1,20 @@
 internal import SystemIO
 internal import Wire
 
-/// What all connections of one loop read into: one large buffer, and a few spare ones for frames that have arrived in part.
-/// Owned by the loop's thread.
+/// The buffers that all connections of one loop read into: a large one, and a few spare ones for frames received in
+/// part. Owned by the loop's thread.
 public final class ReceiveMemory {
   let scratch: RawBuffer
   private var spares: [PartialFrame] = []
   private static let maximumSpares = 16
-  /// The part of `scratch` for small portions: connections that have not joined, and all while much waits for its turn.
+  /// The part of `scratch` for small portions: for connections that have not joined, and for all while much waits.
   let smallScratch: UnsafeMutableRawBufferPointer
   /// The size of all `ReceivedRest`, in bytes.
   fileprivate(set) var waiting = 0
   private let maximumWaiting: Int
 
-  /// `size` bytes are read at once at the most: a dozen super-packets, so that a busy connection costs few wake-ups.
-  /// Above `maximumWaiting` bytes that wait for their turn, all connections are read in small portions.
+  /// `size` is the most that is read at once: a dozen super-packets, so that a busy connection costs few wake-ups.
+  /// While more than `maximumWaiting` bytes wait for their turn, all connections are read in small portions.
   public init(size: Int = 768 << 10, maximumWaiting: Int = 16 << 20) {
     precondition(size >= FrameHeader.maximumFrame)
     self.maximumWaiting = maximumWaiting
@@ -22,7 +22,6 @@ public final class ReceiveMemory {
     smallScratch = UnsafeMutableRawBufferPointer(rebasing: scratch.bytes[..<min(size, 32 << 10)])
   }
 
-  /// What the next connection reads into.
   func scratch(isSmall: Bool) -> UnsafeMutableRawBufferPointer {
     isSmall || waiting >= maximumWaiting ? smallScratch : scratch.bytes
   }
@@ -36,14 +35,14 @@ public final class ReceiveMemory {
   }
 }
 
-/// The beginning of a frame whose rest is still on its way.
+/// The beginning of a frame whose rest has not been received.
 final class PartialFrame {
   private let memory = RawBuffer(count: FrameHeader.maximumFrame)
-  /// When its first bytes came.
+  /// When its first bytes were received.
   var since = Instant(nanoseconds: 0)
-  /// How many bytes are here.
+  /// How many bytes were received.
   var filled = 0
-  /// How many the frame has, once its header is here.
+  /// How many the frame has; 0 before its header is complete.
   var needed = 0
 
   var bytes: UnsafeMutableRawBufferPointer { memory.bytes }

@@ -1,11 +1,11 @@
 internal import SystemIO
 internal import Wire
 
-/// How much one connection may receive before other connections have their turn: a number of frames, and a time. The
-/// clock is read at every expensive frame, and at every 32nd of the others.
+/// How much one connection may receive before the next one's turn: a number of frames, and a time. Reads the clock at
+/// every expensive frame, and at every 32nd of the others.
 struct ReceiveTurn {
-  /// At most this many data frames in one turn. Any other frame counts as `otherCost` of them, because its receiver has
-  /// to open, parse and answer it.
+  /// In data frames. Any other frame counts as `otherCost` of them, because the receiver has to open, parse and answer
+  /// it.
   static let limit = 2048
   static let otherCost = 32
   /// In nanoseconds.
@@ -14,7 +14,7 @@ struct ReceiveTurn {
   private let end: UInt64
   private var cost = 0
   private var nextLook = otherCost
-  /// What the control, ping and pong frames of the turn count towards `ControlRate`.
+  /// What the turn's control, ping and pong frames count in `ControlRate`.
   private(set) var controlCost = 0
   private(set) var isOver = false
 
@@ -22,7 +22,7 @@ struct ReceiveTurn {
     end = start.nanoseconds + Self.time
   }
 
-  /// Counts a frame that was delivered; `length` is its payload's.
+  /// Counts a delivered frame by its payload's length.
   mutating func count(_ type: FrameType, _ length: Int) {
     if type == .data {
       cost += 1
@@ -40,25 +40,25 @@ struct ReceiveTurn {
 }
 
 /// How many control, ping and pong frames the other end may send. If it sends more, this end reads more slowly, and
-/// ends the connection once that has lasted for `patience`. A long frame counts as several.
+/// ends the connection after `patience`. A long frame counts as several.
 public struct ControlRate: Sendable {
   public let perSecond: Int
   private let burst: Double
   private var tokens: Double
   private var last = Instant.now()
-  /// Since when the other end has sent too much, short rests included.
+  /// Since when the other end sends too much, short rests included.
   private var overSince: Instant?
   /// When it last sent too much.
   private var lastOver: Instant?
 
   /// How long the other end may send too much.
   public static let patience = Duration.seconds(10)
-  /// After so long without too much, the patience starts anew. Longer than any pause.
+  /// After this time without too much, the patience starts again. Longer than any pause.
   private static let rest = Duration.seconds(2)
   /// A frame counts once more for each of so many bytes.
   static let bytesPerFrame = 1024
 
-  /// `burst`: how many it may send at once after a quiet time.
+  /// `burst`: how many it may send at once after a rest.
   public init(perSecond: Int, burst: Int) {
     self.perSecond = perSecond
     self.burst = Double(burst)
@@ -67,12 +67,10 @@ public struct ControlRate: Sendable {
 
   enum Verdict: Equatable {
     case fine
-    /// Do not read for this time.
     case pause(Duration)
     case end
   }
 
-  /// Counts received frames.
   mutating func take(_ frames: Int, at now: Instant) -> Verdict {
     tokens = min(burst, tokens + now.since(last).seconds * Double(perSecond))
     last = now
@@ -84,7 +82,7 @@ public struct ControlRate: Sendable {
     let since = overSince ?? now
     overSince = since
     guard now.since(since) < Self.patience else { return .end }
-    // A tenth of a second's frames may follow then.
+    // After the pause, the frames of a tenth of a second may follow.
     return .pause(min(.seconds(0.1 - tokens / Double(perSecond)), .seconds(1)))
   }
 }

@@ -1,12 +1,12 @@
-// How two ends come to a session: each makes a Handshake, the initiator writes the first message, and then they take
-// turns to read and write until it is finished. Then `split` gives the two keys, and a TransportCipher is made of each.
+// How two ends agree on a session: each makes a Handshake, the initiator writes the first message, and they take turns
+// to read and write until it is finished. Then `split` gives the two keys, each for one TransportCipher.
 //
 // Source: the Noise specification, revision 34 (https://noiseprotocol.org/noise.html), with X25519 and SHA-256.
 
 public import Wire
 
-/// One end of a Noise handshake. A value: copies go their own ways, so only one of them may write, or a key would seal
-/// two things with one counter. May be used from any thread, one at a time.
+/// One end of a Noise handshake. Only one copy of the value may write, or a key would seal two messages with one
+/// counter. For any thread, one at a time.
 public struct Handshake: Sendable {
   /// The longest message in bytes (section 3).
   public static let maximumMessage = 65535
@@ -17,53 +17,43 @@ public struct Handshake: Sendable {
   private let key: PrivateKey
 
   private var symmetric: SymmetricState
-  private var ephemeralKey: PrivateKey
+  /// Only test vectors set it. Using one twice reveals the session's keys.
+  package var ephemeralKey = PrivateKey()
   private var remoteEphemeralKey: PublicKey?
   /// How many messages were written and read.
   private var turn = 0
   private var hasFailed = false
 
-  /// The other end's key as soon as it is known: for an initiator of `ik` from the start, else after the read that
-  /// brought it. It is proved only once `isFinished`, for a responder of `ik` after its read, though that may be a replay.
+  /// The other end's key: for an initiator of `ik` from the start, else after the read that brings it. It is proved
+  /// once `isFinished`; for a responder of `ik` after its read, though that message may be a replay.
   public private(set) var remoteKey: PublicKey?
 
   /// - Parameters:
-  ///   - prologue: what both ends must agree on beforehand; it is not sent.
+  ///   - prologue: must be the same at both ends; it is not sent.
   ///   - key: this end's own.
-  ///   - remoteKey: the responder's key, which the initiator of `ik` must give, and nobody else may.
+  ///   - remoteKey: the responder's key for the initiator of `ik`; `nil` for all others.
   public init(
     _ pattern: Pattern, cipher: CipherSuite, role: Role, prologue: [UInt8], key: PrivateKey,
     remoteKey: PublicKey? = nil
-  ) {
-    self.init(
-      pattern, cipher: cipher, role: role, prologue: prologue, key: key, remoteKey: remoteKey, ephemeral: PrivateKey())
-  }
-
-  /// With a known ephemeral key, for test vectors. Whoever uses one twice gives the session away.
-  package init(
-    _ pattern: Pattern, cipher: CipherSuite, role: Role, prologue: [UInt8], key: PrivateKey,
-    remoteKey: PublicKey?, ephemeral: PrivateKey
   ) {
     precondition((remoteKey != nil) == (pattern.knowsResponder && role == .initiator))
     self.role = role
     self.key = key
     self.remoteKey = remoteKey
     messages = pattern.messages
-    ephemeralKey = ephemeral
     symmetric = SymmetricState(
-      protocolName: "Noise_\(pattern.noiseName)_25519_\(cipher.noiseName)_SHA256", suite: cipher)
+      protocolName: "Noise_\(pattern.rawValue)_25519_\(cipher.noiseName)_SHA256", suite: cipher)
     symmetric.mixHash(prologue)
     if pattern.knowsResponder { symmetric.mixHash((remoteKey ?? key.publicKey).bytes) }
   }
 
   public var isFinished: Bool { turn == messages.count && !hasFailed }
 
-  /// Whether the next message is for this end to write.
+  /// Whether this end writes the next message.
   public var isOurTurn: Bool { turn < messages.count && !hasFailed && (turn % 2 == 0) == (role == .initiator) }
 
-  /// The next message for the other end, at most `maximumMessage` bytes. Precondition: it is our turn, or the handshake
-  /// has failed, which throws `failed`. Throws `tooLong`, or `badKey` for a key of the other end's; after an error the
-  /// handshake stays failed.
+  /// The next message for the other end, at most `maximumMessage` bytes. Throws `tooLong`, or `badKey` for the other
+  /// end's key; after an error the handshake stays failed, and every use throws `failed`. Precondition: it is our turn.
   public mutating func write(_ payload: [UInt8] = []) throws(NoiseError) -> [UInt8] {
     guard !hasFailed else { throw .failed }
     precondition(isOurTurn)
@@ -74,7 +64,7 @@ public struct Handshake: Sendable {
     return message
   }
 
-  /// The payload of the other end's next message. Throws `outOfTurn`, and nothing has changed; or any other error, after
+  /// The payload of the other end's next message. Throws `outOfTurn` and changes nothing, or any other error, after
   /// which the handshake stays failed and every use throws `failed`.
   public mutating func read(_ message: UnsafeRawBufferPointer) throws(NoiseError) -> [UInt8] {
     guard !hasFailed else { throw .failed }
@@ -86,7 +76,7 @@ public struct Handshake: Sendable {
     return payload
   }
 
-  /// The same 32 bytes at both ends, and in no other session: a name for it (section 11.2). Precondition: `isFinished`.
+  /// The same 32 bytes at both ends, and in no other session (section 11.2). Precondition: `isFinished`.
   public var hash: [UInt8] {
     precondition(isFinished)
     return symmetric.hash
@@ -158,4 +148,47 @@ public struct Handshake: Sendable {
     guard let remote else { preconditionFailure("a key is agreed on before it is known") }
     symmetric.mixKey(try own.agree(with: remote))
   }
+}
+
+extension Handshake {
+  /// Which key each end proves, and when (section 7.5).
+  public enum Pattern: String, Sendable {
+    /// Neither end knows the other's key before; three messages.
+    case xx = "XX"
+    /// The initiator knows the responder's key; two messages. The first one's payload can be replayed to the responder.
+    case ik = "IK"
+
+    var knowsResponder: Bool { self == .ik }
+
+    /// The first message is the initiator's, and then they take turns.
+    var messages: [[Token]] {
+      switch self {
+      case .xx: [[.e], [.e, .ee, .s, .es], [.s, .se]]
+      case .ik: [[.e, .es, .s, .ss], [.e, .ee, .se]]
+      }
+    }
+  }
+
+  public enum Role: Sendable {
+    case initiator, responder
+  }
+
+  /// A part of a message before its payload: a key that is sent, or two that are agreed on, the initiator's first.
+  enum Token {
+    case e, s
+    case ee, es, se, ss
+  }
+}
+
+/// Why a handshake failed.
+public enum NoiseError: Error, Equatable, Sendable {
+  case tooShort
+  case tooLong
+  /// A public key with which every key agreement gives zero.
+  case badKey
+  /// A received message was changed, is for another key, or answers another handshake.
+  case authentication
+  case outOfTurn
+  /// The handshake failed before; begin a new one.
+  case failed
 }

@@ -1,10 +1,10 @@
-/// Which of the last counters have come, so that each is accepted once, in any order. One direction of one session's; owned
-/// by one thread or guarded by a lock. It allocates nothing.
+/// Which of the last counters of one direction of a session were received, so that each is accepted once, in any order.
+/// It allocates nothing.
 ///
-/// A bit a counter, in a ring of words: moving on clears whole words and shifts nothing. The ring has a word more than the
-/// window, since the newest word is only partly used. The idea is RFC 6479's.
+/// One bit a counter in a ring of words, as in RFC 6479: advancing clears whole words and shifts nothing. The ring has
+/// one word more than the window, since the newest word is only partly used.
 public struct ReplayWindow: Sendable {
-  /// How many counters, up to the highest that was accepted, are told apart; what is older is refused.
+  /// How many counters below the highest accepted one are still told apart; older ones are refused.
   public static let size: UInt64 = 2048
 
   private var words: [33 of UInt64] = .init(repeating: 0)
@@ -12,15 +12,15 @@ public struct ReplayWindow: Sendable {
 
   public init() {}
 
-  /// Whether a frame with this counter can still be accepted: a cheap look before it is opened.
+  /// Whether a frame with this counter can still be accepted: a cheap check before it is opened.
   public func mayAccept(_ counter: UInt64) -> Bool {
-    // What Noise reserves is never sealed.
+    // Noise reserves this one.
     guard counter != .max else { return false }
     if counter > highest { return true }
     return highest - counter < Self.size && words[Self.index(counter)] & Self.bit(counter) == 0
   }
 
-  /// Takes the counter of a frame that was opened. False: it came before, or is too old to tell.
+  /// Takes the counter of a frame that was opened. False: it was received before, or is too old to tell.
   public mutating func accept(_ counter: UInt64) -> Bool {
     guard mayAccept(counter) else { return false }
     if counter > highest {

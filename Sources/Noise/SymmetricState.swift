@@ -2,7 +2,7 @@ internal import CBoringSSL
 internal import Crypto
 internal import Wire
 
-/// What both ends of a handshake know: the hash of all that was said, and a key chained from all that was agreed.
+/// What both ends of a handshake share: the hash of all messages, and a key derived from all key agreements.
 ///
 /// Source: the Noise specification, revision 34, sections 5.1 (CipherState) and 5.2 (SymmetricState).
 struct SymmetricState: Sendable {
@@ -11,12 +11,12 @@ struct SymmetricState: Sendable {
   private(set) var hash: [UInt8]
   /// `ck`.
   private var chainingKey: SymmetricKey
-  /// `k`; nil until something was agreed, and until then nothing is sealed.
+  /// `k`; `nil` before the first key agreement, and until then nothing is sealed.
   private var key: SymmetricKey?
   /// `n`
   private var counter: UInt64 = 0
 
-  /// A name of more than 32 bytes would have to be hashed; ours have that at most.
+  /// Precondition: the name has at most 32 bytes, as all of ours; longer ones would have to be hashed.
   init(protocolName: String, suite: CipherSuite) {
     self.suite = suite
     hash = Array(protocolName.utf8)
@@ -36,7 +36,7 @@ struct SymmetricState: Sendable {
     counter = 0
   }
 
-  /// The ciphertext and its tag, or before anything was agreed the plaintext itself.
+  /// The ciphertext and its tag; before the first key agreement the plaintext.
   mutating func encryptAndHash(_ plaintext: [UInt8]) -> [UInt8] {
     var bytes = plaintext
     if let key {
@@ -69,13 +69,13 @@ struct SymmetricState: Sendable {
   /// How many bytes sealing adds now.
   var overhead: Int { key == nil ? 0 : TransportCipher.tagSize }
 
-  /// The keys of the two directions: first that of what the initiator sends.
+  /// The keys of the two directions, the initiator's first.
   func split() -> (TransportKey, TransportKey) {
     let (first, second) = derive(UnsafeRawBufferPointer(start: nil, count: 0))
     return (TransportKey(suite: suite, key: first), TransportKey(suite: suite, key: second))
   }
 
-  /// HKDF as Noise has it (section 4.3), with two outputs.
+  /// Noise's HKDF (section 4.3) with two outputs.
   private func derive(_ material: UnsafeRawBufferPointer) -> (SymmetricKey, SymmetricKey) {
     let temporary = SymmetricKey(data: HMAC<SHA256>.authenticationCode(for: material, using: chainingKey))
     let first = HMAC<SHA256>.authenticationCode(for: [1 as UInt8], using: temporary)

@@ -18,19 +18,19 @@ public struct TransportKey: Sendable, CustomStringConvertible {
     self.init(suite: suite, key: SymmetricKey(data: bytes))
   }
 
-  /// Says nothing of the secret, so that a log cannot.
+  /// Does not contain the secret, so that no log can.
   public var description: String { "a key for \(suite.rawValue)" }
 }
 
-/// One direction of an established session, sealing in place. It allocates when it is made and never afterwards. Not
-/// synchronised: owned by one thread or guarded by a lock. A counter must never be used twice to seal with one key.
+/// One direction of an established session, which seals in place and allocates only in its initializer. Never seal
+/// twice with one key and counter.
 ///
-/// With BENCHMARK_NULL_CIPHER, which `make bench` alone defines, in a build of its own, it neither seals nor checks: so it is
-/// measured what that costs.
+/// With BENCHMARK_NULL_CIPHER, which only `make bench` defines, in a build of its own, it neither seals nor checks,
+/// which measures what sealing costs.
 ///
 /// Source: the Noise specification, revision 34, section 12, for the ciphers and how a counter becomes a nonce.
 public struct TransportCipher: ~Copyable, @unchecked Sendable {
-  // Set once, and never written to while it seals and opens: what makes this Sendable.
+  // `@unchecked`: set once, and sealing and opening only read it.
   private let aead: OpaquePointer
   private let isBigEndian: Bool
 
@@ -71,9 +71,9 @@ public struct TransportCipher: ~Copyable, @unchecked Sendable {
     #endif
   }
 
-  /// Opens in place. `bytes` is ciphertext and tag; true: the plaintext now stands in its first `count - tagSize` bytes;
-  /// false: not authentic, and the contents are undefined. The counter comes from the other end, so the reserved one
-  /// is not authentic rather than a mistake of the caller's.
+  /// Opens in place. `bytes` is ciphertext and tag. True: the first `count - tagSize` bytes are the plaintext. False:
+  /// not authentic, and the contents are undefined. The counter comes from the other end, so the reserved one is not
+  /// authentic rather than a caller's mistake.
   public borrowing func open(
     _ bytes: UnsafeMutableRawBufferPointer, counter: UInt64, associatedData: UnsafeRawBufferPointer
   ) -> Bool {
@@ -104,4 +104,17 @@ extension UnsafeMutableRawBufferPointer {
 
 extension UnsafeRawBufferPointer {
   fileprivate var bytePointer: UnsafePointer<UInt8>? { baseAddress?.assumingMemoryBound(to: UInt8.self) }
+}
+
+extension CipherSuite {
+  /// Whether AES-GCM is fast and takes constant time on this machine. Without it ChaCha20-Poly1305 is the one to take.
+  public static var hasAESInstructions: Bool { cboringssl_has_aes_hardware() }
+
+  /// Its name within the name of a Noise protocol.
+  var noiseName: String {
+    switch self {
+    case .aes256GCM: "AESGCM"
+    case .chaCha20Poly1305: "ChaChaPoly"
+    }
+  }
 }

@@ -3,10 +3,61 @@
 
 internal import Link
 internal import Logging
-internal import SystemIO
-internal import SystemPackage
+public import SystemIO
+public import SystemPackage
 
-/// Takes connections from one listening socket and deals them out to the loops. Owned by the first loop's thread.
+/// The listening sockets of a relay, bound before the relay starts, because ports below 1024 need root.
+public final class RelayListeners: Sendable {
+  let sockets: [Socket]
+
+  /// A listening socket that can be released before its acceptor.
+  final class Socket: Sendable {
+    let listener: TCPListener
+
+    init(_ listener: consuming TCPListener) {
+      self.listener = listener
+    }
+  }
+
+  /// The socket cannot listen on this address.
+  public struct ListenError: Error, Sendable {
+    public let address: SocketAddress
+    public let errno: Errno
+  }
+
+  /// The addresses that this host does not have yet. Devices can connect to them once it has.
+  public var awaited: [SocketAddress] { sockets.filter { $0.listener.isAwaitingAddress }.map { $0.listener.address } }
+
+  public init(on addresses: [SocketAddress]) throws(ListenError) {
+    var sockets: [Socket] = []
+    for address in addresses {
+      do {
+        sockets.append(Socket(try TCPListener(on: address, mayAwaitAddress: true)))
+      } catch {
+        throw ListenError(address: address, errno: error)
+      }
+    }
+    self.sockets = sockets
+  }
+}
+
+/// Chooses the loop of a new connection: the first loop while that has few connections, then the one that has fewest.
+///
+/// Forwarding within one loop wakes one thread, and its data is in that thread's caches, so few devices share a loop.
+/// Between two devices this takes the relay 0.35 instead of 0.41 CPU seconds a GiB. Connections stay with their loop.
+struct LoopChoice {
+  /// Up to this number of connections are few.
+  let few: Int
+
+  /// `loads`: the number of connections of each loop.
+  func place(among loads: [Int]) -> Int {
+    precondition(!loads.isEmpty)
+    if loads[0] < few { return 0 }
+    return loads.indices.min { loads[$0] < loads[$1] } ?? 0
+  }
+}
+
+/// Accepts connections on one listening socket and gives them to the loops. Owned by the first loop's thread.
 final class Acceptor: EventHandler {
   let address: SocketAddress
   /// `nil` once stopped.
@@ -16,11 +67,11 @@ final class Acceptor: EventHandler {
   private var registration: Registration?
   private var lines = RateLimit(perSecond: 1.0 / 60, burst: 1)
 
-  /// How long to wait when the system has no descriptor or memory left for another connection, and when there are as many as
-  /// there may be.
+  /// How long to pause when the system has no descriptor or memory for another connection, and at the limit of
+  /// connections.
   private static let pause = Duration.seconds(1)
   private static let pauseForRoom = Duration.milliseconds(100)
-  /// How many are taken before the sessions of this loop have their turn.
+  /// How many connections are accepted before the loop serves its sessions.
   private static let batch = 64
 
   init(_ listening: RelayListeners.Socket, loops: [RelayLoop], _ choice: LoopChoice) {
@@ -62,7 +113,7 @@ final class Acceptor: EventHandler {
 
   private var limit: ConnectionLimit { home.bounds.connections }
 
-  /// Who connects now waits in the kernel until a place is free.
+  /// New connections wait in the kernel until there is room.
   private func waitForRoom() {
     complain("there are \(limit.maximum), and the other descriptors are needed for other things\(Self.advice)")
     for loop in loops { loop.makeRoom() }
@@ -80,7 +131,7 @@ final class Acceptor: EventHandler {
     do {
       try descriptor.tune(.frames)
     } catch {
-      return  // It is gone already.
+      return  // The peer has closed the connection.
     }
     loops[choice.place(among: loops.map(\.load))].adopt(descriptor, from: origin)
   }
@@ -93,5 +144,26 @@ final class Acceptor: EventHandler {
   private func setInterest(_ events: Events) {
     guard let registration, let listening else { return }
     home.events.setInterest(events, of: listening.listener.descriptor, registration)
+  }
+}
+
+/// Where a connection comes from.
+struct ConnectionOrigin: Sendable {
+  /// Address and port, for people.
+  let name: String
+  /// The address, or the first half of an IPv6 address: what limits for unauthenticated connections count by.
+  let host: String
+  /// The address alone; `nil` for the relay host.
+  let address: String?
+
+  static let relayHost = ConnectionOrigin(name: "this host", host: "this host", address: nil)
+
+  /// Whether this is the relay host, which connects within the process.
+  var isRelayHost: Bool { address == nil }
+}
+
+extension ConnectionOrigin {
+  init(_ address: SocketAddress) {
+    self.init(name: address.description, host: address.neighbourhood, address: address.host)
   }
 }

@@ -2,19 +2,19 @@ internal import Link
 internal import SystemIO
 internal import Wire
 
-/// The relay's data path in one loop: gathers frames for one destination into a run and hands it to that session's socket
-/// in one call. Owned by the loop's thread.
+/// The relay's data path in one loop: gathers frames for one destination into a run, and sends it with one call. Owned
+/// by the loop's thread.
 final class Forwarder {
   private let forwardingTable: ForwardingTable
   private var snapshot: ForwardingTable.Snapshot
   private var version: Int
 
   private var run = FrameRun()
-  private var target: Session?
+  private var target: Outlet?
 
-  /// Frames for addresses that nobody has.
+  /// Frames for addresses without an outlet.
   private(set) var unreachable = 0
-  /// Frames for the others, with their headers.
+  /// Frames for the other addresses, with their headers.
   private(set) var forwarded = FrameConnection.Traffic()
 
   init(_ forwardingTable: ForwardingTable) {
@@ -23,22 +23,24 @@ final class Forwarder {
     snapshot = forwardingTable.snapshot
   }
 
-  /// Sends a frame, whose address is the sender's already, on to whoever has `destination`. Its memory must stay as it is
-  /// until `flush`.
-  func forward(_ frame: UnsafeRawBufferPointer, to destination: IPv4Address, from source: Session) {
+  /// Forwards a frame, whose address is the sender's already, to `destination`. False: no device has that address. The
+  /// frame's memory must not change until `flush`.
+  func forward(_ frame: UnsafeRawBufferPointer, to destination: IPv4Address) -> Bool {
     if run.isEmpty { refresh() }
-    guard let session = snapshot.session(at: destination) else {
-      return report(destination, to: source)
+    guard let outlet = snapshot.outlet(at: destination) else {
+      unreachable += 1
+      return false
     }
     forwarded.frames += 1
     forwarded.bytes += frame.count
-    if session === target, run.append(frame) { return }
+    if outlet === target, run.append(frame) { return true }
     flush()
-    target = session
+    target = outlet
     run = FrameRun(frame, frames: 1)
+    return true
   }
 
-  /// Sends what has been gathered.
+  /// Sends the gathered frames.
   func flush() {
     guard let target else { return }
     target.connection.send(run)
@@ -46,17 +48,11 @@ final class Forwarder {
     run = FrameRun()
   }
 
-  /// Takes note of sessions that have come and gone, so that those gone can be freed.
+  /// Takes a new snapshot if the table has changed, which also frees the outlets that were removed.
   func refresh() {
     let newest = forwardingTable.version
     guard version != newest else { return }
     version = newest
     snapshot = forwardingTable.snapshot
-  }
-
-  private func report(_ destination: IPv4Address, to source: Session) {
-    unreachable += 1
-    guard source.notices.allow(at: .now()) else { return }
-    source.connection.send(control: ControlMessage.unreachable(.address(destination)).frame())
   }
 }

@@ -1,8 +1,10 @@
+internal import Link
 internal import Synchronization
+internal import SystemIO
 internal import Wire
 
-/// Which session has an address, for the data path: every loop reads a snapshot of its own without a lock, and takes a new
-/// one when the version says so.
+/// The outlet of each address, for the data path: every loop reads its own snapshot without a lock, and takes a new one
+/// when the version has changed.
 final class ForwardingTable: Sendable {
   private let current: Mutex<Snapshot>
   private let count = Atomic<Int>(0)
@@ -11,29 +13,28 @@ final class ForwardingTable: Sendable {
     current = Mutex(Snapshot(pool: pool))
   }
 
-  /// Rises with every change; a change made before a frame was sent is seen by whoever reads the frame.
+  /// Rises with every change. A loop that reads a frame sees every change made before the frame was sent.
   var version: Int { count.load(ordering: .acquiring) }
 
   var snapshot: Snapshot { current.withLock { $0 } }
 
-  /// Puts `session` at `address`, or nobody.
-  func set(_ session: Session?, at address: IPv4Address) {
-    current.withLock { $0.set(session, at: address) }
+  /// Sets the outlet of an address; `nil` removes it.
+  func set(_ outlet: Outlet?, at address: IPv4Address) {
+    current.withLock { $0.set(outlet, at: address) }
     count.add(1, ordering: .releasing)
   }
 
-  /// Makes room for the addresses of `pool`, which has all that there are now.
+  /// Makes room for the addresses of `pool`, which contains the present one.
   func grow(to pool: IPv4Prefix) {
     current.withLock { $0 = $0.grown(to: pool) }
     count.add(1, ordering: .releasing)
   }
 
-  /// The sessions by address at one time, in pages as large as the square root of the pool, so that a change copies
-  /// little of it.
+  /// The outlets at one time, in pages as large as the square root of the pool, so that a change copies little.
   struct Snapshot: Sendable {
     private let pool: IPv4Prefix
     private let pageBits: UInt32
-    private var pages: [[Session?]]
+    private var pages: [[Outlet?]]
 
     init(pool: IPv4Prefix) {
       self.pool = pool
@@ -42,7 +43,7 @@ final class ForwardingTable: Sendable {
       pages = Array(repeating: [], count: 1 << (hostBits - Int(pageBits)))
     }
 
-    func session(at address: IPv4Address) -> Session? {
+    func outlet(at address: IPv4Address) -> Outlet? {
       guard pool.contains(address) else { return nil }
       let offset = address.bits - pool.network.bits
       let page = Int(offset >> pageBits)
@@ -52,20 +53,44 @@ final class ForwardingTable: Sendable {
 
     fileprivate func grown(to larger: IPv4Prefix) -> Snapshot {
       var grown = Snapshot(pool: larger)
-      for (page, sessions) in pages.enumerated() {
-        for (slot, session) in sessions.enumerated() where session != nil {
-          grown.set(session, at: IPv4Address(bits: pool.network.bits + UInt32(page) << pageBits + UInt32(slot)))
+      for (page, outlets) in pages.enumerated() {
+        for (slot, outlet) in outlets.enumerated() where outlet != nil {
+          grown.set(outlet, at: IPv4Address(bits: pool.network.bits + UInt32(page) << pageBits + UInt32(slot)))
         }
       }
       return grown
     }
 
-    fileprivate mutating func set(_ session: Session?, at address: IPv4Address) {
+    fileprivate mutating func set(_ outlet: Outlet?, at address: IPv4Address) {
       let offset = address.bits - pool.network.bits
       let page = Int(offset >> pageBits)
       let slot = Int(offset & (1 << pageBits - 1))
       if pages[page].isEmpty { pages[page] = Array(repeating: nil, count: 1 << pageBits) }
-      pages[page][slot] = session
+      pages[page][slot] = outlet
     }
+  }
+}
+
+/// Takes frames for the other end of a connection.
+final class Outlet: @unchecked Sendable {
+  let connection: FrameConnection
+  private let limit: ConnectionLimit
+
+  // `@unchecked`: owned by the thread of the connection's loop.
+  private var notices = RateLimit(perSecond: 200, burst: 200)
+
+  /// Counts the connection as long as the outlet exists: snapshots of other loops may keep the descriptor open.
+  init(_ connection: FrameConnection, countedBy limit: ConnectionLimit) {
+    self.connection = connection
+    self.limit = limit
+    limit.count(1)
+  }
+
+  deinit { limit.count(-1) }
+
+  /// Tells the other end that no device has `address`, at a limited rate. On the thread of the connection's loop.
+  func report(unreachable address: IPv4Address) {
+    guard notices.allow(at: .now()) else { return }
+    connection.send(control: ControlMessage.unreachable(.address(address)).frame())
   }
 }

@@ -1,3 +1,4 @@
+internal import Admission
 internal import Link
 internal import Noise
 internal import Store
@@ -5,8 +6,9 @@ internal import Synchronization
 internal import SystemIO
 internal import Wire
 
-/// Who is in: admits sessions, gives them addresses, and tells all of them who came and went. For any thread.
-final class Presence: Sendable {
+/// Which device is connected at which address. Sessions claim addresses and withdraw, and the devices get updates about
+/// each other. For any thread.
+final class Presence: DevicePresence {
   // Set once.
   let forwardingTable: ForwardingTable
   private let settings: LiveSettings
@@ -14,23 +16,23 @@ final class Presence: Sendable {
   // Guarded by its lock.
   private let state: Mutex<State>
 
-  /// Held while everybody is told something, without the lock that frames may wait for: so that none hears the older of two
-  /// words last.
-  private let telling = Mutex<Void>(())
+  /// Serializes broadcasts, so that every session sees them in order. The other lock is free meanwhile, because frames
+  /// may wait for it.
+  private let broadcasting = Mutex<Void>(())
 
   private struct State {
     var network: RelayNetwork {
       didSet { greeting = network.greeting }
     }
-    /// The description of the network that every connecting device gets, encoded once.
+    /// The network's addresses for the handshake, encoded once.
     var greeting: [UInt8]
     var table: PresenceTable
-    /// Devices that an operator has sent away, and those that have lost or changed their leases, and when: by a count of
-    /// these events. Kept for as long as anything is being decided, since only what was decided before does not hold.
-    var sentAway: [PublicKey: Int] = [:]
+    /// When an operator dismissed a key, and when a device's lease moved, by a count of these events. Kept while a
+    /// decision is under way, because an event makes only earlier decisions void.
+    var dismissed: [PublicKey: Int] = [:]
     var moved: [String: Int] = [:]
     var changes = 0
-    /// How often it is being decided about the device with this key.
+    /// How many decisions are under way for each key.
     var deciding: [PublicKey: Int] = [:]
   }
 
@@ -49,7 +51,7 @@ final class Presence: Sendable {
   /// The payload of the handshake's second message.
   var greeting: [UInt8] { state.withLock { $0.greeting } }
 
-  /// How many devices are in, and how many can be, the relay host not counted.
+  /// How many devices are connected, and how many the pool has addresses for, without the relay host.
   var occupancy: (online: Int, capacity: Int) {
     state.withLock { state in
       let isHostIn = state.table.member(at: state.network.pool.relayAddress) != nil
@@ -57,101 +59,98 @@ final class Presence: Sendable {
     }
   }
 
-  /// Who is in at which address, the relay host too.
+  /// The device IDs by address, also the relay host's.
   var holders: [IPv4Address: String] { state.withLock { $0.table.holders } }
 
   // MARK: Decisions
 
-  /// To be called before it is decided whether to let a device in, and with which address; `endDeciding` once it is let in or
-  /// not. Returns how many changes there were that make older decisions void.
-  func beginDeciding(_ applicant: Applicant) -> Int {
+  /// Begins a decision about a device, which `endDeciding` ends once its session has claimed the address or not.
+  /// Returns the count of events, for `claim`.
+  func beginDeciding(_ request: AdmissionRequest) -> Int {
     state.withLock { state in
-      state.deciding[applicant.key, default: 0] += 1
+      state.deciding[request.key, default: 0] += 1
       return state.changes
     }
   }
 
-  func endDeciding(_ applicant: Applicant) {
+  func endDeciding(_ request: AdmissionRequest) {
     state.withLock { state in
-      let count = state.deciding[applicant.key] ?? 0
-      state.deciding[applicant.key] = count > 1 ? count - 1 : nil
+      let count = state.deciding[request.key] ?? 0
+      state.deciding[request.key] = count > 1 ? count - 1 : nil
       guard state.deciding.isEmpty else { return }
-      state.sentAway = [:]
+      state.dismissed = [:]
       state.moved = [:]
     }
   }
 
-  /// Whether another session of the device is in, and has to be asked whether it lives.
-  func isContested(by applicant: Applicant, over dead: Session?) -> Bool {
-    state.withLock { contestant(of: applicant, over: dead, $0) != nil }
+  func isContested(_ request: AdmissionRequest) -> Bool {
+    state.withLock { contestant(of: request, $0) != nil }
   }
 
-  private func contestant(of applicant: Applicant, over dead: Session?, _ state: State) -> Session? {
-    guard let older = state.table.member(applicant.deviceID), older.session !== dead,
-      older.applicant.instance != applicant.instance,
-      // Nobody else is the relay's own host.
-      !applicant.origin.isRelayHost
+  private func contestant(of request: AdmissionRequest, _ state: State) -> Session? {
+    guard let older = state.table.member(request.deviceID), ObjectIdentifier(older.session) != request.deadSession,
+      older.request.instance != request.instance,
+      // Only the relay's own host connects within this process.
+      !request.isRelayHost
     else { return nil }
     return older.session
   }
 
-  /// Sees to it that the device of a lease does not come in with that by a decision of before. False: it is in, or about to
-  /// come in. The caller takes the lease away then, on the store's thread.
-  func withdraw(_ lease: LeaseRecord) -> Bool {
+  func isInUse(_ lease: LeaseRecord) -> Bool {
     state.withLock { state in
-      guard state.table.member(lease.deviceID) == nil, PublicKey(lease.key).flatMap({ state.deciding[$0] }) == nil
-      else { return false }
-      noteMove(of: lease.deviceID, &state)
-      return true
+      state.table.member(lease.deviceID) != nil || PublicKey(lease.key).flatMap { state.deciding[$0] } != nil
     }
   }
 
-  /// The device has another lease from now on, or none. To be called on the store's thread, before that is committed.
+  func holder(of address: IPv4Address) -> String? {
+    state.withLock { $0.table.member(at: address)?.request.deviceID }
+  }
+
+  /// The device has another lease from now on, or none: decisions of before are void. To be called after the commit,
+  /// and before anybody hears of it.
   func noteMove(of deviceID: String) {
-    state.withLock { noteMove(of: deviceID, &$0) }
+    state.withLock { state in
+      state.changes += 1
+      if !state.deciding.isEmpty { state.moved[deviceID] = state.changes }
+    }
   }
 
-  private func noteMove(of deviceID: String, _ state: inout State) {
-    state.changes += 1
-    if !state.deciding.isEmpty { state.moved[deviceID] = state.changes }
-  }
-
-  enum Admission {
-    /// The session is in and has been told so.
+  enum Claim {
+    /// The session has the address, and its welcome is sent.
     case admitted
-    /// An older session has this device ID. It has to be asked whether it lives.
+    /// An older session has this device ID, and must be asked for an echo.
     case contested(by: Session)
-    /// Something has changed for the device after it had been decided to let it in.
+    /// The decision is void, because of a later event.
     case outdated
   }
 
-  /// Lets `session` in at `address`, its device's lease. The session that it replaces, if any, is closed: one of the same
-  /// process, or `dead`. `decided` is what `beginDeciding` has returned.
-  func admit(
-    _ session: Session, _ applicant: Applicant, at address: IPv4Address, decided: Int, over dead: Session? = nil
-  ) -> Admission {
-    return state.withLock { state in
-      let change = max(state.sentAway[applicant.key] ?? 0, state.moved[applicant.deviceID] ?? 0)
+  /// Claims `address`, its device's lease, for `session`. Ends the session that it replaces: one of the same process,
+  /// or a dead one. `decided` is what `beginDeciding` returned.
+  func claim(
+    _ session: Session, _ request: AdmissionRequest, at address: IPv4Address, decided: Int
+  ) -> Claim {
+    state.withLock { state in
+      let change = max(state.dismissed[request.key] ?? 0, state.moved[request.deviceID] ?? 0)
       if change > decided { return .outdated }
-      if let older = contestant(of: applicant, over: dead, state) { return .contested(by: older) }
-      // It was not to be moved before its older session was asked, which is gone now.
-      let insists = applicant.addressRequired && !session.origin.isRelayHost
-      if insists, let insisted = applicant.address, insisted != address { return .outdated }
-      if let older = state.table.member(applicant.deviceID) {
+      if let older = contestant(of: request, state) { return .contested(by: older) }
+      // The device kept its old address for the sake of an older session, which is gone now.
+      let insists = request.addressRequired && !request.isRelayHost
+      if insists, let insisted = request.address, insisted != address { return .outdated }
+      if let older = state.table.member(request.deviceID) {
         remove(older, from: &state)
         older.session.end(Refusal(.sessionReplaced, "the device has connected anew"))
       }
-      // It has another lease already, and gets that when it connects anew.
+      // The other device has another lease already, and gets that when it connects again.
       if let former = state.table.member(at: address) {
         remove(former, from: &state)
         former.session.end(Refusal(.sessionReplaced, "the device has another address now"))
       }
-      // The welcome leaves before any update can, since those are made under this lock too, and before any data can; and
-      // whoever hears of it, by whatever way, finds the session.
+      // The closure runs under the send lock, so that no other thread's data precedes the welcome. Updates are made
+      // under this lock, so none precedes it either, and a device that hears of the session can reach it.
       session.connection.send(control: ControlMessage.welcome(welcome(session, address, state.network)).frame()) {
-        forwardingTable.set(session, at: address)
+        forwardingTable.set(session.outlet, at: address)
       }
-      let member = state.table.add(session, applicant, at: address)
+      let member = state.table.add(session, request, at: address)
       state.table.tellEverything(to: member)
       return .admitted
     }
@@ -165,17 +164,17 @@ final class Presence: Sendable {
       outerAddress: session.origin.address, relayVersion: settings.now.version)
   }
 
-  /// Makes the pool larger, and tells everybody; no address changes.
+  /// Makes the pool larger and tells every device; no address changes.
   func grow(to prefix: IPv4Prefix) {
     state.withLock { state in
-      state.network.pool = state.network.pool.with(prefix)
+      state.network.grow(to: prefix)
       forwardingTable.grow(to: prefix)
     }
     renewTerms()
   }
 
-  /// Forgets a session that has ended. One that is not the live session of `deviceID` (any more) is none to forget.
-  func remove(_ session: Session, _ deviceID: String) {
+  /// Releases the address of a session that has ended, unless another session of the device has replaced it.
+  func withdraw(_ session: Session, _ deviceID: String) {
     state.withLock { state in
       guard let member = state.table.member(deviceID), member.session === session else { return }
       remove(member, from: &state)
@@ -187,7 +186,7 @@ final class Presence: Sendable {
     state.table.remove(member)
   }
 
-  /// Tells a session that has missed something who is there.
+  /// Sends the whole list to a session that has missed an update.
   func resend(to session: Session, _ deviceID: String) {
     state.withLock { state in
       guard let member = state.table.member(deviceID), member.session === session else { return }
@@ -195,7 +194,7 @@ final class Presence: Sendable {
     }
   }
 
-  /// Answers who has an address or a label: nobody, or an update that says who.
+  /// Answers which device has an address or a label.
   func locate(_ sought: Sought, for session: Session, _ deviceID: String) {
     state.withLock { state in
       guard let member = state.table.member(deviceID), member.session === session else { return }
@@ -203,22 +202,22 @@ final class Presence: Sendable {
     }
   }
 
-  /// Ends the session of a device that an operator has just sent away, whichever of its keys that came with: it may have
-  /// another one by now. These keys are worthless in the store.
+  /// Ends the session of a device that an operator has revoked or removed. `keys` are those that the store had; the
+  /// session may have an older one.
   func dismiss(_ deviceID: String, _ keys: [PublicKey], _ refusal: Refusal) {
     let session = state.withLock { state in
       state.changes += 1
       let member = state.table.member(deviceID)
       member?.isDismissed = true
       if !state.deciding.isEmpty {
-        for key in keys + [member?.applicant.key].compactMap({ $0 }) { state.sentAway[key] = state.changes }
+        for key in keys + [member?.request.key].compactMap({ $0 }) { state.dismissed[key] = state.changes }
       }
       return member?.session
     }
     session?.end(refusal)
   }
 
-  /// Lets a device connect anew that is in at another address than `address`.
+  /// Ends the session of a device that is connected at another address than `address`, so that it connects again.
   func move(_ deviceID: String, to address: IPv4Address, _ refusal: Refusal) {
     let session = state.withLock { state -> Session? in
       guard let member = state.table.member(deviceID), member.address != address else { return nil }
@@ -227,9 +226,9 @@ final class Presence: Sendable {
     session?.end(refusal)
   }
 
-  /// Tells every device the present terms of its lease.
+  /// Sends every device the present terms of its lease.
   func renewTerms() {
-    telling.withLock { _ in
+    broadcasting.withLock { _ in
       let (members, network) = state.withLock { (Array($0.table.members.values), $0.network) }
       for member in members {
         member.send(ControlMessage.welcome(welcome(member.session, member.address, network)).frame())
@@ -237,16 +236,58 @@ final class Presence: Sendable {
     }
   }
 
-  /// Sends a message to everybody.
+  /// Sends a message to every device.
   func tell(_ message: ControlMessage) {
     let frame = message.frame()
-    telling.withLock { _ in
+    broadcasting.withLock { _ in
       for member in state.withLock({ Array($0.table.members.values) }) { member.send(frame) }
     }
   }
 
-  /// Sends what has changed since the last time, if anything. True: there is more to be sent soon.
+  /// Sends updates about the changes since the last time. True: there is more to send soon.
   func sendChanges() -> Bool {
     state.withLock { $0.table.tellChanges() }
+  }
+}
+
+extension RelayNetwork {
+  /// The payload of the handshake's second message.
+  fileprivate var greeting: [UInt8] {
+    RelayGreeting(network: NetworkNotice(pool: pool.prefix, pool6: pool6)).bytes
+  }
+}
+
+/// Runs an action at once after a quiet time, and at most once in `interval` when many triggers come.
+final class Announcer: Sendable {
+  private static let interval = Duration.milliseconds(50)
+
+  // Set once.
+  private let events: EventLoop
+  /// Returns whether it has to run again.
+  private let announce: @Sendable () -> Bool
+
+  // For any thread.
+  private let isScheduled = Atomic<Bool>(false)
+  private let lastRun = Mutex<Instant?>(nil)
+
+  init(on events: EventLoop, _ announce: @escaping @Sendable () -> Bool) {
+    self.events = events
+    self.announce = announce
+  }
+
+  /// From any thread.
+  func trigger() {
+    guard !isScheduled.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    events.post { [self] in
+      let last = lastRun.withLock { $0 }
+      let wait = last.map { Self.interval - Instant.now().since($0) } ?? .zero
+      if wait > .zero { events.schedule(after: wait) { self.run() } } else { run() }
+    }
+  }
+
+  private func run() {
+    lastRun.withLock { $0 = .now() }
+    isScheduled.store(false, ordering: .releasing)
+    if announce() { trigger() }
   }
 }

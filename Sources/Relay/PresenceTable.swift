@@ -1,40 +1,42 @@
-// Who is told of whom:
+// Which member gets which updates:
 //
-//   a network of at most `listLimit` devices   everybody is told of everybody: all at first, then what has changed
-//   a larger one                               everybody is told of those it has asked for, and of what becomes of them
+//   a network of at most `listLimit` devices   all updates about all members
+//   a larger one                               updates about the members that it has asked for
 //
-// So what the relay sends grows with what has changed and with who talks to whom, not with the square of the devices. When a
-// network grows past the limit, or shrinks well below it, its members are moved from one way to the other, some at a time.
+// So the relay's updates grow with the changes and with the traffic relations, not with the square of the number of
+// devices. When a network grows past the limit, or shrinks well below it, the members change over, some at a time.
 
+internal import Admission
+internal import Link
 internal import Wire
 
-/// The members, and what they have yet to be told of each other. Guarded by the presence's lock.
+/// The connected devices, and the updates about them that are still to be sent. Guarded by the lock of `Presence`.
 struct PresenceTable {
   // Set once.
   private let listLimit: Int
 
   private(set) var members: [String: Member] = [:]
   private var byAddress: [IPv4Address: Member] = [:]
-  /// Of several that have one label, as a store of former times may know, the first that has come.
+  /// Of several members with one label, which old records may have, the first that connected.
   private var byLabel: [String: Member] = [:]
-  /// Rises by one with every update that is sent to those who are told everything.
+  /// Rises by one with every update to the members that get all updates.
   private var revision = 0
   private var changes: [IPv4Address: Change] = [:]
   private var isLarge = false
-  /// Whether some members are still told in the other way.
+  /// Whether some members have still to change over.
   private var isMoving = false
 
-  /// What has become of an address since the last update.
+  /// The change of an address since the last update.
   private struct Change {
-    /// Who has it now.
+    /// The member that has it now.
     var joined: Member?
-    /// Those to tell if nobody has.
+    /// The members to tell if nobody has it.
     var watchers: [ObjectIdentifier: Member] = [:]
-    /// Whether its device was sent away for good.
+    /// Whether an operator revoked or removed its device.
     var isDismissed = false
   }
 
-  /// How many members are moved at a time.
+  /// How many members change over at a time.
   private static let moves = 64
 
   init(listLimit: Int) {
@@ -45,17 +47,17 @@ struct PresenceTable {
 
   func member(at address: IPv4Address) -> Member? { byAddress[address] }
 
-  /// The device IDs of those that are in, by address.
-  var holders: [IPv4Address: String] { byAddress.mapValues(\.applicant.deviceID) }
+  /// The device IDs of the members by address.
+  var holders: [IPv4Address: String] { byAddress.mapValues(\.request.deviceID) }
 
-  // MARK: Coming and going
+  // MARK: Members
 
-  /// Adds a member, whose device and address have no other one.
-  mutating func add(_ session: Session, _ applicant: Applicant, at address: IPv4Address) -> Member {
-    let member = Member(session: session, applicant: applicant, address: address, isPartial: isLarge)
-    members[applicant.deviceID] = member
+  /// Adds a member; no other one has its device ID or its address.
+  mutating func add(_ session: Session, _ request: AdmissionRequest, at address: IPv4Address) -> Member {
+    let member = Member(session: session, request: request, address: address, isPartial: isLarge)
+    members[request.deviceID] = member
     byAddress[address] = member
-    let label = HostLabel.label(of: applicant.deviceID)
+    let label = HostLabel.label(of: request.deviceID)
     byLabel[label] = byLabel[label] ?? member
     if let change = changes[address] { member.inherit(change.watchers) }
     changes[address] = Change(joined: member)
@@ -64,9 +66,9 @@ struct PresenceTable {
   }
 
   mutating func remove(_ member: Member) {
-    members[member.applicant.deviceID] = nil
+    members[member.request.deviceID] = nil
     byAddress[member.address] = nil
-    let label = HostLabel.label(of: member.applicant.deviceID)
+    let label = HostLabel.label(of: member.request.deviceID)
     if byLabel[label] === member { byLabel[label] = nil }
     for address in member.takeWatched() {
       byAddress[address]?.loseWatcher(member)
@@ -86,15 +88,15 @@ struct PresenceTable {
     }
   }
 
-  // MARK: Telling
+  // MARK: Updates
 
-  /// Tells a member from the beginning: a new one, or one that has missed something.
+  /// Sends a member the whole list: a new member, or one that has missed an update.
   func tellEverything(to member: Member) {
     member.revision = revision
     guard !member.isPartial else {
       return member.send(PeerUpdate.frame(revision: revision, since: nil, joined: [], partial: true))
     }
-    // What has not been sent as an update yet will be, and may say the same again.
+    // The next update may repeat a part of this.
     var others = members.values.filter { $0 !== member }.map(\.encoded)[...]
     var since: Int?
     repeat {
@@ -106,7 +108,7 @@ struct PresenceTable {
     } while !others.isEmpty
   }
 
-  /// Tells a member who has an address or a label, or that nobody has.
+  /// Answers a member which device has an address or a label, or that none has.
   func locate(_ sought: Sought, for member: Member) {
     let found =
       switch sought {
@@ -126,7 +128,7 @@ struct PresenceTable {
       PeerUpdate.frame(revision: told, since: told, joined: [other.encoded], left: forgotten.map { [$0] } ?? []))
   }
 
-  /// Tells what has changed since the last time, if anything. True: there is more to be told soon.
+  /// Sends the changes since the last update. True: there is more to send soon.
   mutating func tellChanges() -> Bool {
     if !changes.isEmpty {
       let changes = changes.sorted { $0.key < $1.key }
@@ -145,21 +147,31 @@ struct PresenceTable {
     guard !listeners.isEmpty else { return }
     let since = revision
     revision += 1
-    var joined = changes.compactMap(\.value.joined?.encoded)[...]
-    var left = changes.filter { $0.value.joined == nil }[...]
-    // First who left, then who joined, since an address may have changed hands. A part that is not the last leads to the
-    // revision that it builds on, so that the next one fits.
+    let left = changes.filter { $0.value.joined == nil }
+    let joined = changes.compactMap(\.value.joined?.encoded)
+    for frame in Self.frames(left: left, joined: joined, since: since, revision: revision) {
+      for member in listeners { member.send(frame) }
+    }
+  }
+
+  /// The frames of an update from the revision `since` to `revision`. First the members that left, then those that
+  /// joined, because an address may be in both. A frame that is not the last has the revision that it builds on, so
+  /// that the next one fits.
+  private static func frames(left: Changes, joined: [EncodedPeer], since: Int, revision: Int) -> [[UInt8]] {
+    var (left, joined) = (left[...], joined[...])
+    var frames: [[UInt8]] = []
     repeat {
       let gone = left.prefix(PeerUpdate.maximumLeft)
       left = left.dropFirst(gone.count)
       let come = left.isEmpty ? joined.prefix(PeerUpdate.maximumPeers) : []
       joined = joined.dropFirst(come.count)
       let isLast = left.isEmpty && joined.isEmpty
-      let frame = PeerUpdate.frame(
-        revision: isLast ? revision : since, since: since, joined: come, left: gone.map(\.key),
-        dismissed: gone.filter(\.value.isDismissed).map(\.key))
-      for member in listeners { member.send(frame) }
+      frames.append(
+        PeerUpdate.frame(
+          revision: isLast ? revision : since, since: since, joined: come, left: gone.map(\.key),
+          dismissed: gone.filter(\.value.isDismissed).map(\.key)))
     } while !left.isEmpty || !joined.isEmpty
+    return frames
   }
 
   private func tellWatchers(_ changes: Changes) {
@@ -172,26 +184,19 @@ struct PresenceTable {
           item.joined.append(joined.encoded)
         } else {
           item.left.append(change)
-          // Who wants to know of whoever is there next asks again.
+          // A watcher that wants the next device at this address asks again.
           watcher.stopWatching(change.key)
         }
         news[id] = item
       }
     }
     for (member, left, joined) in news.values where member.isPartial {
-      var (left, joined) = (left[...], joined[...])
-      repeat {
-        let (gone, come) = (left.prefix(PeerUpdate.maximumLeft), joined.prefix(PeerUpdate.maximumPeers))
-        (left, joined) = (left.dropFirst(gone.count), joined.dropFirst(come.count))
-        member.send(
-          PeerUpdate.frame(
-            revision: member.revision, since: member.revision, joined: come, left: gone.map(\.key),
-            dismissed: gone.filter(\.value.isDismissed).map(\.key)))
-      } while !left.isEmpty || !joined.isEmpty
+      let revision = member.revision
+      for frame in Self.frames(left: left, joined: joined, since: revision, revision: revision) { member.send(frame) }
     }
   }
 
-  /// Moves some members to the way that they are to be told in.
+  /// Changes some members over.
   private mutating func move() {
     let late = members.values.filter { $0.isPartial != isLarge }.prefix(Self.moves)
     isMoving = late.count == Self.moves
@@ -200,5 +205,69 @@ struct PresenceTable {
       for address in member.takeWatched() { byAddress[address]?.loseWatcher(member) }
       tellEverything(to: member)
     }
+  }
+}
+
+/// A connected device. Guarded by the lock of `Presence`.
+final class Member {
+  // Set once.
+  let session: Session
+  let request: AdmissionRequest
+  let address: IPv4Address
+  /// The device as updates describe it.
+  let encoded: EncodedPeer
+
+  /// Whether an operator revoked or removed the device: its peers must forget their sessions with it.
+  var isDismissed = false
+  /// Whether it gets updates only about the peers that it has asked for.
+  var isPartial: Bool
+  /// The revision of its last update. The table's revision counts for a member that gets all updates.
+  var revision = 0
+  /// The members that have asked for this one, and get updates about it.
+  private(set) var watchers: [ObjectIdentifier: Member] = [:]
+  /// The addresses that this member has asked for, the latest last.
+  private(set) var watched: [IPv4Address] = []
+
+  init(session: Session, request: AdmissionRequest, address: IPv4Address, isPartial: Bool) {
+    self.session = session
+    self.request = request
+    self.address = address
+    self.isPartial = isPartial
+    encoded = EncodedPeer(
+      Peer(address: address, deviceID: request.deviceID, key: request.key, ciphers: request.ciphers))
+  }
+
+  func send(_ frame: [UInt8]) {
+    session.connection.send(control: frame)
+  }
+
+  /// Sends this member updates about `other` from now on. Returns the address that it stops watching instead.
+  func watch(_ other: Member) -> IPv4Address? {
+    guard other.watchers.updateValue(self, forKey: ObjectIdentifier(self)) == nil else { return nil }
+    watched.append(other.address)
+    return watched.count > Sought.maximumWatched ? watched.removeFirst() : nil
+  }
+
+  func loseWatcher(_ other: Member) {
+    watchers[ObjectIdentifier(other)] = nil
+  }
+
+  func stopWatching(_ address: IPv4Address) {
+    if let index = watched.firstIndex(of: address) { watched.remove(at: index) }
+  }
+
+  /// Takes the watchers, for the next member at this address or for the update that this one has left.
+  func takeWatchers() -> [ObjectIdentifier: Member] {
+    defer { watchers = [:] }
+    return watchers
+  }
+
+  func inherit(_ watchers: [ObjectIdentifier: Member]) {
+    self.watchers = watchers
+  }
+
+  func takeWatched() -> [IPv4Address] {
+    defer { watched = [] }
+    return watched
   }
 }

@@ -1,9 +1,8 @@
 internal import Synchronization
 internal import SystemIO
 
-/// Until when the relay reclaims no unused lease, because it does not know for how long the device has been away: after
-/// a start, devices are still reconnecting, and the time of day may be wrong now, or was wrong when a use was recorded.
-/// The clocks are compared whenever a lease is about to be reclaimed. For any thread.
+/// The time in which the relay reclaims no unused lease, because it does not know how long the device has been away:
+/// after a start, devices are still reconnecting; after a clock was set, recorded times may be wrong. For any thread.
 final class ReclaimGracePeriod: Sendable {
   private let age: Duration
   private let state: Mutex<State>
@@ -15,13 +14,12 @@ final class ReclaimGracePeriod: Sendable {
     var jump: Int64?
   }
 
-  /// How long devices have after the clock was set: to be seen, or for a person to set it right.
+  /// The grace period after the clock was set: devices connect meanwhile, or somebody sets it right.
   private static let afterJump = Duration.seconds(600)
-  /// In seconds. If the clock is this far, or `age` if that is less, beyond the newest record at a start, it may be
-  /// wrong.
+  /// Seconds. At a start, a clock that is this far beyond the newest record, or `age` if that is less, may be wrong.
   private static let longestAbsence: Int64 = 86_400
 
-  /// `age` is how long a device must have been away; a pause is never longer. `returnTime`: how long devices have to come back
+  /// `age` is how long a device must have been away; the grace period is never longer. `returnTime`: the grace period
   /// after a start.
   init(
     age: Duration, returnTime: Duration, _ watch: ClockWatch = ClockWatch(UnixTime.now(), at: .now())
@@ -30,7 +28,7 @@ final class ReclaimGracePeriod: Sendable {
     state = Mutex(State(end: Instant.now().advanced(by: min(age, returnTime)), watch: watch))
   }
 
-  /// Whether leases may be reclaimed now, at this time of day: not if the clock turns out to have been set.
+  /// Whether leases may be reclaimed at this time of day: not if the clock turns out to have been set.
   func isOver(at now: Instant, _ time: Int64) -> Bool {
     state.withLock { state in
       look(&state, at: now, time)
@@ -47,8 +45,8 @@ final class ReclaimGracePeriod: Sendable {
     }
   }
 
-  /// Compares the clock with the newest record from before this start, in Unix seconds. Returns how far the clock is
-  /// beyond it if that is so far that the clock may be wrong: then the pause is as after a jump.
+  /// Compares the clock with the newest record from before this start, in Unix seconds. Returns the difference if the
+  /// clock may be wrong: then the grace period is that of a set clock.
   func compare(with newest: Int64, at now: Instant, _ time: Int64) -> Int64? {
     let gap = time - newest
     guard gap >= max(1, min(Self.longestAbsence, age.components.seconds)) else { return nil }
@@ -67,12 +65,12 @@ final class ReclaimGracePeriod: Sendable {
   }
 }
 
-/// Notices that somebody has set the clock, by one that nobody sets.
+/// Notices that the clock was set, by comparison with the time since the boot.
 struct ClockWatch {
   /// The time of day minus the time since the boot, in seconds.
   private var difference: Int64
 
-  /// Clocks that are only kept right do not jump so far, in seconds.
+  /// Seconds. Time synchronization jumps less.
   private static let smallest: Int64 = 30
 
   init(_ time: Int64, at now: Instant) {

@@ -1,27 +1,32 @@
-// How a relay ends without losing anything:
+// How a relay ends without losing data:
 //
-//   `Relay.drain`               closes the listening sockets: nobody new comes
-//   `RelayLoop.begin`           sends away who has not joined, and tells the others to send no more data
-//   `Session.obey`              a device says the same back behind the last of its data, all of which is forwarded by then
-//   `RelayLoop.awaitDelivery`   once all have, what waits for them goes out, and is theirs when their kernels say so
-//   `Relay.stop`                the last word
+//   `Relay.drain`               closes the listening sockets
+//   `RelayLoop.begin`           ends sessions that have not joined, and asks the devices to send no more data
+//   `Session.obey`              a device answers behind the last of its data, which the relay has forwarded by then
+//   `RelayLoop.awaitDelivery`   once all have answered: waits until the devices' kernels have acknowledged their data
+//   `Relay.stop`                ends the sessions
+//
+// A device answers behind the last of its data, so the relay knows that it has received everything. The relay waits for
+// the devices' kernels, because closing earlier could reset connections.
 
+internal import Link
 internal import Synchronization
 internal import SystemIO
+internal import Wire
 
-/// What came of a drain.
+/// The result of a drain.
 public struct DrainOutcome: Sendable, Equatable {
   /// Sessions that were asked to finish.
   public var sessions = 0
-  /// Those of them that had not when the time was over.
+  /// Those of them that had not finished when the time was over.
   public var cutOff = 0
   public var duration = Duration.zero
 }
 
 extension Relay {
-  /// Lets everything under way reach its destination, but takes no longer than `limit`; `stop` is still to come. `reply` hears
-  /// once, on one of the relay's threads; who asks while a drain goes on hears of that one. False: one goes on already. From
-  /// any thread.
+  /// Lets data under way reach its destination, for at most `limit`; `stop` comes after that. `reply` gets the outcome
+  /// once, on one of the relay's threads; a call during a drain gets the outcome of that one. False: a drain goes on
+  /// already. From any thread.
   @discardableResult
   public func drain(
     within limit: Duration, _ reply: @escaping @Sendable (DrainOutcome) -> Void
@@ -46,7 +51,7 @@ extension Relay {
   public var isDraining: Bool { draining.withLock { $0 != nil } }
 }
 
-/// The steps of a drain, each of which is over when all loops are through with it. For any thread.
+/// The steps of a drain. A step is over when all loops have finished it. For any thread.
 final class DrainProgress: Sendable {
   // Set once.
   private let loops: [RelayLoop]
@@ -57,7 +62,7 @@ final class DrainProgress: Sendable {
 
   private struct State {
     var step = Step.answers
-    /// Loops that are not through with the step.
+    /// Loops that have not finished the step.
     var loopsLeft: Int
     var outcome = DrainOutcome()
     var replies: [@Sendable (DrainOutcome) -> Void] = []
@@ -66,9 +71,9 @@ final class DrainProgress: Sendable {
   private enum Step {
     /// The devices finish sending.
     case answers
-    /// What is for them goes out.
+    /// The devices receive the data for them.
     case delivery
-    /// Time is over, and what is left is counted.
+    /// The time is over, and the loops count the unfinished sessions.
     case count
     case over
   }
@@ -78,7 +83,7 @@ final class DrainProgress: Sendable {
     state = Mutex(State(loopsLeft: loops.count))
   }
 
-  /// `reply` hears of the outcome, at once if there is one.
+  /// Gives the outcome to `reply`, at once if there is one.
   func tell(_ reply: @escaping @Sendable (DrainOutcome) -> Void) {
     let outcome = state.withLock { state -> DrainOutcome? in
       if case .over = state.step { return state.outcome }
@@ -88,7 +93,7 @@ final class DrainProgress: Sendable {
     if let outcome { reply(outcome) }
   }
 
-  /// A loop has asked so many sessions to finish.
+  /// A loop has asked this number of sessions to finish.
   func count(_ sessions: Int) {
     state.withLock { $0.outcome.sessions += sessions }
   }
@@ -99,12 +104,12 @@ final class DrainProgress: Sendable {
     for loop in loops { loop.awaitDelivery() }
   }
 
-  /// Nothing waits for a session of a loop any more.
+  /// All sessions of a loop have received their data.
   func loopHasDelivered() {
     if finishStep(.delivery, next: .over) { end() }
   }
 
-  /// Time is over. On any thread.
+  /// The time is over.
   func cutOff() {
     let isDue = state.withLock { state in
       switch state.step {
@@ -124,7 +129,7 @@ final class DrainProgress: Sendable {
     }
   }
 
-  /// A loop is through with `step`. True: it was the last one.
+  /// A loop has finished `step`. True: it was the last one.
   private func finishStep(_ step: Step, next: Step) -> Bool {
     state.withLock { state in
       guard state.step == step else { return false }
@@ -143,5 +148,73 @@ final class DrainProgress: Sendable {
       return (state.outcome, state.replies)
     }
     for reply in replies { reply(outcome) }
+  }
+}
+
+/// One loop's part of a drain. Owned by the loop's thread.
+struct LoopDrain {
+  let drain: DrainProgress
+  /// Sessions that were asked and have not answered.
+  var unanswered: Set<ObjectIdentifier> = []
+  /// Sessions with data on the way to them, in the step `delivery`.
+  var undelivered: [ObjectIdentifier: Session] = [:]
+
+  static let checkInterval = Duration.milliseconds(10)
+}
+
+extension RelayLoop {
+  /// The refusal that ends a session while the relay drains.
+  var drainRefusal: Refusal {
+    Refusal(.shuttingDown, "the relay is about to end", retryAfter: RelaySettings.retryAfter(presence.occupancy.online))
+  }
+
+  /// Asks the devices to finish, and ends the sessions that have not joined. From any thread.
+  func begin(_ drain: DrainProgress) {
+    events.post { [self] in
+      var part = LoopDrain(drain: drain)
+      for session in Array(sessions.values) {
+        if session.tellToDrain() {
+          part.unanswered.insert(ObjectIdentifier(session))
+        } else {
+          session.end(drainRefusal)
+        }
+      }
+      drain.count(part.unanswered.count)
+      draining = part
+      if part.unanswered.isEmpty { drain.loopHasAnswers() }
+    }
+  }
+
+  /// A session has sent the last of its data, or has ended.
+  func hasAnswered(_ session: Session) {
+    guard draining?.unanswered.remove(ObjectIdentifier(session)) != nil, let draining, draining.unanswered.isEmpty
+    else { return }
+    draining.drain.loopHasAnswers()
+  }
+
+  /// No device sends data any more. From any thread.
+  func awaitDelivery() {
+    events.post { [self] in
+      draining?.undelivered = sessions
+      checkDelivery()
+    }
+  }
+
+  private func checkDelivery() {
+    guard let drain = draining?.drain, let former = draining?.undelivered else { return }
+    let undelivered = former.filter { !$0.value.connection.hasDeliveredAll }
+    draining?.undelivered = undelivered
+    if undelivered.isEmpty { return drain.loopHasDelivered() }
+    events.schedule(after: LoopDrain.checkInterval) { self.checkDelivery() }
+  }
+
+  /// Counts the sessions that have not answered, or have not received all data. From any thread.
+  func countUnfinished(_ reply: @escaping @Sendable (Int) -> Void) {
+    events.post { [self] in
+      let unfinished = sessions.filter { name, session in
+        draining?.unanswered.contains(name) == true || !session.connection.hasDeliveredAll
+      }
+      reply(unfinished.count)
+    }
   }
 }

@@ -3,11 +3,13 @@
 //   Acceptor              takes the connection and gives it to one of the loops
 //   RelayLoop             has the thread, and the buffer that its sessions read into
 //   Session               reads, checks the frame, writes the sender's address into it
-//   Forwarder             finds the destination's session, gathers a run of frames for it
+//   Forwarder             finds the destination's outlet, gathers a run of frames for it
 //   FrameConnection.send  hands the run to the kernel, whichever loop the destination belongs to
 //
-// `Presence` says who is in, the store who has which address, `ForwardingTable` who is reached under it.
+// The store knows which device has which address, `Presence` which devices are connected, `ForwardingTable` the outlet of
+// each address.
 
+public import Admission
 internal import Link
 public import Logging
 internal import Store
@@ -20,7 +22,7 @@ internal import Wire
 public final class Relay: @unchecked Sendable {
   // Set once.
   let live: LiveSettings
-  /// Where it listens, with the ports that the kernel chose.
+  /// The listening addresses, with the ports that the kernel chose.
   public let addresses: [SocketAddress]
   let presence: Presence
   let admission: AdmissionController
@@ -33,19 +35,17 @@ public final class Relay: @unchecked Sendable {
   // Owned by the first loop's thread once that runs.
   private let acceptors: [Acceptor]
 
-  // Owned by whoever starts and stops.
+  // Owned by the thread that calls `start` and `stop`.
   private var threads: [SystemThread] = []
 
-  /// Nobody is served before `start`.
+  /// Serves from `start` on.
   public init(_ settings: RelaySettings, _ listeners: RelayListeners, logger: Logger) throws(Errno) {
     precondition(settings.threads >= 1)
     let live = LiveSettings(settings)
     self.live = live
     let presence = Presence(settings: live)
     self.presence = presence
-    let admission = AdmissionController(
-      settings.store, LeaseAllocator(presence: presence, age: settings.leaseAge, returnTime: settings.returnTime),
-      mode: settings.admission, logger: logger)
+    let admission = AdmissionController(settings, presence, logger: logger)
     self.admission = admission
     var events: [EventLoop] = []
     for _ in 0..<settings.threads { events.append(try EventLoop()) }
@@ -63,28 +63,27 @@ public final class Relay: @unchecked Sendable {
     for acceptor in acceptors { try acceptor.start() }
   }
 
-  /// What is in force now.
+  /// The settings in force.
   public var settings: RelaySettings { live.now }
 
-  /// The network that it serves now.
   public var network: RelayNetwork { presence.network }
 
-  /// Begins to serve, on threads of its own.
+  /// Begins to serve, on its own threads.
   public func start() {
-    doubtClock()
+    checkClock()
     watchClock()
     threads = loops.enumerated().map { index, loop in
       loop.startChecking()
-      loop.noteWhoIsIn(every: settings.seenInterval)
+      loop.noteConnectedDevices(every: settings.seenInterval)
       return SystemThread.start(name: "relay-\(index)") { loop.events.run() }
     }
   }
 
-  /// Tells the devices, ends every session and all threads. Once only.
+  /// Ends every session, with a refusal for its device, and all threads. Once only.
   public func stop() {
     loops[0].events.post { [self] in
       stopListening()
-      let hint = Pacing.retryAfter(presence.occupancy.online)
+      let hint = RelaySettings.retryAfter(presence.occupancy.online)
       for loop in loops { loop.stop(Refusal(.shuttingDown, "the relay is shutting down", retryAfter: hint)) }
     }
     for thread in threads { thread.join() }
@@ -95,14 +94,14 @@ public final class Relay: @unchecked Sendable {
     for acceptor in acceptors { acceptor.stop() }
   }
 
-  /// Makes a connection to this relay within the process, for the device that the relay host itself is.
+  /// Connects to this relay within the process, for the relay host's own device.
   public func connectLocally() throws(Errno) -> Descriptor {
     let pair = try SocketPair()
     return pair.split { loops[0].adopt($0, from: .relayHost) }
   }
 
-  /// Gathers the relay's state from its loops and gives it to `reply`, on the thread of `events`, so that frames do not wait
-  /// for what is made of it; without, on one of the loops' threads.
+  /// Gathers the relay's state from its loops and gives it to `reply`, on the thread of `events`, so that frames do not
+  /// wait for `reply`; without `events`, on one of the loops' threads.
   public func status(on events: EventLoop? = nil, _ reply: @escaping @Sendable (RelayStatus) -> Void) {
     let (online, capacity) = presence.occupancy
     let network = presence.network
@@ -112,10 +111,10 @@ public final class Relay: @unchecked Sendable {
     empty.isDraining = isDraining
     empty.sendMemory = bounds.sendMemory.used
     empty.sendMemoryLimit = bounds.sendMemory.limit
-    let gathered = Gathering(empty, parts: loops.count)
+    let gathering = Gathering(empty, parts: loops.count)
     for loop in loops {
-      loop.status { part in
-        guard let gathered = gathered.add(part) else { return }
+      loop.status(empty) { part in
+        guard let gathered = gathering.add({ $0.add(part) }) else { return }
         let finish = { @Sendable in
           var whole = gathered
           whole.sessions.sort { $0.address < $1.address }
@@ -125,22 +124,33 @@ public final class Relay: @unchecked Sendable {
       }
     }
   }
+
+  /// Calls `reply`, on one of the loops' threads, with the number of connected devices, once each loop has taken a
+  /// turn; never while a loop hangs. From any thread.
+  public func prove(_ reply: @escaping @Sendable (_ online: Int) -> Void) {
+    let gathering = Gathering((), parts: loops.count)
+    for loop in loops {
+      loop.events.post { [self] in
+        if gathering.add({ _ in }) != nil { reply(presence.occupancy.online) }
+      }
+    }
+  }
 }
 
-/// A status that the loops add their parts to.
-private final class Gathering: Sendable {
-  private let state: Mutex<(status: RelayStatus, missing: Int)>
+/// A value to which each loop adds its part.
+private final class Gathering<Value: Sendable>: Sendable {
+  private let state: Mutex<(value: Value, missing: Int)>
 
-  init(_ empty: RelayStatus, parts: Int) {
+  init(_ empty: Value, parts: Int) {
     state = Mutex((empty, parts))
   }
 
-  /// Adds a part; the last one gets the whole.
-  func add(_ part: RelayLoop.Status) -> RelayStatus? {
+  /// Adds a part. The last part returns the whole value.
+  func add(_ change: (inout Value) -> Void) -> Value? {
     state.withLock { state in
-      state.status.add(part)
+      change(&state.value)
       state.missing -= 1
-      return state.missing == 0 ? state.status : nil
+      return state.missing == 0 ? state.value : nil
     }
   }
 }

@@ -2,8 +2,8 @@ public import Noise
 internal import Synchronization
 public import Wire
 
-/// The relay's keys: the one that it has now, and former ones, with which it still proves itself to devices that know no other
-/// yet. For any thread.
+/// The relay's key, and former keys, with which it still proves itself to devices that do not know the present one. For
+/// any thread.
 public final class RelayKeys: Sendable {
   private let state: Mutex<State>
 
@@ -20,7 +20,7 @@ public final class RelayKeys: Sendable {
 
   public var publicKey: PublicKey { state.withLock { $0.publicKey } }
 
-  /// The key to prove oneself with to a device that expects the one of `hint`.
+  /// The key for a device that expects the key with this hint.
   func key(for hint: UInt64) -> PrivateKey {
     state.withLock { state in
       state.former.first { $0.hint == hint }?.key ?? state.current
@@ -32,7 +32,7 @@ public final class RelayKeys: Sendable {
     state.withLock { $0.publicKey == shown ? nil : $0.publicKey }
   }
 
-  /// From now on the relay has `key`; the one that it had is a former one, unless they are all forgotten.
+  /// Makes `key` the present key, and the present one a former key; or forgets all former keys.
   func replace(with key: PrivateKey, forgettingOld: Bool) {
     state.withLock { state in
       state.former = forgettingOld ? [] : state.former + [(state.publicKey.hint, state.current)]

@@ -24,31 +24,30 @@ final class RelayLoop: @unchecked Sendable {
   let memory = ReceiveMemory()
   let forwarder: Forwarder
   private(set) var sessions: [ObjectIdentifier: Session] = [:]
-  /// Those of them that have not joined. A flood of connections that never do must not keep those out that do: the worst gives
-  /// way, since an honest device is through within a few round trips.
+  /// The sessions that have not joined. When there are too many, the worst is evicted, since an honest device joins
+  /// within a few round trips. So a flood of connections keeps no device out.
   private var unauthenticated = UnauthenticatedSessions<Session>()
-  /// How often each address may begin a handshake, which costs the relay a fraction of a millisecond. A whole site may be
-  /// behind one address, and all of it comes back at once.
+  /// Limits handshakes by source address; each takes a fraction of a millisecond. A whole site may be behind one
+  /// address, and reconnect at once.
   private var greetings = SourceLimits(perSecond: 500, burst: 4000)
   private(set) var counters = RelayCounters()
-  /// What the sessions that have ended had carried.
+  /// Traffic of the sessions that have ended.
   private var ended = LinkTotals()
-  private var looks = KeepaliveSchedule<Session>()
-  /// When it was noticed the last time that nobody could look after the sessions for long.
+  private var schedule = KeepaliveSchedule<Session>()
+  /// When the loop last noticed that the process had been stopped or the host asleep.
   private var lastAbsence = Instant(nanoseconds: 0)
   private var lines = RateLimit(perSecond: 1, burst: 20)
-  private var comings = RateLimit(perSecond: 5, burst: 300)
+  private var joinLines = RateLimit(perSecond: 5, burst: 300)
   private var memoryLines = RateLimit(perSecond: 1.0 / 60, burst: 1)
   private var knownRefusals = 0
-  /// While the relay drains.
+  /// Set while the relay drains.
   var draining: LoopDrain?
   private var isEnding = false
 
-  /// `onChange` is called, on any thread, when somebody has joined or left.
+  /// `onChange` is called, on any thread, when a device has joined or left.
   init(
     _ events: EventLoop, _ bounds: RelayBounds, settings live: LiveSettings, presence: Presence,
-    admission: AdmissionController,
-    logger: Logger, onChange: @escaping @Sendable () -> Void
+    admission: AdmissionController, logger: Logger, onChange: @escaping @Sendable () -> Void
   ) {
     self.events = events
     self.bounds = bounds
@@ -61,10 +60,10 @@ final class RelayLoop: @unchecked Sendable {
     forwarder = Forwarder(presence.forwardingTable)
   }
 
-  /// How many connections it has. From any thread.
+  /// The number of connections. From any thread.
   var load: Int { connections.load(ordering: .relaxed) }
 
-  /// Takes a new connection over. From any thread.
+  /// Serves a new connection. From any thread.
   func adopt(_ descriptor: consuming Descriptor, from origin: ConnectionOrigin) {
     let settings = live.now
     let connection = FrameConnection(
@@ -74,7 +73,7 @@ final class RelayLoop: @unchecked Sendable {
     connections.add(1, ordering: .relaxed)
     events.post { [self] in
       sessions[ObjectIdentifier(session)] = session
-      session.lookPlace = looks.add(session)
+      session.schedulePlace = schedule.add(session)
       if draining != nil { return session.end(drainRefusal) }
       unauthenticated.add(session, from: session.origin.host)
       if unauthenticated.count > live.now.maximumUnauthenticated { unauthenticated.worst?.giveWay() }
@@ -90,8 +89,8 @@ final class RelayLoop: @unchecked Sendable {
   func forget(_ session: Session) {
     if sessions.removeValue(forKey: ObjectIdentifier(session)) != nil {
       connections.subtract(1, ordering: .relaxed)
-      if let place = session.lookPlace { looks.remove(at: place) }
-      session.lookPlace = nil
+      if let place = session.schedulePlace { schedule.remove(at: place) }
+      session.schedulePlace = nil
     }
     unauthenticated.remove(session, from: session.origin.host)
     hasAnswered(session)
@@ -102,8 +101,7 @@ final class RelayLoop: @unchecked Sendable {
     unauthenticated.remove(session, from: session.origin.host)
   }
 
-  /// Ends some connections that have not joined in the time that an honest device needs, so that others find a place. From any
-  /// thread.
+  /// Evicts some sessions that have not joined in the time that an honest device needs. From any thread.
   func makeRoom() {
     events.post { [self] in
       let limit = Instant.now()
@@ -114,48 +112,48 @@ final class RelayLoop: @unchecked Sendable {
     }
   }
 
-  /// Whether one more handshake may be begun from there.
+  /// Whether another handshake may begin from this origin.
   func mayGreet(_ origin: ConnectionOrigin) -> Bool {
     origin.isRelayHost || greetings.allow(origin.host, at: .now())
   }
 
-  /// Counts a session that has begun.
+  /// Counts a session that has joined.
   func joined() {
     counters.joins += 1
   }
 
-  /// Counts a session that ends, and keeps what its connection has carried.
+  /// Counts a joined session that ends, and adds its traffic to the totals.
   func left(_ connection: FrameConnection) {
     counters.leaves += 1
     ended.add(connection)
   }
 
-  /// What the sessions of devices have carried. All at one time: a session that ended meanwhile would be missing, and what is
-  /// said to only ever rise would fall.
+  /// Traffic of all sessions of devices. Summed in one turn, so that no session ends meanwhile and the totals never
+  /// fall.
   var totals: LinkTotals {
     sessions.values.reduce(into: ended) { totals, session in
       if session.hasJoined { totals.add(session.connection) }
     }
   }
 
-  /// Counts a device that was not let in.
+  /// Counts a refused device.
   func refused(_ code: Refusal.Code) {
     counters.refused[code.rawValue, default: 0] += 1
   }
 
-  /// Counts a connection that was closed for what it sent.
+  /// Counts a connection that was closed because of what it sent.
   func broken(_ problem: WireError) {
     if case .notAuthentic = problem { counters.notAuthentic += 1 } else { counters.malformed += 1 }
   }
 
   func announce() {
-    // Who is told of the end need not hear of everybody else's.
+    // Devices whose sessions are about to end need no updates about each other.
     if !isEnding { onChange() }
   }
 
-  /// Looks after those sessions for which it is time, from now on.
+  /// Checks keepalives from now on.
   func startChecking() {
-    checkLater(lastLook: .now(), terms: terms)
+    checkLater(lastCheck: .now(), terms: terms)
   }
 
   private var terms: KeepaliveTerms {
@@ -163,39 +161,39 @@ final class RelayLoop: @unchecked Sendable {
     return KeepaliveTerms(base: live.keepalive, idle: live.idleKeepalive)
   }
 
-  /// The next step of a round, so that a round takes `checkInterval`; `lastLook` is when the last step was to be.
-  private func checkLater(lastLook: Instant, terms former: KeepaliveTerms) {
-    let planned = lastLook.advanced(by: former.checkInterval / looks.steps)
+  /// Schedules the next step of a round, which takes `checkInterval`; `lastCheck` is when the last step was due.
+  private func checkLater(lastCheck: Instant, terms former: KeepaliveTerms) {
+    let planned = lastCheck.advanced(by: former.checkInterval / schedule.steps)
     events.schedule(after: planned.since(.now())) { [self] in
       let (now, terms) = (Instant.now(), terms)
-      // The whole process was stopped, or the host slept: everybody may have said something that nobody has read yet.
+      // The process was stopped, or the host slept, so the sockets may hold unread frames of every session.
       if terms.isAbsence(now.since(planned)) { lastAbsence = now }
-      if lastAbsence == now || terms != former { looks.setAll() }
-      for session in looks.takeDue(at: now) {
-        let next = session.check(at: now, wasAway: session.lastLook < lastAbsence, terms)
-        session.lastLook = now
-        if let place = session.lookPlace { looks.set(next, at: place) }
+      if lastAbsence == now || terms != former { schedule.setAll() }
+      for session in schedule.takeDue(at: now) {
+        let next = session.check(at: now, wasAway: session.lastCheck < lastAbsence, terms)
+        session.lastCheck = now
+        if let place = session.schedulePlace { schedule.set(next, at: place) }
       }
       forwarder.refresh()
       checkMemory()
-      // Steps that are late are made up for, but not all at once.
-      checkLater(lastLook: max(planned, Instant(nanoseconds: now.nanoseconds - 50_000_000)), terms: terms)
+      // Late steps follow each other faster, but not all at once.
+      checkLater(lastCheck: max(planned, Instant(nanoseconds: now.nanoseconds - 50_000_000)), terms: terms)
     }
   }
 
-  /// Has a session looked after soon.
-  func lookSoon(_ session: Session) {
-    if let place = session.lookPlace { looks.set(Instant(nanoseconds: 0), at: place) }
+  /// Checks a session soon.
+  func checkSoon(_ session: Session) {
+    if let place = session.schedulePlace { schedule.set(Instant(nanoseconds: 0), at: place) }
   }
 
-  /// Changes how many bytes may wait for each destination. From any thread.
+  /// Limits the bytes that may wait for each destination. From any thread.
   func setQueueLimit(_ limit: Int) {
     events.post { [self] in
       for session in sessions.values { session.connection.setQueueLimit(limit) }
     }
   }
 
-  /// Says now and then that the send queues want more memory than they may have.
+  /// Logs, at a limited rate, that the send queues have reached their memory limit.
   private func checkMemory() {
     let memory = bounds.sendMemory
     let refusals = memory.refusals
@@ -204,29 +202,29 @@ final class RelayLoop: @unchecked Sendable {
     guard memoryLines.allow(at: .now()) else { return }
     logger.warning(
       """
-      so much waits for devices that do not take it that data is dropped: \(memory.used >> 10) of \(memory.limit >> 10) KiB \
-      are in use; if there is memory to spare, raise relay.memory
+      devices read too slowly, so the relay drops data for them: the send queues use \(memory.used >> 10) of \
+      \(memory.limit >> 10) KiB; if there is memory to spare, raise relay.memory
       """, metadata: ["subject": "memory"])
   }
 
-  /// Ends every session with a last word, then the loop. From any thread.
+  /// Ends every session with a refusal, then the loop. From any thread.
   func stop(_ refusal: Refusal) {
     events.post { [self] in
       isEnding = true
       for session in sessions.values { session.end(refusal) }
-      // What the sessions have posted comes before this.
+      // After what the sessions have posted.
       events.stop()
     }
   }
 
-  /// Logs what a stranger can cause, so not as often as strangers like.
+  /// Logs what unauthenticated connections can cause, at a limited rate.
   func limited(_ log: (Logger) -> Void) {
     Self.log(log, to: logger, &lines)
   }
 
-  /// Logs that a device has come or gone, which it may do as often as it likes.
-  func limitedComing(_ log: (Logger) -> Void) {
-    Self.log(log, to: logger, &comings)
+  /// Logs that a device has joined or left, at a limited rate.
+  func limitedJoin(_ log: (Logger) -> Void) {
+    Self.log(log, to: logger, &joinLines)
   }
 
   private static func log(_ log: (Logger) -> Void, to logger: Logger, _ limit: inout RateLimit) {

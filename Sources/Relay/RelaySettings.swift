@@ -1,46 +1,46 @@
+public import Admission
 internal import Link
 public import Store
+internal import Synchronization
 public import Wire
 
-/// What a relay needs to know, as plain values.
+/// What a relay needs, as plain values. Sizes are bytes.
 public struct RelaySettings: Sendable {
-  /// By which the relay proves who it is.
   public var keys: RelayKeys
-  /// Who has been admitted, and which invites there are.
-  public var store: SQLiteStore
+  public var store: any NetworkStore
   public var admission: AdmissionMode
-  /// The network that it serves at first.
+  /// The network at the start.
   public var network: RelayNetwork
-  /// How long a device must have been away before another may get its address, in a pool that is full.
+  /// How long a device must have been away before another may get its address, in a full pool.
   public var leaseAge: Duration
-  /// After this silence of a connection in use, either end asks for an echo; within three of them it is found dead.
+  /// After this silence on a connection in use, either end asks for an echo. A dead connection ends within three of
+  /// them.
   public var keepalive: Duration
-  /// What the silence may grow to while no data goes over the connection.
+  /// What the silence may grow to on an idle connection.
   public var idleKeepalive: Duration
-  /// How many bytes of data may wait for one destination.
+  /// How much data may wait for one destination.
   public var queueLimit: Int
-  /// Whether connections to devices use BBR on a slow path, where the kernel has it.
+  /// Whether connections use BBR on a slow path, where the kernel has it.
   public var choosesCongestionControl = true
-  /// The program's, which devices are told; `nil`: they are not.
+  /// The program's version for the devices; `nil`: they do not hear it.
   public var version: String?
   /// How many threads share the sessions.
   public var threads: Int
-  /// Up to so many connections are left to the first of them.
+  /// Up to this number of connections all belong to the first thread.
   public var sharedLoop = 0
-  /// In a network of more devices than this, everybody is told only of those that it asks for.
+  /// In a network of more devices than this, each gets updates only about the peers that it asks for.
   public var peerList: Int
-  /// How many connections of one thread may be about to join at once.
+  /// How many connections of one thread may be unauthenticated at once.
   public var maximumUnauthenticated = 4096
-  /// How long devices have to come back after a start, before a lease is taken away for want of use: as long as they may wait
-  /// between two attempts.
+  /// How long after a start no lease is reclaimed: as long as devices may wait between two attempts to connect.
   public var returnTime = Duration.seconds(30)
-  /// How many bytes all that waits for destinations may take.
+  /// How much memory all send queues may take together.
   public var memory: Int
   /// How many connections there may be at once.
   public var connections: Int
 
   public init(
-    keys: RelayKeys, store: SQLiteStore, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
+    keys: RelayKeys, store: any NetworkStore, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
     keepalive: Duration, idleKeepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000,
     memory: Int = 256 << 20, connections: Int = .max
   ) {
@@ -58,30 +58,88 @@ public struct RelaySettings: Sendable {
     self.connections = connections
   }
 
-  /// How many connections a process takes that may have so many descriptors: the rest is for what else it opens, foremost the
-  /// local socket, which must answer when all are in use.
+  /// How many connections a process with this limit of descriptors accepts. The rest is for its other files, above all
+  /// the control socket, which must answer when all connections are in use.
   public static func connections(descriptors: Int) -> Int {
     max(1, descriptors - min(descriptors / 2, 256))
   }
 
-  /// How often it is noted who is in.
+  /// How often the store learns which devices are connected.
   var seenInterval: Duration { min(max(leaseAge / 4, .seconds(60)), .seconds(3600)) }
 
-  /// A connection that has not joined by then is closed.
+  /// The relay closes a connection that has not asked to join by then.
   static let handshakeTimeout = Duration.seconds(10)
-  /// How long a device may take to decline its first lease, so that its admission is undone.
+  /// How long after its admission a device may decline its first lease, which undoes the admission.
   static let declineTime = Duration.seconds(60)
-  /// How a device that waits for an operator is asked for echoes: it may be silent for a minute.
+  /// The keepalive of a device that waits for an operator: it may be silent for a minute.
   static let pendingTerms = KeepaliveTerms(base: .seconds(20))
-  /// How many strangers make room at once when there is no place for further connections, and how long each may take first.
+  /// At the limit of connections: how many unauthenticated ones are closed at once, and how long each may take first.
   static let evictedAtOnce = 16
   static let patience = Duration.seconds(1)
-  /// How long an older session has to prove that it lives before another one with its device ID takes its place.
+  /// How long an older session has to answer an echo before another one with its device ID replaces it.
   static let proofTimeout = Duration.seconds(2)
-  /// How many control, ping and pong frames a joined device may send, and one that has not joined. A device of a large
+  /// How many control, ping and pong frames a device may send after and before it has joined. A device of a large
   /// network asks for `Sought.maximumWatched` peers at once.
   static let controlRate = ControlRate(perSecond: 500, burst: 2000)
   static let controlRateBeforeJoin = ControlRate(perSecond: 10, burst: 50)
-  /// After how many milliseconds a device that has sent more may connect again.
+  /// After how many milliseconds a device that sent more may connect again.
   static let floodRetry = 60_000
+
+  /// How many handshakes a second a relay on a small machine does beside its other work.
+  private static let returnsPerSecond = 2000
+
+  /// After how many milliseconds `count` devices should come back together, so that the relay can serve them. Each
+  /// device waits for a random time in the second half of that.
+  static func retryAfter(_ count: Int) -> Int {
+    min(max(200, count * 2 * 1000 / returnsPerSecond), 30_000)
+  }
+}
+
+/// The settings that may change while a relay runs.
+public struct RelayChanges: Sendable {
+  public var admission: AdmissionMode
+  public var keepalive: Duration
+  public var idleKeepalive: Duration
+  /// Bytes for each destination.
+  public var queueLimit: Int
+
+  public init(admission: AdmissionMode, keepalive: Duration, idleKeepalive: Duration, queueLimit: Int) {
+    self.admission = admission
+    self.keepalive = keepalive
+    self.idleKeepalive = idleKeepalive
+    self.queueLimit = queueLimit
+  }
+}
+
+/// The settings in force. For any thread.
+final class LiveSettings: Sendable {
+  private let current: Mutex<RelaySettings>
+
+  init(_ settings: RelaySettings) {
+    current = Mutex(settings)
+  }
+
+  var now: RelaySettings { current.withLock { $0 } }
+
+  func change(_ changes: RelayChanges) {
+    current.withLock { settings in
+      settings.admission = changes.admission
+      settings.keepalive = changes.keepalive
+      settings.idleKeepalive = changes.idleKeepalive
+      settings.queueLimit = changes.queueLimit
+    }
+  }
+}
+
+extension Relay {
+  /// Changes settings without ending a session; devices hear of new keepalives. From any thread.
+  public func apply(_ changes: RelayChanges) {
+    let former = settings
+    live.change(changes)
+    admission.setMode(changes.admission)
+    if changes.queueLimit != former.queueLimit {
+      for loop in loops { loop.setQueueLimit(changes.queueLimit) }
+    }
+    if (changes.keepalive, changes.idleKeepalive) != (former.keepalive, former.idleKeepalive) { presence.renewTerms() }
+  }
 }

@@ -1,54 +1,54 @@
+internal import Admission
 public import Link
 public import SystemIO
 public import Wire
 
-/// How a relay does, at one time.
+/// The state of a relay at one time.
 public struct RelayStatus: Sendable {
   public var pool: IPv4Prefix
   /// `nil`: leases have no IPv6 addresses.
   public var pool6: IPv6Prefix?
   /// The relay host's own address.
   public var address: IPv4Address
-  /// How many devices have an address in use, and how many can; the relay host is not counted.
+  /// How many devices are connected, and how many the pool has addresses for, without the relay host.
   public var online: Int
   public var capacity: Int
-  /// Whether it lets things finish before it ends.
   public var isDraining = false
   /// Connections that have not joined.
   public var joining = 0
-  /// Data frames for addresses that nobody has.
+  /// Data frames for addresses without a device.
   public var unreachable = 0
-  /// What all send queues take, in bytes.
+  /// Memory of all send queues in bytes, and its limit.
   public var sendMemory = 0
-  /// What they may take together.
   public var sendMemoryLimit = 0
   public var counters = RelayCounters()
-  /// What the sessions of devices have carried since the start, those that have ended among them.
+  /// Traffic of all sessions since the start, also of those that have ended.
   public var totals = LinkTotals()
-  /// Data frames that were handed on to the devices they are for, those that then did not fit a queue among them.
+  /// Forwarded data frames, also those that a queue then dropped.
   public var forwarded = FrameConnection.Traffic()
   public var sessions: [SessionStatus] = []
 
-  mutating func add(_ loop: RelayLoop.Status) {
-    joining += loop.joining
-    unreachable += loop.unreachable
-    counters.add(loop.counters)
-    totals.add(loop.totals)
-    forwarded.add(loop.forwarded)
-    sessions += loop.sessions
+  /// Adds what one loop knows.
+  mutating func add(_ part: RelayStatus) {
+    joining += part.joining
+    unreachable += part.unreachable
+    counters.add(part.counters)
+    totals.add(part.totals)
+    forwarded.add(part.forwarded)
+    sessions += part.sessions
   }
 }
 
-/// Who came and went, and what was turned away.
+/// Counts of sessions and refusals.
 public struct RelayCounters: Sendable, Equatable {
-  /// Sessions of devices that have begun, and those of them that have ended.
+  /// Sessions that have begun, and that have ended.
   public var joins = 0
   public var leaves = 0
-  /// Devices that were not let in, by the refusal's code.
+  /// Refused devices by the refusal's code.
   public var refused: [String: Int] = [:]
-  /// Connections closed because of a frame that did not open.
+  /// Connections closed because of a frame that failed authentication.
   public var notAuthentic = 0
-  /// Connections closed because of a frame that made no sense.
+  /// Connections closed because of a malformed frame.
   public var malformed = 0
 
   mutating func add(_ other: RelayCounters) {
@@ -60,16 +60,16 @@ public struct RelayCounters: Sendable, Equatable {
   }
 }
 
-/// How one joined session does.
+/// The state of a joined session.
 public struct SessionStatus: Sendable {
   public var deviceID: String
   public var key: PublicKey
   public var address: IPv4Address
-  /// Where the device connects from, as the relay sees it.
+  /// The device's address and port, as the relay sees them.
   public var outerAddress: String
   public var since: Instant
   public var lastReceived: Instant
-  /// The last echo between relay and device; `nil` if none was needed yet.
+  /// Round trip of the last echo between relay and device; `nil` before the first.
   public var roundTrip: Duration?
   public var received: FrameConnection.Traffic
   public var sent: FrameConnection.Traffic
@@ -77,28 +77,21 @@ public struct SessionStatus: Sendable {
 }
 
 extension RelayLoop {
-  /// One loop's part of the relay's state.
-  struct Status: Sendable {
-    var joining: Int
-    var unreachable: Int
-    var counters: RelayCounters
-    var totals: LinkTotals
-    var forwarded: FrameConnection.Traffic
-    var sessions: [SessionStatus]
-  }
-
-  /// Gives the loop's state to `reply`, on its thread, bit by bit, so that nobody's frames wait for all of it. From any thread.
-  func status(_ reply: @escaping @Sendable (Status) -> Void) {
+  /// Adds the loop's part to `empty` and gives it to `reply`, on the loop's thread. Gathers the sessions in parts, so
+  /// that frames do not wait for all of them. From any thread.
+  func status(_ empty: RelayStatus, _ reply: @escaping @Sendable (RelayStatus) -> Void) {
     events.post { [self] in
-      let part = Status(
-        joining: 0, unreachable: forwarder.unreachable, counters: counters, totals: totals,
-        forwarded: forwarder.forwarded, sessions: [])
+      var part = empty
+      part.unreachable = forwarder.unreachable
+      part.forwarded = forwarder.forwarded
+      part.counters = counters
+      part.totals = totals
       gather(part, from: Array(sessions.values)[...], reply)
     }
   }
 
   private func gather(
-    _ status: Status, from rest: ArraySlice<Session>, _ reply: @escaping @Sendable (Status) -> Void
+    _ status: RelayStatus, from rest: ArraySlice<Session>, _ reply: @escaping @Sendable (RelayStatus) -> Void
   ) {
     var status = status
     let part = rest.prefix(Self.gatheredAtOnce)
@@ -116,10 +109,10 @@ extension RelayLoop {
 extension Session {
   /// `nil` unless joined. On the loop's thread.
   var status: SessionStatus? {
-    guard case .joined(let applicant, let address) = state else { return nil }
+    guard case .joined(let request, let address) = state else { return nil }
     let (sent, queue) = connection.sendStatistics
     return SessionStatus(
-      deviceID: applicant.deviceID, key: applicant.key, address: address, outerAddress: origin.name,
+      deviceID: request.deviceID, key: request.key, address: address, outerAddress: origin.name,
       since: since,
       lastReceived: connection.lastReceived, roundTrip: roundTrip, received: connection.received, sent: sent,
       queue: queue)

@@ -1,10 +1,14 @@
-// The journey of a device into the network: hello and the first message of a handshake → `greet`: the relay proves who it is →
-// `meet`: the device has proved who it is and asks to be let in → the `AdmissionController` decides, an operator perhaps, and the
-// `LeaseAllocator` gives it an address → `admit`: the `Presence` lets it in.
+// How a device joins:
+//
+//   `greet`                 hello and the handshake's first message: the relay proves its key
+//   `meet`                  the handshake's last message: the device proves its key and asks to join
+//   `AdmissionController`   decides by the rules of `Admission`; an operator may have to approve
+//   `admit`                 the session claims the device's address in `Presence`
 //
 // Before a newer session with the same device ID is refused or replaces the older one, the relay sends the older one an
 // echo request. A session of the same process is replaced at once.
 
+internal import Admission
 internal import Link
 internal import Logging
 internal import Noise
@@ -12,59 +16,56 @@ internal import SystemIO
 internal import SystemPackage
 internal import Wire
 
-/// One device's connection, from the first byte to the last. Owned by its loop's thread but for `end` and `connection`'s
-/// sending side.
+/// One device's connection, from the first byte to the last. Owned by its loop's thread, except `end` and the sending
+/// side of `connection`.
 final class Session: EventHandler, @unchecked Sendable {
   // Set once.
+  let outlet: Outlet
   let connection: FrameConnection
   let origin: ConnectionOrigin
   unowned let loop: RelayLoop
-  private let place: ConnectionPlace
 
   // Owned by the loop's thread.
   private(set) var state = State.greeting {
     didSet {
       if case .joined(_, let address) = state { leased = address } else { leased = nil }
-      loop.lookSoon(self)
+      loop.checkSoon(self)
     }
   }
-  /// The address of a session that has joined, for the data path: to look at `state` is to copy all that it holds.
+  /// The address of a joined session, for the data path: reading `state` would copy all that it holds.
   private var leased: IPv4Address?
   var hasJoined: Bool { leased != nil }
   let since = Instant.now()
-  /// For the loop's schedule: the session's place in it, and when it was looked after the last time.
-  var lookPlace: Int?
-  var lastLook = Instant.now()
+  /// The place in the loop's schedule, and the time of the last check.
+  var schedulePlace: Int?
+  var lastCheck = Instant.now()
   private(set) var roundTrip: Duration?
-  /// The relay's key that the device has been shown.
+  /// The key with which the relay has proved itself.
   private var shownKey: PublicKey?
   private var onProof: [@Sendable (Bool) -> Void] = []
   private var proofTimer: Timer?
   private var syncs = RateLimit(perSecond: 1, burst: 2)
   private var hasSyncWaiting = false
-  /// When the relay admitted the device for the first time, if it was with this session.
+  /// When the relay admitted the device, if it did not know it before this session.
   private var newSince: Instant?
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
-  /// How often the device may send `locate`; its burst covers all peers that it may watch.
+  /// Limits `locate`; the burst covers all peers that a device may watch.
   private var questions = RateLimit(perSecond: 200, burst: Double(Sought.maximumWatched))
-  /// How many handshakes with peers the relay forwards: more than a device answers, and at once as many as a packet for
-  /// every peer begins.
+  /// Limits forwarded handshakes with peers: more than a device answers, with a burst for one packet to every peer.
   private var peerHandshakes = RateLimit(perSecond: 1000, burst: 4000)
-  /// How often the device may be told that somebody is not there.
-  var notices = RateLimit(perSecond: 200, burst: 200)
 
   enum State {
-    /// Nothing, or not enough, has come.
+    /// The first message has not come.
     case greeting
-    /// The relay has proved who it is; the device has not yet.
+    /// The relay has proved its key; the device has not.
     case proving(Handshake)
-    /// Nobody has decided yet whether the device may join.
+    /// The store decides whether the device may join.
     case deciding
-    /// An operator has to.
-    case pending(Applicant)
-    /// An older session of the same device is being asked for an echo.
+    /// An operator has to decide.
+    case pending(AdmissionRequest)
+    /// An older session of the same device is asked for an echo.
     case waiting
-    case joined(Applicant, address: IPv4Address)
+    case joined(AdmissionRequest, address: IPv4Address)
     case ended
   }
 
@@ -72,15 +73,15 @@ final class Session: EventHandler, @unchecked Sendable {
     self.connection = connection
     self.origin = origin
     self.loop = loop
-    place = loop.bounds.connections.occupy()
-    // Until it is closed, which this session sees to. (A weak reference would make every retain of a session slower.)
-    connection.onUse = { [unowned self] in self.loop.lookSoon(self) }
-    // A session that has not joined gets little memory and little time.
+    outlet = Outlet(connection, countedBy: loop.bounds.connections)
+    // Until this session closes the connection. (A weak reference would make every retain of a session slower.)
+    connection.onUse = { [unowned self] in self.loop.checkSoon(self) }
+    // Before it has joined, a session gets little memory and time.
     connection.payloadLimit = FrameType.handshake.maximumPayload
     connection.controlRate = RelaySettings.controlRateBeforeJoin
   }
 
-  // MARK: What comes in
+  // MARK: Receiving
 
   func handle(_ events: Events) {
     if events.contains(.writable) { connection.flush() }
@@ -106,10 +107,12 @@ final class Session: EventHandler, @unchecked Sendable {
 
   private func accept(_ frame: UnsafeMutableRawBufferPointer, _ header: FrameHeader) throws(WireError) {
     if let leased, header.type == .data || header.type == .peerHandshake {
-      // Each one may cost its receiver a key agreement.
+      // Each handshake may cost its receiver a key agreement.
       if header.type == .peerHandshake, !peerHandshakes.allow(at: .now()) { return }
       FrameHeader.rewriteAddress(of: frame, to: leased)
-      loop.forwarder.forward(UnsafeRawBufferPointer(frame), to: header.address, from: self)
+      if !loop.forwarder.forward(UnsafeRawBufferPointer(frame), to: header.address) {
+        outlet.report(unreachable: header.address)
+      }
       return
     }
     switch (state, header.type) {
@@ -119,12 +122,12 @@ final class Session: EventHandler, @unchecked Sendable {
       try greet(payload(frame))
     case (.proving(let handshake), .handshake):
       try meet(handshake, payload(frame))
-    case (.joined(let applicant, _), .control):
-      try obey(try ControlMessage.Unread(payload(frame)), applicant)
+    case (.joined(let request, _), .control):
+      try obey(try ControlMessage.Unread(payload(frame)), request)
     case (.deciding, .ping), (.pending, .ping), (.waiting, .ping), (.joined, .ping):
       connection.send(pongFor: payload(frame))
     case (.deciding, .pong), (.waiting, .pong):
-      break  // The answer to a ping from when it was pending.
+      break  // Answers a ping of the time when it was pending.
     case (.pending, .pong), (.joined, .pong):
       learn(from: payload(frame))
     default:
@@ -137,27 +140,27 @@ final class Session: EventHandler, @unchecked Sendable {
   }
 
   /// Messages above their rate limit are dropped before they are parsed.
-  private func obey(_ message: ControlMessage.Unread, _ applicant: Applicant) throws(WireError) {
+  private func obey(_ message: ControlMessage.Unread, _ request: AdmissionRequest) throws(WireError) {
     switch message.kind {
-    case .sync: resend(applicant.deviceID)
+    case .sync: resend(request.deviceID)
     case .locate:
       guard questions.allow(at: .now()), case .locate(let sought)? = try message.read() else { return }
-      loop.presence.locate(sought, for: self, applicant.deviceID)
+      loop.presence.locate(sought, for: self, request.deviceID)
     case .nextKey:
       guard keyChanges.allow(at: .now()) else { return connection.send(control: Self.tooManyKeys) }
       guard case .nextKey(let notice)? = try message.read() else { return }
-      if let objection = applicant.objection(toNextKey: notice.key) { return answer(objection, notice.key) }
-      loop.admission.setNextKey(notice.key, of: applicant) { self.answer($0, notice.key) }
+      if let objection = request.objection(toNextKey: notice.key) { return answer(objection, notice.key) }
+      loop.admission.setNextKey(notice.key, of: request) { self.answer($0, notice.key) }
     case .drain where loop.draining != nil:
-      // Only once what has come before it is forwarded.
+      // After the frames before this one are forwarded.
       loop.events.post { self.loop.hasAnswered(self) }
     case .leave: finish("left: the device has said goodbye")
     case .decline:
       finish(
         "declined its lease: its host uses the network's addresses otherwise, or cannot set them up or save them")
-      // Not later, or an invite would be good for one device after the other.
+      // Not later, or one use of an invite would serve one device after the other.
       if let newSince, Instant.now().since(newSince) < RelaySettings.declineTime {
-        loop.admission.undoAdmission(of: applicant)
+        loop.admission.undoAdmission(of: request)
       }
     case nil: break
     default:
@@ -170,7 +173,7 @@ final class Session: EventHandler, @unchecked Sendable {
     Refusal(.busy, "the key was changed only just now; try again in a while")
   ).frame()
 
-  /// Sends everything anew, but not as often as a device may ask: what it asks for too soon, it gets a little later.
+  /// Sends the whole list again. A device that asks too often gets it a second later.
   private func resend(_ deviceID: String) {
     guard !hasSyncWaiting else { return }
     guard !syncs.allow(at: .now()) else { return loop.presence.resend(to: self, deviceID) }
@@ -182,7 +185,7 @@ final class Session: EventHandler, @unchecked Sendable {
     }
   }
 
-  /// Tells the device whether it may connect with `key` from now on. From any thread.
+  /// Tells the device whether the relay accepts its next key. From any thread.
   private func answer(_ refusal: Refusal?, _ key: PublicKey) {
     let answer = refusal.map { ControlMessage.nextKeyRefused($0) } ?? .nextKeyAccepted(KeyNotice(key: key))
     connection.send(control: answer.frame())
@@ -190,7 +193,7 @@ final class Session: EventHandler, @unchecked Sendable {
 
   // MARK: Joining
 
-  /// The handshake's first message: the relay answers any device with its key and its network's addresses.
+  /// The handshake's first message: the relay answers every device with its key and its network's addresses.
   private func greet(_ payload: UnsafeRawBufferPointer) throws(WireError) {
     let hello = try HandshakeHello(parsing: payload.bytes)
     guard hello.versions.contains(protocolVersion) else {
@@ -214,7 +217,7 @@ final class Session: EventHandler, @unchecked Sendable {
     state = .proving(handshake)
   }
 
-  /// The handshake's last message: the device proves who it is, and asks to be let in.
+  /// The handshake's last message: the device proves its key and asks to join.
   private func meet(_ handshake: consuming Handshake, _ payload: UnsafeRawBufferPointer) throws(WireError) {
     let message: [UInt8]
     do {
@@ -225,72 +228,75 @@ final class Session: EventHandler, @unchecked Sendable {
     guard let key = handshake.remoteKey else { preconditionFailure("XX brings the initiator's key") }
     let keys = handshake.split()
     connection.secure(sending: keys.send, receiving: keys.receive)
-    guard case .join(let request)? = try ControlMessage.decode(message) else {
+    guard case .join(let join)? = try ControlMessage.decode(message) else {
       throw .badMessage("the first one must be a join")
     }
-    let applicant = Applicant(request, key: key, origin: origin)
-    if let objection = applicant.objection { return refuse(objection, to: applicant) }
-    decide(about: applicant)
+    let request = AdmissionRequest(join, key: key, host: origin.host, isRelayHost: origin.isRelayHost)
+    if let objection = request.objection { return refuse(objection, to: request) }
+    decide(about: request)
   }
 
-  /// Asks the admission whether the device may join; `dead` is an older session of it that has not answered an echo.
-  private func decide(about applicant: Applicant, over dead: Session? = nil) {
+  /// `dead` is an older session of the device that did not answer an echo.
+  private func decide(about request: AdmissionRequest, over dead: Session? = nil) {
     state = .deciding
-    let asOf = loop.presence.beginDeciding(applicant)
-    loop.admission.decide(applicant, over: dead) { [self] decision in
-      loop.events.post { self.learn(decision, about: applicant, asOf: asOf, over: dead) }
+    var request = request
+    request.deadSession = dead.map { ObjectIdentifier($0) }
+    let asOf = loop.presence.beginDeciding(request)
+    loop.admission.decide(request) { [self, request] decision in
+      // `dead` lives until then, so that its identifier is no other session's.
+      loop.events.post { self.learn(decision, about: request, asOf: asOf, over: dead) }
     }
   }
 
   private func learn(
-    _ decision: AdmissionController.Decision, about applicant: Applicant, asOf: Int, over dead: Session?
+    _ decision: AdmissionDecision, about request: AdmissionRequest, asOf: Int, over dead: Session?
   ) {
-    defer { loop.presence.endDeciding(applicant) }
+    defer { loop.presence.endDeciding(request) }
     guard case .deciding = state else { return }
     switch decision {
     case .admitted(let address, let isNew):
       if isNew { newSince = newSince ?? .now() }
-      admit(applicant, at: address, asOf: asOf, over: dead)
-    case .refused(let refusal): refuse(refusal, to: applicant)
+      admit(request, at: address, asOf: asOf, over: dead)
+    case .refused(let refusal): refuse(refusal, to: request)
     case .pending:
-      guard loop.admission.keep(self, applicant) else {
+      guard loop.admission.approvals.add(self, request) else {
         return refuse(
-          Refusal(.busy, "too many devices wait for an operator; try again later", retryAfter: 60_000), to: applicant)
+          Refusal(.busy, "too many devices wait for an operator; try again later", retryAfter: 60_000), to: request)
       }
-      state = .pending(applicant)
+      state = .pending(request)
       loop.welcome(self)
       connection.send(control: ControlMessage.pending.frame())
       loop.limited {
         $0.notice(
           """
-          \(applicant.deviceID) (\(origin.name), \(applicant.fingerprint)) waits to be let in: \
-          mnedc-ctl approve \(applicant.deviceID)
+          \(request.deviceID) (\(origin.name), \(request.fingerprint)) waits for approval: \
+          mnedc-ctl approve \(request.deviceID)
           """)
       }
     }
   }
 
-  /// An operator has decided about a session that waits for that: to let it in, or to refuse it. From any thread.
+  /// Ends the wait for an operator, who approved the device or refused it. From any thread.
   func settle(refusing refusal: Refusal?) {
     loop.events.post { [self] in
-      guard case .pending(let applicant) = state else { return }
-      if let refusal { refuse(refusal, to: applicant) } else { decide(about: applicant) }
+      guard case .pending(let request) = state else { return }
+      if let refusal { refuse(refusal, to: request) } else { decide(about: request) }
     }
   }
 
-  private func refuse(_ refusal: Refusal, to applicant: Applicant? = nil) {
+  private func refuse(_ refusal: Refusal, to request: AdmissionRequest? = nil) {
     loop.refused(refusal.code)
-    // What is no device ID may be anything, and is not for a log.
-    let named = applicant.flatMap { DeviceID.isValid($0.deviceID) ? $0 : nil }
+    // An invalid device ID may contain anything, so it is not logged.
+    let named = request.flatMap { DeviceID.isValid($0.deviceID) ? $0 : nil }
     let who = named.map { "\($0.deviceID) (\(origin.name))" } ?? origin.name
     loop.limited { $0.notice("\(who) refused: \(refusal.text)") }
     close(telling: refusal)
   }
 
-  private func admit(_ applicant: Applicant, at address: IPv4Address, asOf: Int, over dead: Session?) {
-    switch loop.presence.admit(self, applicant, at: address, decided: asOf, over: dead) {
+  private func admit(_ request: AdmissionRequest, at address: IPv4Address, asOf: Int, over dead: Session?) {
+    switch loop.presence.claim(self, request, at: address, decided: asOf) {
     case .admitted:
-      state = .joined(applicant, address: address)
+      state = .joined(request, address: address)
       connection.payloadLimit = FrameHeader.maximumPayload
       connection.controlRate = RelaySettings.controlRate
       if let newest = loop.keys.successor(of: shownKey) {
@@ -298,32 +304,32 @@ final class Session: EventHandler, @unchecked Sendable {
       }
       loop.welcome(self)
       loop.joined()
-      loop.admission.noteSeen(applicant)
-      loop.limitedComing { $0.info("\(applicant.deviceID) joined as \(address) from \(origin.name)") }
+      loop.admission.noteSeen(request)
+      loop.limitedJoin { $0.info("\(request.deviceID) joined as \(address) from \(origin.name)") }
       loop.announce()
     case .outdated:
-      decide(about: applicant, over: dead)
+      decide(about: request, over: dead)
     case .contested(let older):
       state = .waiting
       older.askForProof { [self] isAlive in
-        loop.events.post { self.settle(applicant, older, isAlive) }
+        loop.events.post { self.settle(request, older, isAlive) }
       }
     }
   }
 
-  private func settle(_ applicant: Applicant, _ older: Session, _ isAlive: Bool) {
+  private func settle(_ request: AdmissionRequest, _ older: Session, _ isAlive: Bool) {
     guard case .waiting = state else { return }
-    // Much may have happened meanwhile: the device may have been sent away.
-    guard isAlive else { return decide(about: applicant, over: older) }
+    // The device may have been revoked meanwhile.
+    guard isAlive else { return decide(about: request, over: older) }
     refuse(
       Refusal(
         .keyInUse,
-        "the key of \(applicant.deviceID) is in use at \(older.origin.name): if this machine is a copy of that one, run "
+        "the key of \(request.deviceID) is in use at \(older.origin.name): if this machine is a copy of that one, run "
           + "mnedc-join --reset --device-id NAME on it, with an invite"),
-      to: applicant)
+      to: request)
   }
 
-  /// Answers whether this session lives: at once if its device echoes, after `proofTimeout` if not. From any thread.
+  /// Answers whether the device is alive: at once if it echoes, after `proofTimeout` if not. From any thread.
   private func askForProof(_ answer: @escaping @Sendable (Bool) -> Void) {
     loop.events.post { [self] in
       guard case .joined = state else { return answer(false) }
@@ -331,7 +337,7 @@ final class Session: EventHandler, @unchecked Sendable {
       guard onProof.count == 1 else { return }
       connection.sendPing()
       let asked = Instant.now()
-      // The echo may be behind a lot of data on a slow line; the data proves as much.
+      // On a slow path the echo may be behind much data, which proves as much.
       proofTimer = loop.events.schedule(after: RelaySettings.proofTimeout) {
         self.prove(self.connection.lastReceived > asked)
       }
@@ -348,8 +354,8 @@ final class Session: EventHandler, @unchecked Sendable {
 
   // MARK: Keepalive
 
-  /// Looks after a session: asks a silent one for an echo, and ends a dead one. `wasAway`: nobody could for long.
-  /// Returns when to look again, unless something happens before.
+  /// Asks a silent device for an echo, and ends a dead session. `wasAway`: the process or the host was stopped for
+  /// long. Returns when to check again, unless something happens before.
   func check(at now: Instant, wasAway: Bool, _ terms: KeepaliveTerms) -> Instant {
     switch state {
     case .joined:
@@ -360,7 +366,7 @@ final class Session: EventHandler, @unchecked Sendable {
         end(Refusal(.silent, error.text("the device")))
       }
     case .pending:
-      // Somebody who waits for a person may take long, but not longer than its connection.
+      // An operator may take any time, but the connection must stay alive.
       do throws(FrameConnection.Lifelessness) {
         try connection.check(at: now, wasAway: wasAway, RelaySettings.pendingTerms)
         return connection.nextCheck
@@ -387,16 +393,16 @@ final class Session: EventHandler, @unchecked Sendable {
     prove(true)
   }
 
-  // MARK: The end
+  // MARK: Ending
 
-  /// Has the device send no more data. False: it has not joined.
+  /// Asks the device to send no more data. False: it has not joined.
   func tellToDrain() -> Bool {
     guard case .joined = state else { return false }
     connection.send(control: ControlMessage.drain.frame())
     return true
   }
 
-  /// Ends the session with a last word to the device. From any thread.
+  /// Ends the session with a refusal for the device. From any thread.
   func end(_ refusal: Refusal) {
     loop.events.post { [self] in
       guard case .ended = state else {
@@ -406,7 +412,7 @@ final class Session: EventHandler, @unchecked Sendable {
     }
   }
 
-  /// Ends a session that has not joined, to make room for another.
+  /// Evicts a session that has not joined.
   func giveWay() {
     loop.limited {
       $0.notice(
@@ -416,14 +422,14 @@ final class Session: EventHandler, @unchecked Sendable {
     close(telling: Refusal(.silent, "too many connections are about to join; try again"))
   }
 
-  /// Ends a session that has sent too many control, ping and pong frames.
+  /// Ends a session whose device has sent too many control, ping and pong frames.
   private func endFlood(_ error: FrameConnection.ReceiveError) {
     loop.limited { $0.warning("\(description): \(error.text("the device")); the relay has closed the connection") }
     close(telling: Refusal(.busy, error.text("this device"), retryAfter: RelaySettings.floodRetry))
   }
 
   private func finish(_ why: String, telling refusal: Refusal? = nil) {
-    if case .joined = state { loop.limitedComing { $0.info("\(description): \(why)") } }
+    if case .joined = state { loop.limitedJoin { $0.info("\(description): \(why)") } }
     close(telling: refusal)
   }
 
@@ -432,13 +438,13 @@ final class Session: EventHandler, @unchecked Sendable {
     let former = state
     state = .ended
     switch former {
-    case .joined(let applicant, _):
+    case .joined(let request, _):
       loop.left(connection)
-      loop.presence.remove(self, applicant.deviceID)
-      loop.admission.noteSeen(applicant)
+      loop.presence.withdraw(self, request.deviceID)
+      loop.admission.noteSeen(request)
       loop.announce()
-    case .pending(let applicant):
-      loop.admission.drop(self, applicant)
+    case .pending(let request):
+      loop.admission.approvals.remove(self, request)
     default: break
     }
     connection.close()
@@ -448,8 +454,8 @@ final class Session: EventHandler, @unchecked Sendable {
 
   private var description: String {
     switch state {
-    case .joined(let applicant, let address): "\(applicant.deviceID) (\(address), \(origin.name))"
-    case .pending(let applicant): "\(applicant.deviceID) (\(origin.name))"
+    case .joined(let request, let address): "\(request.deviceID) (\(address), \(origin.name))"
+    case .pending(let request): "\(request.deviceID) (\(origin.name))"
     default: origin.name
     }
   }

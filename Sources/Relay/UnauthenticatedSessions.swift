@@ -1,12 +1,12 @@
-/// The connections of a loop that have not joined, by the address that they come from. To add one, to remove one and to find the one
-/// that is to give way takes the same short time however many there are. Owned by the loop's thread.
+/// The sessions of a loop that have not joined, by source address. To add one, to remove one and to find the one to
+/// evict takes constant time. Owned by the loop's thread.
 struct UnauthenticatedSessions<Member: AnyObject> {
   private(set) var count = 0
   private var hosts: [String: Host] = [:]
-  /// The addresses from which so many connections come.
+  /// The source addresses by their number of sessions.
   private var crowds: [Set<String>] = [[]]
 
-  /// In the order in which they have come; those that are not strangers any more have gone from `members`.
+  /// In the order of arrival; those that have left are missing in `members`.
   fileprivate struct Host {
     var order: [ObjectIdentifier] = []
     var first = 0
@@ -35,7 +35,7 @@ struct UnauthenticatedSessions<Member: AnyObject> {
     hosts[name] = host
   }
 
-  /// Of the address that most of them come from, the one that has been about to join for longest.
+  /// The session to evict: the oldest from the address with most sessions.
   var worst: Member? { crowds.last?.first.flatMap { hosts[$0]?.oldest } }
 
   private mutating func move(_ name: String, from: Int, to: Int) {
@@ -49,7 +49,7 @@ struct UnauthenticatedSessions<Member: AnyObject> {
 extension UnauthenticatedSessions.Host {
   fileprivate var oldest: Member? { first < order.count ? members[order[first]] : nil }
 
-  /// Lets go of those that have gone, so that the first in order is there, and the others take no more room than those who are.
+  /// Drops sessions that have left, so that the first in the order is present, and the order stays short.
   fileprivate mutating func dropGone() {
     while first < order.count, members[order[first]] == nil { first += 1 }
     guard order.count > 2 * members.count + 16 else { return }

@@ -4,19 +4,19 @@
 
 public import Wire
 
-/// Which addresses there are to lease, and which of them are meant for one device only.
+/// The addresses that can be leased, and those that are fixed for one device.
 ///
-/// Never leased: the network's own address, its broadcast address, every other one that ends in .0 or .255, which some
-/// systems take for such, and the relay's own.
+/// Never leased are the network's address, its broadcast address, all others that end in .0 or .255, which some systems
+/// take for these, and the relay's own.
 public struct LeasePool: Equatable, Sendable {
   public let prefix: IPv4Prefix
   /// The relay host's own address.
   public let relayAddress: IPv4Address
-  /// Addresses that the operator has fixed, by device ID. No other device gets them.
+  /// Addresses that the configuration fixes, by device ID. No other device gets them.
   public let fixed: [String: IPv4Address]
   private let owners: [IPv4Address: String]
 
-  /// The relay has the pool's first address unless `relayAddress` says another.
+  /// The relay has the pool's first address unless `relayAddress` is given.
   public init(_ prefix: IPv4Prefix, relayAddress: IPv4Address? = nil, fixed: [String: IPv4Address] = [:]) {
     precondition(prefix.length <= 30, "a pool has room for the relay and a device")
     self.prefix = prefix
@@ -25,7 +25,7 @@ public struct LeasePool: Equatable, Sendable {
     owners = Dictionary(fixed.map { ($0.value, $0.key) }) { first, _ in first }
   }
 
-  /// The same in a larger or another network.
+  /// The same for another prefix.
   public func with(_ prefix: IPv4Prefix) -> LeasePool {
     LeasePool(prefix, relayAddress: relayAddress, fixed: fixed)
   }
@@ -49,16 +49,16 @@ public struct LeasePool: Equatable, Sendable {
     isLeasable(address) && owners[address] ?? deviceID == deviceID
   }
 
-  /// The device that the operator has fixed the address for.
+  /// The ID of the device that the address is fixed for.
   public func owner(of address: IPv4Address) -> String? { owners[address] }
 
-  /// How many devices can have an address at once, the relay's host not counted.
+  /// How many devices can have an address at once, without the relay host.
   public var capacity: Int {
     let blocks = prefix.length < 24 ? 1 << (24 - prefix.length) : 1
     return prefix.count - 2 * blocks - 1
   }
 
-  /// The lowest leasable address from `start` on that no device is the owner of.
+  /// The lowest leasable address from `start` on that is not fixed.
   func nextFreelyLeasable(from start: Int64) -> IPv4Address? {
     var bits = max(start, Int64(prefix.network.bits))
     while bits < prefix.broadcast.bits {
@@ -70,15 +70,15 @@ public struct LeasePool: Equatable, Sendable {
   }
 }
 
-/// Where to look for a free address of a pool: none is below.
+/// Where the search for a free address of a pool begins: no lower address is free.
 struct FreeSearch {
   private var prefix: IPv4Prefix?
   private var lowest: Int64 = 0
 
-  /// The first address to look at.
+  /// The first address of the search.
   func start(in prefix: IPv4Prefix) -> Int64 { self.prefix == prefix ? lowest : 0 }
 
-  /// All addresses of `prefix` below `bits` are leased or not to be had.
+  /// No address of `prefix` below `bits` is free.
   mutating func begin(at bits: Int64, in prefix: IPv4Prefix) {
     self.prefix = prefix
     lowest = bits

@@ -1,11 +1,11 @@
 internal import SystemIO
 internal import SystemPackage
 
-// From a directory to a file that is sound, ours and of today's schema.
 extension SQLiteConnection {
   static let fileName = "relay.db"
 
-  /// Opens the store's file in `directory`, and makes it if there is none. The caller has the directory's lock.
+  /// Opens the store's file in `directory`, checks it and brings it to the schema; makes it if there is none. The
+  /// caller has the directory's lock.
   static func open(in directory: String, schema: SQLiteSchema) throws(StoreError) -> SQLiteConnection {
     let path = "\(directory)/\(fileName)"
     try withAccess(to: path) { try makeIfMissing(directory, path, schema) }
@@ -18,30 +18,30 @@ extension SQLiteConnection {
     return connection
   }
 
-  /// A new file is made whole under another name, so that an empty one is never a new one but always a damaged one.
+  /// Makes a new file under another name and renames it, so that an empty file is always a damaged one.
   private static func makeIfMissing(_ directory: String, _ path: String, _ schema: SQLiteSchema) throws {
     let logs = ["\(path)-wal", "\(path)-shm"]
     // A backup that was interrupted may have left them.
     for file in SQLiteConnection.copyFiles(in: directory) { try removeFile(file) }
     if try exists(path) {
-      // SQLite makes its other files with the mode of this one; those of a copy may have come with any.
+      // SQLite gives its other files the mode of this one; files of a restored copy may have any.
       for file in [path] + logs { try makePrivate(file) }
       return
     }
-    // It would be taken for the new file's own.
+    // SQLite would apply it to the new file.
     if try exists(logs[0]) {
       throw StoreError.damaged(path, detail: "it is missing, while its log \(fileName)-wal is there")
     }
     let newName = "\(fileName).new"
     let new = "\(directory)/\(newName)"
-    // What a crash may have left.
+    // A crash may have left them.
     for file in [new, "\(new)-journal"] { try removeFile(file) }
     try makePrivateFile(new)
     try SQLiteConnection(path: new).migrate(to: schema)
     try rename(newName, to: fileName, in: directory)
   }
 
-  /// Turns an error of the system into one of the store.
+  /// Turns system errors into errors of the store.
   private static func withAccess(to path: String, _ body: () throws -> Void) throws(StoreError) {
     do {
       try body()
@@ -67,13 +67,13 @@ extension SQLiteConnection {
     guard version <= schema.version else { throw .newerSchema(path, found: version, known: schema.version) }
   }
 
-  /// Reads the whole file once, so that damage shows now and not in the middle of the night.
+  /// Reads the whole file, so that damage shows at the start and not later.
   func checkSoundness() throws(StoreError) {
     let findings = try rows("PRAGMA integrity_check(1)") { $0.text(0) }
     guard findings == ["ok"] else { throw .damaged(path, detail: findings.first ?? "it cannot be checked") }
   }
 
-  /// Commits go to the end of a log (WAL), each with one fsync; others may read meanwhile, for a copy.
+  /// Selects WAL: a commit appends to a log with one fsync, and other programs may read meanwhile.
   private func useLog() throws(StoreError) {
     let mode = try rows("PRAGMA journal_mode = WAL") { $0.text(0) }
     guard mode == ["wal"] else {

@@ -11,9 +11,10 @@ enum SQLValue {
 
   static func optional(_ text: String?) -> SQLValue { text.map(SQLValue.text) ?? .null }
   static func optional(_ blob: [UInt8]?) -> SQLValue { blob.map(SQLValue.blob) ?? .null }
+  static func optional(_ number: Int64?) -> SQLValue { number.map(SQLValue.integer) ?? .null }
 }
 
-/// One row of an answer, for as long as it is read. Columns count from 0.
+/// A row of a result, valid while it is read. Columns count from 0.
 struct SQLiteRow: ~Copyable {
   fileprivate let statement: OpaquePointer
 
@@ -30,28 +31,29 @@ struct SQLiteRow: ~Copyable {
 
   func optionalBlob(_ column: CInt) -> [UInt8]? { isNull(column) ? nil : blob(column) }
 
+  func optionalInteger(_ column: CInt) -> Int64? { isNull(column) ? nil : integer(column) }
+
   private func isNull(_ column: CInt) -> Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
 }
 
-/// An open SQLite file, with the statements it has prepared.
+/// An open SQLite file, with its prepared statements.
 final class SQLiteConnection: @unchecked Sendable {
-  // `@unchecked`: it is handed from the thread that opens it to the one that uses it from then on, never shared.
+  // `@unchecked`: the thread that opens it hands it to the thread that uses it; they never share it.
   let path: String
   private let database: OpaquePointer
   private var statements: [String: OpaquePointer] = [:]
-  /// What SQLite has said last that failed.
   private var lastError: StoreError?
   private var needsTransaction = false
-  /// What is undone takes it back too.
+  /// A rollback restores it.
   var freeSearch = FreeSearch()
 
-  /// How long to wait for another program, such as one that makes a copy, to let go of the file.
+  /// Milliseconds to wait while another program, such as one that makes a copy, locks the file.
   private static let busyTimeout: CInt = 5_000
 
-  /// How large the file may become, in pages of 4 KiB: a relay that lets everybody in has no other bound.
+  /// Limit of the file in pages of 4 KiB; an open relay has no other limit.
   private static let maximumPages = 1 << 18
 
-  /// Opens a file that is there; nothing of it is read yet.
+  /// Opens an existing file, without reading it.
   init(path: String) throws(StoreError) {
     var database: OpaquePointer?
     let result = sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nil)
@@ -73,12 +75,12 @@ final class SQLiteConnection: @unchecked Sendable {
 
   // MARK: Statements
 
-  /// Runs statements that have neither values nor an answer.
+  /// Runs statements without values and results.
   func execute(_ sql: String) throws(StoreError) {
     try check(sqlite3_exec(database, sql, nil, nil, nil))
   }
 
-  /// Runs one statement that has no answer.
+  /// Runs one statement without a result.
   func run(_ sql: String, _ values: SQLValue...) throws(StoreError) {
     let statement = try prepare(sql, values)
     defer { finish(statement) }
@@ -87,7 +89,7 @@ final class SQLiteConnection: @unchecked Sendable {
     if result != SQLITE_DONE { throw error(result) }
   }
 
-  /// Every row of the answer, as `read` makes it.
+  /// Every row of the result, as `read` makes it.
   func rows<Item>(_ sql: String, _ values: SQLValue..., read: (borrowing SQLiteRow) -> Item) throws(StoreError)
     -> [Item]
   {
@@ -107,12 +109,12 @@ final class SQLiteConnection: @unchecked Sendable {
     }
   }
 
-  /// A statement's answer of one number.
+  /// The number that a statement returns.
   func integer(_ sql: String) throws(StoreError) -> Int64 {
     try rows(sql) { $0.integer(0) }.first ?? 0
   }
 
-  /// How many rows have been changed since the file was opened, those counted whose change was undone.
+  /// How many rows have changed since the file was opened, also by changes that were undone.
   var changedRows: CInt { sqlite3_total_changes(database) }
 
   private func prepare(_ sql: String, _ values: [SQLValue]) throws(StoreError) -> OpaquePointer {
@@ -152,20 +154,20 @@ final class SQLiteConnection: @unchecked Sendable {
     }
   }
 
-  /// SQLITE_TRANSIENT, a macro that Swift does not see: SQLite keeps a copy.
+  /// SQLITE_TRANSIENT, a macro that Swift does not import: SQLite makes a copy.
   private static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
-  /// Stands for no bytes, where a null pointer would be NULL.
+  /// The address of no bytes, where a null pointer would mean NULL.
   nonisolated(unsafe) private static let empty = UnsafePointer(UnsafeMutablePointer<CChar>.allocate(capacity: 1))
 
-  /// Makes it ready for its next use; it holds no lock and no value of anybody from now on.
+  /// Makes a statement ready for its next use; it then holds no lock and no value.
   private func finish(_ statement: OpaquePointer) {
-    // The error that this repeats has been thrown already.
+    // This returns an error that was thrown already.
     sqlite3_reset(statement)
     sqlite3_clear_bindings(statement)
   }
 
   /// Writes the log into the file (a checkpoint), without waiting for programs that read the file. False: part of the
-  /// log could not be written.
+  /// log is not written.
   func emptyLog() -> Bool {
     let counts = try? rows("PRAGMA wal_checkpoint(PASSIVE)") { (log: $0.integer(1), written: $0.integer(2)) }.first
     return counts.map { $0.log == $0.written } ?? false
@@ -175,15 +177,15 @@ final class SQLiteConnection: @unchecked Sendable {
 
   private var isInTransaction: Bool { sqlite3_get_autocommit(database) == 0 }
 
-  /// Throws if the transaction that should be open is not: when the disk fails, SQLite may undo all of it by itself, and
-  /// what came after would be committed statement by statement.
+  /// Throws if the transaction is not open any more: when the disk fails, SQLite may undo all of it, and further
+  /// statements would be committed one by one.
   func checkTransaction() throws(StoreError) {
     if needsTransaction, !isInTransaction { throw lastError ?? .failed(path, detail: "the transaction was undone") }
   }
 
-  /// Runs `body` in a transaction; nothing of it stays if it, or the commit, fails.
+  /// Runs `body` in a transaction; undoes it if it or the commit fails.
   func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
-    // From its beginning a writer: one that becomes a writer later may find that it is too late.
+    // A transaction that becomes a writer later may fail because another program wrote meanwhile.
     try run("BEGIN IMMEDIATE")
     needsTransaction = true
     defer { needsTransaction = false }
@@ -199,31 +201,16 @@ final class SQLiteConnection: @unchecked Sendable {
     }
   }
 
-  /// Runs `body` in the open transaction; nothing of it stays if it fails, and what was done before does.
-  func atomically<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
-    let result = try attempt { () throws(StoreError) -> Result? in .some(try body()) }
-    guard let result else { preconditionFailure("it has a result or throws") }
-    return result
-  }
-
-  /// As `atomically`, and nothing of it stays either if `body` returns `nil`.
-  func attempt<Result>(_ body: () throws(StoreError) -> Result?) throws(StoreError) -> Result? {
+  /// Runs `body` in the open transaction; undoes all that `body` has done if it throws.
+  func atomically(_ body: () throws(StoreError) -> Void) throws(StoreError) {
     try run("SAVEPOINT operation")
-    let search = freeSearch
     do {
-      if let result = try body() {
-        try run("RELEASE operation")
-        return result
-      }
+      try body()
+      try run("RELEASE operation")
     } catch {
-      freeSearch = search
       undoOperation()
       throw error
     }
-    freeSearch = search
-    undoOperation()
-    try checkTransaction()
-    return nil
   }
 
   private func undoOperation() {
@@ -231,7 +218,7 @@ final class SQLiteConnection: @unchecked Sendable {
       try run("ROLLBACK TO operation")
       try run("RELEASE operation")
     } catch {
-      // Rather nothing of the whole transaction than half of this.
+      // Undo the whole transaction rather than keep half of an operation.
       if isInTransaction { try? run("ROLLBACK") }
     }
   }

@@ -1,16 +1,17 @@
-/// The tables, as a list of steps from an empty file to today's. The file's `user_version` says how many were taken.
+/// The tables, as a list of migrations from an empty file. The file's `user_version` is the number of those that were
+/// applied.
 struct SQLiteSchema {
   let migrations: [String]
 
-  /// What marks a file as ours, in its header: "MNED".
+  /// Marks a file as ours in its header: "MNED".
   static let applicationID: Int64 = 0x4D4E_4544
 
-  /// A step that has been released is never changed; what is new is a further one.
+  /// A released migration never changes; a new table or index is a further one.
   static let current = SQLiteSchema(migrations: [devicesAndInvites, leases, labels])
 
   var version: Int { migrations.count }
 
-  // The checks stand for STRICT, which SQLite has since 3.37 only.
+  // Checks instead of STRICT, which only SQLite 3.37 and newer have.
   private static let devicesAndInvites = """
     CREATE TABLE devices (
       key BLOB NOT NULL PRIMARY KEY CHECK (typeof(key) = 'blob' AND length(key) = 32),
@@ -61,10 +62,10 @@ struct SQLiteSchema {
     );
     """
 
-  /// A device ID's label as `HostLabel` makes it, for SQLite; the index and the questions have to say it in the same words.
+  /// `HostLabel.label` of a device ID in SQL. Index and queries must use the same expression.
   static let label = "lower(replace(replace(device_id, '.', '-'), '_', '-'))"
 
-  // Not unique: there may be devices of one label already, which stay.
+  // Not unique, because older files may have devices with the same label.
   private static let labels = """
     CREATE INDEX devices_by_label ON devices (\(label)) WHERE status = 'active';
     """

@@ -1,20 +1,20 @@
 internal import Synchronization
-internal import SystemIO
+public import SystemIO
 internal import SystemPackage
 
-/// What the relay remembers through restarts: one SQLite file, `relay.db` in the state directory (mode 0600).
+/// The records in one SQLite file: `relay.db` in the state directory (mode 0600).
 ///
-/// Operations are posted by any thread and carried out by one thread of the store's own, in the order in which they come,
-/// so that nobody else ever waits for the disk. All that wait form one transaction and share its fsync; each is whole by
-/// itself, so one that fails undoes nothing of the others. Who posted one is told once it lasts.
+/// The store's own thread runs the operations in the order in which they are posted, so no other thread waits for the
+/// disk. Operations that wait together share a transaction and its fsync; one that fails undoes nothing of the others.
+/// `then` runs after the commit.
 ///
-/// One process has the store at a time, by a lock (flock) on `relay.lock` that the kernel releases however the process
-/// ends. SQLite's own exclusive mode would do the same, but only once the file is opened, and it would keep out
-/// programs that read it for a copy (`sqlite3 relay.db .backup`).
+/// One process uses the store at a time. A lock (flock) on `relay.lock` ensures that, and the kernel releases it
+/// however the process ends. SQLite's exclusive mode would lock only once the file is open, and would exclude programs
+/// that read the file for a copy (`sqlite3 relay.db .backup`).
 ///
-/// Commits are in a log beside the file. It is written into the file whenever nothing has been committed for a second,
-/// so that a copy of the file alone, made then, holds all of them.
-public final class SQLiteStore: Sendable {
+/// Commits go to a log beside the file (WAL). A second after the last commit the store writes the log into the file, so
+/// that a copy of the file alone is complete then.
+public final class SQLiteStore: NetworkStore {
   // Set once.
   let directory: String
   private let queue: OperationQueue
@@ -22,7 +22,7 @@ public final class SQLiteStore: Sendable {
   // Guarded by its lock.
   private let thread: Mutex<SystemThread?>
 
-  /// Opens the store of `directory`, which must be there; makes its file if there is none. Reads the whole file once.
+  /// Opens the store in an existing directory; makes its file if there is none. Reads the whole file once.
   ///
   /// At most `queueLimit` operations wait at a time. The store's thread calls `onHealth` when writing begins to fail
   /// and when it works again; the callback must not block.
@@ -68,48 +68,27 @@ public final class SQLiteStore: Sendable {
     throw .inUse("\(directory)/\(SQLiteConnection.fileName)", process: FileLock.holder(of: path))
   }
 
-  /// Posts an operation, which may read, change or both. From any thread; the operations of one thread keep their order.
-  ///
-  /// `operation` runs on the store's thread, with nothing in between by others; what it throws undoes all of it. `then` is
-  /// called once: on the store's thread when the operation has been committed, or has failed; at once and on the calling
-  /// thread, with `busy` or `closed`, if it is not taken. If the commit itself fails, every operation in it has that error.
-  /// Neither may take long, since all others wait meanwhile.
+  /// Both closures run on the store's thread; `then` runs at once on the calling thread if the operation is refused
+  /// with `busy` or `closed`. If the commit fails, every operation in the transaction gets that error.
   public func perform<Value: Sendable>(
-    _ operation: @escaping @Sendable (borrowing Transaction) throws(StoreError) -> Value,
-    then: @escaping @Sendable (Result<Value, StoreError>) -> Void
+    _ operation: @escaping StoreOperation<Value>, then: @escaping @Sendable (Result<Value, StoreError>) -> Void
   ) {
     let posted = PostedOperation(
-      carryOut: { transaction in
-        let result: Result<Value, StoreError>
+      carryOut: { records in
         do throws(StoreError) {
-          result = .success(
-            try transaction.connection.atomically { () throws(StoreError) in try operation(transaction) })
+          let (value, changes) = try operation(records)
+          if !changes.isEmpty { try records.apply(changes) }
+          return PostedOperation.Outcome(error: nil) { then(.success(value)) }
         } catch {
-          result = .failure(error)
+          return PostedOperation.Outcome(error: error) { then(.failure(error)) }
         }
-        let error: StoreError? = if case .failure(let error) = result { error } else { nil }
-        return PostedOperation.Outcome(error: error) { then(result) }
       },
       refuse: { then(.failure($0)) })
     if let error = queue.post(posted) { then(.failure(error)) }
   }
 
-  /// As `perform`, and waits until the operation is done. From any thread that nobody waits for: not one that serves.
-  public func performAndWait<Value: Sendable>(
-    _ operation: @escaping @Sendable (borrowing Transaction) throws(StoreError) -> Value
-  ) throws(StoreError) -> Value {
-    let outcome: PendingValue<Result<Value, StoreError>>
-    do {
-      outcome = try PendingValue()
-    } catch {
-      throw .failed("the store", detail: "there is nothing to wait with: \(error)")
-    }
-    perform(operation, then: outcome.put)
-    return try outcome.wait().get()
-  }
-
-  /// Takes no further operations, carries out those that wait, and returns once the file is closed. From any thread but
-  /// the store's own; a second time does nothing.
+  /// Refuses further operations, runs those that wait, and returns once the file is closed. From any thread except the
+  /// store's own. A second call does nothing.
   public func close() {
     queue.close()
     let thread = thread.withLock { thread in
@@ -123,33 +102,65 @@ public final class SQLiteStore: Sendable {
   public var statistics: StoreStatistics { queue.statistics }
 }
 
-/// Whether the store's file can be written.
+/// Whether the store can write its file.
 public enum StoreHealth: Equatable, Sendable {
   case failing(StoreError)
-  /// Of the file at this path.
+  /// The path of the file.
   case working(String)
 }
 
-/// What a store has done since it was opened.
-public struct StoreStatistics: Equatable, Sendable {
-  /// Operations that were carried out, those that failed by themselves counted.
-  public internal(set) var operations = 0
-  /// The transactions that they were carried out in.
-  public internal(set) var transactions = 0
-  /// Those of the transactions that changed something, and so waited for the disk.
-  public internal(set) var writes = 0
-  /// Transactions that could not be committed.
-  public internal(set) var failures = 0
-  /// Operations that wait now.
-  public internal(set) var waiting = 0
+/// A copy of a store, in a file without a name.
+public struct StoreCopy: Sendable {
+  /// A complete database, without a log.
+  public let file: OpenFile
+  /// The path of the original.
+  public let path: String
+  /// Bytes.
+  public let size: Int
+  public let devices: Int
+  public let leases: Int
+  public let invites: Int
 }
 
-/// What an operation works on: the tables, as they are within the transaction. Its operations are in extensions.
-public struct Transaction: ~Copyable {
-  let connection: SQLiteConnection
+extension SQLiteStore {
+  /// Copies everything that was committed before the call; operations continue meanwhile. The copy needs as much room
+  /// in the directory as the database. Blocks until the copy is made. From any thread, one copy at a time.
+  public func copy() throws(StoreError) -> StoreCopy {
+    let copy = SQLiteConnection.copyFiles(in: directory)[0]
+    do {
+      return try makeCopy(at: copy)
+    } catch {
+      for file in SQLiteConnection.copyFiles(in: directory) { _ = try? removeFile(file) }
+      switch error {
+      case let error as StoreError: throw error
+      case Errno.noSpace: throw .diskFull(copy)
+      case let error as Errno: throw .noAccess(copy, error)
+      default: fatalError("no other error is thrown here")
+      }
+    }
+  }
 
-  /// Runs `body`; if it returns `nil` or fails, nothing of what it has done stays, and what was done before does.
-  public func attempt<Result>(_ body: () throws(StoreError) -> Result?) throws(StoreError) -> Result? {
-    try connection.attempt(body)
+  private func makeCopy(at copy: String) throws -> StoreCopy {
+    let path = "\(directory)/\(SQLiteConnection.fileName)"
+    for file in SQLiteConnection.copyFiles(in: directory) { try removeFile(file) }
+    // SQLite accepts an empty file and keeps its mode.
+    try makePrivateFile(copy)
+    try SQLiteConnection(path: path).run("VACUUM INTO ?1", .text(copy))
+    let made = try SQLiteConnection(path: copy)
+    try made.checkOwner()
+    try made.checkSoundness()
+    func count(_ table: String) throws(StoreError) -> Int { Int(try made.integer("SELECT count(*) FROM \(table)")) }
+    let counts = (devices: try count("devices"), leases: try count("leases"), invites: try count("invites"))
+    let file = try OpenFile(removing: copy)
+    return StoreCopy(
+      file: file, path: path, size: try file.size(), devices: counts.devices, leases: counts.leases,
+      invites: counts.invites)
+  }
+}
+
+extension SQLiteConnection {
+  /// The unfinished copy, and its journal.
+  static func copyFiles(in directory: String) -> [String] {
+    ["", "-journal"].map { "\(directory)/\(fileName).copy\($0)" }
   }
 }

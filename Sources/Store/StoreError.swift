@@ -1,14 +1,14 @@
 public import SystemPackage
 
-/// Why the relay's memory cannot be used, or why an operation on it did nothing.
+/// Why a store cannot be opened, or why an operation changed nothing.
 public enum StoreError: Error, Equatable, CustomStringConvertible {
   // Of opening.
   case noDirectory(String)
-  /// This file, or one that must be made there, cannot be read and written.
+  /// This file, or a new one in its directory, cannot be read and written.
   case noAccess(String, Errno)
-  /// Another process has the store open, or this one has already.
+  /// Another process, or this one, has the store open.
   case inUse(String, process: Int?)
-  /// A database, but of another program.
+  /// The database of another program.
   case notOurs(String)
   /// Written by a newer version of this program.
   case newerSchema(String, found: Int, known: Int)
@@ -18,19 +18,19 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
   case diskFull(String)
   case failed(String, detail: String)
 
-  // Of operations: all that one of these has done is undone.
-  /// Too many operations wait. Tell the other side to come again later.
+  // Of operations.
+  /// Too many operations wait. Tell the device to come again later.
   case busy
   /// The store is closed, or about to be.
   case closed
-  /// A value that the schema does not take, such as a key of another length; in SQLite's words.
+  /// A value that the store does not accept, such as a key of another length.
   case badValue(String)
   case noSuchDevice
   case noSuchInvite(String)
   case admission(AdmissionProblem)
   case invite(InviteProblem)
 
-  /// Whether the file is the cause, and not the operation.
+  /// Whether the cause is the file, not the operation.
   public var isOfFile: Bool {
     switch self {
     case .diskFull, .failed, .damaged, .noAccess: true
@@ -50,8 +50,8 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
     case .notOurs(let path):
       "\(path) is the database of another program; choose another state directory, or move the file away"
     case .newerSchema(let path, let found, let known):
-      "\(path) has version \(found) of the schema, and this relay knows \(known) at most; run the newer relay, or restore"
-        + " a copy from before the upgrade"
+      "\(path) has version \(found) of the schema, and this relay knows \(known) at most; run the newer relay, or "
+        + "restore a copy from before the upgrade"
     case .damaged(let path, let detail):
       "\(path) is damaged (\(detail)); restore a copy, or move it away (with its -wal and -shm files) to begin with an"
         + " empty one, in which no device is admitted"

@@ -1,12 +1,14 @@
 // An admission and its lease are one transaction on this thread, so they are on disk before the device hears of them.
 // The thread batches the writes of all waiting admissions; the data path never waits for a disk.
 
+internal import Synchronization
 internal import SystemIO
+internal import SystemPackage
 
-/// What the store's thread does: takes all operations that wait, carries them out in one transaction, and tells who posted
-/// them.
+/// The loop of the store's thread: takes all operations that wait, runs them in one transaction, and reports the
+/// results.
 final class StoreWorker: Sendable {
-  // Set once. The file is closed, and the lock released, as the thread ends and lets go of this.
+  // Set once. The end of the thread releases them, which closes the file and then the lock.
   private let connection: SQLiteConnection
   private let queue: OperationQueue
   private let lock: FileLock
@@ -22,14 +24,14 @@ final class StoreWorker: Sendable {
     self.onHealth = onHealth
   }
 
-  /// When nothing has been committed for so long, the log is written into the file, so that a copy of the file alone
-  /// holds everything. If another reader of the file prevents that in part, the next try comes after a longer time.
+  /// How long after the last commit the log is written into the file, and how long after an attempt that another reader
+  /// of the file has prevented in part.
   private static let idleTime = Duration.seconds(1)
   private static let retryTime = Duration.seconds(30)
 
   func run() {
     var isFailing = false
-    // A process that was killed may have left a log.
+    // A killed process may have left a log.
     var logDeadline: Instant? = Instant.now().advanced(by: Self.idleTime)
     while let operations = queue.next(until: logDeadline) {
       switch operations.isEmpty ? nil : carryOut(operations, &logDeadline) {
@@ -41,22 +43,22 @@ final class StoreWorker: Sendable {
         isFailing = false
       case nil: break
       }
-      // Also between operations that only read, which may come without a pause.
+      // Also between read operations, which may come without a pause.
       if let deadline = logDeadline, Instant.now() >= deadline {
         logDeadline = connection.emptyLog() ? nil : Instant.now().advanced(by: Self.retryTime)
       }
     }
   }
 
-  /// What the transaction shows of the file: nothing if nothing was to be written. A commit moves `logDeadline`.
+  /// Returns the health that the transaction shows; `nil` if it wrote nothing. A commit moves `logDeadline`.
   private func carryOut(_ operations: [PostedOperation], _ logDeadline: inout Instant?) -> StoreHealth? {
     let changesBefore = connection.changedRows
     do throws(StoreError) {
       let outcomes = try connection.transaction { () throws(StoreError) in
-        let transaction = Transaction(connection: connection)
+        let records = SQLiteRecords(connection: connection)
         var outcomes: [PostedOperation.Outcome] = []
         for operation in operations {
-          outcomes.append(operation.carryOut(transaction))
+          outcomes.append(operation.carryOut(records))
           try connection.checkTransaction()
         }
         return outcomes
@@ -80,5 +82,84 @@ final class StoreWorker: Sendable {
       for operation in operations { operation.refuse(error) }
       return error.isOfFile ? .failing(error) : nil
     }
+  }
+}
+
+/// An operation that waits for the store's thread.
+struct PostedOperation: Sendable {
+  /// Runs the operation within the open transaction.
+  let carryOut: @Sendable (SQLiteRecords) -> Outcome
+  /// Reports that the transaction failed.
+  let refuse: @Sendable (StoreError) -> Void
+
+  struct Outcome {
+    let error: StoreError?
+    /// Reports the result; to be called after the commit.
+    let tell: () -> Void
+  }
+}
+
+/// The operations that wait, at most `limit`. For any thread; `next` and `count` belong to the store's thread.
+final class OperationQueue: Sendable {
+  // Set once.
+  private let limit: Int
+  private let hasNews: WakeUp
+
+  // Guarded by its lock.
+  private let state = Mutex(State())
+
+  private struct State {
+    var waiting: [PostedOperation] = []
+    var isClosed = false
+    var statistics = StoreStatistics()
+  }
+
+  init(limit: Int) throws(Errno) {
+    self.limit = limit
+    hasNews = try WakeUp()
+  }
+
+  /// Adds an operation, or says why not.
+  func post(_ operation: PostedOperation) -> StoreError? {
+    let (error, isFirst) = state.withLock { state -> (StoreError?, Bool) in
+      if state.isClosed { return (.closed, false) }
+      if state.waiting.count >= limit { return (.busy, false) }
+      state.waiting.append(operation)
+      return (nil, state.waiting.count == 1)
+    }
+    if isFirst { hasNews.raise() }
+    return error
+  }
+
+  func close() {
+    state.withLock { $0.isClosed = true }
+    hasNews.raise()
+  }
+
+  /// Waits for operations and takes all of them; empty if there are none until `deadline`, `nil` once the queue is
+  /// closed.
+  func next(until deadline: Instant?) -> [PostedOperation]? {
+    while true {
+      let (operations, isClosed) = state.withLock { state in
+        defer { state.waiting = [] }
+        return (state.waiting, state.isClosed)
+      }
+      if !operations.isEmpty { return operations }
+      if isClosed { return nil }
+      guard hasNews.wait(until: deadline ?? Instant.now().advanced(by: .seconds(3600))) else { return [] }
+      hasNews.lower()
+    }
+  }
+
+  var statistics: StoreStatistics {
+    state.withLock { state in
+      var statistics = state.statistics
+      statistics.waiting = state.waiting.count
+      return statistics
+    }
+  }
+
+  func count(_ change: (inout StoreStatistics) -> Void) {
+    state.withLock { change(&$0.statistics) }
   }
 }

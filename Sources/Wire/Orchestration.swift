@@ -67,6 +67,11 @@ public struct Orchestration: Codable, Sendable, Equatable {
       self.local = local
       self.hops = hops
     }
+
+    /// The routers of the private networks that a host is behind: those before the first with a public address.
+    public static func privateHops(_ routers: [String]) -> [String] {
+      Array(routers.prefix { IPv4Address($0)?.isPrivate ?? IPv6Address($0)?.isPrivate ?? false })
+    }
   }
 
   private enum CodingKeys: String, CodingKey {

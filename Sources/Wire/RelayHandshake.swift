@@ -21,6 +21,10 @@ public struct HandshakeHello: Sendable, Equatable {
   public static let size = 12
   /// In bytes: the second message fits a handshake frame with it.
   public static let maximumPadding = 7 << 10
+  /// TCP segments to try where larger ones do not get through, in bytes without headers, as TCP_MAXSEG counts: for a
+  /// path MTU of 1500 where this host's link has a larger one; for 1280, which IPv6 requires of every path (RFC 8200,
+  /// section 5); and for any path (RFC 9293, section 3.7.1).
+  public static let segmentSizes = [1400, 1200, 536]
 
   /// The protocol versions that the device speaks.
   public var versions: ClosedRange<UInt8>

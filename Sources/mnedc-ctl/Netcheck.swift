@@ -2,7 +2,7 @@ import ArgumentParser
 import CommandLine
 import Config
 import Control
-import Diagnosis
+import Netcheck
 import Wire
 
 struct Netcheck: ParsableCommand {
@@ -35,7 +35,7 @@ struct Netcheck: ParsableCommand {
     var (named, keys) = (settings.servers, settings.serverKeys)
     if !servers.isEmpty { (named, keys) = try arguments(keys) }
     let found = WaitingNote.during(named.map(\.description).joined(separator: ", ")) {
-      Diagnosis.Netcheck(
+      JoinCheck(
         settings, servers: named, keys: keys, configuration: check, own: DaemonPlace.interfaces(settings),
         within: timeout)
     }

@@ -4,7 +4,7 @@ import Control
 import DaemonKit
 import Device
 import DeviceHost
-import Diagnosis
+import Explain
 import Identity
 import Logging
 import Noise

@@ -1,3 +1,4 @@
+import Admission
 import CommandLine
 import Config
 import Control

@@ -1,10 +1,11 @@
+import Admission
 import CommandLine
 import Config
 import Control
 import DaemonKit
 import Device
 import DeviceHost
-import Diagnosis
+import Explain
 import Identity
 import Logging
 import Noise

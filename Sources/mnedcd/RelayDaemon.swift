@@ -1,3 +1,4 @@
+import Admission
 import CommandLine
 import Config
 import Control
@@ -197,11 +198,11 @@ final class RelayDaemon {
     let file = KeyFile.relay(in: state)
     do {
       if try file.load() == nil {
-        let (devices, invites) = try store.performAndWait { transaction throws(StoreError) in
+        let (devices, invites) = try store.readAndWait { records throws(StoreError) in
           let now = UnixTime.now()
           return (
-            try transaction.devices().count { $0.status == .active && $0.admittedBy != .host },
-            try transaction.invites().count { $0.state(at: now) == .usable }
+            try records.devices().count { $0.status == .active && $0.admittedBy != .host },
+            try records.invites().count { $0.state(at: now) == .usable }
           )
         }
         if devices + invites > 0 {
@@ -360,7 +361,7 @@ final class RelayDaemon {
     let key = identity.key.publicKey.bytes
     let known: DeviceRecord?
     do {
-      known = try store.performAndWait { transaction throws(StoreError) in try transaction.device(key: key)?.device }
+      known = try store.readAndWait { records throws(StoreError) in try records.device(key: key)?.device }
     } catch {
       throw Failure(error)
     }

@@ -1,7 +1,8 @@
+import Admission
 import CommandLine
 import Control
 import DaemonKit
-import Diagnosis
+import Explain
 import Relay
 import Store
 import SystemIO
@@ -10,7 +11,7 @@ import Wire
 extension RelayReports {
   /// What the relay knows of a device by its ID or its label, in or not; on the main thread.
   static func recall(
-    _ name: String, _ daemon: Daemon, _ relay: Relay, _ reply: @escaping (Explanation.Recollection) -> Void
+    _ name: String, _ daemon: Daemon, _ relay: Relay, _ reply: @escaping (PathFacts.Memory, SessionReport?) -> Void
   ) {
     let reply = LoopBound(reply)
     let label = HostLabel.label(of: name)
@@ -35,7 +36,7 @@ extension RelayReports {
           } else {
             meant.isEmpty ? .stranger : .revoked
           }
-        daemon.events.post { reply.value(Explanation.Recollection(memory: memory, session: session)) }
+        daemon.events.post { reply.value(memory, session) }
       }
     }
   }

@@ -1,3 +1,4 @@
+import Admission
 import CommandLine
 import Control
 import DaemonKit

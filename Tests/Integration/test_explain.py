@@ -68,10 +68,10 @@ def test_who_is_not_there_is_told_from_who_never_was(flat):
     d1, relay = lab["d1"], lab.relay
     fails_at(d1, "d22", "peer", "did you mean d2?")
     fails_at(d1, "d1", "peer", "this host itself")
-    fails_at(relay, "never-was", "peer", "never let in")
+    fails_at(relay, "never-was", "peer", "never admitted")
     running["d2"].stop()
     fails_at(d1, "d2", "peer", "switched off or revoked")
-    fails_at(relay, "d2", "peer", "known, but not in")
+    fails_at(relay, "d2", "peer", "known, but not connected")
     relay.mnedc("mnedc-ctl", "revoke", "d3")
     fails_at(relay, "d3", "peer", "was revoked", "forget d3")
     # The device itself is told why it is not in.

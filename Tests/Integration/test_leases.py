@@ -175,7 +175,7 @@ def test_leases_are_listed_pinned_and_freed(flat):
 
     freed = ctl(lab, "lease", "free", "d2").stdout
     assert freed == "10.0.0.77 is not pinned any more; d2 is connected and keeps it\n"
-    refuses(lab, "lease", "free", "d2", says="d2 is in with 10.0.0.77, which can be freed once it has left")
+    refuses(lab, "lease", "free", "d2", says="d2 is connected with 10.0.0.77; end mnedc-join there first")
     assert running["d2"].stop() == 0
     until(lambda: not leases(lab)["d2"]["online"], "d2 has left")
     assert json.loads(ctl(lab, "lease", "free", "10.0.0.77", "--json").stdout)["leases"][0]["device_id"] == "d2"

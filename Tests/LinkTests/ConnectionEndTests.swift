@@ -71,20 +71,20 @@ import Wire
     #expect(SizeProblem(path(timeouts: 1), nil, heard: .zero) == nil)
   }
 
-  @Test func `what comes behind something missing once the question has arrived is a matter of size too`() throws {
-    var question = QuestionWatch(end: 100, outOfOrder: 3)
-    #expect(SizeProblem(path(outOfOrder: 4), question, heard: .seconds(4)) == nil)
-    _ = question.note(acknowledged: 100)
-    #expect(SizeProblem(path(outOfOrder: 4), question, heard: .seconds(4))?.direction == .incoming)
-    #expect(SizeProblem(path(outOfOrder: 3), question, heard: .seconds(4)) == nil)
+  @Test func `what comes behind something missing once the ping has arrived is a matter of size too`() throws {
+    var ping = EchoWatch(end: 100, outOfOrder: 3)
+    #expect(SizeProblem(path(outOfOrder: 4), ping, heard: .seconds(4)) == nil)
+    _ = ping.note(acknowledged: 100)
+    #expect(SizeProblem(path(outOfOrder: 4), ping, heard: .seconds(4))?.direction == .incoming)
+    #expect(SizeProblem(path(outOfOrder: 3), ping, heard: .seconds(4)) == nil)
   }
 
-  @Test func `a question is on its way as long as more is acknowledged, and not once it has arrived`() {
-    var question = QuestionWatch(end: 100)
-    let moves = [10, 10, 60, 120, 500].map { question.note(acknowledged: $0) }
-    // What was before the first look says nothing; and once the question is there, the other end's kernel may take
-    // bytes for a program that is stuck.
+  @Test func `a ping is on its way as long as more is acknowledged, and not once it has arrived`() {
+    var ping = EchoWatch(end: 100)
+    let moves = [10, 10, 60, 120, 500].map { ping.note(acknowledged: $0) }
+    // What was before the first look says nothing; and once the ping is there, the other end's kernel may take bytes for
+    // a program that is stuck.
     #expect(moves == [false, false, true, true, false])
-    #expect(question.isDelivered)
+    #expect(ping.isDelivered)
   }
 }

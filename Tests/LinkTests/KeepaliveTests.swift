@@ -182,7 +182,7 @@ import Testing
     var now = Instant(nanoseconds: 1_000_000_000_000)
     let received = now
     #expect(keepalive.check(at: now, received: received, dataFrames: 0, terms) == .fine)
-    keepalive.probe(at: now, patience: .seconds(1))
+    keepalive.ask(at: now, .seconds(1))
     now = now.advanced(by: .milliseconds(900))
     #expect(keepalive.check(at: now, received: received, dataFrames: 0, terms) == .fine)
     now = now.advanced(by: .milliseconds(200))

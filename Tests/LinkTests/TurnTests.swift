@@ -78,7 +78,7 @@ import Wire
       try stepped.receive()
       turns += 1
       try #require(stepped.frames.count > before && stepped.frames.count <= before + 64)
-      #expect(stepped.connection.isCut == (stepped.frames.count < 300))
+      #expect((stepped.connection.rest != nil) == (stepped.frames.count < 300))
     }
     #expect(turns >= 5 && stepped.finishes == turns)
     #expect(stepped.frames.map { Int($0.payload[0]) | Int($0.payload[1]) << 8 } == Array(0..<300))
@@ -88,8 +88,8 @@ import Wire
     let (end, stepped) = try connect()
     try end.send((0..<5000).flatMap { _ in frameBytes(.data) })
     try stepped.receive()
-    #expect(stepped.frames.count <= 2048 && stepped.connection.isCut)
-    while stepped.connection.isCut { try stepped.receive() }
+    #expect(stepped.frames.count <= 2048 && stepped.connection.rest != nil)
+    while stepped.connection.rest != nil { try stepped.receive() }
     #expect(stepped.frames.count == 5000)
   }
 
@@ -115,7 +115,7 @@ import Wire
       try stepped.receive()
       #expect(stepped.frames.count == count)
     }
-    #expect(!stepped.connection.isCut)
+    #expect(stepped.connection.rest == nil)
   }
 
   @Test func `what a turn leaves may end in the middle of a frame`() throws {
@@ -146,7 +146,7 @@ import Wire
     try end.send((0..<300).flatMap { _ in frameBytes(.ping, [1]) })
     try stepped.receive()
     let count = stepped.frames.count
-    #expect(count <= 64 && stepped.connection.isCut)
+    #expect(count <= 64 && stepped.connection.rest != nil)
     try end.send(frameBytes(.data))
     // However many turns it has: nothing, if the first one was long enough for the limit.
     while !stepped.connection.isPaused { try stepped.receive() }

@@ -43,11 +43,12 @@ struct Vector: Decodable, Sendable, CustomTestStringConvertible {
 
   func handshake(_ role: Handshake.Role) throws -> Handshake {
     let isInitiator = role == .initiator
-    return Handshake(
+    var handshake = Handshake(
       pattern, cipher: cipher, role: role, prologue: bytes(isInitiator ? initPrologue : respPrologue),
       key: try #require(PrivateKey(bytes(isInitiator ? initStatic : respStatic))),
-      remoteKey: isInitiator ? initRemoteStatic.flatMap { PublicKey(bytes($0)) } : nil,
-      ephemeral: try #require(PrivateKey(bytes(isInitiator ? initEphemeral : respEphemeral))))
+      remoteKey: isInitiator ? initRemoteStatic.flatMap { PublicKey(bytes($0)) } : nil)
+    handshake.ephemeralKey = try #require(PrivateKey(bytes(isInitiator ? initEphemeral : respEphemeral)))
+    return handshake
   }
 }
 

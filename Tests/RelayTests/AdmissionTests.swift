@@ -1,3 +1,4 @@
+import Admission
 import Noise
 import Relay
 import Store
@@ -57,6 +58,18 @@ import Wire
     try one.send(.leave)
     #expect(one.waitForEnd())
     #expect(try relay.join("one").address == address)
+  }
+
+  @Test func `a relay needs no file for its records`() throws {
+    let relay = try TestRelay(admission: .invite, records: MemoryStore())
+    defer { relay.stop() }
+    let token = try invite(relay).token
+    let (one, address) = try relay.join("one", token: token)
+    try one.send(.leave)
+    #expect(one.waitForEnd())
+    #expect(try relay.join("one").address == address)
+    _ = try result { relay.relay.revoke("one", $0) } as DeviceRecord
+    #expect(code { _ = try relay.join("one") } == .revoked)
   }
 
   @Test func `the relay tells its addresses before it is asked`() throws {

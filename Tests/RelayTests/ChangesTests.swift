@@ -1,3 +1,4 @@
+import Admission
 import Link
 import Relay
 import SystemIO

@@ -9,11 +9,11 @@ import Wire
     let pool = try #require(IPv4Prefix(pool))
     let snapshot = ForwardingTable(pool: pool).snapshot
     for bits in [pool.network.bits, pool.network.bits + 1, pool.broadcast.bits - 1, pool.broadcast.bits] {
-      #expect(snapshot.session(at: IPv4Address(bits: bits)) == nil)
+      #expect(snapshot.outlet(at: IPv4Address(bits: bits)) == nil)
     }
-    #expect(snapshot.session(at: IPv4Address(bits: pool.broadcast.bits &+ 1)) == nil)
-    #expect(snapshot.session(at: IPv4Address(bits: pool.network.bits &- 1)) == nil)
-    #expect(snapshot.session(at: IPv4Address(bits: 0)) == nil)
-    #expect(snapshot.session(at: .limitedBroadcast) == nil)
+    #expect(snapshot.outlet(at: IPv4Address(bits: pool.broadcast.bits &+ 1)) == nil)
+    #expect(snapshot.outlet(at: IPv4Address(bits: pool.network.bits &- 1)) == nil)
+    #expect(snapshot.outlet(at: IPv4Address(bits: 0)) == nil)
+    #expect(snapshot.outlet(at: .limitedBroadcast) == nil)
   }
 }

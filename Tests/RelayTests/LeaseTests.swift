@@ -1,3 +1,4 @@
+import Admission
 import Noise
 import Relay
 import Store
@@ -60,11 +61,9 @@ import Wire
 
   /// As if the device had been away for so long; the time of the day is not a test's to set.
   private func age(_ relay: TestRelay, _ deviceID: String, by time: Int64) throws {
-    let leases = try relay.store.performAndWait { db throws(StoreError) in try db.leases() }
+    let leases = try relay.store.readAndWait { records throws(StoreError) in try records.leases() }
     let lease = try #require(leases.first { $0.deviceID == deviceID })
-    try relay.store.performAndWait { db throws(StoreError) in
-      try db.touchLease(ofKey: lease.key, at: UnixTime.now() - time)
-    }
+    try relay.store.performAndWait { _ in ((), [.seen(key: lease.key, at: UnixTime.now() - time)]) }
   }
 
   // MARK: Coming back
@@ -234,11 +233,9 @@ import Wire
     let place = try visit(relay, "old")
     // Both are decided about in one go, while neither is in.
     let isReleased = Mailbox<Bool>()
-    relay.store.perform {
-      _ in
+    relay.store.read { _ in
       _ = isReleased.waitFor(1)
-    } then: {
-      _ in
+    } then: { _ in
     }
     #expect(wait { relay.store.statistics.waiting == 0 })
     var clients: [String: RawFrameClient] = [:]

@@ -1,3 +1,4 @@
+import Admission
 import Noise
 import Relay
 import Store
@@ -145,7 +146,7 @@ import Wire
       }
       #expect(error.description.contains(text) && error.description.contains(words), "\(error)")
     }
-    #expect(try store.performAndWait { db throws(StoreError) in try db.network() } == nil)
+    #expect(try store.readAndWait { records throws(StoreError) in try records.network() } == nil)
   }
 
   // MARK: A pool that the relay chooses

@@ -8,11 +8,7 @@ import Testing
 
 @Suite struct CopyTests {
   private func admit(_ store: SQLiteStore, _ numbers: Range<Int>) throws {
-    for number in numbers {
-      try store.run { db throws(StoreError) in
-        try db.admit(key: bytes(number), id: "device-\(number)", by: .open, at: 1)
-      }
-    }
+    for number in numbers { try store.admit(number) }
   }
 
   /// The devices in a copy of `file` alone.
@@ -20,7 +16,7 @@ import Testing
     let place = TemporaryDirectory()
     write(try read(file), to: place.file("relay.db"))
     let store = try SQLiteStore(directory: place.path)
-    return try store.run { db throws(StoreError) in try db.devices() }.map(\.id).sorted()
+    return try store.read { db throws(StoreError) in try db.devices() }.map(\.id).sorted()
   }
 
   @Test func `a copy is a database by itself, with all that was committed before`() throws {
@@ -45,7 +41,7 @@ import Testing
   @Test func `operations go on while a copy is made, and the copy is of one moment`() throws {
     let directory = TemporaryDirectory()
     let store = try SQLiteStore(directory: directory.path)
-    let results = Mailbox<Result<Admission, StoreError>>()
+    let results = Mailbox<Result<DeviceRecord, StoreError>>()
     for number in 0..<2000 {
       store.perform { db throws(StoreError) in
         try db.admit(key: bytes(number), id: "device-\(number)", by: .open, at: 1)
@@ -80,7 +76,7 @@ import Testing
     try admit(store, 0..<20)
     let end = Mailbox<Void>()
     let reader = SystemThread.start(name: "reader") {
-      while end.items.isEmpty { _ = try? store.run { db throws(StoreError) in try db.device(id: "device-0") } }
+      while end.items.isEmpty { _ = try? store.read { db throws(StoreError) in try db.device(id: "device-0") } }
     }
     defer {
       end.put(())

@@ -9,8 +9,12 @@ import Testing
   /// The file of a store that has a hundred devices, and is closed.
   private func makeStore(_ directory: borrowing TemporaryDirectory) throws -> String {
     let store = try SQLiteStore(directory: directory.path)
-    try store.run { db throws(StoreError) in
-      for number in 0..<100 { try db.admit(key: bytes(number), id: "device-\(number)", by: .open, at: 1) }
+    try store.change { db throws(StoreError) in
+      var changes: [RecordChange] = []
+      for number in 0..<100 {
+        changes += try db.admit(key: bytes(number), id: "device-\(number)", by: .open, at: 1).1
+      }
+      return changes
     }
     store.close()
     return directory.file("relay.db")
@@ -29,7 +33,7 @@ import Testing
     let directory = TemporaryDirectory()
     _ = try makeStore(directory)
     let store = try SQLiteStore(directory: directory.path)
-    #expect(try store.run { db throws(StoreError) in try db.devices().count } == 100)
+    #expect(try store.read { db throws(StoreError) in try db.devices().count } == 100)
   }
 
   @Test func `nobody but its owner may read the files, whatever mode a copy came with`() throws {
@@ -48,10 +52,8 @@ import Testing
   @Test func `commits wait for the disk, in a log`() throws {
     let directory = TemporaryDirectory()
     let store = try SQLiteStore(directory: directory.path)
-    #expect(try store.run { db throws(StoreError) in try db.connection.integer("PRAGMA synchronous") } == 2)
-    let mode = try store.run { db throws(StoreError) in
-      try db.connection.rows("PRAGMA journal_mode") { $0.text(0) }
-    }
+    #expect(try store.integer("PRAGMA synchronous") == 2)
+    let mode = try store.rows("PRAGMA journal_mode") { $0.text(0) }
     #expect(mode == ["wal"])
   }
 
@@ -154,8 +156,7 @@ import Testing
       write(spoilt, to: path)
       guard let store = try? SQLiteStore(directory: directory.path) else { continue }
       _ = try? store.run { db throws(StoreError) in
-        try db.admit(key: bytes(5000), id: "new", by: .open, at: 1)
-        return try db.devices()
+        (try db.devices(), try db.admit(key: bytes(5000), id: "new", by: .open, at: 1).1)
       }
       store.close()
     }
@@ -211,8 +212,8 @@ import Testing
     let path = try makeStore(directory)
     let newer = schema("CREATE TABLE one (x);", "CREATE TABLE two (x); INSERT INTO two VALUES (5);")
     let store = try SQLiteStore(directory: directory.path, schema: newer)
-    #expect(try store.run { db throws(StoreError) in try db.devices().count } == 100)
-    #expect(try store.run { db throws(StoreError) in try db.connection.integer("SELECT x FROM two") } == 5)
+    #expect(try store.read { db throws(StoreError) in try db.devices().count } == 100)
+    #expect(try store.integer("SELECT x FROM two") == 5)
     store.close()
     // Once only: the second time would fail.
     try SQLiteStore(directory: directory.path, schema: newer).close()
@@ -226,9 +227,7 @@ import Testing
       try SQLiteStore(directory: directory.path, schema: schema("CREATE TABLE one (x);", "CREATE TABLE devices (x);"))
     }
     let store = try SQLiteStore(directory: directory.path)
-    let found = try store.run { db throws(StoreError) in
-      try db.connection.integer("SELECT count(*) FROM sqlite_master WHERE name = 'one'")
-    }
+    let found = try store.integer("SELECT count(*) FROM sqlite_master WHERE name = 'one'")
     #expect(found == 0)
   }
 }

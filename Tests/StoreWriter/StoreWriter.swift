@@ -74,7 +74,7 @@ import SystemIO
     limitFiles(to: 64 << 10)
     // They form one transaction, since they all come once the thread is busy and before it goes on.
     let areAllPosted = Atomic(false)
-    store.perform { _ in
+    store.read { _ in
       while !areAllPosted.load(ordering: .acquiring) { sleep(for: .milliseconds(1)) }
     } then: { _ in
     }

@@ -1,3 +1,4 @@
+public import Admission
 internal import Logging
 public import Noise
 public import Relay
@@ -9,7 +10,7 @@ public import Wire
 public final class TestRelay: Sendable {
   public let relay: Relay
   private let state: StateDirectory
-  public let store: SQLiteStore
+  public let store: any NetworkStore
 
   /// What it began with, and what an operator was told of that.
   public let network: RelayNetwork
@@ -23,21 +24,22 @@ public final class TestRelay: Sendable {
   /// The port that it listens on, so that another one can take its place.
   public var address: SocketAddress { relay.addresses[0] }
 
-  /// `state` is a directory that outlives the relay; without one, it has its own. Clients in tests answer pings only
-  /// while they receive, so the usual `keepalive` grants them long silences.
+  /// `state` is a directory that outlives the relay; without one, it has its own. With `records`, it has no file.
+  /// Clients in tests answer pings only while they receive, so the usual `keepalive` grants them long silences.
   public init(
     pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
     fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil,
     port: UInt16 = 0, threads: Int = 2, maximumUnauthenticated: Int = 4096, returnTime: Duration = .zero,
     admission: AdmissionMode = .open,
-    keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, peerList: Int = 1000,
+    keys: RelayKeys = RelayKeys(PrivateKey()), state directory: String? = nil, records: (any NetworkStore)? = nil,
+    peerList: Int = 1000,
     connections: Int = .max, queueLimit: Int = 4 << 20, memory: Int = 256 << 20
   ) throws {
     guard let prefix = IPv4Prefix(pool), let listen = SocketAddress(numeric: "127.0.0.1", port: port) else {
       preconditionFailure("a test names a pool and a port")
     }
     state = StateDirectory()
-    store = try SQLiteStore(directory: directory ?? state.directory.path)
+    store = try records ?? SQLiteStore(directory: directory ?? state.directory.path)
     (network, notices) = try RelayNetwork.settle(in: store, pool: .prefix(prefix), pool6: pool6, fixed: fixed)
     var settings = RelaySettings(
       keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,

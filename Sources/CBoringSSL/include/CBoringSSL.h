@@ -1,8 +1,8 @@
 // Authenticated encryption in place, with a reused key schedule, by the BoringSSL inside swift-crypto.
 //
-// swift-crypto's own functions allocate what they return and set the key up for every call; the data path must do
-// neither. So CBoringSSL.c declares the few functions that it needs, under the prefixed names that swift-crypto links.
-// The library is not linked twice. Package.swift names one exact version of swift-crypto for this reason, and a test
+// swift-crypto's own functions allocate what they return and set up the key in every call; the data path must do neither.
+// So CBoringSSL.c declares the functions that it needs under the prefixed names that swift-crypto links; the library is
+// not linked twice. Therefore Package.swift names one exact version of swift-crypto, and a test
 // (Tests/Integration/test_noise.py) compares the declarations with the headers of that version.
 
 #ifndef CBORINGSSL_H
@@ -35,10 +35,10 @@ bool cboringssl_seal(const struct cboringssl_aead *aead, uint8_t *bytes, size_t 
 bool cboringssl_open(const struct cboringssl_aead *aead, uint8_t *bytes, size_t length, const uint8_t *nonce,
                      const uint8_t *associated, size_t associated_length);
 
-/// Whether this machine has what makes AES-GCM fast and constant in time.
+/// Whether this machine has the instructions that make AES-GCM fast and constant in time.
 bool cboringssl_has_aes_hardware(void);
 
-/// Overwrites memory with zeros, also where a compiler would see no use in it.
+/// Overwrites memory with zeros; the compiler does not remove the call.
 void cboringssl_wipe(void *bytes, size_t length);
 
 #endif
