@@ -1,5 +1,5 @@
-// A decision is a pure function of a request and records. It returns changes and effects; the store commits the
-// changes, and the effects follow. So an operation can run again, which a store shared by several relays needs.
+// A decision is a pure function of a request and records. It returns changes and effects: the store commits the changes,
+// then the relay carries out the effects. So an operation can run again, which a store that several relays share needs.
 
 public import Store
 public import Wire

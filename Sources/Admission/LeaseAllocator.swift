@@ -145,11 +145,13 @@ public struct LeaseAllocator: Sendable {
 
   /// What a device is told for which there is no address.
   func poolFull(isReclaimPaused: Bool) -> Refusal {
-    let within = age > .zero ? " or of devices that were here within \(Self.text(age))" : ""
-    let all = pool.capacity == 1 ? "its only address is" : "all \(pool.capacity) addresses are"
+    let isOne = pool.capacity == 1
+    let all = isOne ? "its only address is" : "all \(pool.capacity) addresses are"
+    let keeper = isOne ? "a device that was" : "devices that were"
+    let kept = age > .zero ? ", or kept for \(keeper) here in the last \(Self.text(age))" : ""
     return Refusal(
       .poolFull,
-      "the pool \(pool.prefix) is full: \(all) in use\(within); have the relay's operator "
+      "the pool \(pool.prefix) is full: \(all) in use\(kept); have the relay's operator "
         + "give it a larger pool (relay.pool) or free leases (mnedc-ctl leases, mnedc-ctl lease free)",
       retryAfter: isReclaimPaused ? Self.retryAfter : nil)
   }

@@ -85,6 +85,13 @@ public struct ConfigFile: Sendable {
   private func checkTrust() throws(Failure) {
     guard let file = try? FileAttributes(of: path, followingLinks: true), file.kind == .regular else { return }
     let danger = "they could have this program run any command (join.on-peer)"
+    let word = ShellText.word(path)
+    if let owner = Self.stranger(file) {
+      throw Failure(
+        .noPermission,
+        "the configuration \(path) belongs to the user \(owner), who could have this program run any command "
+          + "(join.on-peer); look it through, then chown \(User.name(of: currentUser())) \(word)")
+    }
     guard !file.isWritableByOthers else {
       throw Failure(
         .noPermission,
@@ -92,15 +99,25 @@ public struct ConfigFile: Sendable {
           + "chmod go-w \(path)")
     }
     for place in Set([path, (try? realPath(path)) ?? path].map { Self.parent(of: $0) }).sorted() {
-      guard let directory = try? FileAttributes(of: place, followingLinks: true),
-        directory.isWritableByOthers, directory.mode & 0o1000 == 0
-      else { continue }
+      guard let directory = try? FileAttributes(of: place, followingLinks: true) else { continue }
+      if let owner = Self.stranger(directory) {
+        throw Failure(
+          .noPermission,
+          "the configuration \(path) can be replaced by the user \(owner), whose directory \(place) is and who could "
+            + "have this program run any command (join.on-peer); look it through, then move it to /etc/mnedc")
+      }
+      guard directory.isWritableByOthers, directory.mode & 0o1000 == 0 else { continue }
       throw Failure(
         .noPermission,
         "the configuration \(path) can be replaced by other users, as \(place) is writable for them (mode "
           + "\(directory.octalMode)), so \(danger); look it through, then chmod go-w \(place), or move the file to /etc/mnedc"
       )
     }
+  }
+
+  /// The name of the owner, if it is neither root nor the user of this process.
+  private static func stranger(_ file: FileAttributes) -> String? {
+    [0, currentUser()].contains(file.user) ? nil : User.name(of: file.user)
   }
 
   private static func parent(of path: String) -> String {

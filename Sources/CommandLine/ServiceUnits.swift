@@ -2,7 +2,7 @@ internal import SystemIO
 internal import SystemPackage
 
 /// What systemd knows of daemons that do not answer, where it runs this host.
-enum ServiceUnits {
+public enum ServiceUnits {
   /// systemd makes it (sd_booted(3)).
   private static let mark = "/run/systemd/system"
   /// For systemctl to answer.
@@ -11,10 +11,13 @@ enum ServiceUnits {
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "UnitFileState",
   ]
 
+  /// Whether systemd runs this host.
+  public static var systemdRuns: Bool { (try? FileAttributes(of: mark)) != nil }
+
   /// How these units are and what to do about it; `nil` where there is nothing to say. Waits for systemctl, but not for
   /// long.
   static func advice(_ units: [String]) -> String? {
-    guard !units.isEmpty, (try? FileAttributes(of: mark)) != nil, let output = show(units) else { return nil }
+    guard !units.isEmpty, systemdRuns, let output = show(units) else { return nil }
     return advice(from: output)
   }
 

@@ -11,8 +11,10 @@ struct UsageMessage: CustomStringConvertible {
   init(_ message: String, _ program: any ParsableCommand.Type, _ arguments: some Collection<String>) {
     let way = CommandWay(program, arguments)
     if let right = Self.withOptionsBehind(program, Array(arguments)) {
-      self.init("options stand behind the command; did you mean \(right)?")
+      self.init("options come after the command; did you mean \(right)?")
     } else if let stranger = way.stranger, Self.isUnexpected(stranger, message) || way.isCertain(message) {
+      self.init(noCommand: stranger, way)
+    } else if let stranger = Self.strangerBehindOptions(program, Array(arguments)) {
       self.init(noCommand: stranger, way)
     } else {
       let what = Self.plain(message)
@@ -50,6 +52,18 @@ struct UsageMessage: CustomStringConvertible {
     let words = arguments[start..<end] + arguments[..<start] + arguments[end...]
     guard (try? program.parseAsRoot(Array(words))) != nil else { return nil }
     return ([program._commandName] + words).map { ShellText.word($0) }.joined(separator: " ")
+  }
+
+  /// The word behind options that stand first, if it should name a command and does not.
+  private static func strangerBehindOptions(_ program: any ParsableCommand.Type, _ arguments: [String]) -> String? {
+    guard arguments.first?.hasPrefix("-") == true else { return nil }
+    let names = program.configuration.subcommands.map { $0._commandName }
+    for (index, word) in arguments.enumerated() where !word.hasPrefix("-") {
+      if names.contains(word) { return nil }
+      // It is no option's value if a command takes the options without it.
+      if names.contains(where: { (try? program.parseAsRoot([$0] + arguments[..<index])) != nil }) { return word }
+    }
+    return nil
   }
 
   /// An argument, which a text may repeat, may be anything.

@@ -51,11 +51,17 @@ struct InvisibleCharacter: Sendable {
 
   /// Why the file cannot be read with it.
   var error: SourceError {
-    let number = String(scalar.value, radix: 16, uppercase: true)
-    let code = "U+" + String(repeating: "0", count: max(0, 4 - number.utf8.count)) + number
     let advice =
       isSpace ? "which is no space to YAML; type a space instead" : "which is invisible; remove it"
     return SourceError(
-      mark: mark, message: "\(name) (\(code)) stands here, \(advice), or quote the text that is to have it")
+      mark: mark, message: "\(name) (\(scalar.code)) stands here, \(advice), or quote the text that is to have it")
+  }
+}
+
+extension Unicode.Scalar {
+  /// Its code point, such as `U+00A0`.
+  var code: String {
+    let number = String(value, radix: 16, uppercase: true)
+    return "U+" + String(repeating: "0", count: max(0, 4 - number.utf8.count)) + number
   }
 }

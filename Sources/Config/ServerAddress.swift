@@ -25,6 +25,15 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   }
 
   public var isIPv6: Bool { Self.isIPv6(host) }
+
+  /// Whether only programs of the same host can connect to it.
+  public var isLoopback: Bool {
+    if let address = IPv4Address(host) { return address.bits >> 24 == 127 }
+    return host == "localhost" || IPv6Address(host)?.bits == 1
+  }
+
+  /// Whether it is an address that is valid only in a private network.
+  public var isPrivate: Bool { IPv4Address(host)?.isPrivate ?? IPv6Address(host)?.isPrivate ?? false }
 }
 
 extension ServerAddress {

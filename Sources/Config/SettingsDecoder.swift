@@ -105,7 +105,12 @@ struct SettingsDecoder {
 
   /// Of a key that is none anywhere.
   static func unknownKey(_ name: String, among names: [String]) -> String {
-    let unknown = "unknown key \(name.quotedBriefly)"
+    var unknown = "unknown key \(name.quotedBriefly)"
+    // A letter of another alphabet may look like one of ASCII.
+    if let letter = name.unicodeScalars.first(where: { !$0.isASCII && $0.properties.isAlphabetic }) {
+      unknown += ", in which \(String(letter).quoted) (\(letter.code)) is no ASCII letter"
+    }
+    let name = name.replacing(unless: \.isASCII, with: "?")
     if let nearest = suggestion(for: name, among: names) { return "\(unknown); did you mean \(nearest.quoted)?" }
     return "\(unknown); the keys here are \(names.joined(separator: ", "))"
   }

@@ -11,6 +11,12 @@ public func suggestion(for text: String, among candidates: [String]) -> String? 
   return best?.candidate
 }
 
+/// The candidates that `text` was perhaps meant to be: the nearest, else up to three that begin with it.
+public func suggestions(for text: String, among candidates: [String]) -> [String] {
+  if let nearest = suggestion(for: text, among: candidates) { return [nearest] }
+  return text.isEmpty ? [] : Array(candidates.filter { $0.hasPrefix(text) }.sorted().prefix(3))
+}
+
 /// How many insertions, deletions, replacements and swaps of neighbours lead from one to the other (optimal string
 /// alignment).
 func editDistance(_ from: [UInt8], _ to: [UInt8]) -> Int {

@@ -190,7 +190,7 @@ extension Orchestration.Service: JSONWritable {
   }
 }
 
-extension Orchestration.Place: JSONWritable {
+extension Orchestration.Location: JSONWritable {
   func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("hops", hops)

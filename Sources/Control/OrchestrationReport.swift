@@ -12,7 +12,7 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
   public var services: [Orchestration.Service]
   public var labels: [String: String]
   public var load: Double?
-  public var place: Orchestration.Place?
+  public var place: Orchestration.Location?
   /// The names of what was announced, and can be taken back.
   public var announcedServices: [String]
   public var announcedLabels: [String]
@@ -20,7 +20,7 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
   public init(
     revision: Int, deviceId: String, hostName: String?, platform: String, executionType: String?,
     services: [Orchestration.Service],
-    labels: [String: String], load: Double?, place: Orchestration.Place?, announcedServices: [String],
+    labels: [String: String], load: Double?, place: Orchestration.Location?, announcedServices: [String],
     announcedLabels: [String]
   ) {
     self.revision = revision

@@ -36,7 +36,7 @@ public struct PeersReport: Codable, Sendable, Equatable {
     public var services: [Orchestration.Service]?
     public var labels: [String: String]?
     public var load: Double?
-    public var place: Orchestration.Place?
+    public var place: Orchestration.Location?
 
     public init(address: String, address6: String? = nil, deviceId: String, state: State) {
       self.address = address

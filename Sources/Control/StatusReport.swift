@@ -178,7 +178,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public var lastError: String?
   /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
   public var collision: String?
-  public var place: Orchestration.Place?
+  public var place: Orchestration.Location?
   /// How the names of devices resolve on this host.
   public var names: NamesReport?
   public var peers: Int
@@ -190,7 +190,7 @@ public struct DeviceReport: Codable, Sendable, Equatable {
     deviceId: String, state: State, progress: String, interface: String, interfaceProblem: String? = nil,
     address: String?, address6: String? = nil,
     network: String?, relayAddress: String?, server: String?, roundTripMs: Double?, joins: Int, lastError: String?,
-    place: Orchestration.Place?, peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
+    place: Orchestration.Location?, peers: Int, packets: PacketReport, peerLinks: PeerLinksReport, link: LinkReport
   ) {
     self.deviceId = deviceId
     self.state = state

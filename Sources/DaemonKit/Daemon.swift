@@ -333,9 +333,9 @@ public final class Daemon: @unchecked Sendable {
     case .pathTooLong:
       Failure(.usage, "the path \(path) is longer than the 107 bytes that a socket's may have; choose another --socket")
     case .system(let errno):
-      Failure(
-        errno == .permissionDenied ? .noPermission : .cannotCreate,
-        "cannot listen at \(path): \(errno); run as root or choose another --socket")
+      errno == .permissionDenied
+        ? Failure(.noPermission, "cannot listen at \(path): \(errno); run as root or choose another --socket")
+        : Failure(.cannotCreate, "cannot listen at \(path): \(errno); choose another --socket")
     }
   }
 }

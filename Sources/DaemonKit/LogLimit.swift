@@ -1,5 +1,27 @@
 internal import Logging
-internal import SystemIO
+public import SystemIO
+
+/// When to log again what goes on: at first, and then from time to time. Not for several threads.
+public struct Reminder {
+  private let interval: Duration
+  private var last: (subject: String, at: Instant)?
+
+  public init(every interval: Duration) {
+    self.interval = interval
+  }
+
+  /// Whether a line about this subject is due.
+  public mutating func isDue(_ subject: String, at now: Instant) -> Bool {
+    if let last, last.subject == subject, now.since(last.at) < interval { return false }
+    last = (subject, now)
+    return true
+  }
+
+  /// It is over.
+  public mutating func reset() {
+    last = nil
+  }
+}
 
 /// How many lines a log gets, whoever causes them, and how long they are. Not for several threads.
 struct LogLimit {

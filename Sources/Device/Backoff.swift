@@ -1,14 +1,14 @@
 package import SystemIO
 
-/// How long to wait between attempts: 100 ms, then twice as long each time, up to 1.5 s while the outage is young, since a relay
-/// that is started anew is back soon, and later up to 30 s. Every wait is spread at random over half of it, so that many
-/// devices do not come back in step.
+/// The wait between attempts: 100 ms, doubled each time up to 1.5 s in the first minute of an outage, since a restarted
+/// relay is back soon, and later up to 30 s. Half of every wait is random, so that many devices do not come back in
+/// step.
 package struct Backoff {
   private static let shortest = Duration.milliseconds(100)
   private static let longestWhileYoung = Duration.milliseconds(1500)
   private static let youth = Duration.seconds(60)
   private static let longest = Duration.seconds(30)
-  /// Whatever a relay says.
+  /// The longest wait that a relay can ask for.
   private static let longestHint = Duration.seconds(300)
 
   private var next = Backoff.shortest
@@ -26,17 +26,17 @@ package struct Backoff {
     return Self.spread(wait)
   }
 
-  /// The wait that a relay asks for, which knows how many others wait.
+  /// The wait that a relay asks for, which knows how many other devices wait.
   package static func wait(asked hint: Duration) -> Duration {
     spread(min(max(hint, shortest), longestHint))
   }
 
-  /// The device is in, so that the next outage is a young one; how long the waits are by now stays, until it was in for long.
+  /// The device has joined. The length of the waits stays until `reset`.
   package mutating func endOutage() {
     since = nil
   }
 
-  /// The device was in for long, or something has changed that may end the outage.
+  /// The device was joined for long, or something has changed that may end the outage.
   package mutating func reset() {
     self = Backoff()
   }

@@ -38,10 +38,10 @@ extension Device {
       onEvent(
         .warning(
           """
-          other programs have changed \(name) \(count) times in a row (the last time, \(Self.text(differences))); from now on it is \
-          restored after pauses of \(RestorationPace.shortestPause.components.seconds) to \
-          \(RestorationPace.longestPause.components.seconds) seconds, in which connections through it fail; exclude it from \
-          what manages this host's network, see THE INTERFACE in mnedc-join(8)
+          other programs have changed \(name) \(count) times in a row (the last time, \(Self.text(differences))); from \
+          now on it is restored after pauses of \(RestorationPace.shortestPause.components.seconds) to \
+          \(RestorationPace.longestPause.components.seconds) seconds, in which connections through it fail; exclude \
+          it from what manages this host's network, see THE INTERFACE in mnedc-join(8)
           """))
     case .calm(let count):
       return onEvent(.notice("other programs leave \(name) alone again; it was restored \(count) times"))
@@ -114,12 +114,13 @@ extension Device {
     {
       return collision
     }
-    return NetworkCollision(of: pools, with: try tun.hostNetworks())
+    return NetworkCollision(of: pools, with: try tun.hostNetworks(), isKnown: settings.hasJoined || joins > 0)
   }
 
   func note(_ collision: NetworkCollision?) {
     guard collision != currentCollision else { return }
+    let former = currentCollision
     currentCollision = collision
-    onEvent(.collided(collision))
+    if let collision { onEvent(.collided(collision)) } else if let former { onEvent(.collisionEnded(former)) }
   }
 }

@@ -13,25 +13,11 @@ extension Device {
     onEvent(.reached(step, at: .now()))
   }
 
-  /// An operator has to approve this device.
-  func uplinkIsPending() {
-    onEvent(.pending(server: uplink.server ?? ""))
-  }
-
-  /// The relay was met for the first time, or has replaced its key.
-  func uplinkTrusts(_ key: PublicKey) {
-    onEvent(.trusted(key, server: uplink.server ?? ""))
-  }
-
-  func uplinkWarns(_ line: String) {
-    onEvent(.warning(line))
-  }
-
   /// Why this host cannot take part in `network`, whose relay it reaches at the address `host`; `nil` if it can.
   func uplinkObjection(to network: NetworkNotice, from host: String?) -> NetworkCollision? {
     let prefixes = HostNetwork.Prefix.pools(network.pool, network.pool6)
     let collision = collision(of: prefixes, from: host)
-    // A network that this device is in already goes on as it was.
+    // A device that has joined keeps the network as it was.
     if collision == nil || uplink.connection == nil {
       pools = prefixes
       relayHost = host
@@ -49,7 +35,6 @@ extension Device {
     if let path = uplink.path { locator.trace(from: path.local, to: path.peer, outer: welcome.outerAddress) }
     neighbourhood.rejoin(new)
     neighbourhood.relay.connection = uplink.connection
-    pump.awaitPeers()
     updateReading()
     onEvent(.joined(address: new.address, pool: new.pool, server: uplink.server ?? ""))
   }
@@ -110,7 +95,9 @@ extension Device {
       uplink.connection?.send(control: ControlMessage.sync.frame())
     }
     report(changes)
-    if !wasComplete, neighbourhood.isComplete, !neighbourhood.returning.isEmpty { waitForReturn(joins) }
+    if !wasComplete, neighbourhood.isComplete {
+      awaitReturn(joins, until: Instant.now().advanced(by: Neighbourhood.returnTime))
+    }
     for peer in neighbourhood.searches.isEmpty ? [] : update.joined {
       if let known = neighbourhood.listed(peer.address) { neighbourhood.searches.find(known.peer) }
     }
@@ -122,11 +109,19 @@ extension Device {
     exchange.update(changes, isComplete: neighbourhood.isComplete)
   }
 
-  private func waitForReturn(_ join: Int) {
-    events.schedule(after: UnlocatedPackets.returnTime) { [weak self] in
-      // If the connection was lost again meanwhile, peers have more time.
+  /// Waits for peers that were there before the connection was lost. If it is lost again meanwhile, they have more
+  /// time.
+  private func awaitReturn(_ join: Int, until end: Instant) {
+    guard !neighbourhood.returning.isEmpty else { return }
+    events.schedule(after: .seconds(1)) { [weak self] in
       guard let self, self.joins == join, self.uplink.connection != nil else { return }
-      self.report(self.neighbourhood.endReturn())
+      if Instant.now() < end {
+        self.pump.askForReturning()
+        return self.awaitReturn(join, until: end)
+      }
+      let lost = self.neighbourhood.endReturn()
+      for state in lost { self.pump.giveUp(state.address) }
+      self.report(lost.map { .left($0) })
     }
   }
 
@@ -140,11 +135,6 @@ extension Device {
   func uplinkReplacedKey(_ key: PrivateKey) {
     links.replaceKey(with: key)
     onEvent(.keyReplaced(key.publicKey))
-  }
-
-  /// The relay refuses the new key, or (`nil`) knows the present one, and must not hear of the other.
-  func uplinkKeptKey(_ refusal: Refusal?) {
-    onEvent(.keyKept(refusal))
   }
 
   // MARK: The end of a connection

@@ -11,8 +11,10 @@ public enum DeviceEvent: Sendable {
   case joined(address: IPv4Address, pool: IPv4Prefix, server: String)
   /// The relay has changed the network's addresses; the device's own is the same.
   case networkChanged(pool: IPv4Prefix, pool6: IPv6Prefix?)
-  /// Another network of this host has begun to use addresses of this one; `nil`: none does any more.
-  case collided(NetworkCollision?)
+  /// Another network of this host has begun to use addresses of this one.
+  case collided(NetworkCollision)
+  /// No other network of this host uses addresses of this one any more.
+  case collisionEnded(NetworkCollision)
   /// There is no connection; the next attempt comes after `retry`.
   case lost(UplinkLoss, retry: Duration)
   /// The relay is about to end: nothing is sent any more, but frames are still received.
@@ -23,11 +25,11 @@ public enum DeviceEvent: Sendable {
   case trusted(PublicKey, server: String)
   /// The relay admits the device with this key from now on.
   case keyReplaced(PublicKey)
-  /// The device keeps its key: the relay refuses the new one, or (`nil`) knows the present one, so that the next key, of
-  /// which the relay must not hear, is not needed.
+  /// The device keeps its key: the relay refuses the new one, or (`nil`) knows the present one, so that the next key,
+  /// of which the relay must not hear, is not needed.
   case keyKept(Refusal?)
   /// The device's location in the tree of routers is known, or has changed.
-  case located(Orchestration.Place)
+  case located(Orchestration.Location)
   /// What has become of peers, in this order. After a lost connection, peers that came and went meanwhile are included.
   case peers([PeerEvent])
   /// Another program has changed the interface, which has this name now, or its IPv6 address has come or gone.

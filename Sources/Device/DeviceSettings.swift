@@ -6,7 +6,6 @@ public import Wire
 /// What a device needs to know, as plain values.
 public struct DeviceSettings: Sendable {
   public var deviceID: String
-  /// This device's key and what concerns sessions with its peers.
   public var peers: PeerSettings
   /// The key of an unfinished change, if any: the relay may know either.
   public var nextKey: PrivateKey?
@@ -19,10 +18,12 @@ public struct DeviceSettings: Sendable {
   public var route: RelayRoute
   /// The only address to accept from the relay; `nil`: any.
   public var address: IPv4Address?
-  /// The interface's MTU in bytes.
+  /// In bytes.
   public var mtu: Int
   /// Whether to join a network whose addresses other networks of this host use.
   public var allowOverlap = false
+  /// Whether a relay has admitted this device before, so that a route to more than the pool does not keep it out.
+  public var hasJoined = false
   /// Whether the network's pool may have addresses of the Internet (`IPv4Prefix.isPrivate`).
   public var allowPublicPool = false
   /// How many bytes of data may wait for the relay.
@@ -58,17 +59,15 @@ public struct DeviceSettings: Sendable {
   static let joinTimeout = Duration.seconds(10)
 }
 
-/// What may change while a device runs; `nil`: no change.
+/// The settings that may change while a device runs; `nil`: no change.
 public struct DeviceChanges: Sendable {
   /// Where to join, from the next attempt on; for a device that reaches its relay by TCP.
   public var servers: [(host: String, port: UInt16)]?
-  /// How many bytes of data may wait for the relay.
   public var queueLimit: Int?
   /// Keys of peers by device ID. Sessions with peers that have other keys end.
   public var pinnedKeys: [String: PublicKey]?
   /// What the device tells its peers of itself; its revision does not matter.
   public var orchestration: Orchestration?
-  /// Of how many peers the orchestration information is kept.
   public var peerInformation: Int?
 
   public init(

@@ -8,10 +8,10 @@ public struct DeviceStatus: Sendable {
   public var deviceID: String
   public var interface: String
   public var isJoined: Bool
-  /// The last lease, which stays configured while there is no connection; `nil` before the first join, and while the
-  /// interface has given its addresses up to other networks of this host.
+  /// The last lease, also while there is no connection; `nil` before the first join, and while the interface has given
+  /// its addresses up to other networks of this host.
   public var address: IPv4Address?
-  /// The IPv6 address that goes with it; `nil` also where the network or this host has no IPv6.
+  /// `nil` also where the network or this host has no IPv6.
   public var address6: IPv6Address?
   public var pool: IPv4Prefix?
   /// The network's IPv6 addresses, whether this host has IPv6 or not.
@@ -27,7 +27,6 @@ public struct DeviceStatus: Sendable {
   public var segmentLimit: Int?
   /// The last echo between device and relay; `nil` if none was needed yet.
   public var roundTrip: Duration?
-  /// How often the device has joined since it started.
   public var joins: Int
   public var joinedSince: Instant?
   /// The key that an operator of the relay has to approve, while this device waits for that.
@@ -43,11 +42,9 @@ public struct DeviceStatus: Sendable {
   public var wasTurnedAway: Bool
   /// Which other network of this host has addresses of the relay's network; `nil`: none.
   public var collision: String?
-  /// What this device tells its peers of itself.
   public var orchestration: Orchestration
   /// The other devices, by address; in a large network only those that this device deals with.
   public var peers: [PeerStatus]
-  /// Whether it is such a network.
   public var isPartial: Bool
   public var counters: DeviceCounters
   /// Frames and bytes of the present connection.
@@ -57,7 +54,7 @@ public struct DeviceStatus: Sendable {
   /// The traffic of all connections since the start.
   public var totals: LinkTotals
   /// The device's location in the tree of routers; `nil` before it is known.
-  public var place: Orchestration.Place?
+  public var location: Orchestration.Location?
   /// Why the interface may lack addresses or routes; `nil`: it has them.
   public var interfaceProblem: String?
 }
@@ -73,13 +70,11 @@ public struct PeerStatus: Sendable {
   public var isSilent = false
   /// Whether it was there before the connection to the relay was lost, and is not back yet.
   public var isReturning = false
-  /// When the present sealed session began; `nil`: there is none.
+  /// When the present session began; `nil`: there is none.
   public var sessionSince: Instant?
-  /// Whether a handshake for a session is under way.
   public var isShakingHands = false
   /// Why nothing is exchanged with the peer, if that is so.
   public var objection: String?
-  /// What the peer has told of itself; `nil` while that is not known here.
   public var orchestration: Orchestration?
 
   public init(_ peer: Peer) {
@@ -155,7 +150,7 @@ extension Device {
       wasTurnedAway: losses.last?.isTurnedAway ?? false, collision: currentCollision?.description,
       orchestration: exchange.own, peers: peerStatuses, isPartial: neighbourhood.isPartial, counters: counters,
       received: connection?.received ?? FrameConnection.Traffic(), sent: sent?.traffic ?? FrameConnection.Traffic(),
-      queue: sent?.queue ?? SendQueueStatistics(), totals: uplink.totals, place: locator.place,
+      queue: sent?.queue ?? SendQueueStatistics(), totals: uplink.totals, location: locator.location,
       interfaceProblem: keeper.problem?.description)
   }
 

@@ -15,6 +15,8 @@ final class Dialer: EventHandler {
   private var server = ""
   private var failures: [String] = []
   private var attempt: Attempt?
+  private(set) var progress = "about to dial"
+
   /// The address that is being dialed, and the local one.
   var ends: (local: SocketAddress, peer: SocketAddress)? {
     guard attempt != nil, let local = attempt?.socket.descriptor.localAddress(), let peer = attempt?.socket.peer
@@ -22,20 +24,13 @@ final class Dialer: EventHandler {
     return (local, peer)
   }
 
-  /// What it does, for a person.
-  private(set) var progress = "about to dial"
-
-  /// A connection that is being made.
   private struct Attempt: ~Copyable {
     var socket: TCPSocket
     var registration: Registration
     var timer: Timer
   }
 
-  init(
-    _ servers: [(host: String, port: UInt16)], on events: EventLoop, _ resolver: Resolver,
-    for uplink: Uplink
-  ) {
+  init(_ servers: [(host: String, port: UInt16)], on events: EventLoop, _ resolver: Resolver, for uplink: Uplink) {
     self.events = events
     self.resolver = resolver
     self.uplink = uplink

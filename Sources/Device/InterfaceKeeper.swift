@@ -1,14 +1,14 @@
 internal import SystemIO
 internal import Tun
 
-/// How soon a change by another program is undone: at once, and after growing pauses while changes keep coming.
+/// When a change by another program is undone: at once, and after growing pauses while changes keep coming.
 struct RestorationPace {
   /// The restorations in a row before the first pause.
   static let burst = 10
   /// The first pause, and the longest one, up to which it doubles.
   static let shortestPause = Duration.seconds(2)
   static let longestPause = Duration.seconds(60)
-  /// Restorations that are further apart are not in a row; while there are pauses, twice the pause if that is longer.
+  /// Restorations further apart are not in a row; while there are pauses, twice the pause counts if it is longer.
   private static let calm = Duration.seconds(30)
 
   /// Restorations in a row.
@@ -40,8 +40,8 @@ struct RestorationPace {
   var calmAt: Instant? { last?.advanced(by: max(Self.calm, pause * 2)) }
 }
 
-/// Keeps the interface as it was configured: it looks whenever the network monitor reports a change there, restores
-/// what another program has removed, and reports that. Owned by the device's thread.
+/// Keeps the interface as it was configured: whenever the network monitor reports a change of it, restores what another
+/// program has removed, and reports that. Owned by the device's thread.
 final class InterfaceKeeper {
   enum News: Equatable {
     /// Another program had changed the interface; it is restored.
@@ -63,14 +63,12 @@ final class InterfaceKeeper {
   private let events: EventLoop
   private let onNews: (News) -> Void
 
-  // Owned by the device's thread.
   private var pace = RestorationPace()
   private var failures = 0
   private var timer: Timer?
   private var calmTimer: Timer?
   private(set) var problem: Problem?
 
-  /// What is wrong now, for a status.
   enum Problem: Equatable, CustomStringConvertible {
     case contested(Int, pause: Duration)
     case failed(TunError)
@@ -78,13 +76,14 @@ final class InterfaceKeeper {
     var description: String {
       switch self {
       case .contested(let count, let pause):
-        "other programs change it again and again: restored \(count) times, now at most every \(pause.components.seconds) s"
+        "other programs change it again and again: restored \(count) times, now at most every "
+          + "\(pause.components.seconds) s"
       case .failed(let error): "\(error)"
       }
     }
   }
 
-  /// The pause before it looks again at what failed once, or was not complete yet.
+  /// The pause after a first failure, or while the kernel still works on a change.
   private static let retryTime = Duration.milliseconds(300)
 
   init(_ tun: any PacketDevice, on events: EventLoop, _ onNews: @escaping (News) -> Void) {
@@ -93,7 +92,7 @@ final class InterfaceKeeper {
     self.onNews = onNews
   }
 
-  /// Looks at the interface, which has changed, as soon as the pace allows.
+  /// The interface has changed: looks at it as soon as the pace allows.
   func check() {
     guard timer == nil else { return }
     let wait = pace.wait(at: .now())

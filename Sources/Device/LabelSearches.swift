@@ -1,27 +1,23 @@
 internal import SystemIO
 public import Wire
 
-/// Who has a label.
+/// The device that has a label.
 public enum LocateOutcome: Sendable, Equatable {
   case peer(Peer)
   case nobody
-  /// It cannot be told now: there is no relay, it has not answered in time, or too much is asked.
+  /// Not known: there is no relay, it has not answered in time, or there are too many questions.
   case unclear
 }
 
 /// Peers that the relay has been asked for by label. Owned by the device's thread.
 struct LabelSearches {
-  /// How many may be asked for at a time, and how many may wait for each.
+  /// Labels that may be asked for at a time, and callers that may wait for each.
   private static let maximumSearches = 64
   private static let maximumWaiting = 64
-  /// How long a relay's word that there is none counts.
+  /// How long `nobody` is a valid answer.
   private static let validity = Duration.seconds(2)
 
-  private struct Waiting {
-    var number: Int
-    var reply: @Sendable (LocateOutcome) -> Void
-  }
-
+  private typealias Waiting = (number: Int, reply: @Sendable (LocateOutcome) -> Void)
   private var searches: [String: [Waiting]] = [:]
   private var absent: [String: Instant] = [:]
   private var questions = RateLimit(perSecond: 50, burst: 100)
@@ -29,8 +25,8 @@ struct LabelSearches {
 
   var isEmpty: Bool { searches.isEmpty }
 
-  /// Begins to wait for a peer of this label, which `reply` hears of at once if that is known, or too much is asked. `isNew`:
-  /// the relay is to be asked.
+  /// Begins to wait for a peer with this label; `isNew`: the relay is to be asked. `nil`: `reply` has the outcome,
+  /// because it is known, or there are too many questions.
   mutating func begin(
     _ label: String, at now: Instant, _ reply: @escaping @Sendable (LocateOutcome) -> Void
   ) -> (number: Int, isNew: Bool)? {
@@ -38,18 +34,17 @@ struct LabelSearches {
       reply(.nobody)
       return nil
     }
-    let isNew = searches[label] == nil
+    let waiting = searches[label, default: []]
     let isAllowed =
-      isNew
-      ? searches.count < Self.maximumSearches && questions.allow(at: now)
-      : searches[label, default: []].count < Self.maximumWaiting
+      waiting.isEmpty
+      ? searches.count < Self.maximumSearches && questions.allow(at: now) : waiting.count < Self.maximumWaiting
     guard isAllowed else {
       reply(.unclear)
       return nil
     }
     lastNumber += 1
-    searches[label, default: []].append(Waiting(number: lastNumber, reply: reply))
-    return (lastNumber, isNew)
+    searches[label] = waiting + [(lastNumber, reply)]
+    return (lastNumber, waiting.isEmpty)
   }
 
   /// The relay has told of a peer.
@@ -57,7 +52,7 @@ struct LabelSearches {
     end(HostLabel.label(of: peer.deviceID), .peer(peer))
   }
 
-  /// The relay says that there is none.
+  /// The relay says that no device has the label.
   mutating func markAbsent(_ label: String, at now: Instant) {
     guard searches[label] != nil else { return }
     if absent.count >= 4 * Self.maximumSearches { absent = absent.filter { now < $0.value } }
@@ -65,7 +60,7 @@ struct LabelSearches {
     end(label, .nobody)
   }
 
-  /// The time of one of those who wait is over.
+  /// The time of a caller is over.
   mutating func giveUp(_ number: Int, _ label: String) {
     guard let index = searches[label]?.firstIndex(where: { $0.number == number }),
       let waiting = searches[label]?.remove(at: index)

@@ -6,9 +6,9 @@ internal import Wire
 public final class Locator {
   // Set once.
   private let events: EventLoop
-  private let onChange: (Orchestration.Place) -> Void
+  private let onChange: (Orchestration.Location) -> Void
 
-  private(set) var place: Orchestration.Place?
+  private(set) var location: Orchestration.Location?
   /// Counts the traces; the result of an earlier one does not count.
   private var trace = 0
 
@@ -16,7 +16,7 @@ public final class Locator {
   private static let patience = Duration.seconds(2)
 
   /// `onChange` is called on the loop with the first result, and with each different one.
-  init(on events: EventLoop, onChange: @escaping (Orchestration.Place) -> Void) {
+  init(on events: EventLoop, onChange: @escaping (Orchestration.Location) -> Void) {
     self.events = events
     self.onChange = onChange
   }
@@ -31,16 +31,16 @@ public final class Locator {
     SystemThread.detach(name: "route-trace") {
       let routers = RouteTrace.routers(
         towards: relay, limit: Orchestration.maximumHops, until: Instant.now().advanced(by: Self.patience))
-      let hops = Orchestration.Place.privateHops(routers.map(\.hostWithoutZone))
-      let place = Orchestration.Place(outer: outer, local: local.hostWithoutZone, hops: hops)
-      events.post { reference.value.found(place, number) }
+      let hops = Orchestration.Location.privateHops(routers.map(\.hostWithoutZone))
+      let location = Orchestration.Location(outer: outer, local: local.hostWithoutZone, hops: hops)
+      events.post { reference.value.found(location, number) }
     }
   }
 
-  private func found(_ place: Orchestration.Place, _ number: Int) {
-    guard number == trace, place != self.place else { return }
-    self.place = place
-    onChange(place)
+  private func found(_ location: Orchestration.Location, _ number: Int) {
+    guard number == trace, location != self.location else { return }
+    self.location = location
+    onChange(location)
   }
 }
 

@@ -2,7 +2,7 @@
 //
 //   the relay tells of peers        → `apply`: one `PeerState` per address, and the changes that others are told of
 //   a packet is for an address      → `Membership.target`, then `listed`: the peer that has the address
-//   no peer is listed there         → the packet waits in `unlocated`, and `ask` has the relay say who has it
+//   no peer is listed there         → the packet waits in `unlocated`, and `ask` asks the relay for the address
 //   the connection is made anew     → `rejoin`: known peers count until the relay has listed all; the peers that are
 //                                     missing then are `returning` for a while before they count as gone
 
@@ -35,13 +35,13 @@ package final class Neighbourhood {
   /// What peers call this device; it outlives `membership`.
   private(set) var own: PeerName?
 
-  /// By address: the listed peers, and those that have a link or a record still.
+  /// By address: listed peers, and peers that have left but have a link or a record.
   private(set) var peers: [IPv4Address: PeerState] = [:]
   /// How many of them the relay lists.
   private(set) var listedCount = 0
-  /// Rises whenever a peer or a link comes or goes, so that callers know how long they may keep what they looked up.
+  /// Changes with every peer or link that comes or goes: until then callers may keep what they have looked up.
   private(set) var epoch = 0
-  /// Whether the relay has listed everybody since the connection was made.
+  /// Whether the relay has listed all peers since the connection was made.
   private(set) var isComplete = false
   /// Whether the network is so large that the relay tells only of the peers that this device asks for.
   private(set) var isPartial = false
@@ -54,10 +54,12 @@ package final class Neighbourhood {
   var unlocated = UnlocatedPackets()
   var searches = LabelSearches()
 
-  /// A relay that tells everybody of everybody does so in networks of a third as many.
+  /// Three times as many as in the largest network that a relay lists completely.
   private static let maximumPeers = 16_384
   /// How long the sessions with a peer that is not listed are kept: it may only be connecting anew.
   static let longestAbsence = Duration.seconds(30)
+  /// How long peers may take to return; most need two seconds or so.
+  static let returnTime = Duration.seconds(10)
 
   package init(deviceID: String) {
     self.deviceID = deviceID
@@ -69,7 +71,6 @@ package final class Neighbourhood {
   package func rejoin(_ membership: Membership) {
     change(membership)
     isComplete = false
-    unlocated.await(listed.map(\.address))
   }
 
   /// The addresses have changed while the connection holds.
@@ -166,7 +167,7 @@ package final class Neighbourhood {
     if isComplete {
       onChange(.left(state))
     } else {
-      // The first list of this connection lacks the peer, which may still be on its way back.
+      // The first list of this connection lacks the peer, which may still have to reconnect.
       returning[state.address] = state
     }
   }
@@ -179,9 +180,9 @@ package final class Neighbourhood {
   }
 
   /// The time for peers to return is over: those that are not back have left.
-  func endReturn() -> [PeerChange] {
+  func endReturn() -> [PeerState] {
     defer { returning = [:] }
-    return returning.values.map { .left($0) }
+    return Array(returning.values)
   }
 
   // MARK: Questions to the relay

@@ -9,9 +9,9 @@ internal import Wire
 
 /// The frames of one turn for one carrier, which leave in one call: sealed frames, and behind them one that may grow.
 ///
-/// A packet stands, or is read from the TUN, behind room for the headers of a frame of its own. `append` makes it a part
-/// of the open frame, or opens a frame where it lies; small packets of one flow share a frame. Owned by the device's
-/// thread.
+/// A packet stands, or is read from the TUN, behind room for the headers of a frame of its own. `append` makes it a
+/// part of the open frame, or opens a frame where it lies; small packets of one flow share a frame. Owned by the
+/// device's thread.
 final class OutBatch {
   // Set once.
   private let buffer = RawBuffer(count: size)

@@ -17,7 +17,6 @@ extension PacketPump {
     for address in neighbourhood.unlocated.addresses {
       if let state = neighbourhood.listed(address) { send(neighbourhood.unlocated.take(address), to: state) }
     }
-    if neighbourhood.isComplete { neighbourhood.unlocated.areBack { neighbourhood.listed($0) != nil } }
     return outcome
   }
 
@@ -31,7 +30,9 @@ extension PacketPump {
       packetCounters.unroutable += 1
       return tellSender(of: packet, peek, at: now)
     }
-    if neighbourhood.unlocated.add(UnsafeRawBufferPointer(record), for: address, at: now) {
+    let isReturning = neighbourhood.returning[address] != nil
+    let record = UnsafeRawBufferPointer(record)
+    if neighbourhood.unlocated.add(record, for: address, isReturning: isReturning, at: now) {
       neighbourhood.ask(for: address)
     }
   }
@@ -42,27 +43,23 @@ extension PacketPump {
     neighbourhood.ask(for: address)
   }
 
-  /// The relay says that nobody has this address.
+  /// The relay says that nobody has this address. Of a returning peer it says so too early.
   func markAbsent(_ address: IPv4Address) {
+    guard neighbourhood.returning[address] == nil else { return }
     let now = Instant.now()
     tellSenders(of: neighbourhood.unlocated.markAbsent(address, at: now), at: now)
   }
 
-  /// The connection to the relay is new. For a while the relay is asked again and again for peers that were there
-  /// before and that packets wait for.
-  func awaitPeers() {
-    joins += 1
-    askAgain(joins, until: Instant.now().advanced(by: UnlocatedPackets.returnTime))
+  /// The relay is to be asked again for returning peers that packets wait for.
+  func askForReturning() {
+    for address in neighbourhood.unlocated.addresses where neighbourhood.returning[address] != nil {
+      neighbourhood.ask(for: address)
+    }
   }
 
-  private func askAgain(_ join: Int, until end: Instant) {
-    events.schedule(after: .seconds(1)) { [weak self] in
-      guard let self, self.joins == join else { return }
-      let now = Instant.now()
-      guard now < end else { return self.tellSenders(of: self.neighbourhood.unlocated.endAwaiting(), at: now) }
-      for address in self.neighbourhood.unlocated.awaited { self.neighbourhood.ask(for: address) }
-      self.askAgain(join, until: end)
-    }
+  /// The peer has not returned in time.
+  func giveUp(_ address: IPv4Address) {
+    tellSenders(of: neighbourhood.unlocated.take(address), at: .now())
   }
 
   func tellSenders(of records: [[UInt8]], at now: Instant) {

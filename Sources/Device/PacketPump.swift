@@ -1,7 +1,7 @@
 // The journey of a packet:
 //
-//   out   the TUN → `pump`: read into a batch → `route`: the peer that it is for → its session → `OutBatch`: a part of a
-//         sealed frame → when the TUN is empty, the carrier, in one call
+//   out   the TUN → `pump`: read into a batch → `route`: its destination's session → `OutBatch`: a part of a sealed
+//         frame → when the TUN is empty, the carrier, in one call
 //   in    the carrier → `deliver`: the peer that the frame is from → its session opens the frame where it lies in the
 //         receive buffer → each packet is checked → `put`: the TUN
 //
@@ -32,8 +32,6 @@ package final class PacketPump {
   /// How often the relay may be asked which device sent a frame.
   var questions = RateLimit(perSecond: 50, burst: 100)
   var packetCounters = DeviceCounters()
-  /// Counts joins, for timers of the former connection.
-  var joins = 0
 
   // The link of the last packet, as long as `epoch` is the neighbourhood's.
   private var lastLink: PeerLink?
@@ -162,7 +160,8 @@ package final class PacketPump {
   /// Opens a data frame's payload where it lies, and writes its packets to the TUN. Packets that are not from `source`
   /// or not for this device are dropped.
   package func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
-    // The relay may not list the peer at the moment: a peer that connects anew can be faster than the relay's word of it.
+    // The relay may not list the peer at the moment: a peer that connects anew can be faster than the relay's word of
+    // it.
     guard let state = neighbourhood.peers[source], state.isListed || state.link != nil else {
       packetCounters.misaddressed += 1
       return wonder(about: source)

@@ -39,8 +39,8 @@ final class Path {
     self.carrier = carrier
   }
 
-  /// The longest frame for this path, in bytes: a longer one would delay all others, either on the way to the peer or
-  /// on the connection.
+  /// The longest frame for this path, in bytes. A longer one would delay other frames on the connection, or between the
+  /// relay and the peer.
   var longestFrame: Int { min(frameLimit.bytes, carrier.shortRun) }
 
   func send(_ frame: [UInt8]) {

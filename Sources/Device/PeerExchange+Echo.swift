@@ -91,22 +91,18 @@ extension PeerExchange {
   private func proceed(_ number: Int, to state: PeerState) {
     guard let record = listedRecord(of: state) else { return }
     if let objection = messenger.objection(to: state.peer) { return end(number, .untrusted(objection)) }
-    if messenger.openSession(with: state) { echo(pending: number, to: record, at: .now()) }
-  }
-
-  private func echo(pending number: Int, to record: PeerRecord, at now: Instant) {
+    guard messenger.openSession(with: state) else { return }
+    let now = Instant.now()
     pings[number]?.sentAt = now
     echo(number, to: record, at: now)
   }
 
-  /// There is a session for the echoes that have waited for one.
-  func echoAll(to record: PeerRecord, at now: Instant) {
-    for (number, ping) in pings where ping.address == record.peer.address && ping.sentAt == nil {
-      echo(pending: number, to: record, at: now)
-    }
+  /// The relay lists the peer now, or there is a session: pings that have waited go on.
+  func proceed(to state: PeerState) {
+    for (number, ping) in pings where ping.address == state.address && ping.sentAt == nil { proceed(number, to: state) }
   }
 
-  /// Ends pings, those to one address or all.
+  /// Ends the pings to one address, or all.
   func endPings(to address: IPv4Address? = nil, _ outcome: PingOutcome) {
     for (number, ping) in pings where address == nil || ping.address == address { end(number, outcome) }
   }
@@ -135,7 +131,7 @@ extension PeerExchange {
     startNext()
   }
 
-  /// Asks the peer before those that nobody waits for.
+  /// Asks the peer before others, because a fetch waits for it.
   private func demand(_ state: PeerState) {
     guard let record = listedRecord(of: state) else { return }
     record.mustAsk = true
@@ -155,7 +151,7 @@ extension PeerExchange {
 
   /// The relay lists the peer now.
   func isLocated(_ state: PeerState) {
-    for (number, ping) in pings where ping.address == state.address && ping.sentAt == nil { proceed(number, to: state) }
+    proceed(to: state)
     if fetches.values.contains(where: { $0.missing.contains(state.address) }) { demand(state) }
   }
 

@@ -50,15 +50,15 @@ package final class PeerExchange {
 
   // The queue of turns.
   private var waiting: [IPv4Address] = []
-  /// Peers that somebody waits for, in order.
+  /// Peers that a fetch waits for, in order.
   private var urgent: ArraySlice<IPv4Address> = []
   private var active = 0
   private var lastTurn = 0
   private var isStarting = false
-  /// Whether there is no connection, or the relay has not listed everybody on it yet.
+  /// Whether there is no connection, or the relay has not listed all peers on it yet.
   private var isPaused = true
 
-  /// Turns at a time; a few more for peers that somebody waits for.
+  /// Turns at a time; a few more for peers that a fetch waits for.
   static let turns = 16
   static let urgentTurns = 32
   /// How long a turn may take. The next one comes after as long, doubled each time up to the last.
@@ -341,7 +341,7 @@ package final class PeerExchange {
     record.hasAsked = false
     record.sentRevision = nil
     speak(record)
-    echoAll(to: record, at: now)
+    proceed(to: state)
     echoIfDue(to: record, at: now)
   }
 

@@ -1,9 +1,9 @@
 // The journey of a session between two devices:
 //
-//   a packet for a peer without session  → it waits in the link, and `begin` sends an initiation
-//   an initiation comes                  → `answer`: checked against the key that the relay vouches for; a response goes
-//   the response comes                   → `finish`: the initiator has the session, and what waits is sealed and sent
-//   the first sealed frame comes         → `open`: the initiator has the session, so the responder uses it too
+//   a packet has no session       → it waits in the link, and `begin` sends an initiation
+//   an initiation comes           → `answer`: checked against the key that the relay vouches for; a response is sent
+//   the response comes            → `finish`: the initiator has the session, and what waits is sealed and sent
+//   the first sealed frame comes  → `open`: the initiator has the session, so the responder uses it too
 //
 // If both begin at once, the initiation of the device with the lower key counts, and the other device answers it.
 
@@ -26,7 +26,7 @@ protocol PeerLinksDelegate: AnyObject {
   func warn(_ line: String)
 }
 
-/// The sessions with all peers that this device has exchanged packets with lately. Owned by the device's thread.
+/// The sessions with all peers. Owned by the device's thread.
 package final class PeerLinks {
   // Set once.
   private let neighbourhood: Neighbourhood
@@ -216,7 +216,7 @@ package final class PeerLinks {
       counters.limited += 1
       return
     }
-    // Of two devices that began at once, one has to give way.
+    // Both devices have begun, and this one's initiation counts.
     if link.attempt != nil, goesFirst(before: peer) { return }
     let suite = header.cipher
     guard settings.ciphers.ciphers.contains(suite) else {
@@ -253,7 +253,7 @@ package final class PeerLinks {
   private func finish(
     _ header: PeerHandshakeHeader, _ message: UnsafeRawBufferPointer, _ state: PeerState, _ link: PeerLink
   ) {
-    // A response to an earlier initiation, or to one that gave way, is too late.
+    // It answers an earlier initiation.
     guard var attempt = link.attempt, attempt.number == header.session, attempt.suite == header.cipher else {
       return
     }

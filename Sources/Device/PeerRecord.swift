@@ -8,7 +8,7 @@ final class PeerRecord {
   var peer: Peer { state.peer }
   var path: Path { state.path }
 
-  // What the peer has told of itself.
+  /// What the peer has told of itself.
   var orchestration: Orchestration?
   /// Limits the events about it; the last change waits if `isEventDue`.
   var eventLimit = RateLimit(perSecond: 1.1, burst: 5)
@@ -17,7 +17,7 @@ final class PeerRecord {
   var usedAt: UInt64 = 0
 
   // What the peer knows of this device.
-  /// Whether the peer has asked since it was listed, so that it is told of changes.
+  /// Whether the peer has asked since it was listed: then it is told of changes.
   var isSubscribed = false
   /// The revision that it has, as far as is known.
   var revision = -1
@@ -25,10 +25,10 @@ final class PeerRecord {
   // What is to be sent.
   /// Whether the peer is to be asked, or was and has not answered.
   var mustAsk = false
-  /// Whether somebody needs the answer; else it is asked only because the network is small.
+  /// Whether the answer is needed; if not, the peer is asked only because the network is small.
   var isNeeded = false
   var turn = Turn.none
-  /// Whether it is in the queue of those that somebody waits for.
+  /// Whether it is in the queue of peers that a fetch waits for.
   var isUrgent = false
   /// What has been sent in this turn.
   var hasAsked = false
@@ -48,8 +48,7 @@ final class PeerRecord {
   var reading = RateLimit(perSecond: 10_000, burst: 200_000)
   var answers = RateLimit(perSecond: 2, burst: 10)
 
-  /// In a turn the device exchanges messages with the peer; only so many peers have one at a time. The numbers
-  /// distinguish turns for their timers.
+  /// Only so many peers have a turn at a time. The numbers distinguish turns for their timers.
   enum Turn: Equatable {
     case none
     /// In the queue.

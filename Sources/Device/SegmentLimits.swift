@@ -1,15 +1,15 @@
 internal import SystemIO
 internal import Wire
 
-/// How large TCP segments may be on the path to each address of a server where larger ones do not get through.
+/// The largest TCP segments on the path to each address of a server where larger ones get lost.
 ///
-/// To an address in doubt, the device sends a handshake that fills packets, which shows within seconds whether those
-/// get through. So plain loss does not lower the segment size. A relay that is stuck for a moment looks like a path
-/// that loses large packets: unless the kernel has seen them get lost, a smaller size that works is kept only after the
-/// larger one has failed again.
+/// If a path is in doubt, the device sends a handshake that fills packets, which shows within seconds whether those get
+/// through, so plain loss does not lower the limit. A relay that is stuck for a moment looks like a path that loses
+/// large packets: unless the kernel has seen such losses, a smaller size is kept only after the larger one has failed
+/// again.
 ///
-/// Owned by the device's thread. An `address` here is any text that stands for a path; the same address has another
-/// text in another network.
+/// Owned by the device's thread. An `address` is any text that names a path; the same address has another text in
+/// another network.
 struct SegmentLimits {
   static let steps = HandshakeHello.segmentSizes
   /// How long a limit holds; then the device tries larger packets again.

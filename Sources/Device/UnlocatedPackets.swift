@@ -7,52 +7,23 @@ internal import SystemIO
 internal import Wire
 
 /// Packets for addresses that no listed peer has. They wait until the relay has said who has the address; if nobody,
-/// their senders are told, and so are the senders of further packets for a while. Packets for peers that were there
-/// before the connection to the relay was lost wait longer, since those peers have to reconnect too.
+/// their senders are told, and so are the senders of further packets for a while. Packets for returning peers wait
+/// until `take`.
 struct UnlocatedPackets {
   /// How long the relay's answer counts. A peer that joins ends it sooner.
   private static let validity = Duration.seconds(1)
   private static let maximumEntries = 64
-  /// How long this device waits for peers that were there before; they come back within two seconds or so.
-  static let returnTime = Duration.seconds(10)
 
   private enum Entry {
-    /// Asked at this time; the packets wait for the answer.
-    case asked(PendingPackets, Instant)
+    /// The packets wait for the relay's answer until this time; `nil`: for the peer's return.
+    case asked(PendingPackets, until: Instant?)
     case absent(until: Instant)
   }
 
   private var entries: [IPv4Address: Entry] = [:]
-  /// Peers that were there when the connection was lost and are not back yet.
-  private var missed: Set<IPv4Address> = []
   private var replies = RateLimit(perSecond: 100, burst: 200)
 
-  /// The addresses with waiting packets or an answer.
   var addresses: [IPv4Address] { Array(entries.keys) }
-
-  // MARK: Peers that come back
-
-  /// The connection to the relay is new; there were peers at `missed` before.
-  mutating func await(_ missed: some Sequence<IPv4Address>) {
-    self.missed = Set(missed)
-  }
-
-  /// Peers for which `isBack` is true are not missed any more.
-  mutating func areBack(_ isBack: (IPv4Address) -> Bool) {
-    if !missed.isEmpty { missed = missed.filter { !isBack($0) } }
-  }
-
-  /// The missed peers that packets wait for; the relay is to be asked for them again.
-  var awaited: [IPv4Address] { entries.keys.filter { missed.contains($0) } }
-
-  /// Waits no longer, and returns the packets that have waited in vain.
-  mutating func endAwaiting() -> [[UInt8]] {
-    let addresses = awaited
-    missed = []
-    return addresses.flatMap { take($0) }
-  }
-
-  // MARK: Packets
 
   /// Whether the relay has said lately that nobody has this address.
   func isAbsent(_ address: IPv4Address, at now: Instant) -> Bool {
@@ -60,42 +31,39 @@ struct UnlocatedPackets {
   }
 
   /// Keeps a packet, its offload header in front. True: the relay is to be asked.
-  mutating func add(_ packet: UnsafeRawBufferPointer, for destination: IPv4Address, at now: Instant) -> Bool {
+  mutating func add(
+    _ packet: UnsafeRawBufferPointer, for destination: IPv4Address, isReturning: Bool = false, at now: Instant
+  ) -> Bool {
     if entries.count >= Self.maximumEntries { dropOutdated(at: now) }
-    if case .asked(var packets, let since) = entries[destination],
-      now.since(since) < Self.validity || missed.contains(destination)
-    {
-      _ = packets.add(packet)
-      entries[destination] = .asked(packets, since)
-      return false
+    var packets = PendingPackets()
+    var until = isReturning ? nil : now.advanced(by: Self.validity)
+    var isNew = true
+    if case .asked(let former, let end) = entries[destination], end.map({ now < $0 }) ?? true {
+      (packets, until, isNew) = (former, end, false)
     }
     guard entries.count < Self.maximumEntries || entries[destination] != nil else { return false }
-    var packets = PendingPackets()
+    entries[destination] = nil
     _ = packets.add(packet)
-    entries[destination] = .asked(packets, now)
-    return true
+    entries[destination] = .asked(packets, until: until)
+    return isNew
   }
 
   /// The relay says that nobody has this address. Returns the packets that have waited.
   mutating func markAbsent(_ address: IPv4Address, at now: Instant) -> [[UInt8]] {
-    // Too early to say so.
-    if missed.contains(address) { return [] }
     if entries.count >= Self.maximumEntries { dropOutdated(at: now) }
-    let former = entries[address]
-    guard entries.count < Self.maximumEntries || former != nil else { return [] }
+    guard entries.count < Self.maximumEntries || entries[address] != nil else { return [] }
+    let packets = take(address)
     entries[address] = .absent(until: now.advanced(by: Self.validity))
-    if case .asked(var packets, _) = former { return packets.takeAll() }
-    return []
+    return packets
   }
 
-  /// A listed peer has this address. Returns the packets that have waited.
+  /// Returns the packets that have waited for this address, and forgets the relay's answer.
   mutating func take(_ address: IPv4Address) -> [[UInt8]] {
-    missed.remove(address)
     if case .asked(var packets, _) = entries.removeValue(forKey: address) { return packets.takeAll() }
     return []
   }
 
-  /// Whether one more sender may be told now.
+  /// Whether one more sender may be told.
   mutating func mayReply(at now: Instant) -> Bool {
     replies.allow(at: now)
   }
@@ -104,9 +72,9 @@ struct UnlocatedPackets {
   /// that they were for.
   mutating func dropOutdated(at now: Instant) {
     if entries.isEmpty { return }
-    entries = entries.filter { address, entry in
+    entries = entries.filter { _, entry in
       switch entry {
-      case .asked(_, let since): now.since(since) < Self.validity || missed.contains(address)
+      case .asked(_, let until): until.map { now < $0 } ?? true
       case .absent(let until): now < until
       }
     }

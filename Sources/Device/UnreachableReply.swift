@@ -3,19 +3,19 @@
 
 internal import Wire
 
-/// The message that tells a program on this device that nobody has an address: of ICMP type 3, code 1 (RFC 792), of ICMPv6
-/// type 1, code 3 (RFC 4443, section 3.1).
+/// The message to a program on this host that no device has an address: ICMP type 3, code 1 (RFC 792), or ICMPv6 type
+/// 1, code 3 (RFC 4443, section 3.1).
 enum UnreachableReply {
-  /// As much of an IPv4 packet that could not be delivered goes into the message (RFC 1812 section 4.3.2.3 has more, but its
-  /// header, the ports and the echo's number are what is looked at).
+  /// The quoted part of an IPv4 packet (RFC 1812, section 4.3.2.3, allows more, but programs read only the header, the
+  /// ports and the echo's number).
   static let quoteSize = 128
-  /// The largest message about an IPv6 packet: what every link carries (RFC 4443, section 2.4, c).
+  /// The largest message about an IPv6 packet (RFC 4443, section 2.4, c).
   static let maximumSize6 = 1280
 
   private static let messageHeader = 8
 
-  /// The message with its offload header, to be written to the TUN; `packet` begins with the IP header that `peek` is of. `nil`
-  /// if nothing may be said about such a packet.
+  /// The message with its offload header, to be written to the TUN. `packet` begins with the IP header that `peek` is
+  /// of. `nil`: no message may be sent about such a packet.
   static func packet(about packet: UnsafeRawBufferPointer, _ peek: IPPeek, to membership: Membership) -> [UInt8]? {
     // The kernel takes no packet that claims to come from this host itself.
     let isRelay = membership.relayAddress == membership.address
@@ -33,14 +33,14 @@ enum UnreachableReply {
     }
   }
 
-  /// Nothing about what may be an ICMP error itself (RFC 1122, section 3.2.2): of ICMP, about echoes alone.
+  /// There are no messages about ICMP errors (RFC 1122, section 3.2.2): of ICMP, only about echoes.
   private static func mayBeTold(_ packet: UnsafeRawBufferPointer, _ peek: IPv4Peek) -> Bool {
     let icmp: UInt8 = 1
     let echo: UInt8 = 8
     return peek.transport != icmp || packet.count > peek.headerLength && packet[peek.headerLength] == echo
   }
 
-  /// The same for ICMPv6 (RFC 4443, section 2.4, e), which may stand behind extension headers.
+  /// The same for ICMPv6 (RFC 4443, section 2.4, e), which may come behind extension headers.
   private static func mayBeTold(_ packet: UnsafeRawBufferPointer, _ peek: IPv6Peek) -> Bool {
     let icmp: UInt8 = 58
     let echo: UInt8 = 128
@@ -53,64 +53,38 @@ enum UnreachableReply {
   private static func reply(
     quoting quoted: UnsafeRawBufferPointer, from source: IPv4Address, to local: IPv4Address
   ) -> [UInt8] {
-    let quote = quoted.prefix(quoteSize)
-    return packet(header: IPv4Peek.minimumHeader, quote) { header, message in
-      header[0] = 0x45
-      header.storeBytes(of: UInt16(header.count + message.count).bigEndian, toByteOffset: 2, as: UInt16.self)
-      header[8] = 64
-      header[9] = 1
-      header.storeBytes(of: source.bits.bigEndian, toByteOffset: 12, as: UInt32.self)
-      header.storeBytes(of: local.bits.bigEndian, toByteOffset: 16, as: UInt32.self)
-      header.storeBytes(of: checksum(header).bigEndian, toByteOffset: 10, as: UInt16.self)
-      message[0] = 3
-      message[1] = 1
-      message.storeBytes(of: checksum(message).bigEndian, toByteOffset: 2, as: UInt16.self)
-    }
+    let message = withChecksum([3, 1, 0, 0, 0, 0, 0, 0] + quoted.prefix(quoteSize), at: 2)
+    let header =
+      [0x45, 0] + bytes(UInt16(IPv4Peek.minimumHeader + message.count)) + [0, 0, 0, 0, 64, 1, 0, 0]
+      + bytes(source.bits) + bytes(local.bits)
+    return noOffload + withChecksum(header, at: 10) + message
   }
 
   private static func reply(
     quoting quoted: UnsafeRawBufferPointer, from source: IPv6Address, to local: IPv6Address
   ) -> [UInt8] {
+    let addresses = bytes(source.high) + bytes(source.low) + bytes(local.high) + bytes(local.low)
     let quote = quoted.prefix(maximumSize6 - IPv6Peek.headerLength - messageHeader)
-    return packet(header: IPv6Peek.headerLength, quote) { header, message in
-      header[0] = 0x60
-      header.storeBytes(of: UInt16(message.count).bigEndian, toByteOffset: 4, as: UInt16.self)
-      header[6] = 58
-      header[7] = 64
-      for (address, offset) in [(source, 8), (local, 24)] {
-        header.storeBytes(of: address.high.bigEndian, toByteOffset: offset, as: UInt64.self)
-        header.storeBytes(of: address.low.bigEndian, toByteOffset: offset + 8, as: UInt64.self)
-      }
-      message[0] = 1
-      message[1] = 3
-      // The pseudo-header of RFC 8200, section 8.1: addresses, length, next header.
-      var sum = InternetChecksum()
-      sum.add(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(header)[8..<40]).bytes)
-      sum.add(UInt16(message.count))
-      sum.add(58)
-      sum.add(UnsafeRawBufferPointer(message).bytes)
-      message.storeBytes(of: sum.value.bigEndian, toByteOffset: 2, as: UInt16.self)
-    }
+    let body: [UInt8] = [1, 3, 0, 0, 0, 0, 0, 0] + quote
+    // RFC 8200, section 8.1: addresses, length, next header.
+    let pseudoHeader = addresses + bytes(UInt32(body.count)) + [0, 0, 0, 58]
+    let message = withChecksum(body, at: 2, behind: pseudoHeader)
+    let header = [0x60, 0, 0, 0] + bytes(UInt16(message.count)) + [58, 64] + addresses
+    return noOffload + header + message
   }
 
-  /// A packet of offload header, IP header, the message's header and what it quotes; `fill` gets the second, and the rest.
-  private static func packet(
-    header size: Int, _ quote: Slice<UnsafeRawBufferPointer>,
-    _ fill: (_ header: UnsafeMutableRawBufferPointer, _ message: UnsafeMutableRawBufferPointer) -> Void
-  ) -> [UInt8] {
-    var packet = [UInt8](repeating: 0, count: OffloadHeader.size + size + messageHeader) + quote
-    packet.withUnsafeMutableBytes { bytes in
-      let start = OffloadHeader.size + size
-      fill(
-        UnsafeMutableRawBufferPointer(rebasing: bytes[OffloadHeader.size..<start]),
-        UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
-    }
-    return packet
+  private static let noOffload = [UInt8](repeating: 0, count: OffloadHeader.size)
+
+  private static func bytes(_ number: some FixedWidthInteger) -> [UInt8] {
+    withUnsafeBytes(of: number.bigEndian) { Array($0) }
   }
 
-  private static func checksum(_ bytes: UnsafeMutableRawBufferPointer) -> UInt16 {
+  /// Puts the checksum of all bytes, and of `pseudoHeader` before them, at `offset`.
+  private static func withChecksum(_ bytes: [UInt8], at offset: Int, behind pseudoHeader: [UInt8] = []) -> [UInt8] {
     var checksum = InternetChecksum()
-    checksum.add(UnsafeRawBufferPointer(bytes).bytes)
-    return checksum.value
+    (pseudoHeader + bytes).withUnsafeBytes { checksum.add($0.bytes) }
+    var result = bytes
+    result.replaceSubrange(offset..<offset + 2, with: Self.bytes(checksum.value))
+    return result
   }
 }

@@ -25,15 +25,15 @@ extension Uplink {
 
   /// Checks the connection at intervals from now on. They are short even on an idle one, to notice that this host has
   /// slept.
-  func checkLater(_ generation: Int, after last: Instant = .now()) {
-    events.schedule(after: terms.checkInterval) { [weak self] in
-      guard let self, self.generation == generation, let connection = self.connection else { return }
+  func checkLater(after last: Instant = .now()) {
+    schedule(after: terms.checkInterval) { uplink in
+      guard let connection = uplink.connection else { return }
       let now = Instant.now()
       do throws(FrameConnection.Lifelessness) {
-        try connection.check(at: now, wasAway: self.terms.isAbsence(now.since(last)), self.terms)
-        self.checkLater(generation, after: now)
+        try connection.check(at: now, wasAway: uplink.terms.isAbsence(now.since(last)), uplink.terms)
+        uplink.checkLater(after: now)
       } catch {
-        self.lose(.broken(error.text("the relay")))
+        uplink.lose(.broken(error.text("the relay")))
       }
     }
   }
@@ -44,15 +44,15 @@ extension Uplink {
       at: .now(), patience: max(min(terms.base / 2, Self.probePatience), (roundTrip ?? .zero) * 3))
   }
 
-  func checkPending(_ generation: Int) {
-    events.schedule(after: Self.pendingSilence / 3) { [weak self] in
-      guard let self, self.generation == generation, case .pending(let connection) = self.phase else { return }
+  func checkPending() {
+    schedule(after: Self.pendingSilence / 3) { uplink in
+      guard case .pending(let connection) = uplink.phase else { return }
       let silence = Instant.now().since(connection.lastReceived)
       guard silence < Self.pendingSilence else {
-        return self.lose(.broken(FrameConnection.Lifelessness.silent(silence).text("the relay")))
+        return uplink.lose(.broken(FrameConnection.Lifelessness.silent(silence).text("the relay")))
       }
       connection.sendPing()
-      self.checkPending(generation)
+      uplink.checkPending()
     }
   }
 

@@ -54,7 +54,7 @@ extension Uplink {
     guard isKeyNew else {
       guard !offersOtherKey else { return offerOtherKey() }
       otherKey = nil
-      return device.uplinkKeptKey(nil)
+      return device.onEvent(.keyKept(nil))
     }
     otherKey = nil
     isKeyNew = false
@@ -77,9 +77,9 @@ extension Uplink {
     guard let relayKey, key != relayKey, adoptions.allow(at: .now()) else { return }
     do {
       try settings.trust.replace(relayKey, with: key, of: serverName)
-      device.uplinkTrusts(key)
+      device.onEvent(.trusted(key, server: server ?? ""))
     } catch {
-      device.uplinkWarns("the relay announces a new key, which cannot be kept: \(error)")
+      device.onEvent(.warning("the relay announces a new key, which cannot be kept: \(error)"))
     }
   }
 }

@@ -1,6 +1,6 @@
 // The journey into the network: the dialer makes a connection → `dialed`: hello and the handshake's first message →
-// `meet`: the relay's answer proves its key, and the join request is sent sealed → `enter`: the relay admits this device
-// → `accept`: frames → `lose`: the connection has ended, and the next attempt is scheduled.
+// `meet`: the relay's answer proves its key, and the join request is sent sealed → `enter`: the relay admits this
+// device → `accept`: frames → `lose`: the connection has ended, and the next attempt is scheduled.
 
 internal import Link
 internal import Noise
@@ -29,7 +29,6 @@ final class Uplink: EventHandler {
   /// The server's name in the config, and the key that it has proved.
   var serverName = ""
   var relayKey: PublicKey?
-  /// The version of the relay's program, as it says.
   var relayVersion: String?
   private(set) var lastAddress: IPv4Address?
   /// How often the relay may change the terms of the lease.
@@ -76,6 +75,15 @@ final class Uplink: EventHandler {
     case pending(FrameConnection)
     case joined(FrameConnection, since: Instant)
     case ended
+
+    var connection: FrameConnection? {
+      switch self {
+      case .greeting(let connection, _, _), .joining(let connection), .pending(let connection),
+        .joined(let connection, _):
+        connection
+      case .idle, .dialing, .ended: nil
+      }
+    }
   }
 
   /// The relay wants no more data: some still waits to be sent, or the relay has been told that none comes.
@@ -97,29 +105,27 @@ final class Uplink: EventHandler {
     instance = String(random.next(), radix: 16) + String(random.next(), radix: 16)
   }
 
-  /// The connection, while this device is in.
+  /// `nil` unless the relay has admitted this device.
   var connection: FrameConnection? {
     if case .joined(let connection, _) = phase { connection } else { nil }
   }
 
-  /// The key that an operator of the relay has to approve, while this device waits for that.
+  /// The key that an operator has to approve, while this device waits for that.
   var pendingKey: PublicKey? {
     if case .pending = phase { key.publicKey } else { nil }
   }
 
-  /// Since when this device is in, if it is.
   var joinedSince: Instant? {
     if case .joined(_, let since) = phase { since } else { nil }
   }
 
-  /// What all connections have carried while this device was in.
+  /// The traffic of all connections on which this device had joined.
   var totals: LinkTotals {
     var totals = carriedBefore
     if let connection { totals.add(connection) }
     return totals
   }
 
-  /// What it does, for a person.
   var progress: String {
     switch phase {
     case .idle: "waiting before the next attempt"
@@ -132,7 +138,6 @@ final class Uplink: EventHandler {
     }
   }
 
-  /// Whether the relay wants no more data.
   var isDraining: Bool { draining != .no }
 
   // MARK: Settings
@@ -148,7 +153,6 @@ final class Uplink: EventHandler {
     connect()
   }
 
-  /// How many bytes of data may wait for the relay.
   func setQueueLimit(_ limit: Int) {
     settings.queueLimit = limit
     connection?.setQueueLimit(limit)
@@ -206,23 +210,28 @@ final class Uplink: EventHandler {
   }
 
   private func limitHandshake(_ trial: Trial?, _ name: String) {
-    let generation = generation
     if let trial {
-      events.schedule(after: trial.patience) { [weak self] in
-        guard let self, self.generation == generation, case .greeting(let connection, _, _) = self.phase else { return }
-        self.end(trial, connection)
+      schedule(after: trial.patience) { uplink in
+        if case .greeting(let connection, _, _) = uplink.phase { uplink.end(trial, connection) }
       }
     }
-    events.schedule(after: DeviceSettings.joinTimeout) { [weak self] in
-      guard let self, self.generation == generation else { return }
+    schedule(after: DeviceSettings.joinTimeout) { uplink in
       let time = "\(Int(DeviceSettings.joinTimeout.seconds)) s"
-      switch self.phase {
+      switch uplink.phase {
       case .greeting(let connection, _, _):
-        if let other = connection.foreignProtocol { return self.lose(.broken(self.text(.foreign(other)))) }
-        self.lose(.broken("\(name) took the connection and has not begun the handshake within \(time)"))
-      case .joining: self.lose(.broken("\(name) has not answered the join request within \(time)"))
+        if let other = connection.foreignProtocol { return uplink.lose(.broken(uplink.text(.foreign(other)))) }
+        uplink.lose(.broken("\(name) took the connection and has not begun the handshake within \(time)"))
+      case .joining: uplink.lose(.broken("\(name) has not answered the join request within \(time)"))
       default: break
       }
+    }
+  }
+
+  /// Calls `body` after `time`, unless this attempt or connection has ended by then.
+  func schedule(after time: Duration, _ body: @escaping (Uplink) -> Void) {
+    events.schedule(after: time) { [weak self, generation] in
+      guard let self, self.generation == generation else { return }
+      body(self)
     }
   }
 
@@ -241,7 +250,7 @@ final class Uplink: EventHandler {
       throw .badMessage("no version of the protocol that this device speaks")
     }
     do {
-      if try settings.trust.check(key, of: serverName) { device.uplinkTrusts(key) }
+      if try settings.trust.check(key, of: serverName) { device.onEvent(.trusted(key, server: server ?? "")) }
     } catch {
       return lose(.distrusted(error))
     }
@@ -265,12 +274,7 @@ final class Uplink: EventHandler {
   // MARK: What comes in
 
   func handle(_ events: Events) {
-    let connection: FrameConnection
-    switch phase {
-    case .greeting(let current, _, _), .joining(let current), .pending(let current), .joined(let current, _):
-      connection = current
-    case .idle, .dialing, .ended: return
-    }
+    guard let connection = phase.connection else { return }
     if events.contains(.writable) {
       connection.flush()
       answerDrain(connection)
@@ -341,7 +345,7 @@ final class Uplink: EventHandler {
         offerAgain()
       } else {
         otherKey = nil
-        device.uplinkKeptKey(refusal)
+        device.onEvent(.keyKept(refusal))
       }
     case .drain:
       guard case .joined(let connection, _) = phase, !isDraining else { return }
@@ -389,7 +393,7 @@ final class Uplink: EventHandler {
       device.uplinkJoined(welcome)
       connection.sendPing()
       settleKeys()
-      checkLater(generation)
+      checkLater()
     case .refused(let refusal):
       if mayTryOtherKey(after: refusal) {
         hasTriedOtherKey = true
@@ -399,8 +403,8 @@ final class Uplink: EventHandler {
     case .pending:
       guard case .joining = phase else { return }
       phase = .pending(connection)
-      device.uplinkIsPending()
-      checkPending(generation)
+      device.onEvent(.pending(server: server ?? ""))
+      checkPending()
     case nil: break
     default: throw .badMessage("a welcome was due")
     }
@@ -424,7 +428,7 @@ final class Uplink: EventHandler {
     guard renewals.allow(at: .now()) else { throw .badMessage("other terms of the lease again and again") }
     agree(on: welcome)
     guard settings.allowPublicPool || welcome.pool.isPrivate else {
-      return device.uplinkWarns("\(UplinkLoss.publicPool(welcome.pool)); this device stays in the former pool")
+      return device.onEvent(.warning("\(UplinkLoss.publicPool(welcome.pool)); this device stays in the former pool"))
     }
     device.uplinkRenewed(welcome, from: host)
   }
@@ -447,10 +451,8 @@ final class Uplink: EventHandler {
     let hint = reason.retryAfter
     phase = .idle(atRelaysWish: hint != nil)
     let wait = hint.map(Backoff.wait(asked:)) ?? backoff.wait(at: .now())
-    let generation = generation
-    events.schedule(after: wait) { [weak self] in
-      guard let self, self.generation == generation, case .idle = self.phase else { return }
-      self.connect()
+    schedule(after: wait) { uplink in
+      if case .idle = uplink.phase { uplink.connect() }
     }
     device.uplinkLost(reason, retry: wait)
   }
@@ -465,13 +467,8 @@ final class Uplink: EventHandler {
 
   func endConnection() {
     if let connection { carriedBefore.add(connection) }
-    switch phase {
-    case .idle, .ended: break
-    case .dialing(let dialer): dialer.cancel()
-    case .greeting(let connection, _, _), .joining(let connection), .pending(let connection),
-      .joined(let connection, _):
-      connection.close()
-    }
+    if case .dialing(let dialer) = phase { dialer.cancel() }
+    phase.connection?.close()
   }
 
   /// Leaves and makes no further attempt. `declining`: this host cannot use what its first welcome says.

@@ -53,10 +53,10 @@ public enum UplinkLoss: Error, Sendable, CustomStringConvertible {
     case .refused(let refusal): refusal.text
     case .distrusted(let problem): problem.description
     case .collision(let collision):
-      "\(collision); have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap"
+      "\(collision); \(collision.advice), or allow it with --allow-overlap"
     case .publicPool(let pool):
-      "the network \(pool) has addresses of the Internet, which this host could not reach any more; have the relay use another "
-        + "pool (relay.pool: auto), or allow it with join.allow-public-pool"
+      "the network \(pool) \(pool.objectionAsPool ?? ""); have the relay use another pool (relay.pool: auto), or allow "
+        + "it with join.allow-public-pool"
     case .broken(let why): why
     }
   }

@@ -15,7 +15,7 @@ extension DeviceReport {
       address6: status.address6?.description,
       network: status.pool?.description, relayAddress: status.relayAddress?.description, server: status.server,
       roundTripMs: status.roundTrip.map(\.milliseconds), joins: status.joins, lastError: status.lastLoss,
-      place: status.place, peers: status.peers.count, packets: PacketReport(status.counters),
+      place: status.location, peers: status.peers.count, packets: PacketReport(status.counters),
       peerLinks: PeerLinksReport(status.counters.links),
       link: LinkReport(received: status.received, sent: status.sent, queue: status.queue))
     collision = status.collision

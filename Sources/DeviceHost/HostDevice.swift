@@ -103,16 +103,14 @@ public final class HostDevice {
     onEvent(event)
   }
 
-  /// Logs that another network of this host has addresses of the device's network from now on, or (`nil`) that none has any more.
-  public func log(_ collision: NetworkCollision?) {
-    guard let collision else {
-      return daemon.logger.notice("no other network of this host has addresses of this device's network any more")
-    }
-    daemon.logger.warning(
-      """
-      \(collision): this host cannot reach devices whose addresses are in both; take the other network away, or have the \
-      relay use another pool (relay.pool)
-      """)
+  /// Logs that another network of this host has begun to use addresses of the device's network.
+  public func log(_ collision: NetworkCollision) {
+    daemon.logger.warning("\(collision): \(collision.effect); \(collision.advice)")
+  }
+
+  /// Logs that no other network does so any more.
+  public func logEnd(of collision: NetworkCollision) {
+    daemon.logger.notice("the collision is over: no other network of this host uses addresses of \(collision.pool)")
   }
 
   // MARK: Requests

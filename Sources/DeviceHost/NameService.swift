@@ -273,7 +273,12 @@ public final class NameService: @unchecked Sendable {
         "\(error); the user that this program runs as has to be allowed to write it"
       default: error.description
       }
-    hostsTrouble = why
+    hostsTrouble =
+      switch error {
+      case .permissionDenied, .notPermitted: "user \(User.name(of: currentUser())) may not write \(path)"
+      case .readOnlyFileSystem: "\(path) cannot be written (\(error))"
+      default: "\(path) cannot have them (\(why))"
+      }
     if error == .readOnlyFileSystem, hostsFile?.hasBeenWritten == true { regain(path) }
     if settings.hostsFile != .auto {
       complain("\(path) cannot have the names of the network: \(why), or write off to join.hosts-file")
@@ -363,7 +368,7 @@ public final class NameService: @unchecked Sendable {
       }
     let notes = [
       means == .hostsFile ? reason ?? hostsReason : reason,
-      hostsTrouble.map { "\(hostsFile?.path ?? "") cannot have them: \($0)" }, finding,
+      hostsTrouble, finding,
     ]
     let note = notes.compactMap { $0 }.joined(separator: "; ")
     return NamesReport(
@@ -380,10 +385,12 @@ public final class NameService: @unchecked Sendable {
   private func complainOfNames() {
     let usesHosts = settings.hostsFile == .auto
     guard settings.names == .auto, usesHosts || isResolverTold, let finding else { return }
-    let place = hostsTrouble.map { "\(HostsFile.system) cannot have them (\($0))" } ?? "\(HostsFile.system) has them"
-    let why = [reason, usesHosts ? place : nil].compactMap { $0 }.joined(separator: ", and ")
+    let why = [reason, usesHosts ? hostsTrouble ?? "\(HostsFile.system) has them" : nil].compactMap { $0 }
+    // Where nothing has the names, what a look-up finds says no more.
+    let found = hostsTrouble == nil || isResolverTold ? "; \(finding)" : ""
     let line =
-      "names in \(domain) do not resolve on this host: \(why); \(finding); addresses work; see NAMES in mnedc-join(8)"
+      "names in \(domain) do not work on this host (addresses do): \(why.joined(separator: ", and "))\(found); see "
+      + "NAMES in mnedc-join(8)"
     guard complaint != line else { return }
     complaint = line
     daemon.logger.log(level: !isResolverTold && hostsTrouble != nil ? .info : .warning, "\(line)")

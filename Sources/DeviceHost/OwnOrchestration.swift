@@ -20,7 +20,7 @@ public final class OwnOrchestration {
   private var settings: Settings.Orchestration
   private var announcement: Announcement
   private var load: Double?
-  private var place: Orchestration.Place?
+  private var place: Orchestration.Location?
   /// What is told now. Its revision is that of the device, which counts every change by one.
   public private(set) var current: Orchestration
 
@@ -95,7 +95,7 @@ public final class OwnOrchestration {
   }
 
   /// The device sits there. Returns what is told from now on, if it is anything new.
-  public func moved(to place: Orchestration.Place) -> Orchestration? {
+  public func moved(to place: Orchestration.Location) -> Orchestration? {
     self.place = place
     return replace(by: merged()) ? current : nil
   }

@@ -89,14 +89,14 @@ public final class PeerCommands {
   private func find(_ name: String, _ answer: @escaping Answer, _ body: @escaping (PeersReport.Peer) -> Void) {
     search(name) { [self] name, peer, report in
       if let peer { return body(peer) }
-      guard let start = KeyText.fingerprintStart(name) else { return Self.notFound(name, report, answer) }
+      guard let start = KeyText.fingerprintStart(name) else { return answer(.failed(Self.notFound(name, report))) }
       keys { keys in
         let fingerprints = keys.mapValues(\.fingerprint).filter { $0.value.hasPrefix(start) }
         let matches = report.peers.compactMap { peer in
           IPv4Address(peer.address).flatMap { fingerprints[$0] }.map { (peer: peer, fingerprint: $0) }
         }
         if matches.count == 1 { return body(matches[0].peer) }
-        guard !matches.isEmpty else { return Self.notFound(name, report, answer) }
+        guard !matches.isEmpty else { return answer(.failed(Self.notFound(name, report))) }
         let names = matches.map { "\($0.peer.deviceId) (\($0.fingerprint))" }.joined(separator: ", ")
         answer(
           .failed(
@@ -123,15 +123,22 @@ public final class PeerCommands {
   /// How long the relay has to say who has a name.
   private static let searchTime = Duration.seconds(2)
 
-  private static func notFound(_ name: String, _ report: PeersReport, _ answer: Answer) {
+  /// Why `name` means no peer of the report.
+  static func notFound(_ name: String, _ report: PeersReport) -> ControlError {
+    let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
+    if let why = report.disconnected, !isHost {
+      return ControlError(
+        .failed,
+        "this host has no connection to the relay, and knows no peer \(name.harmless) from before: \(why.harmless); "
+          + "mnedc-ctl netcheck finds out more")
+    }
     let rest =
       report.complete
       ? "mnedc-peers lists those that there are"
       : "in this large network only those that this host deals with are listed here; the relay lists all"
-    let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
     let what =
       isHost ? "\(name) is this host itself" : "no peer has the ID, name, address or fingerprint \(name.harmless)"
-    answer(.failed(ControlError(.notFound, "\(what); \(rest)")))
+    return ControlError(.notFound, "\(what); \(rest)")
   }
 
   /// Asks these peers, and goes on when they have answered or the time is over.

@@ -129,7 +129,7 @@ enum PathWalk {
         uplink.isLocal
         ? "see the log of mnedcd"
         : uplink.wasTurnedAway
-          ? "the path to the relay works: do what this answer says"
+          ? "the relay is reachable; the line above says why there is no connection"
           : "run mnedc-ctl netcheck, which checks the path to the relay"
       return .fail("no connection to the relay, \(uplink.progress)\(loss)", advice)
     }
@@ -229,7 +229,7 @@ enum PathWalk {
     }
   }
 
-  private static func text(_ place: Orchestration.Place) -> String {
+  private static func text(_ place: Orchestration.Location) -> String {
     let outer = place.outer.map { ", seen by the relay as \($0)" } ?? ""
     switch place.hops.count {
     case 0: return "behind no router with a private address, as far as is known\(outer)"

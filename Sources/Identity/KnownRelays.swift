@@ -22,6 +22,11 @@ public struct KnownRelays: Sendable {
     try entries(directory.read(Self.fileName, limit: Self.limit, .trusted)).first { $0.server == server }?.key
   }
 
+  /// Throws unless the file can be used; it may be missing.
+  public func check() throws(StateError) {
+    _ = try entries(directory.read(Self.fileName, limit: Self.limit, .trusted))
+  }
+
   /// What came of `add`.
   public enum Addition: Equatable, Sendable {
     /// The key is known now, or was before.

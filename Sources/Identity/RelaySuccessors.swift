@@ -6,7 +6,7 @@ internal import Wire
 public struct RelaySuccessors: Sendable {
   private let directory: StateDirectory
 
-  private static let fileName = "relay-successors"
+  public static let fileName = "relay-successors"
   private static let limit = 256 << 10
   /// How many replacements in a row are followed.
   private static let maximumChain = 64
@@ -24,6 +24,11 @@ public struct RelaySuccessors: Sendable {
       newest = entry.new
     }
     return newest
+  }
+
+  /// Throws unless the file can be used; it may be missing.
+  public func check() throws(StateError) {
+    _ = try entries(directory.read(Self.fileName, limit: Self.limit, .trusted))
   }
 
   /// Remembers that `new` replaces `old`. The caller has proof of it.
@@ -61,7 +66,9 @@ public struct RelaySuccessors: Sendable {
       }
       guard keys.count == 2, let old = keys[0], let new = keys[1] else {
         throw StateError(
-          .damaged, "\(directory.file(Self.fileName)):\(number): expected two relay keys; correct or remove the line")
+          .damaged,
+          "\(directory.file(Self.fileName)):\(number): expected two relay keys; restore the file from a backup, or "
+            + "remove the line and write the relay's present key (mnedc-ctl key there) to server-key")
       }
       entries.append(Entry(old: old, new: new))
     }

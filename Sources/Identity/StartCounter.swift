@@ -31,7 +31,8 @@ public struct StartCounter: Sendable {
     } catch {
       guard error.isOfContent else {
         warn(
-          "this start is not counted, so peers may take what the next one tells for no newer than this one's: \(error)")
+          "the number of this start cannot be saved; after the next start, peers may keep old information about this "
+            + "device: \(error)")
         return (try? peek()) ?? Self.numberOfNow
       }
       warn(directory.setAside(Self.fileName, because: error, "starts are counted on from \(Self.numberOfNow)"))

@@ -108,7 +108,7 @@ public final class StateDirectory: Sendable {
       }
       return content
     } catch let error as Errno {
-      throw StateError("read \(file(name))", error)
+      throw failure("read", file(name), error)
     } catch let error as StateError {
       throw error
     } catch {
@@ -155,7 +155,7 @@ public final class StateDirectory: Sendable {
       return true
     } catch {
       if error == .fileExists { return false }
-      throw StateError("write \(file(name))", error)
+      throw failure("write", file(name), error)
     }
   }
 
@@ -170,7 +170,7 @@ public final class StateDirectory: Sendable {
         throw StateError(
           .system(.fileTooLarge), "\(file(name)) has no room for more; remove what is of no use any more")
       }
-      try attempt("write \(file(name))") { () throws(Errno) in
+      try attempt("write", file(name)) { () throws(Errno) in
         try directory.write(name, content, over: .replace, owner: givenTo)
       }
     }
@@ -180,7 +180,7 @@ public final class StateDirectory: Sendable {
   /// Gives a file the place of another, which is gone then.
   public func move(_ name: String, to other: String) throws(StateError) {
     let lock = try locked(name)
-    try attempt("rename \(file(name))") { () throws(Errno) in try directory.move(name, to: other) }
+    try attempt("rename", file(name)) { () throws(Errno) in try directory.move(name, to: other) }
     _ = consume lock
   }
 
@@ -199,7 +199,7 @@ public final class StateDirectory: Sendable {
   /// Removes a file if it is there.
   public func remove(_ name: String) throws(StateError) {
     let lock = try locked(name)
-    try attempt("remove \(file(name))") { () throws(Errno) in try directory.remove(name) }
+    try attempt("remove", file(name)) { () throws(Errno) in try directory.remove(name) }
     _ = consume lock
   }
 
@@ -210,15 +210,28 @@ public final class StateDirectory: Sendable {
     do {
       return try directory.lock()
     } catch {
-      throw StateError("lock \(path)", error)
+      throw failure("lock", path, error)
     }
   }
 
-  private func attempt(_ what: String, _ body: () throws(Errno) -> Void) throws(StateError) {
+  private func attempt(_ verb: String, _ path: String, _ body: () throws(Errno) -> Void) throws(StateError) {
     do {
       try body()
     } catch {
-      throw StateError(what, error)
+      throw failure(verb, path, error)
     }
+  }
+
+  /// A service does not choose its user or its directory, so the file has to change its owner.
+  private func failure(_ verb: String, _ path: String, _ error: Errno) -> StateError {
+    guard heir != nil || ServiceManager.isThere, currentUser() != 0,
+      [.permissionDenied, .notPermitted].contains(error),
+      let owner = try? FileAttributes(of: path).user, owner != currentUser()
+    else { return StateError("\(verb) \(path)", error) }
+    let name = User.name(of: currentUser())
+    return StateError(
+      .denied,
+      "cannot \(verb) \(path): \(error); it belongs to \(User.name(of: owner)), and this daemon runs as \(name): "
+        + "chown \(name) \(path)")
   }
 }

@@ -33,7 +33,11 @@ public struct StateError: Error, Equatable, Sendable, CustomStringConvertible {
   /// `what` goes on behind "cannot".
   init(_ what: String, _ error: Errno) {
     switch error {
-    case .permissionDenied, .notPermitted, .readOnlyFileSystem:
+    case .readOnlyFileSystem:
+      self.init(
+        .denied,
+        "cannot \(what): \(error); have its file system mounted for writing, or name another directory with --state")
+    case .permissionDenied, .notPermitted:
       self.init(.denied, "cannot \(what): \(error); run as root, or name a directory of your own with --state")
     case .noSuchFileOrDirectory:
       self.init(

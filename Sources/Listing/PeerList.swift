@@ -54,11 +54,12 @@ public struct PeerList: Sendable {
   public func footnote(_ report: PeersReport) -> String? {
     var notes: [String] = []
     if let collision = report.collision, report.network != nil || !report.peers.isEmpty {
-      notes.append("Devices with addresses in both networks are out of reach: \(collision.harmless).")
+      notes.append("Another network of this host has addresses of this one: \(collision.harmless).")
     }
-    if let why = report.disconnected, !report.peers.isEmpty {
+    if let why = report.disconnected, report.network != nil || !report.peers.isEmpty {
+      let what = report.peers.isEmpty ? "which devices are connected" : "how its peers are"
       notes.append(
-        "This host has no connection to the relay, so how its peers are is unknown: \(why.harmless). "
+        "This host has no connection to the relay, so \(what) is unknown: \(why.harmless). "
           + "mnedc-ctl netcheck finds out more.")
     }
     if !report.complete {
@@ -80,6 +81,8 @@ public struct PeerList: Sendable {
       return "this host has not joined its network\(why)"
     }
     switch report.peers.count {
+    // The remark says why.
+    case 0 where report.disconnected != nil: return "this host knows of no other device"
     case 0: return filter.isEmpty ? "no device is in the network" : "no other device is in the network"
     case 1: return "the only other device is not as wanted"
     case let count: return "none of \(count) other devices is as wanted"

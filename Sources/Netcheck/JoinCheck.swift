@@ -1,3 +1,6 @@
+// `netcheck` needs no permission from the relay's operator, because it ends one handshake early. That proves the
+// relay's key, but tells neither its pool nor its speed, and `netcheck` says what it did not measure.
+
 public import CommandLine
 public import Config
 public import Control
@@ -127,10 +130,12 @@ enum HostCheck {
 
   /// The pool that the relay tells; if none answers, the configuration's.
   private static func pool(_ settings: Settings, _ network: NetworkNotice?, _ own: [String]) -> CheckReport {
+    // A device that runs has joined before.
+    let isKnown = own.contains(settings.join.interface)
     let own = own + [settings.join.interface, settings.relay.interface]
     do throws(TunError) {
       let networks = try HostNetworks.list().filter { network in !own.contains { $0 == network.interface } }
-      return pool(settings, network, networks).named("pool")
+      return pool(settings, network, networks, isKnown).named("pool")
     } catch .noNetlink(let error) {
       // Joining needs a netlink socket, too.
       return failure(.noNetlink(error)).named("netlink")
@@ -139,16 +144,18 @@ enum HostCheck {
     }
   }
 
-  private static func pool(_ settings: Settings, _ network: NetworkNotice?, _ networks: [HostNetwork]) -> Finding {
+  private static func pool(
+    _ settings: Settings, _ network: NetworkNotice?, _ networks: [HostNetwork], _ isKnown: Bool
+  ) -> Finding {
     if let network {
       let pools = HostNetwork.Prefix.pools(network.pool, network.pool6)
-      guard let collision = NetworkCollision(of: pools, with: networks) else {
+      guard let collision = NetworkCollision(of: pools, with: networks, isKnown: isKnown) else {
         return .ok("the relay's pool \(network.pool) is clear of this host's networks")
       }
       return settings.join.allowOverlap
         ? .ok("\(collision), which join.allow-overlap allows")
         : .fail(
-          "\(collision)", "have the relay use another pool (relay.pool: auto), or allow it (join.allow-overlap)")
+          "\(collision)", "\(collision.advice), or allow it (join.allow-overlap)")
     }
     guard case .prefix(let pool) = settings.relay.pool else {
       return .skipped("the relay chooses its pool, and tells it when it is reached")

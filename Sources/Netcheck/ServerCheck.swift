@@ -220,7 +220,7 @@ struct ServerCheck {
     report.routers = RouteTrace.routers(towards: contact.address, limit: Orchestration.maximumHops, until: until)
       .map { String($0.host.prefix { $0 != "%" }) }
     let from = contact.local.map { "from \($0.host)" } ?? "from here"
-    let hops = Orchestration.Place.privateHops(report.routers)
+    let hops = Orchestration.Location.privateHops(report.routers)
     let list = hops.joined(separator: ", ")
     let finding =
       switch (report.routers.count, hops.count) {

@@ -6,8 +6,7 @@
 //   `RelayLoop.awaitDelivery`   once all have answered: waits until the devices' kernels have acknowledged their data
 //   `Relay.stop`                ends the sessions
 //
-// A device answers behind the last of its data, so the relay knows that it has received everything. The relay waits for
-// the devices' kernels, because closing earlier could reset connections.
+// Closing before the devices' kernels have acknowledged everything could reset connections and lose data.
 
 internal import Link
 internal import Synchronization

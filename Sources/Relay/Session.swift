@@ -289,7 +289,7 @@ final class Session: EventHandler, @unchecked Sendable {
     // An invalid device ID may contain anything, so it is not logged.
     let named = request.flatMap { DeviceID.isValid($0.deviceID) ? $0 : nil }
     let who = named.map { "\($0.deviceID) (\(origin.name))" } ?? origin.name
-    loop.limited { $0.notice("\(who) refused: \(refusal.text)") }
+    loop.limited { $0.notice("\(who) refused: \(refusal.textForOperator)") }
     close(telling: refusal)
   }
 
@@ -458,5 +458,15 @@ final class Session: EventHandler, @unchecked Sendable {
     case .pending(let request): "\(request.deviceID) (\(origin.name))"
     default: origin.name
     }
+  }
+}
+
+extension Refusal {
+  /// What the relay logs of it. Where the ID is another device's, the machine is often a copy of that one.
+  fileprivate var textForOperator: String {
+    guard code == .deviceIDTaken, let end = text.firstRange(of: "; ")?.lowerBound else { return text }
+    return
+      "\(text[..<end]); if this machine is a copy of that device, run mnedc-join --reset there, or give it an ID of "
+      + "its own (--device-id); only if it has taken that device's place, revoke that one (mnedc-ctl revoke)"
   }
 }

@@ -47,7 +47,9 @@ public enum InviteProblem: Error, Equatable, CustomStringConvertible {
     case .revoked: "the invite was revoked; ask the relay's operator for a new one"
     case .usedUp: "the invite is used up; ask the relay's operator for a new one"
     case .expired: "the invite has expired; ask the relay's operator for a new one"
-    case .forAnotherDevice: "the invite is for another device ID; use that one, or ask the relay's operator for one"
+    case .forAnotherDevice:
+      "this invite is for a device with another ID; run this again with --device-id and the ID that the operator "
+        + "chose, or ask for an invite for this ID"
     }
   }
 }

@@ -31,6 +31,14 @@ public struct HostNetwork: Sendable, Hashable, CustomStringConvertible {
       }
     }
 
+    /// How many leading bits the addresses share.
+    public var length: Int {
+      switch self {
+      case .ipv4(let prefix): prefix.length
+      case .ipv6(let prefix): prefix.length
+      }
+    }
+
     public var description: String {
       switch self {
       case .ipv4(let prefix): prefix.description
@@ -44,6 +52,8 @@ public struct HostNetwork: Sendable, Hashable, CustomStringConvertible {
     case address(String)
     /// There is a route to it.
     case route
+    /// A route drops packets for it: unreachable, blackhole or prohibit.
+    case rejectingRoute
   }
 
   public let prefix: Prefix
@@ -62,7 +72,19 @@ public struct HostNetwork: Sendable, Hashable, CustomStringConvertible {
     let place = interface.map { " on \($0)" } ?? ""
     return switch origin {
     case .address(let address): "\(prefix)\(place) (address \(address))"
-    case .route: "\(prefix)\(place) (route)"
+    case .route, .rejectingRoute: "\(prefix)\(place) (route)"
+    }
+  }
+}
+
+extension HostNetwork {
+  fileprivate func collides(with pool: Prefix, isKnown: Bool) -> Bool {
+    guard prefix.overlaps(pool) else { return false }
+    guard prefix.length < pool.length else { return true }
+    return switch origin {
+    case .address: true
+    case .route: !isKnown
+    case .rejectingRoute: false
     }
   }
 }
@@ -71,21 +93,54 @@ public struct HostNetwork: Sendable, Hashable, CustomStringConvertible {
 /// it is for whoever shows it.
 public struct NetworkCollision: Error, Sendable, Equatable, CustomStringConvertible {
   public let description: String
+  /// What cannot be reached while the device is joined.
+  public let effect: String
+  /// The pool that collides.
+  public let pool: HostNetwork.Prefix
+  /// The host's network; `nil` if it is the relay's address that collides.
+  public let network: HostNetwork?
 
   /// The first of `networks` that a pool has addresses in common with, and that pool; `nil` if there is none.
-  public init?(of pools: [HostNetwork.Prefix], with networks: [HostNetwork]) {
+  ///
+  /// The longest prefix wins, so a route to more than the pool leaves the peers reachable. One that drops packets takes
+  /// nothing from the host either. One that forwards them does: its addresses in the pool would be cut off, so it
+  /// counts, unless `isKnown`, that is, unless the device was in the network before.
+  public init?(of pools: [HostNetwork.Prefix], with networks: [HostNetwork], isKnown: Bool = false) {
     for network in networks {
-      guard let pool = pools.first(where: network.prefix.overlaps) else { continue }
+      guard let pool = pools.first(where: { network.collides(with: $0, isKnown: isKnown) }) else { continue }
+      self.pool = pool
+      self.network = network
       description = "the network \(pool) overlaps with \(network)"
+      effect =
+        network.prefix.length < pool.length
+        ? "this host cannot reach the hosts of \(network.prefix) whose addresses are in \(pool)"
+        : "this host cannot reach devices whose addresses are in both"
       return
     }
     return nil
+  }
+
+  /// What to do about it, in lower case, without a full stop.
+  public var advice: String {
+    let change =
+      switch pool {
+      case .ipv4: "have the relay use another pool (relay.pool: auto)"
+      case .ipv6: "have the relay use another IPv6 prefix (relay.pool6: another /96 within fd00::/8, or off)"
+      }
+    switch network?.origin {
+    case .address: return "take that network away, or \(change)"
+    case .route, .rejectingRoute: return "remove that route, or \(change)"
+    case nil: return change
+    }
   }
 
   /// The pool that has the address at which this host reaches the relay, which would be out of reach then.
   public init?(of pools: [HostNetwork.Prefix], withRelayAt place: HostNetwork.Prefix) {
     guard let pool = pools.first(where: place.overlaps) else { return nil }
     let address = place.description.prefix { $0 != "/" }
+    self.pool = pool
+    network = nil
+    effect = "this host cannot reach the relay and devices by these addresses"
     description = "the network \(pool) has the address \(address), at which this host reaches the relay"
   }
 }

@@ -133,7 +133,8 @@ extension ListedNetwork {
     guard !destination.isOfNoNetwork, route.length > 1, !route.isCached, route.table == RT_TABLE_MAIN.rawValue,
       kinds.contains(route.type), !route.isKeptUnreachable
     else { return nil }
-    self.init(prefix: destination, interface: route.interface, origin: .route)
+    self.init(
+      prefix: destination, interface: route.interface, origin: route.type == RTN_UNICAST ? .route : .rejectingRoute)
   }
 }
 

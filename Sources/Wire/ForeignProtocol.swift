@@ -56,7 +56,9 @@ public enum ForeignProtocol: Sendable, Equatable {
       "the relay takes none: turn it off in the load balancer that forwards to this port (haproxy: no send-proxy)"
     case .http: "if that is no stray browser or health check, have the proxy in front forward plain TCP"
     case .tls: "MNEDC encrypts by itself: have nothing in front add TLS, and forward plain TCP"
-    case .ssh, .text: "a program that is no MNEDC device has connected to this port"
+    case .ssh, .text:
+      "a program that is no MNEDC device has connected to this port; give that program the right port, or let MNEDC "
+        + "use another (relay.listen)"
     }
   }
 

@@ -188,8 +188,29 @@ extension IPv4Prefix {
 
   /// Whether none of its addresses is used on the Internet: private (RFC 1918), shared (RFC 6598), or for measurements
   /// (RFC 2544). Link-local ones do not count: every link has them, and hosts rely on services there.
-  public var isPrivate: Bool { privatePools.contains { $0.contains(network) && $0.length <= length } }
+  public var isPrivate: Bool { Self.contain(privatePools, self) }
+
+  /// Why a network should not have its addresses, a predicate such as "has addresses of the Internet"; `nil` if
+  /// `isPrivate`.
+  public var objectionAsPool: String? {
+    if isPrivate { return nil }
+    for (purpose, prefixes) in reservedPrefixes where Self.contain(prefixes, self) {
+      return "is reserved for \(purpose)"
+    }
+    return "has addresses of the Internet"
+  }
+
+  private static func contain(_ prefixes: [IPv4Prefix], _ prefix: IPv4Prefix) -> Bool {
+    prefixes.contains { $0.contains(prefix.network) && $0.length <= prefix.length }
+  }
 }
+
+/// What the IANA IPv4 Special-Purpose Address Registry (RFC 6890) reserves, as far as no network may use it.
+private let reservedPrefixes = [
+  ("loopback addresses", ["127.0.0.0/8"]), ("link-local addresses", ["169.254.0.0/16"]),
+  ("documentation", ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"]), ("multicast", ["224.0.0.0/4"]),
+  ("other purposes", ["0.0.0.0/8", "192.0.0.0/24", "240.0.0.0/4"]),
+].map { (purpose: $0.0, prefixes: $0.1.compactMap { IPv4Prefix($0) }) }
 
 private let privatePools = [
   "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15",

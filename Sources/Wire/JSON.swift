@@ -14,6 +14,8 @@ enum JSON {
   static func decode<Value: Decodable>(_: Value.Type, _ bytes: UnsafeRawBufferPointer) throws(WireError) -> Value {
     do {
       return try JSONDecoder().decode(Value.self, from: Data(bytes))
+    } catch let error as WireError {
+      throw error
     } catch {
       throw .badMessage((error as? DecodingError)?.summary ?? "not JSON")
     }

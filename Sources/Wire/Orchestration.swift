@@ -13,11 +13,11 @@ public struct Orchestration: Codable, Sendable, Equatable {
   public var labels: [String: String]
   /// How busy the device is: 0 is idle, 1 fully used; above 1 work waits.
   public var load: Double?
-  public var place: Place?
+  public var place: Location?
 
   public init(
     deviceID: String, revision: Int, hostName: String? = nil, platform: String, executionType: String? = nil,
-    services: [Service] = [], labels: [String: String] = [:], load: Double? = nil, place: Place? = nil
+    services: [Service] = [], labels: [String: String] = [:], load: Double? = nil, place: Location? = nil
   ) {
     self.deviceID = deviceID
     self.revision = revision
@@ -54,7 +54,7 @@ public struct Orchestration: Codable, Sendable, Equatable {
   }
 
   /// The addresses between a device and the relay, as far as they are known.
-  public struct Place: Codable, Sendable, Equatable {
+  public struct Location: Codable, Sendable, Equatable {
     /// The source address of the device's connection as the relay sees it.
     public var outer: String?
     /// The device's own end of the connection.
@@ -156,7 +156,7 @@ extension Orchestration {
     whole.revision = Self.revisions.upperBound
     whole.hostName = hostName ?? String(repeating: "x", count: 253)
     whole.load = 1000.0 / 3
-    whole.place = Place(
+    whole.place = Location(
       outer: address, local: address, hops: [String](repeating: address, count: Self.maximumHops))
     return whole.size
   }

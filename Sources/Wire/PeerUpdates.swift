@@ -117,9 +117,12 @@ public enum Sought: Codable, Sendable, Hashable {
       self = .address(try container.decode(IPv4Address.self, forKey: .address))
       return
     }
-    guard try container.decodeIfPresent(IPv4Address.self, forKey: .address) == nil, HostLabel.isValid(label) else {
+    guard try container.decodeIfPresent(IPv4Address.self, forKey: .address) == nil else {
+      throw WireError.badMessage("has both address and label")
+    }
+    guard HostLabel.isValid(label) else {
       throw DecodingError.dataCorruptedError(
-        forKey: .label, in: container, debugDescription: "a label alone, of a device ID")
+        forKey: .label, in: container, debugDescription: "label is none of a device ID")
     }
     self = .label(label)
   }

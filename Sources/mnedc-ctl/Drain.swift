@@ -42,7 +42,7 @@ struct Drain: ParsableCommand {
       let cut = report.cutOff == 0 ? "" : "; \(report.cutOff) of them were cut off with something still under way"
       let end =
         report.processId.map { "the relay serves again (process \($0))" }
-        ?? "the relay ends, and systemd does not start it again: systemctl start mnedcd does (as --restart would have)"
+        ?? "the relay has ended and stays down; \(Self.howToStart)"
       return "drained \(Table.count(report.sessions, "session")) in \(report.duration) s\(cut); \(end)"
     }
   }
@@ -57,6 +57,12 @@ struct Drain: ParsableCommand {
       : "It cuts \(Table.count(names.count, "connected device")) off until mnedcd runs again: "
         + "\(ConfirmOptions.some(of: names))."
     try confirmation.confirm("This \(restart ? "restarts" : "ends") the relay. \(effect)")
+  }
+
+  private static var howToStart: String {
+    ServiceUnits.systemdRuns
+      ? "start it with: systemctl start mnedcd (drain --restart starts it again by itself)"
+      : "start mnedcd to have it serve again"
   }
 
   /// The process that answers there.

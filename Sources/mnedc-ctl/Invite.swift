@@ -56,7 +56,12 @@ struct Invite: ParsableCommand {
     let report: NewInviteReport = try control.ask(.invite(order))
     try output.show(report) { report.invite }
     if !output.json { printError(summary(report)) }
-    if report.servers.allSatisfy(Self.isPrivate) {
+    let servers = report.servers.compactMap { try? ServerAddress(parsing: $0) }
+    if servers.allSatisfy(\.isLoopback) {
+      printError(
+        "warning: every server of the invite is this host itself, so the invite is good for this host alone; name an "
+          + "address that devices can reach (--server HOST:PORT, or relay.public-address in the configuration)")
+    } else if servers.allSatisfy({ $0.isPrivate || $0.isLoopback }) {
       printError(
         "warning: every server of the invite is a private address, which devices elsewhere cannot reach; if they are to join, "
           + "name a public one (--server HOST:PORT, or relay.public-address in the configuration)")
@@ -68,10 +73,5 @@ struct Invite: ParsableCommand {
     let devices = report.deviceId ?? Table.count(report.uses, "device")
     return "invite \(report.id): for \(devices), for \(ValueKind<Duration>.inviteLifetime.text(expires)), at "
       + report.servers.joined(separator: ", ")
-  }
-
-  private static func isPrivate(_ server: String) -> Bool {
-    guard let host = try? ServerAddress(parsing: server).host else { return false }
-    return IPv4Address(host)?.isPrivate ?? IPv6Address(host)?.isPrivate ?? false
   }
 }

@@ -31,7 +31,8 @@ struct Netcheck: ParsableCommand {
   private static let defaultTimeout = Duration.seconds(5)
 
   func run() throws {
-    let (settings, check) = read()
+    var (settings, check) = read()
+    if servers.isEmpty { addReference(to: &settings, &check) }
     var (named, keys) = (settings.servers, settings.serverKeys)
     if !servers.isEmpty { (named, keys) = try arguments(keys) }
     let found = WaitingNote.during(named.map(\.description).joined(separator: ", ")) {
@@ -61,6 +62,19 @@ struct Netcheck: ParsableCommand {
       let rest = lines.count > 1 ? " (and \(lines.count - 1) more)" : ""
       let advice = "mnedc-join --config \(file.path) --check lists all its mistakes"
       return (Settings(), CheckReport("configuration", .fail, lines[0] + rest, advice: advice))
+    }
+  }
+
+  /// Where nothing else names a relay, mnedc-join goes by the reference implementation's file.
+  private func addReference(to settings: inout Settings, _ check: inout CheckReport) {
+    guard settings.servers.isEmpty, configuration.config == nil, check.result == .ok else { return }
+    let path = ConfigOptions.referencePath
+    do {
+      settings.servers = try ConfigOptions.loadReference().servers
+      if !settings.servers.isEmpty { check.finding += "; server is what \(path) says" }
+    } catch {
+      let why = ((error as? Failure)?.message ?? "\(error)").prefix { $0 != "\n" }
+      check = CheckReport("configuration", .fail, String(why), advice: "correct or remove \(path)")
     }
   }
 

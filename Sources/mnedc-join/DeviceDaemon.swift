@@ -48,6 +48,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private var isLimited = false
   private var attempts = 0
   private var lastLoss: UplinkLoss?
+  private var collisionReminder = Reminder(every: .seconds(600))
   /// Whether the relay is to undo the admission as this device ends.
   private var declines = false
   /// The last lease.
@@ -94,7 +95,9 @@ final class DeviceDaemon: @unchecked Sendable {
     do {
       tun = try makeInterface(settings.join.interface, settings.join.offload == .auto)
     } catch {
-      if case .nameTaken(let name) = error, let claim = hostRelay?.claim(on: name) {
+      if case .nameTaken(let name) = error,
+        let claim = hostRelay.map({ $0.claim(on: name) }) ?? HostRelay.claim(on: name, settings)
+      {
         throw Failure(.cannotCreate, claim)
       }
       throw Failure(error)
@@ -120,14 +123,20 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     self.update.add(deviceID: deviceID)
     progress = JoinProgress(daemon, deviceID: deviceID)
-    trust = KnownRelayTrust(
-      pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state)
+    do {
+      trust = try KnownRelayTrust(
+        pinned: settings.serverKeys, isInvited: invitation?.bringsKey ?? false, isReset: isReset, in: state,
+        warn: daemon.warnLater)
+    } catch {
+      throw Failure(error)
+    }
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
     var deviceSettings = DeviceSettings(
       deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey, trust: trust,
       token: invitation?.token, route: .servers(Self.servers(settings)), address: settings.join.address,
       mtu: settings.join.mtu)
     deviceSettings.offersNextKey = !identity.isNextOfReset
+    deviceSettings.hasJoined = identity.hasJoined
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
     host = try HostDevice(deviceSettings, tun, settings.join, in: state, names, daemon)
     host?.onPeerEvent = { [daemon] in daemon.publish($0) }
@@ -258,7 +267,10 @@ final class DeviceDaemon: @unchecked Sendable {
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .collided(let collision):
       // The end of an attempt to join says it, too.
-      if collision == nil || isJoined { host?.log(collision) }
+      if isJoined { host?.log(collision) }
+    case .collisionEnded(let collision):
+      collisionReminder.reset()
+      host?.logEnd(of: collision)
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
     case .draining(let server):
@@ -387,16 +399,18 @@ final class DeviceDaemon: @unchecked Sendable {
     lastLoss = loss
     // Before the first join, a relay that says no is the answer; later it may change its mind, or be another.
     if !hasJoined, let failure = failure(after: loss) { return daemon.fail(failure) }
+    var isWorthALine = true
     if case .collision = loss, foreground == nil {
       // The host of a device that has been in the network before leaves the other one, sooner or later.
       isLimited = false
+      isWorthALine = collisionReminder.isDue("\(loss)", at: .now())
     } else {
       limitFirstJoin()
     }
     progress?.lose()
     if hasJoined { endProgress() } else if foreground != nil { progress?.retry(after: loss.description) }
     // Who waits in the foreground is told once, if it comes to nothing.
-    let level: Logger.Level = foreground == nil ? .warning : .debug
+    let level: Logger.Level = foreground == nil && isWorthALine ? .warning : .debug
     daemon.logger.log(
       level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms", metadata: [LogOutput.subject: "\(loss)"])
     daemon.tell("\(loss)")
@@ -432,6 +446,8 @@ final class DeviceDaemon: @unchecked Sendable {
       Failure(.unavailable, "the relay does not let this device in: \(refusal.text)")
     case .distrusted(let problem): Failure(.noPermission, problem.description)
     case .publicPool: Failure(.configuration, loss.description)
+    case .collision(let collision) where HostRelay.claim(behind: collision, settings) != nil:
+      HostRelay.claim(behind: collision, settings).map { Failure(.configuration, $0) }
     // A device that was in the network before waits until its host is elsewhere.
     case .collision where !identity.hasJoined: Failure(.temporaryFailure, loss.description)
     default: nil

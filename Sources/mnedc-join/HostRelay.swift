@@ -2,6 +2,7 @@ import CommandLine
 import Config
 import Control
 import SystemIO
+import Tun
 import Wire
 
 /// The relay that runs on this host, if one does and has made the host a device of its network.
@@ -43,7 +44,31 @@ struct HostRelay {
   /// Whether a server is this host, at a port of the relay.
   private func isHere(_ server: ServerAddress) -> Bool {
     let ports = relay.listen.compactMap { $0.split(separator: ":").last.flatMap { UInt16($0) } }
-    guard ports.contains(server.port) else { return false }
+    return ports.contains(server.port) && Self.isThisHost(server)
+  }
+
+  // MARK: A relay whose local socket is not known
+
+  /// Why an interface of that name cannot be had, if the relay that these settings would join is perhaps the reason.
+  static func claim(on interface: String, _ settings: Settings) -> String? {
+    guard let server = settings.servers.first(where: isThisHost) else { return nil }
+    return
+      "there is an interface \(interface) already, and the relay \(server) is this host itself: if mnedcd made it, "
+      + "this host is in its network already, and there is nothing to join; else choose another name (--interface)"
+  }
+
+  /// Why there is nothing to join, if the network collides with itself: this host is its relay, and so has the pool's
+  /// first address.
+  static func claim(behind collision: NetworkCollision, _ settings: Settings) -> String? {
+    guard let server = settings.servers.first(where: isThisHost), case .ipv4(let pool) = collision.pool,
+      let network = collision.network, network.prefix == collision.pool, let interface = network.interface,
+      case .address(let address) = network.origin, address == IPv4Address(bits: pool.network.bits + 1).description
+    else { return nil }
+    return "this host is in that network already: it is the relay \(server), and so the device at \(address) "
+      + "(\(interface)); there is nothing to join"
+  }
+
+  private static func isThisHost(_ server: ServerAddress) -> Bool {
     if server.host == "localhost" || server.host == hostName() { return true }
     guard let address = SocketAddress(numeric: server.host, port: server.port) else { return false }
     return HostAddresses.include(address)

@@ -17,13 +17,29 @@ final class KnownRelayTrust: RelayTrust {
   /// Whether the invite counts for more than what was announced under its key before.
   private let isReset: Atomic<Bool>
 
-  /// `isInvited`: the invite has brought the key.
-  init(pinned: [[UInt8]], isInvited: Bool, isReset: Bool, in directory: StateDirectory) {
+  /// `isInvited`: the invite has brought the key. Where keys are pinned, a damaged file is set aside, which `warn` is
+  /// told; else it is an error, since the device would trust whoever answers.
+  init(
+    pinned: [[UInt8]], isInvited: Bool, isReset: Bool, in directory: StateDirectory, warn: (String) -> Void
+  ) throws(StateError) {
     self.isInvited = Atomic(isInvited)
     self.isReset = Atomic(isReset)
     pins = Mutex(pinned.compactMap { PublicKey($0) })
     known = KnownRelays(in: directory)
     successors = RelaySuccessors(in: directory)
+    func check(_ name: String, _ consequence: String, _ check: () throws(StateError) -> Void) throws(StateError) {
+      do {
+        try check()
+      } catch {
+        guard !pinned.isEmpty, error.isOfContent else { throw error }
+        warn(directory.setAside(name, because: error, consequence))
+      }
+    }
+    try check(KnownRelays.fileName, "this device trusts the relay that server-key names", known.check)
+    try check(
+      RelaySuccessors.fileName,
+      "server-key counts as it is; if the relay has replaced that key, correct it (mnedc-ctl key there shows it)",
+      successors.check)
   }
 
   private var pinned: [PublicKey] { pins.withLock { $0 } }

@@ -103,12 +103,12 @@ extension ControlError {
     }
   }
 
-  /// The ID that was perhaps meant: as host names they are compared, in which case and separators make no difference.
+  /// The IDs that were perhaps meant, as text: the nearest, else some that begin with `name`. They are compared as host
+  /// names, in which case and separators make no difference.
   private static func near(_ name: String, among ids: [String]) -> String? {
-    let labels = ids.map(HostLabel.label)
-    return suggestion(for: HostLabel.label(of: name), among: labels).flatMap { label in
-      labels.firstIndex(of: label).map { ids[$0] }
-    }
+    let idsByLabel = Dictionary(ids.map { (HostLabel.label(of: $0), $0) }) { first, _ in first }
+    let found = suggestions(for: HostLabel.label(of: name), among: Array(idsByLabel.keys)).compactMap { idsByLabel[$0] }
+    return found.isEmpty ? nil : found.joined(separator: " or ")
   }
 
   init(_ error: StoreError) {

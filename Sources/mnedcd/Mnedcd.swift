@@ -73,7 +73,7 @@ struct Mnedcd: ParsableCommand {
   func run() throws {
     let settings = try overridden(try configuration.file().load())
     if daemon.check {
-      _ = try RelayDaemon.poolProblem(settings)
+      try RelayDaemon.checkPool(settings)
       return try daemon.show(settings)
     }
     let file = try configuration.file().fixed()

@@ -77,18 +77,19 @@ final class RelayDaemon {
       throw Failure(error)
     }
     let keys = try Self.keys(in: state, store, mayBeNew: mayMakeKey, daemon)
-    if let problem = try Self.poolProblem(all) { daemon.logger.warning("\(problem)") }
+    try Self.checkPool(all)
     let network = try Self.settleNetwork(settings, store, daemon.logger)
     let relay = try Self.makeRelay(settings, keys, store, network, listeners, daemon.logger)
     self.relay = relay
     let hostIdentity =
       tun == nil ? nil : try Self.hostIdentity(in: state, configured: all.deviceID, store, daemon)
     if let tun, let hostIdentity {
-      if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun) }
-      let own = DeviceSettings(
+      if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun, isKnown: hostIdentity.hasJoined) }
+      var own = DeviceSettings(
         deviceID: hostIdentity.deviceID, peers: PeerSettings(key: hostIdentity.key, all.join), trust: OwnRelay(),
         route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: settings.mtu,
         queueLimit: settings.queue)
+      own.hasJoined = hostIdentity.hasJoined
       host = try HostDevice(own, tun, all.join, in: state, names, daemon)
     } else {
       host = nil
@@ -101,6 +102,7 @@ final class RelayDaemon {
         try? hostIdentity?.remember()
         daemon.logger.info("this host is \(hostIdentity?.deviceID ?? "") at \(address) (\(settings.interface))")
       case .collided(let collision): host?.log(collision)
+      case .collisionEnded(let collision): host?.logEnd(of: collision)
       case .peers: commands.noticeChanges()
       case .lost(let loss, _): daemon.logger.warning("this host's own session has ended: \(loss)")
       default: break
@@ -114,11 +116,11 @@ final class RelayDaemon {
     }
   }
 
-  /// Why devices refuse the pool unless their configurations allow it; fails if this host is such a device.
-  static func poolProblem(_ all: Settings) throws(Failure) -> String? {
-    guard case .prefix(let pool) = all.relay.pool, !pool.isPrivate, !all.join.allowPublicPool else { return nil }
-    let problem = publicPoolProblem(pool)
-    guard all.relay.device else { return problem }
+  /// Throws if devices would refuse the pool, unless the configuration allows it.
+  static func checkPool(_ all: Settings) throws(Failure) {
+    guard case .prefix(let pool) = all.relay.pool, !all.join.allowPublicPool, let problem = poolProblem(pool) else {
+      return
+    }
     throw Failure(.configuration, "\(problem); choose another --pool, or set that key here too")
   }
 
@@ -136,8 +138,8 @@ final class RelayDaemon {
   /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
-    if case .prefix(let prefix) = setting, !prefix.isPrivate, !allowsPublicPool {
-      daemon.logger.error("the pool stays as it is: \(Self.publicPoolProblem(prefix))")
+    if case .prefix(let prefix) = setting, !allowsPublicPool, let problem = Self.poolProblem(prefix) {
+      daemon.logger.error("the pool stays as it is: \(problem)")
       setting = commands.settings.pool
       return
     }
@@ -158,8 +160,10 @@ final class RelayDaemon {
     }
   }
 
-  private static func publicPoolProblem(_ pool: IPv4Prefix) -> String {
-    "the pool \(pool) has addresses of the Internet; devices join only if their configurations set join.allow-public-pool"
+  private static func poolProblem(_ pool: IPv4Prefix) -> String? {
+    pool.objectionAsPool.map {
+      "the pool \(pool) \($0); devices join only if their configurations set join.allow-public-pool"
+    }
   }
 
   /// How long the disk may take to note a larger pool.
@@ -335,8 +339,8 @@ final class RelayDaemon {
     }
   }
 
-  /// Throws if the network would take addresses away from this host's others.
-  private static func checkOverlap(of relay: Relay, _ tun: any PacketDevice) throws(Failure) {
+  /// Throws if the network would take addresses away from this host's others. `isKnown`: it did before.
+  private static func checkOverlap(of relay: Relay, _ tun: any PacketDevice, isKnown: Bool) throws(Failure) {
     let networks: [HostNetwork]
     do {
       networks = try tun.hostNetworks()
@@ -344,7 +348,7 @@ final class RelayDaemon {
       throw Failure(error)
     }
     let pools = HostNetwork.Prefix.pools(relay.network.pool.prefix, relay.network.pool6)
-    guard let collision = NetworkCollision(of: pools, with: networks) else { return }
+    guard let collision = NetworkCollision(of: pools, with: networks, isKnown: isKnown) else { return }
     // The other network may be gone at the next start.
     throw Failure(
       .temporaryFailure,

@@ -1,6 +1,7 @@
-import Config
 import Testing
 import Wire
+
+@testable import Config
 
 @Suite struct ConfigErrorTests {
   static let top = "the keys here are server, server-key, server-ip, port, device-id, log-level, metrics, join, relay"
@@ -157,5 +158,35 @@ import Wire
   @Test func `a long value is cut in the message`() {
     let message = complaints("device-id: \(String(repeating: "a", count: 64))")[0]
     #expect(message.hasPrefix("1:12: \"\(String(repeating: "a", count: 60))\"… is not a device ID; expected 1 to 63"))
+  }
+}
+
+@Suite struct SuggestionTests {
+  @Test func `near names are the nearest, else up to three that begin so`() {
+    let known = ["cam-d", "cam-b", "cam-a", "cam-c", "hub"]
+    #expect(suggestions(for: "cam", among: known) == ["cam-a", "cam-b", "cam-c"])
+    #expect(suggestions(for: "hib", among: known) == ["hub"])
+    #expect(suggestions(for: "door", among: known) == [] && suggestions(for: "", among: known) == [])
+  }
+
+  @Test func `a letter of another alphabet that looks like one of ASCII is named`() {
+    let names = ["join", "relay"]
+    #expect(
+      SettingsDecoder.unknownKey("j\u{43E}in", among: names)
+        == "unknown key \"j\u{43E}in\", in which \"\u{43E}\" (U+043E) is no ASCII letter; did you mean \"join\"?")
+    #expect(SettingsDecoder.unknownKey("jion", among: names) == #"unknown key "jion"; did you mean "join"?"#)
+  }
+
+  @Test(
+    arguments: [
+      ("127.0.0.1", true, false), ("127.1.2.3:5", true, false), ("localhost", true, false), ("[::1]:3334", true, false),
+      ("10.0.0.1", false, true), ("[fd00::1]", false, true), ("192.0.2.1", false, false),
+      ("relay.example", false, false),
+    ])
+  func `servers of this host alone and of a private network are known`(
+    text: String, isLoopback: Bool, isPrivate: Bool
+  ) throws {
+    let server = try ServerAddress(parsing: text)
+    #expect(server.isLoopback == isLoopback && server.isPrivate == isPrivate)
   }
 }

@@ -34,3 +34,18 @@ import Testing
     #expect(LogLimit.oneLine(String(repeating: "a", count: 70_000)) == String(repeating: "a", count: 2000) + "…")
   }
 }
+
+@Suite struct ReminderTests {
+  @Test func `what goes on is logged at first, when it changes, and every ten minutes`() {
+    var reminder = Reminder(every: .seconds(600))
+    let start = Instant.now()
+    func isDue(_ subject: String, after seconds: Int) -> Bool {
+      reminder.isDue(subject, at: start.advanced(by: .seconds(seconds)))
+    }
+    #expect((0...599).filter { isDue("a", after: $0) } == [0])
+    #expect(isDue("a", after: 600) && !isDue("a", after: 700))
+    #expect(isDue("b", after: 701) && !isDue("b", after: 702))
+    reminder.reset()
+    #expect(isDue("b", after: 703))
+  }
+}

@@ -8,7 +8,7 @@ import Testing
 import Tun
 import Wire
 
-/// Devices whose relay is about to end.
+/// Devices whose relay drains.
 @Suite(.serialized) struct DrainTests {
   private func drain(_ relay: TestRelay) -> Mailbox<DrainOutcome> {
     let outcomes = Mailbox<DrainOutcome>()
@@ -42,7 +42,7 @@ import Wire
     let (one, first, two, second) = try pair(relay)
     let received = Atomic<Int>(0)
     let isOver = Atomic<Bool>(false)
-    // As fast as it is received, so that no queue grows and nothing is dropped for that.
+    // At the rate of the receiver, so that no queue drops a packet.
     let feeder = SystemThread.start(name: "feeder") {
       var sent = 0
       while !isOver.load(ordering: .relaxed) {
@@ -77,7 +77,7 @@ import Wire
     #expect(wait { one.status()?.isJoined == false && two.status()?.isJoined == false })
     isOver.store(true, ordering: .relaxed)
     feeder.join()
-    // One less: the greeting.
+    // The greeting does not count.
     receive(try #require(one.status()).counters.sent - 1 - received.load(ordering: .relaxed))
     #expect(two.interface.takeWritten(within: .milliseconds(20)) == nil)
     #expect(try #require(two.status()).counters.received == #require(one.status()).counters.sent)
@@ -90,7 +90,7 @@ import Wire
     let proxy = try StallingProxy(to: relay.address)
     let (one, first, two, second) = try pair(relay, via: proxy.address)
     proxy.stall()
-    // Flows that do not meet in a queue, so that none is dropped for having waited behind another.
+    // Different flows, so that no packet is dropped because it waited behind others.
     var lanes: Set<UInt16> = []
     var ports: [UInt16] = []
     for port in UInt16(1000)... {
@@ -106,7 +106,7 @@ import Wire
     #expect(try #require(one.status()).queue.bytes > 1 << 20)
     let outcomes = drain(relay)
     #expect(wait { one.events.items.contains { if case .draining = $0 { true } else { false } } })
-    // What comes now waits at the host.
+    // From now on packets wait in the interface.
     one.send(datagram(from: first, to: second, [9]))
     sleep(for: .milliseconds(100))
     #expect(outcomes.items.isEmpty)

@@ -83,7 +83,7 @@ import Wire
       let told = changes(other, of: "one").map(\.revision)
       #expect(told.first == 100 && told.last == 150 && told.count <= 5, "\(told)")
     }
-    // The same again is no change.
+    // The same information again is no change.
     devices[0].device.apply(DeviceChanges(orchestration: information("one", revision: 0, "service-50")))
     devices[0].device.apply(DeviceChanges(orchestration: information("another", revision: 0, "last")))
     #expect(wait { services(of: "one", at: devices[1]) == ["last"] })
@@ -130,7 +130,7 @@ import Wire
     relay.stop()
     #expect(wait { devices.allSatisfy { $0.status()?.isJoined == false } })
     devices[0].device.apply(DeviceChanges(orchestration: information("one", revision: 0, "meanwhile")))
-    // What was known stays known.
+    // Known information is kept.
     #expect(services(of: "one", at: devices[1]) == [])
     let successor = try TestRelay(inPlaceOf: relay)
     defer { successor.stop() }
@@ -155,9 +155,9 @@ import Wire
     }
     let known = try #require(asker.status()).peers.filter { $0.orchestration != nil }.map(\.peer.deviceID)
     #expect(Set(known) == ["other-2", "other-3"])
-    // Those that were asked have not asked back.
+    // The peers that were asked have not asked back.
     #expect(others.allSatisfy { $0.status()?.peers.allSatisfy { $0.orchestration == nil } == true })
-    // Where packets go, both ends want to know.
+    // Both ends of a session in use ask.
     let own = try #require(asker.address())
     asker.send(datagram(from: own, to: addresses[0], [1]))
     #expect(others[0].receive() != nil)
@@ -171,7 +171,7 @@ import Wire
     let relay = try TestRelay()
     defer { relay.stop() }
     let others = try (1...3).map { try device("other-\($0)", relay, limit: 2) }
-    // So that the network is too large from the first that the last one hears.
+    // The network is too large from the last device's first list on.
     let names: Set = ["other-1", "other-2", "other-3"]
     for (index, other) in others.enumerated() { #expect(other.knows(names.subtracting(["other-\(index + 1)"]))) }
     let asker = try device("asker", relay, limit: 2)
@@ -207,7 +207,7 @@ import Wire
       return
     }
     #expect(why.contains("two") && one.status(of: "two")?.objection == why)
-    // The other end trusts, but is not answered.
+    // The other end would talk, but gets no answer.
     #expect(ping(two, first, within: .milliseconds(200)) == .silent)
     relay.stop()
     #expect(wait { one.status()?.isJoined == false })

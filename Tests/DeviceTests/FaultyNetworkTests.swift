@@ -7,9 +7,9 @@ import Testing
 import Tun
 import Wire
 
-// The seam is in debug builds alone.
+// Only debug builds have faults.
 #if SYSTEM_CALL_FAULTS
-  /// A relay and devices in one process, all of whose system calls do less than they were asked.
+  /// A relay and devices in one process whose system calls do less than they were asked.
   @Suite(.serialized) struct FaultyNetworkTests {
     private func payload(_ size: Int) -> [UInt8] { (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ size) } }
 
@@ -38,7 +38,7 @@ import Wire
           #expect(deliver(datagram(from: first, to: second, payload(size)), from: one, to: two), "\(size) bytes")
           #expect(deliver(datagram(from: second, to: first, payload(size)), from: two, to: one), "\(size) bytes back")
         }
-        // What is not the packet itself would have been counted.
+        // A changed packet would have been counted.
         for device in [one, two] {
           let counters = try #require(device.status()).counters
           #expect(counters.malformed == 0 && counters.misaddressed == 0)
@@ -65,7 +65,7 @@ import Wire
         let second = try #require(two.address())
         #expect(one.knows(["two"]) && two.knows(["one"]))
         #expect(deliver(datagram(from: first, to: second, [0]), from: one, to: two))
-        // The number of a packet is the size of its payload, so that each is known whole.
+        // A packet's number is the size of its payload, which identifies it.
         let sizes = Array(1...600)
         for size in sizes { one.send(datagram(from: first, to: second, payload(size))) }
         var last = 0

@@ -19,7 +19,7 @@ import Testing
     var limit = FrameLimit()
     #expect(limit.bytes == 4096)
     Self.send(&limit, bytesPerSecond: 2_500_000, from: .zero, for: .milliseconds(200))
-    // What goes in 4 ms.
+    // The bytes of 4 ms.
     #expect((9_000...11_000).contains(limit.bytes))
     Self.send(&limit, bytesPerSecond: 1_000_000_000, from: .milliseconds(200), for: .milliseconds(100))
     #expect(limit.bytes == 128 << 10)

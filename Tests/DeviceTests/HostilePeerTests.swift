@@ -6,7 +6,7 @@ import Wire
 
 @testable import Device
 
-/// A peer that says what no device of ours would, over a session that is in order.
+/// A hostile peer with a valid session.
 @Suite struct HostilePeerTests {
   /// The second end is the device; the first one is the peer, and has no exchange of its own.
   private final class Scene {
@@ -65,11 +65,10 @@ import Wire
     Array((#"{"type":"ask","x":""# + String(repeating: "a", count: PeerMessage.maximumSize) + #""}"#).utf8),
     [UInt8](repeating: UInt8(ascii: "9"), count: 60_000),
     Array(#"{"type":"a"#.utf8) + [0xFF, 0xFE] + Array(#"sk"}"#.utf8),
-    // An escape sequence as a name, another's ID, a platform that is none.
+    // An escape sequence as a name, another device's ID, an invalid platform.
     Array(
-      #"{"type":"orchestration","device_id":"device-0","labels":{},"platform":"linux/arm64","revision":1,"#
-        + #""services":[{"name":"\u001b[2J","health":"up"}]}"#
-        .utf8),
+      (#"{"type":"orchestration","device_id":"device-0","labels":{},"platform":"linux/arm64","revision":1,"#
+        + #""services":[{"name":"\u001b[2J","health":"up"}]}"#).utf8),
     PeerMessage.orchestration(Orchestration(deviceID: "device-1", revision: 9, platform: "linux/arm64")).encoded(),
     PeerMessage.orchestration(Orchestration(deviceID: "device-0", revision: 9, platform: "\u{1b}[31m")).encoded(),
     PeerMessage.orchestration(Orchestration(deviceID: "device-0", revision: -1, platform: "linux/arm64")).encoded(),
@@ -113,7 +112,7 @@ import Wire
     let scene = try Scene()
     let before = scene.exchange.counters.sent
     for _ in 0..<40 { try scene.say(.ask(have: nil)) }
-    // One question goes back to the peer.
+    // The device also asks the peer once.
     #expect((10...16).contains(scene.exchange.counters.sent - before))
     #expect(scene.exchange.counters.limited >= 25)
   }

@@ -8,7 +8,7 @@ import Wire
 
 /// IPv6 between devices in one process: every lease stands for an address of the network's /96.
 @Suite(.serialized) struct IPv6Tests {
-  /// Two devices that have a session.
+  /// Two devices with a session.
   private struct Network {
     let relay: TestRelay
     let one: TestDevice
@@ -83,7 +83,7 @@ import Wire
   func `the sender of a packet for an absent address is told by ICMPv6`(absent: String) throws {
     let network = try Network()
     defer { network.stop() }
-    // The second is answered without the relay.
+    // The second one is answered without the relay.
     for _ in 0..<2 {
       let packet = datagram(from: network.first, to: try network.address(absent), [UInt8](repeating: 7, count: 3000))
       network.one.send(packet)
@@ -121,7 +121,7 @@ import Wire
     echo[6] = 58
     echo[40] = 128
     network.one.send(echo)
-    // The relay's word comes after all of them were sent, and only the echo is answered.
+    // All were sent before the relay's answer, and only the echo gets a reply.
     let reply = try #require(network.one.receive())
     #expect(Array(reply[48...]) == echo)
     #expect(network.one.interface.takeWritten(within: .milliseconds(50)) == nil)

@@ -49,13 +49,13 @@ import Wire
 }
 
 @Suite struct InterfaceKeeperTests {
-  /// A keeper of an interface in memory, and what it tells.
+  /// A keeper of an interface in memory, and what it reports.
   private final class Kept {
     let interface: MemoryPacketDevice
     let loop: EventLoop
     var news: [InterfaceKeeper.News] = []
     lazy var keeper = InterfaceKeeper(interface, on: loop) { [unowned self] in
-      // Of the IPv6 address, each look tells.
+      // Each look reports about the IPv6 address.
       if $0 != .missingIPv6(nil) { news.append($0) }
     }
 

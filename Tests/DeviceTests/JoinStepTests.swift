@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Wire
 
-/// What a device tells of its way into the network.
+/// The steps of joining that a device reports.
 @Suite struct JoinStepTests {
   private func names(_ device: TestDevice) -> [String] {
     device.steps.items.map { step in

@@ -5,9 +5,9 @@ import Testing
 import Tun
 import Wire
 
-/// Devices of a network so large that the relay tells them only of those that they ask for.
+/// Devices in a network so large that the relay tells each device only of the peers that it asks for.
 @Suite(.serialized) struct LargeNetworkTests {
-  /// A device that knows that the network is large: the first one finds a small one, and asks whoever comes.
+  /// A device that finds a large network: the first one finds a small network, and asks every peer.
   private func joined(_ deviceID: String, _ relay: TestRelay) throws -> TestDevice {
     let device = try TestDevice(deviceID, relay: relay.address)
     #expect(wait { device.status()?.isPartial == true })
@@ -29,7 +29,7 @@ import Wire
     #expect(devices[0].knows(["two", "three"]) && devices[1].knows(["one"]))
   }
 
-  /// What a device says who has this label.
+  /// The peer that a device finds for this label.
   private func locate(_ label: String, _ device: TestDevice) -> LocateOutcome? {
     let answer = Mailbox<LocateOutcome>()
     device.device.locate(label: label, within: .seconds(60)) { answer.put($0) }
@@ -51,7 +51,7 @@ import Wire
     #expect(
       wait { if case .peer(let peer)? = self.locate("kitchen-hub", one) { peer.address == address } else { false } })
     #expect(one.knows(["Kitchen_Hub"]))
-    // Nobody has these, the second time by what the relay has said before.
+    // No device has these; the second time the relay's former answer counts.
     for label in ["nobody", "nobody", "No Label"] { #expect(self.locate(label, one) == .nobody) }
     relay.stop()
     #expect(wait { one.status()?.isJoined == false })
@@ -97,7 +97,7 @@ import Wire
     let next = try TestRelay(port: relay.address.port, peerList: 0)
     defer { next.stop() }
     for device in devices { #expect(device.address(afterJoins: 2) != nil) }
-    // The first packet may find a receiver that has to ask who sent it.
+    // The receiver of the first packet may have to ask the relay who sent it.
     #expect(
       wait {
         devices[0].send(packet)

@@ -58,7 +58,7 @@ import Wire
       #expect(table.apply(update) == .applied)
     }
     #expect(table.listedCount == 16_384)
-    // Who is known can still change, and who leaves makes room.
+    // A known peer can still change, and a peer that leaves makes room.
     let left = PeerUpdate(revision: 5, since: 4, joined: [], left: peers(0).map(\.address))
     _ = table.apply(left)
     _ = table.apply(PeerUpdate(revision: 6, since: 5, joined: [some]))
@@ -104,13 +104,13 @@ import Wire
     #expect(apply(PeerUpdate(revision: 2, since: 1, joined: [peer(2)], left: [IPv4Address(bits: 9)])) == [])
     #expect(apply(PeerUpdate(revision: 3, since: 2, joined: [successor])).map(\.text) == ["-d2", "+successor"])
     #expect(apply(PeerUpdate(revision: 4, since: 3, joined: [], left: [IPv4Address(bits: 3)])).map(\.text) == ["-d3"])
-    // After a new connection, the relay tells all; only what has changed meanwhile is news.
+    // On a new connection the relay lists all peers; only changes are reported.
     table.rejoin(membership())
     let again = apply(PeerUpdate(revision: 0, since: nil, joined: [successor, peer(4)]))
     #expect(again.map(\.text) == ["+d4"])
   }
 
-  /// A neighbourhood after a new connection, with these peers before it and those after, and what was told.
+  /// A neighbourhood with peers before and after a new connection, and the changes reported.
   private func reconnected(_ before: [Peer], _ after: [Peer]) -> (table: Neighbourhood, told: [String]) {
     let table = neighbourhood()
     _ = table.apply(PeerUpdate(revision: 1, since: nil, joined: before))
@@ -127,7 +127,7 @@ import Wire
     _ = table.apply(PeerUpdate(revision: 2, since: 1, joined: [peer(2)])) { _ in
       Issue.record("the peer is as it was, so there is nothing to tell")
     }
-    #expect(table.endReturn().map(\.event.text) == ["-d3"])
+    #expect(table.endReturn().map(\.peer.deviceID) == ["d3"])
     #expect(table.returning.isEmpty)
   }
 

@@ -81,7 +81,7 @@ import Wire
     defer { relay.stop() }
     let (one, first, two, _) = try pair(relay)
     let absent = try #require(IPv4Address("10.0.0.77"))
-    // The second is answered without the relay.
+    // The second one is answered without the relay.
     for _ in 0..<2 {
       let packet = datagram(from: first, to: absent, [7])
       one.send(packet)

@@ -15,12 +15,12 @@ import Wire
     try pair.send(packets[0], from: 0)
     try pair.settle()
     #expect(pair.received(1) == packets[0])
-    // To one of them the other is gone; to that one, nothing has changed.
+    // For the receiver the sender has left; for the sender nothing has changed.
     pair.tell(1, isThere: false)
     try pair.send(packets[1], from: 0)
     try pair.settle()
     #expect(pair.received(1) == packets[1])
-    // Only one that is sent away for good is not heard any more.
+    // Only after a dismissal its frames are dropped.
     _ = pair.pumps[1].update(
       PeerUpdate(revision: 2, since: 1, joined: [], left: [pair.addresses[0]], dismissed: [pair.addresses[0]]))
     try pair.send(packets[2], from: 0)
@@ -35,7 +35,6 @@ import Wire
     try pair.settle()
     #expect(pair.received(1) == packets[0])
     pair.rejoin(0)
-    pair.pumps[0].awaitPeers()
     #expect(!pair.neighbourhoods[0].isComplete)
     pair.tell(0, isThere: false)
     #expect(pair.neighbourhoods[0].isComplete)
@@ -48,9 +47,43 @@ import Wire
     #expect(pair.received(1) == packets[1])
   }
 
+  @Test func `the sender is told of packets for a peer that has not come back, and of those for nobody`() throws {
+    let pair = try PumpPair()
+    pair.rejoin(0)
+    pair.tell(0, isThere: false)
+    let nobody = IPv4Address(bits: 0x0A00_0009)
+    for destination in [pair.addresses[1], nobody] {
+      try pair.send(datagram(from: pair.addresses[0], to: destination, [1]), from: 0)
+      pair.pumps[0].markAbsent(destination)
+    }
+    func isUnreachable(_ packet: [UInt8]?) -> Bool { packet.map { $0[9] == 1 && $0[20] == 3 } ?? false }
+    #expect(isUnreachable(pair.received(0)))
+    #expect(pair.received(0) == nil)
+    for state in pair.neighbourhoods[0].endReturn() { pair.pumps[0].giveUp(state.address) }
+    #expect(isUnreachable(pair.received(0)))
+    #expect(pair.pumps[0].counters.unroutable == 2)
+  }
+
+  @Test func `an address that another device has now gets nothing that is sealed for the former one`() throws {
+    let pair = try PumpPair()
+    try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
+    try pair.settle()
+    #expect(pair.received(1) != nil)
+    let former = try #require(pair.state(0))
+    let session = try #require(former.link?.current)
+    let sent = session.sent
+    _ = pair.pumps[0].update(
+      PeerUpdate(revision: 2, since: nil, joined: [testPeer(pair.addresses[1], "successor")]))
+    try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [2]), from: 0)
+    try pair.settle()
+    #expect(pair.received(1) == nil)
+    #expect(session.sent == sent && former.link == nil)
+    #expect(pair.state(0)?.link?.pending.isEmpty == false)
+  }
+
   @Test func `a super-packet for a slow peer goes in parts, and all of it arrives`() throws {
     let pair = try PumpPair()
-    // There is a session from then on.
+    // From then on there is a session.
     try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
     try pair.settle()
     #expect(pair.received(1) != nil)
@@ -81,13 +114,13 @@ import Wire
     #expect(parts == 8)
   }
 
-  @Test func `while too much stands on the way to a peer, a large packet of TCP is dropped, and counted`() throws {
+  @Test func `while too much stands on the path to a peer, a large packet of TCP is dropped, and counted`() throws {
     let pair = try PumpPair()
     try pair.send(datagram(from: pair.addresses[0], to: pair.addresses[1], [1]), from: 0)
     try pair.settle()
     #expect(pair.received(1) != nil)
     let path = try #require(pair.state(0)).path
-    // A peer that gets so much gets whole packets.
+    // At this rate the peer gets whole packets.
     let now = Instant.now()
     path.frameLimit.note(0, at: Instant(nanoseconds: now.nanoseconds - 40_000_000))
     path.frameLimit.note(50_000_000, at: Instant(nanoseconds: now.nanoseconds - 10_000_000))
@@ -98,7 +131,7 @@ import Wire
     let hasArrived = pair.received(1) != nil
     #expect(!hasArrived)
     #expect(pair.pumps[0].counters.early == 1)
-    // Once, and what comes back is heard.
+    // Only once; and the acknowledgment is seen.
     try pair.send(packet, from: 0)
     #expect(path.standing.isWaiting)
     try pair.settle()

@@ -6,7 +6,7 @@ import Wire
 
 @testable import Device
 
-/// Who gets a turn when, with sessions that are there when the test says so. Timers do not fire.
+/// Which peer gets a turn when, with sessions that the test makes. Timers do not fire.
 @Suite struct PeerExchangeTests {
   private final class Sessions: PeerMessenger {
     var isConnected = true
@@ -63,7 +63,7 @@ import Wire
         key: testKey("peer").publicKey, ciphers: CipherList([.aes256GCM]))
     }
 
-    /// The relay tells of these peers, all of them.
+    /// The relay lists these peers, and no others.
     func tell(_ numbers: some Sequence<Int>) {
       tell(numbers.map { peer($0) })
     }
@@ -107,7 +107,7 @@ import Wire
       #expect(scene.sessions.opened.count <= answered + PeerExchange.turns)
     }
     #expect(answered == 200 && Set(scene.sessions.opened.map(\.deviceID)).count == 200)
-    // In no order that others would take, too.
+    // In random order.
     #expect(scene.sessions.opened.map(\.address) != scene.sessions.opened.map(\.address).sorted())
   }
 
@@ -218,7 +218,7 @@ import Wire
     }
     let known = scene.neighbourhood.listed.filter { $0.record?.orchestration != nil }.map(\.peer.deviceID)
     #expect(known.sorted() == ["peer-1", "peer-3", "peer-4"])
-    // What nobody has asked for is not kept.
+    // Information that was not needed is not kept.
     scene.answer(scene.peer(9))
     #expect(scene.record(scene.peer(9))?.orchestration == nil)
   }

@@ -7,7 +7,7 @@ import Wire
 
 @testable import Device
 
-/// The sessions of devices, with a test in the relay's place: it sees every frame, and decides what becomes of it.
+/// Sessions of devices, with the test as relay: it sees and delivers, changes or drops every frame.
 @Suite(.serialized) struct PeerLinksTests {
   /// One device's links on a loop of its own thread. `@unchecked`: used on that thread alone, by `run`.
   private final class End: PeerLinksDelegate, @unchecked Sendable {
@@ -102,7 +102,7 @@ import Wire
     }
   }
 
-  /// What is special about the two devices' settings.
+  /// Changes of the two devices' settings.
   private struct Changes: Sendable {
     var one: @Sendable (inout PeerSettings) -> Void = { _ in }
     var two: @Sendable (inout PeerSettings) -> Void = { _ in }
@@ -123,7 +123,7 @@ import Wire
     thread.stop()
   }
 
-  /// Delivers what waits, and what it leads to, until nothing is left.
+  /// Delivers handshake messages until none is left.
   private func deliver(_ one: End, _ two: End) {
     while !one.outbox.isEmpty || !two.outbox.isEmpty {
       for (end, other) in [(one, two), (two, one)] {
@@ -282,10 +282,10 @@ import Wire
         one.take(changed, from: two.peer)
       }
       #expect(one.ready.isEmpty)
-      // What was forged has not ended the attempt.
+      // The forged responses have not ended the attempt.
       one.take(response, from: two.peer)
       #expect(one.ready == [true])
-      // Once more means nothing.
+      // A second one is ignored.
       one.take(response, from: two.peer)
       #expect(one.ready == [true])
     }
@@ -410,7 +410,7 @@ import Wire
       let late = one.seal([1], for: two)
       for end in [one, two] { end.links.catchUp(at: .now()) }
       #expect(one.seal([2], for: two).flatMap { two.open($0, from: one.peer) } == [2])
-      // No look has come meanwhile.
+      // No check has run meanwhile.
       for end in [one, two] { end.links.catchUp(at: Instant.now().advanced(by: .seconds(400))) }
       #expect(one.seal([3], for: two) == nil)
       #expect(late.flatMap { two.open($0, from: one.peer) } == nil)

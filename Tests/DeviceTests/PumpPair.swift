@@ -48,10 +48,10 @@ final class PumpPair {
         relayAddress: IPv4Address(bits: 0x0A00_0001)))
   }
 
-  /// What a device has with the other one.
+  /// A device's state of the other one.
   func state(_ end: Int) -> PeerState? { neighbourhoods[end].peers[addresses[1 - end]] }
 
-  /// The relay tells a device whether the other is there.
+  /// The relay lists the other device, or not.
   func tell(_ end: Int, isThere: Bool) {
     let peers = isThere ? [testPeer(addresses[1 - end], "device-\(1 - end)")] : []
     _ = pumps[end].update(PeerUpdate(revision: 1, since: nil, joined: peers))
@@ -64,7 +64,7 @@ final class PumpPair {
     try pumps[end].pump()
   }
 
-  /// Lets both ends read what is there, and answer.
+  /// Lets both ends read what has come, and answer.
   func settle() throws {
     for end in [1, 0, 1, 0] {
       connections[1 - end].flush()

@@ -4,7 +4,7 @@ import Testing
 @testable import Device
 
 @Suite struct RelayEchoesTests {
-  /// What waited got to hear, in order.
+  /// The replies, in order.
   private final class Answers {
     var heard: [Duration?] = []
   }

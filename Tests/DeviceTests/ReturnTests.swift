@@ -3,7 +3,7 @@ import SystemIO
 import TestSupport
 import Testing
 
-/// What many devices do when their relay is started anew: real connections, handshakes and waits.
+/// Many devices whose relay restarts, with real connections, handshakes and waits.
 @Suite(.serialized) struct ReturnTests {
   @Test func `a thousand devices are all back after a restart, without one being refused`() throws {
     raiseDescriptorLimit()
@@ -14,7 +14,7 @@ import Testing
     #expect(crowd.isIn(count))
     relay.stop()
     #expect(crowd.isIn(0))
-    // Longer than they were asked to wait, so that they have to try again.
+    // Longer than the relay asked them to wait, so that they try again.
     sleep(for: .seconds(2))
     let again = try TestRelay(inPlaceOf: relay)
     defer { again.stop() }
@@ -23,7 +23,7 @@ import Testing
     let counters = try #require(again.status()?.counters)
     #expect(counters.refused.isEmpty && counters.notAuthentic == 0 && counters.malformed == 0)
 
-    // The relay has asked for a second, and each takes a moment of its own in the second half of it.
+    // The relay has asked for a second; each device waits for a random part of it, at least half.
     let waits = crowd.waitsAfterLoss
     #expect(waits.count == count)
     #expect(waits.allSatisfy { (.milliseconds(500)...(.milliseconds(1000))).contains($0) })

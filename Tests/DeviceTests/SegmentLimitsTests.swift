@@ -51,7 +51,7 @@ import Testing
     var limits = SegmentLimits()
     limits.doubt(relay, segment: 1448, isSure: false, at: now)
     #expect(limits.noteUnanswered(relay, segment: 1448, isLost: false) == true)
-    // It goes on just now.
+    // Data flows again just now.
     #expect(limits.noteAnswered(relay, isBothWays: true, at: now) == .again)
     #expect(limits.isInDoubt(relay))
     #expect(limits.limit(for: relay, at: now) == nil)

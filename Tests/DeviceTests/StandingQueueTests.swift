@@ -53,7 +53,7 @@ import Wire
     }
   }
 
-  /// A flow on a way whose shortest round trip is known.
+  /// A flow on a path whose shortest round trip is known.
   private static func flow(base: Duration, _ change: (inout Flow) -> Void = { _ in }) -> Flow {
     var flow = Flow()
     change(&flow)
@@ -61,19 +61,19 @@ import Wire
     return flow
   }
 
-  /// One by which the next large packet is to be dropped, if that comes soon after `now`.
+  /// A queue that drops the next large packet, if that comes soon after `now`.
   static func full(at now: Instant) -> StandingQueue {
     var flow = Flow()
     flow.now = Instant(nanoseconds: now.nanoseconds - 100_000_000)
     flow.run(200_000, roundTrip: .microseconds(400), for: .milliseconds(8))
-    // Too much for a part of the interval, and it will be for all of it by then.
+    // Too much for a part of the interval, and by then for all of it.
     flow.run(megabyte * 4, roundTrip: .microseconds(3600), for: .milliseconds(40))
     return flow.queue
   }
 
-  @Test func `a way that holds less than a megabyte in its queues keeps all packets`() {
+  @Test func `a path that holds less than a megabyte in its queues keeps all packets`() {
     var flow = Self.flow(base: .microseconds(400))
-    // 0.4 ms of 1.3 are the way itself.
+    // 0.4 of 1.3 ms are the path itself.
     flow.run(Self.megabyte * 13 / 10, roundTrip: .microseconds(1300), for: .seconds(9))
     #expect(flow.drops.isEmpty)
   }
@@ -85,7 +85,7 @@ import Wire
     let times = [start] + flow.drops
     #expect(flow.drops.count >= 5)
     for (former, next) in zip(times, times.dropFirst()) { #expect(next.since(former) >= StandingQueue.interval) }
-    // Its sender sends less, and that is that.
+    // Then its sender sends less.
     let count = flow.drops.count
     flow.run(Self.megabyte, roundTrip: .microseconds(900), for: .seconds(1))
     #expect(flow.drops.count == count)
@@ -100,7 +100,7 @@ import Wire
     #expect(flow.drops.isEmpty)
   }
 
-  @Test func `on a long way as much may stand as varies there`() {
+  @Test func `on a long path as much may stand as varies there`() {
     var flow = Self.flow(base: .milliseconds(50))
     // 7 of 57 ms are more than a megabyte, but less than a quarter.
     flow.run(Self.megabyte * 16, roundTrip: .milliseconds(57), for: .seconds(2))
@@ -109,7 +109,7 @@ import Wire
     #expect(!flow.drops.isEmpty)
   }
 
-  @Test func `a way that has become longer counts as it is, after a time`() {
+  @Test func `a path that has become longer counts as it is, after a time`() {
     var flow = Self.flow(base: .microseconds(400))
     flow.run(Self.megabyte * 4, roundTrip: .milliseconds(4), for: StandingQueue.memory * 2 + .milliseconds(100))
     #expect(!flow.drops.isEmpty)

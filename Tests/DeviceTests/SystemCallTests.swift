@@ -7,9 +7,9 @@ import Wire
 
 @testable import Device
 
-// The seam by which calls are counted is in debug builds alone.
+// Only debug builds count system calls.
 #if SYSTEM_CALL_FAULTS
-  /// What it costs a device, in system calls, to carry packets.
+  /// The system calls that a device needs to carry packets.
   @Suite(.serialized) struct SystemCallTests {
     /// Two devices' data paths with a session between them.
     private func connectedPair() throws -> PumpPair {
@@ -20,8 +20,8 @@ import Wire
       return pair
     }
 
-    /// The calls on sockets for packets that wait all together, until all are at the other end: those of both devices.
-    /// What the interfaces cost, which are none of the kernel's here, is not among them.
+    /// The calls of both devices on sockets for `count` packets that wait together, until all have arrived. The
+    /// interfaces are in memory, and cost no calls.
     private func calls(_ count: Int, payload: Int) throws -> (
       sending: SystemCallCounts.Tally, receiving: SystemCallCounts.Tally, frames: Int
     ) {
@@ -93,7 +93,7 @@ import Wire
       let one = try counts.run { try TestDevice("one", relay: relay.address) }
       defer { one.stop() }
       #expect(one.address() != nil && one.knows([]))
-      // What there is to do after joining has been done by then.
+      // The work after joining is done by then.
       var before = counts.now
       #expect(
         wait { () -> Bool in
@@ -104,7 +104,7 @@ import Wire
       before = counts.now
       _ = wait(atMost: .seconds(3)) { false }
       let calls = counts.now - before
-      // It looks after its sessions and after the relay once a second each.
+      // It checks its sessions and the relay once a second each.
       #expect(calls[.wait] <= 12 && calls.total == calls[.wait], "\(calls)")
     }
   }

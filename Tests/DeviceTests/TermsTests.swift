@@ -5,7 +5,7 @@ import Testing
 import Tun
 import Wire
 
-/// What a device makes of the terms that a relay gives it, at first and later, and of a host that they do not suit.
+/// How a device handles the terms that a relay gives it, at first and later, and hosts on which they collide.
 @Suite(.serialized) struct TermsTests {
   private func welcome(
     _ address: String = "10.0.0.2", pool: String = "10.0.0.0/24", pool6: String? = "fd00:1:2:3::/96",
@@ -84,7 +84,7 @@ import Wire
     #expect(hasJoined(device))
     _ = try client.receive(.ping)
     try client.send(.welcome(welcome(keepalive: 100)))
-    // Nothing is answered from here on.
+    // From here on the relay does not answer.
     #expect(wait { losses(device).contains { $0.description.contains("nothing came from the relay for") } })
   }
 
@@ -104,7 +104,7 @@ import Wire
     try client.send(.welcome(further))
     #expect(client.waitForEnd())
     #expect(device.interface.configurations.count == 1)
-    // It comes back by itself, and asks for the address that it has.
+    // It reconnects by itself, and asks for the address that it has.
     let (again, request) = try relay.accept()
     #expect(request.address == IPv4Address("10.0.0.2"))
     try again.send(.welcome(welcome()))
@@ -197,8 +197,8 @@ import Wire
     #expect(wait { collisions(device) == 1 })
     #expect(
       losses(device).first?.description
-        == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77); have the relay use another "
-        + "pool (relay.pool: auto), or allow it with --allow-overlap")
+        == "the network 10.0.0.0/24 overlaps with 10.0.0.0/16 on eth0 (address 10.0.0.77); take that network away, "
+        + "or have the relay use another pool (relay.pool: auto), or allow it with --allow-overlap")
     #expect(device.interface.configurations.isEmpty && device.status()?.address == nil)
     _ = try relay.welcome(welcome())
     #expect(wait { collisions(device) == 2 })
@@ -281,6 +281,27 @@ import Wire
     _ = try relay.welcome(welcome())
     #expect(hasJoined(device, times: 2))
     #expect(device.interface.configuration?.address == IPv4Address("10.0.0.2"))
+  }
+
+  @Test func `a route to more than the pool keeps a new device out, and does not make a known one drop out`() throws {
+    let relay = ScriptedRelay()
+    let wide = HostNetwork(prefix: .ipv4(try #require(IPv4Prefix("10.0.0.0/8"))), interface: "eth0", origin: .route)
+    let new = try TestDevice("one", route: relay.route) { $0.setHostNetworks([wide]) }
+    #expect(try relay.welcome(welcome()).waitForEnd())
+    #expect(wait { collisions(new) == 1 })
+    new.stop()
+    let known = try TestDevice("one", route: relay.route) {
+      $0.setHostNetworks([wide])
+    } change: {
+      $0.hasJoined = true
+    }
+    defer { known.stop() }
+    let client = try relay.welcome(welcome())
+    #expect(hasJoined(known))
+    try client.send(.refused(Refusal(.shuttingDown, "bye")))
+    _ = try relay.welcome(welcome())
+    #expect(hasJoined(known, times: 2))
+    #expect(collisions(known) == 0 && warnings(known).isEmpty && known.status()?.collision == nil)
   }
 
   // MARK: IPv6

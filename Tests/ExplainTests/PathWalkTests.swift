@@ -195,6 +195,16 @@ import Wire
     #expect(step.advice?.contains("mnedc-ctl approve d1") == true && step.advice?.contains("SHA256:abc") == true)
   }
 
+  @Test(arguments: [
+    (true, "the relay is reachable; the line above says why there is no connection"),
+    (false, "run mnedc-ctl netcheck, which says what stands in the way to the relay"),
+  ])
+  func `the advice without a connection is by whether the relay answers`(wasTurnedAway: Bool, advice: String) {
+    var facts = Self.facts()
+    (facts.uplink.joined, facts.uplink.wasTurnedAway) = (nil, wasTurnedAway)
+    #expect(PathWalk.report(facts).steps.first { $0.name == "uplink" }?.advice == advice)
+  }
+
   @Test func `a connection that was lost is told from an attempt that failed`() throws {
     var facts = Self.facts()
     facts.uplink.lastLoss = "connection refused"

@@ -22,6 +22,20 @@ import Wire
     #expect(mode(relays.path) == 0o600)
   }
 
+  @Test func `a check finds a damaged file of relays or of their successors, and a missing one is right`() throws {
+    let temporary = TemporaryDirectory()
+    let directory = try StateDirectory(temporary.path)
+    let (relays, successors) = (KnownRelays(in: directory), RelaySuccessors(in: directory))
+    try relays.check()
+    try successors.check()
+    _ = try directory.create(KnownRelays.fileName, Array("garbage\n".utf8))
+    _ = try directory.create(RelaySuccessors.fileName, Array("garbage\n".utf8))
+    for check in [relays.check, successors.check] {
+      let error = #expect(throws: StateError.self) { try check() }
+      #expect(error?.kind == .damaged && error?.description.contains(":1: expected") == true)
+    }
+  }
+
   @Test func `all relays can be forgotten`() throws {
     let temporary = TemporaryDirectory()
     let relays = KnownRelays(in: try StateDirectory(temporary.path))

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import os
 import re
 import shutil
 import stat
@@ -488,6 +489,7 @@ def test_a_device_id_belongs_to_the_key_that_had_it_first(flat):
     assert "--device-id" in last and "mnedc-ctl revoke cam" in last
     until(lambda: re.search(r"cam \(192\.168\.50\.22:\d+\) refused: the device ID cam belongs to another", relay.log),
           "the relay says so too")  # fmt: skip
+    assert "if this machine is a copy of that device, run mnedc-join --reset there" in relay.log
     assert lab["d1"].ping("10.0.0.1")[0] and refused(lab) == {"device-id-taken": 1}
 
 
@@ -638,6 +640,26 @@ def test_a_relay_is_trusted_when_it_is_met_and_no_other_in_its_place(flat):
     with open(f"{device.state_path}/known-relays", "w"):
         pass
     start(device)
+
+
+def test_damaged_keys_of_relays_stop_a_device_unless_its_configuration_pins_the_relay(flat):
+    """They say whom to trust: without a pinned key, the device would trust whoever answers."""
+    lab = flat(1)
+    lab.start_relay()
+    device, key = lab["d1"], asked(lab, "key")
+    config_path(device).write_text(f"server: {SERVER}\n")
+    assert start(device).stop() == 0
+    for name in ("known-relays", "relay-successors"):
+        with open(f"{device.state_path}/{name}", "w") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write("garbage\n")
+    config_path(device).write_text(f"server: {SERVER}\n")
+    fails(device, says="known-relays:1: expected HOST:PORT.*; correct the line, or remove it", status=66)
+    program = start(device, "--server-key", key["key"])
+    for name in ("known-relays", "relay-successors"):
+        assert f"it is {device.state_path}/{name}.damaged now" in program.log
+        assert os.path.exists(f"{device.state_path}/{name}.damaged")
+    assert program.stop() == 0
 
 
 def test_a_relay_without_the_pinned_key_is_refused(flat):

@@ -321,6 +321,6 @@ def test_a_full_disk_keeps_what_was_told_and_nobody_out(device):
         assert announce(node, "--load", "0.5")["load"] == 0.5
         daemon.kill()
         daemon = start()
-        assert announce(node)["labels"] == told["labels"] and "this start is not counted" in daemon.log
+        assert announce(node)["labels"] == told["labels"] and "the number of this start cannot be saved" in daemon.log
         make_room()
         assert announce(node, "--label", "a=c")["labels"] == {"zone": "hall", "a": "c"}

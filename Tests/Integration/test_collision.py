@@ -52,7 +52,7 @@ def way_to(node, address):
         ("address add 10.1.0.1 peer 10.0.0.8 dev eth0", "10.0.0.8/32 on eth0 (address 10.1.0.1)"),
         ("route add 10.0.0.128/25 via 192.168.50.1", "10.0.0.128/25 on eth0 (route)"),
         ("route add 10.0.0.0/8 via 192.168.50.1", "10.0.0.0/8 on eth0 (route)"),
-        ("route add blackhole 10.0.0.0/20", "10.0.0.0/20 (route)"),
+        ("route add blackhole 10.0.0.128/26", "10.0.0.128/26 (route)"),
         ("route add 10.0.0.0/30 nexthop via 192.168.50.1 nexthop via 192.168.50.2", "10.0.0.0/30 on eth0 (route)"),
         ("-6 route add fc00::/7 dev eth0", "fc00::/7 on eth0 (route)"),
     ],
@@ -68,7 +68,7 @@ def test_a_network_that_collides_is_refused_by_name_and_can_be_allowed(flat, set
     done = join(node)
     assert done.returncode == 75, done.stderr
     assert f" overlaps with {other}; " in done.stderr and "--allow-overlap" in done.stderr
-    assert "relay.pool: auto" in done.stderr
+    assert ("relay.pool6: another /96" if setup.startswith("-6") else "relay.pool: auto") in done.stderr
     assert [line for line in done.stderr.splitlines() if "overlaps" in line] == [done.stderr.splitlines()[-1]]
     if not setup.startswith("-6"):
         assert f"the network {POOL} " in done.stderr
@@ -81,17 +81,20 @@ def test_a_network_that_collides_is_refused_by_name_and_can_be_allowed(flat, set
 def test_a_pool_with_addresses_of_the_internet_is_refused_unless_it_is_allowed(flat):
     """At the relay's host, at a device, and when a pool grows; the line names the key."""
     lab = flat(1)
-    for options in ([], ["--check"]):
+    for options in ([], ["--check"], ["--no-device"]):
         refused = lab.relay.mnedc("mnedcd", "--admission", "open", "--pool", "8.8.8.0/24", *options, check=False)
         assert refused.returncode == 78 and "join.allow-public-pool" in refused.stderr, refused.stderr
-    relay = lab.start_relay("--pool", "8.8.8.0/24", "--no-device")
-    assert "the pool 8.8.8.0/24 has addresses of the Internet" in relay.log
+        assert "the pool 8.8.8.0/24 has addresses of the Internet" in refused.stderr
+    for pool, words in (("169.254.3.0/24", "link-local addresses"), ("192.0.2.0/24", "documentation")):
+        refused = lab.relay.mnedc("mnedcd", "--pool", pool, "--check", check=False)
+        assert refused.returncode == 78 and f"the pool {pool} is reserved for {words}" in refused.stderr
+    config = lab.directory / "allow.yaml"
+    config.write_text("join: {allow-public-pool: true}\n")
+    lab.start_relay("--pool", "8.8.8.0/24", "--no-device", "--config", config)
     node = lab["d1"]
     done = join(node)
     assert done.returncode == 78 and "join.allow-public-pool" in done.stderr, done.stderr
     assert node.interfaces() == []
-    config = lab.directory / "allow.yaml"
-    config.write_text("join: {allow-public-pool: true}\n")
     lab.start_device(node, "--config", config)
     assert node.virtual_address() == "8.8.8.2"
 
@@ -120,6 +123,39 @@ def test_default_routes_and_routes_of_other_tables_are_no_collision(flat):
     node.run("ip", "-6", "route", "add", "default", "dev", "eth0")
     lab.start_device(node)
     node.reaches("10.0.0.1")
+
+
+def test_routes_to_more_than_the_pool_that_drop_packets_are_no_collision(flat):
+    """Guards against packets for private addresses that leave by the default route, as routers have them."""
+    lab = flat(1)
+    lab.start_relay()
+    node = lab["d1"]
+    for route in ("unreachable 10.0.0.0/8", "blackhole 10.0.0.0/20"):
+        node.run("ip", "route", "add", *route.split())
+    node.run("ip", "-6", "route", "add", "unreachable", "fc00::/7")
+    device = lab.start_device(node)
+    node.reaches("10.0.0.1")
+    assert "overlaps" not in device.log and "collision" not in node.status()["device"]
+
+
+def test_a_route_to_more_than_the_pool_does_not_make_a_joined_device_drop_out(flat):
+    """Peers stay in reach, nothing is said of a collision, and the device is back after the relay was away."""
+    lab = flat(1)
+    relay = lab.start_relay()
+    node = lab["d1"]
+    device = lab.start_device(node)
+    node.run("ip", "route", "add", "10.0.0.0/8", "dev", "eth0")
+    node.run("ip", "-6", "route", "add", "fc00::/7", "dev", "eth0")
+    node.reaches("10.0.0.1")
+    relay.stop()
+    lab.start_relay()
+    until(lambda: node.status()["device"]["joins"] == 2, "the device is in again", 60)
+    node.reaches("10.0.0.1")
+    # So it is after a restart of the device.
+    device.stop()
+    again = lab.start_device(node)
+    node.reaches("10.0.0.1")
+    assert "overlaps" not in device.log + again.log and "collision" not in node.status()["device"]
 
 
 def test_a_collision_is_told_to_who_waits_for_the_background(flat):

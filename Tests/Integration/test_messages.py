@@ -123,8 +123,8 @@ MISTAKES = {
         r"the relay does not let this device in: the invite was revoked; ask the relay's operator for a new one"),
     "an invite for another": (
         "d2", join(known("elses")), 69,
-        r"the relay does not let this device in: the invite is for another device ID; use that one, or ask the relay's "
-        r"operator for one"),
+        r"the relay does not let this device in: this invite is for a device with another ID; run this again with "
+        r"--device-id and the ID that the operator chose, or ask for an invite for this ID"),
     "a part of an invite": (
         "d2", join(lambda scene: scene.good[:-4]), 64, r"the invite is damaged; copy the whole line again"),
     "something else than an invite": (
@@ -195,7 +195,7 @@ MISTAKES = {
         r"there is no command 'staus'; did you mean status\?"),
     "options before the command": (
         "d2", lambda scene: ["mnedc-ctl", "--socket", "/nowhere.sock", "status"], 64,
-        r"options stand behind the command; did you mean mnedc-ctl status --socket /nowhere.sock\?"),
+        r"options come after the command; did you mean mnedc-ctl status --socket /nowhere.sock\?"),
     "a misspelt command": (
         "d2", lambda scene: ["mnedc-ctl", "staus"], 64, r"there is no command 'staus'; did you mean status\?"),
     "an unknown command": (

@@ -127,8 +127,16 @@ def test_a_config_file_that_others_can_change_is_refused(flat, program):
             and f"chmod go-w {directory}" in done.stderr
             and "replaced by other users" in done.stderr
         )
-    for safe in ({}, {"mode": 0o660}, {"mode": 0o664, "owner": 4242, "group": 4242}, {"within": 0o1777}):
+    for safe in ({}, {"mode": 0o640, "group": 4242}, {"mode": 0o660}, {"within": 0o1777}):
         assert check(**safe).returncode == 0, safe
+    # Another ordinary user's file or directory is not safe either.
+    done = check(owner=4242, group=4242)
+    assert done.returncode == 77 and "belongs to the user 4242, who could" in done.stderr
+    assert f"chown root {config}" in done.stderr
+    check()
+    os.chown(directory, 4242, 4242)
+    refuses(lab.relay, program, "--config", config, "--check", says="can be replaced by the user 4242")
+    os.chown(directory, 0, 0)
     # A link into a directory that is not safe is not safe either.
     link = lab.directory / "link.yaml"
     link.symlink_to(config)

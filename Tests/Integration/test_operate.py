@@ -362,7 +362,8 @@ def test_the_service_manager_is_told_of_reloads_and_of_the_end(flat):
         assert reloading["RELOADING"] == "1"
         assert before <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
         assert told() == first
-    ctl(lab.relay, "drain", "--within", "90s")
+    done = ctl(lab.relay, "drain", "--within", "90s")
+    assert "; the relay has ended and stays down; start mnedcd to have it serve again" in done.stdout
     assert told() == {"STOPPING": "1", "STATUS": "draining"}
     assert int(told()["EXTEND_TIMEOUT_USEC"]) > 90_000_000
     assert relay.wait(30) == 0

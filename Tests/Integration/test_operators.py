@@ -38,7 +38,8 @@ def test_a_device_is_named_by_its_address_its_host_name_or_its_fingerprint(flat)
     until(lambda: lab["d2"].status()["device"]["state"] != "joined", "cam-b is out")
     assert ctl(lab, "forget", fingerprint[:17]).stdout == f"hub ({fingerprint}) is forgotten\n"
     for name, says in (
-        ("cam-c", "knows no device cam-c; did you mean Cam_A"), ("10.0.0.77", "knows no device 10.0.0.77; see"),
+        ("cam-c", "knows no device cam-c; did you mean Cam_A"),
+        ("ca", "knows no device ca; did you mean Cam_A?"), ("10.0.0.77", "knows no device 10.0.0.77; see"),
         ("SHA", "knows no device SHA; see"), ("SHA256:", "knows no device SHA256:; see"),
     ):  # fmt: skip
         done = ctl(lab, "revoke", name, check=False)
@@ -113,6 +114,9 @@ def test_an_invite_alone_is_on_standard_output(flat):
     public = ctl(lab, "invite", "--server", "relay.example", "--server", RELAY, "--device-id", "cam")
     assert re.fullmatch(rf"invite \w+: for cam, for 1d, at relay\.example:3334, {SERVER}\n", public.stderr)
     assert ctl(lab, "invite", "--json", "--server", "192.0.2.1").stderr == ""
+    for here in ("127.0.0.1", "localhost", "[::1]:3334"):
+        warning = ctl(lab, "invite", "--server", here).stderr.splitlines()[1]
+        assert "is this host itself, so the invite is good for this host alone" in warning, here
 
 
 def test_ping_takes_a_count_as_ping_does(flat):
@@ -211,6 +215,13 @@ def test_a_relays_host_hears_that_it_is_in_its_network_already(flat):
         assert f"at 10.0.0.1 ({INTERFACE}); there is nothing to join" in done.stderr
     done = host.run("mnedc-join", "--server", "relay.invalid", *options[-4:], check=False)
     assert done.returncode == 73 and "choose another name (--interface)" in done.stderr, done.stderr
+    # Where the relay's local socket is not in its usual place: nothing answers there.
+    elsewhere = ["--server", "localhost", *options[-4:]]
+    config.write_text(f"relay: {{socket: {lab.directory}/nowhere.sock}}\n")
+    done = host.run("mnedc-join", *elsewhere, check=False)
+    assert done.returncode == 73 and "localhost:3334 is this host itself: if mnedcd made it" in done.stderr, done.stderr
+    done = host.run("mnedc-join", *elsewhere, "--interface", "other0", check=False)
+    assert done.returncode == 78 and "this host is in that network already: it is the relay localhost" in done.stderr
 
 
 # --- What the daemons do ---

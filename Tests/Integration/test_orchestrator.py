@@ -121,6 +121,13 @@ def test_the_reference_implementations_file_names_the_relay_where_nothing_else_d
     assert "other.example" in node.run(*before, join, "--check", "--server", "other.example").stdout.splitlines()[0]
     config = lab.directory / "own.yaml"
     config.write_text("log-level: info\n")
+    # netcheck goes by the same file.
+    checked = node.run(*before, lab.program("mnedc-ctl"), "netcheck", "--json", check=False)
+    report = json.loads(checked.stdout)
+    assert [each["server"] for each in report["servers"]] == [f"{RELAY}:{PORT}"]
+    assert f"server is what {REFERENCE} says" in report["checks"][0]["finding"]
+    named = node.run(*before, lab.program("mnedc-ctl"), "netcheck", "--json", "--config", config, check=False)
+    assert json.loads(named.stdout)["servers"] == []
     for options in (("--config", config), ("--name", "shop")):
         assert node.run(*before, join, "--check", *options, check=False).returncode == 78
 

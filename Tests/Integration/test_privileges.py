@@ -56,6 +56,18 @@ def config(lab, text):
     return ("--config", path)
 
 
+def test_a_file_that_root_left_in_the_state_of_a_relay_names_its_owner(flat):
+    """Root has started the relay, so to run it as root is no advice."""
+    lab = flat(0)
+    user = default_user()
+    state = Path(lab.relay.state_path)
+    lab.start_relay("--no-device").stop()
+    os.chown(state / "relay.key", 0, 0)
+    refuses(lab.relay, "mnedcd", "--no-device",
+            says=f"relay.key: [Pp]ermission denied; it belongs to root, and this daemon runs as {user.pw_name}: "
+            f"chown {user.pw_name} {state}/relay.key")  # fmt: skip
+
+
 def test_the_relay_keeps_two_rights_and_works_on(flat):
     """Devices join, leave, come back and are reached, this host among them; nothing is left in the end."""
     lab = flat(2)

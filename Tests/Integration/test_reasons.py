@@ -124,6 +124,25 @@ def test_while_the_relay_is_away_the_list_of_peers_says_why_they_are_unknown(fla
     until(lambda: "disconnected" not in json.loads(one.mnedc("mnedc-peers", "--json").stdout), "it is back", 30)
 
 
+def test_while_the_relay_is_away_a_device_that_knows_no_peers_does_not_say_that_there_are_none(flat):
+    """The smallest network: the relay's host and one device."""
+    lab = flat(1)
+    relay = lab.start_relay()
+    lab.start_device("d1")
+    one = lab["d1"]
+    lab.relay.mnedc("mnedc-ctl", "stop")
+    assert relay.wait() == 0
+    until(lambda: not one.peers(), "the relay's host is gone")
+    note = "This host has no connection to the relay, so which devices are connected is unknown: "
+    assert note in one.mnedc("mnedc-peers").stdout
+    shown = one.mnedc("mnedc-peers", "--state", "online")
+    assert note in shown.stdout and shown.stderr == "this host knows of no other device\n"
+    for command in ("show", "ping"):
+        done = one.mnedc("mnedc-peers", command, "d2", check=False)
+        assert done.returncode == 69, command
+        assert "this host has no connection to the relay, and knows no peer d2 from before: " in done.stderr
+
+
 def test_a_relay_that_hangs_is_told_from_a_path_that_loses_large_packets(one):
     """Its host receives them; a path is blamed where nothing does."""
     lab, relay, node = one

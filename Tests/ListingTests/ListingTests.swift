@@ -103,7 +103,7 @@ import Wire
   @Test func `a collision is told below the table, or as why there is none`() {
     var report = Self.report
     report.collision = "the network 10.0.0.0/24 overlaps with 10.0.0.0/29 on docker0 (address 10.0.0.6)"
-    #expect(PeerList().footnote(report)?.contains("out of reach: the network 10.0.0.0/24 overlaps") == true)
+    #expect(PeerList().footnote(report)?.contains("addresses of this one: the network 10.0.0.0/24 overlaps") == true)
     var out = PeersReport(network: nil, self: nil, complete: true, peers: [])
     out.collision = report.collision
     #expect(PeerList().footnote(out) == nil)
@@ -148,6 +148,16 @@ import Wire
     report.peers = []
     report.`self` = nil
     #expect(PeerList().emptiness(of: report)?.hasSuffix("last error (1 s ago): refused") == true)
+  }
+
+  @Test func `without a connection, a host that knows no peers says so, and not that there are none`() {
+    var report = PeersReport(network: "10.0.0.0/24", self: Self.report.`self`, complete: true, peers: [])
+    report.disconnected = "waiting before the next attempt"
+    let note = "no connection to the relay, so which devices are connected is unknown: waiting before the next attempt."
+    var online = PeerList()
+    online.filter.states = [.online]
+    for list in [PeerList(), online] { #expect(list.footnote(report)?.contains(note) == true) }
+    #expect(online.emptiness(of: report) == "this host knows of no other device")
   }
 
   @Test func `an empty list says why it is empty, and one that is not says nothing`() throws {

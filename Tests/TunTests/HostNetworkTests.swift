@@ -65,7 +65,8 @@ import Wire
     let several = destination + attribute(Int(RTA_MULTIPATH.rawValue), ways)
     #expect(read(route(24, several)) == ListedNetwork(prefix: try v4("10.0.0.0/24"), interface: 6, origin: .route))
     for kind: UInt8 in [6, 7, 8] {
-      #expect(read(route(8, kind: kind, destination))?.interface == 0)
+      let rejecting = try #require(read(route(8, kind: kind, destination)))
+      #expect(rejecting.interface == 0 && rejecting.origin == .rejectingRoute)
     }
   }
 
@@ -107,6 +108,40 @@ import Wire
   func `networks collide if one contains the other`(pool: String, other: String, overlaps: Bool) throws {
     let network = HostNetwork(prefix: try v4(other), interface: "eth0", origin: .route)
     #expect((NetworkCollision(of: [try v4(pool)], with: [network]) != nil) == overlaps)
+  }
+
+  @Test(
+    arguments: [
+      ("10.0.0.0/8", .route, [false: true, true: false]), ("10.0.0.0/24", .route, [false: true, true: true]),
+      ("10.0.0.0/25", .route, [false: true, true: true]), ("10.0.0.0/8", .rejectingRoute, [false: false, true: false]),
+      ("10.0.0.0/25", .rejectingRoute, [false: true, true: true]),
+      ("10.0.0.0/16", .address("10.0.3.4"), [false: true, true: true]),
+    ] as [(String, HostNetwork.Origin, [Bool: Bool])])
+  func `a route to more than the pool counts for a new device, and if it forwards packets`(
+    prefix: String, origin: HostNetwork.Origin, collides: [Bool: Bool]
+  ) throws {
+    let network = HostNetwork(prefix: try v4(prefix), interface: nil, origin: origin)
+    for isKnown in [false, true] {
+      let collision = NetworkCollision(of: [try v4("10.0.0.0/24")], with: [network], isKnown: isKnown)
+      #expect((collision != nil) == collides[isKnown])
+    }
+  }
+
+  @Test func `the advice names the relay's key for the family, and the way to remove what collides`() throws {
+    func advice(_ pool: HostNetwork.Prefix, _ network: HostNetwork) throws -> String {
+      try #require(NetworkCollision(of: [pool], with: [network])).advice
+    }
+    let pool6 = try v6("fd00:1:2:3::/96")
+    let route = HostNetwork(prefix: try v6("fc00::/7"), interface: "eth0", origin: .route)
+    #expect(
+      try advice(pool6, route)
+        == "remove that route, or have the relay use another IPv6 prefix (relay.pool6: another /96 within fd00::/8, or "
+        + "off)"
+    )
+    let address = HostNetwork(prefix: try v4("10.0.0.0/29"), interface: "docker0", origin: .address("10.0.0.1"))
+    #expect(
+      try advice(try v4("10.0.0.0/24"), address)
+        == "take that network away, or have the relay use another pool (relay.pool: auto)")
   }
 
   @Test func `a collision names both sides, and the first of them`() throws {

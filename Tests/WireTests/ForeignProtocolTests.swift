@@ -24,6 +24,10 @@ import Wire
     #expect(!wanted.name.isEmpty && !wanted.adviceAtRelay.isEmpty && !wanted.adviceAtDevice.isEmpty)
   }
 
+  @Test func `the advice to a program at the wrong port names both ways out`() {
+    #expect(ForeignProtocol.ssh.adviceAtRelay.hasSuffix("use another (relay.listen)"))
+  }
+
   @Test func `no frame is taken for another protocol, nor what is too short or no text`() {
     for type in UInt8(1)...6 { #expect(Self.recognize([type, 0, 0, 0x2C] + [UInt8](repeating: 0, count: 8)) == nil) }
     #expect(Self.recognize([]) == nil)

@@ -50,3 +50,18 @@ import Wire
     #expect(try #require(IPv4Address(text)).isPrivate == isPrivate)
   }
 }
+
+@Suite struct PoolObjectionTests {
+  @Test(
+    arguments: [
+      ("10.0.0.0/8", nil), ("172.16.0.0/12", nil), ("100.64.1.0/24", nil), ("198.18.0.0/15", nil),
+      ("8.8.8.0/24", "has addresses of the Internet"), ("172.0.0.0/8", "has addresses of the Internet"),
+      ("169.254.3.0/24", "is reserved for link-local addresses"), ("192.0.2.0/24", "is reserved for documentation"),
+      ("127.0.0.0/16", "is reserved for loopback addresses"), ("240.1.0.0/24", "is reserved for other purposes"),
+      ("192.0.0.0/8", "has addresses of the Internet"),
+    ] as [(String, String?)])
+  func `a pool that is not private is of the Internet or reserved`(prefix: String, objection: String?) throws {
+    let pool = try #require(IPv4Prefix(prefix))
+    #expect(pool.objectionAsPool == objection && pool.isPrivate == (objection == nil))
+  }
+}

@@ -146,6 +146,15 @@ import Wire
 @Suite struct LocateMessageTests {
   private func decode(_ text: String) throws -> ControlMessage? { try ControlMessage.decode(Array(text.utf8)) }
 
+  @Test func `both members are told as what is wrong`() {
+    #expect(throws: WireError.badMessage("has both address and label")) {
+      try decode(#"{"type":"locate","address":"10.0.0.7","label":"hub"}"#)
+    }
+    #expect(throws: WireError.badMessage("label is not as it should be")) {
+      try decode(#"{"type":"locate","label":"Hub"}"#)
+    }
+  }
+
   @Test func `null counts as absent`() throws {
     let address = try #require(IPv4Address("10.0.0.7"))
     #expect(try decode(#"{"type":"locate","address":"10.0.0.7","label":null}"#) == .locate(.address(address)))

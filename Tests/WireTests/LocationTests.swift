@@ -1,7 +1,7 @@
 import Testing
 import Wire
 
-@Suite struct PlaceTests {
+@Suite struct LocationTests {
   @Test(
     arguments: [
       ([], []), (["192.168.1.1", "10.9.9.1"], ["192.168.1.1", "10.9.9.1"]),
@@ -9,6 +9,6 @@ import Wire
       (["unknown", "10.0.0.1"], []),
     ] as [([String], [String])])
   func `routers count up to the first with a public address`(_ routers: [String], _ hops: [String]) {
-    #expect(Orchestration.Place.privateHops(routers) == hops)
+    #expect(Orchestration.Location.privateHops(routers) == hops)
   }
 }
