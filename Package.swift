@@ -184,8 +184,7 @@ for target in package.targets where target.type != .system && !inC.contains(targ
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
-    // Lets tests make system calls fail (Sources/SystemIO/SystemCallFaults.swift) and count them (SystemCallCounts.swift);
-    // what is installed has nothing of it.
+    // Lets tests make system calls fail and count them (Sources/SystemIO/SystemCalls.swift); release builds have none of it.
     .define("SYSTEM_CALL_FAULTS", .when(configuration: .debug)),
   ]
 }

@@ -249,7 +249,7 @@ public final class Daemon: @unchecked Sendable {
 
   private func releaseCode() {
     lastRelease = .now()
-    releaseIdleCode()
+    releaseCodePages()
   }
 
   /// Logs that something begins to be impossible to write, or can be written again; `error` is `nil` where it was

@@ -1,101 +1,135 @@
 internal import SystemPackage
 internal import Wire
 
-/// A private key in a state directory: one line, `mnedc-private-key:` and the key, and beside it, while a new key takes the
-/// place of the old one, the new one. For any thread, and for several processes at a time.
+/// A private key in a state directory: one line, `mnedc-private-key:` and the key. During a rotation, a second file has
+/// the next key. For any thread, and for several processes at a time.
 public struct KeyFile: Sendable {
-  private let directory: StateDirectory
-  private let name: String
-  /// The suffix of the file with the next key.
-  private var nextSuffix = ".next"
-  /// What follows if it is lost.
+  private let file: StateFile
+  private let next: StateFile
+  /// What follows if the key is lost.
   private let loss: String
 
-  private var nextName: String { name + nextSuffix }
+  private init(_ name: String, nextSuffix: String = ".next", in directory: StateDirectory, loss: String) {
+    file = StateFile(directory: directory, name: name, limit: 4096, secrecy: .secret)
+    next = StateFile(directory: directory, name: name + nextSuffix, limit: 4096, secrecy: .secret)
+    self.loss = loss
+  }
 
-  /// A device's.
   public static func device(in directory: StateDirectory) -> KeyFile {
-    KeyFile(directory: directory, name: "device.key", loss: "the relay has to admit this device anew then")
+    device(nextSuffix: ".next", in: directory)
   }
 
   /// A device's, whose next key is that of a reset.
   public static func deviceReset(in directory: StateDirectory) -> KeyFile {
-    var file = device(in: directory)
-    file.nextSuffix = ".reset"
-    return file
+    device(nextSuffix: ".reset", in: directory)
   }
 
-  /// A relay's.
+  private static func device(nextSuffix: String, in directory: StateDirectory) -> KeyFile {
+    KeyFile(
+      "device.key", nextSuffix: nextSuffix, in: directory, loss: "the relay has to admit this device anew then")
+  }
+
   public static func relay(in directory: StateDirectory) -> KeyFile {
-    KeyFile(directory: directory, name: "relay.key", loss: "every device has to be told the relay's new key then")
+    KeyFile("relay.key", in: directory, loss: "every device has to be told the relay's new key then")
   }
 
-  /// Where it is.
-  public var path: String { directory.file(name) }
+  public var path: String { file.path }
 
   /// The key's 32 bytes; `nil` if there is none yet.
   public func load() throws(StateError) -> [UInt8]? {
-    try load(name)
+    try load(file)
   }
 
   /// The key's 32 bytes, which `make` gives if there is none yet. Processes that start at once get the same.
   public func loadOrCreate(_ make: () -> [UInt8]) throws(StateError) -> [UInt8] {
-    try loadOrCreate(name, make)
+    try loadOrCreate(file, make)
   }
 
-  // MARK: Rotation: the next key is made, told to whom it concerns, and promoted. After a crash in between it is still there.
+  // MARK: Rotation: the next key is made, announced, and promoted. After a crash in between it still exists.
 
-  /// The key that is to take the place of this one; `nil` if none is.
+  /// The next key; `nil` outside a rotation.
   public func loadNext() throws(StateError) -> [UInt8]? {
-    try load(nextName)
+    try load(next)
   }
 
-  /// The key that is to take the place of this one, which `make` gives unless a rotation is under way already.
+  /// The next key, which `make` gives unless a rotation has begun already.
   public func loadOrCreateNext(_ make: () -> [UInt8]) throws(StateError) -> [UInt8] {
-    try loadOrCreate(nextName, make)
+    try loadOrCreate(next, make)
   }
 
-  /// Puts the next key in the place of this one, which is lost.
+  /// Replaces the key by the next one.
   public func promoteNext() throws(StateError) {
     guard try loadNext() != nil else {
-      throw StateError(
-        .system(.noSuchFileOrDirectory), "\(directory.file(nextName)) is missing; begin the rotation anew")
+      throw StateError(.system(.noSuchFileOrDirectory), "\(next.path) is missing; begin the rotation anew")
     }
-    try directory.move(nextName, to: name)
+    try file.directory.move(next.name, to: file.name)
   }
 
   /// Gives a rotation up: the next key is lost.
   public func removeNext() throws(StateError) {
-    try directory.remove(nextName)
+    try next.remove()
   }
 
-  // MARK: Files
-
-  private func load(_ name: String) throws(StateError) -> [UInt8]? {
-    guard let content = try directory.read(name, limit: Self.limit, .secret) else { return nil }
-    do throws(KeyTextError) {
-      guard content.last == UInt8(ascii: "\n") else { throw .wrongLength(0) }
-      // Bytes that are no UTF-8 become characters that no key has.
-      return try KeyText.privateKey.parse(String(decoding: content.dropLast(), as: UTF8.self))
-    } catch {
+  private func load(_ file: StateFile) throws(StateError) -> [UInt8]? {
+    guard let content = try file.read() else { return nil }
+    // Bytes that are no UTF-8 become characters that no key has.
+    guard content.last == UInt8(ascii: "\n"),
+      let key = try? KeyText.privateKey.parse(String(decoding: content.dropLast(), as: UTF8.self))
+    else {
       throw StateError(
         .damaged,
-        "\(directory.file(name)) holds no private key (one line that begins with \(KeyText.privateKey.prefix)); restore it "
+        "\(file.path) holds no private key (one line that begins with \(KeyText.privateKey.prefix)); restore it "
           + "from a backup, or remove it to get a new one: \(loss)")
     }
+    return key
   }
 
-  private func loadOrCreate(_ name: String, _ make: () -> [UInt8]) throws(StateError) -> [UInt8] {
-    if let key = try load(name) { return key }
+  private func loadOrCreate(_ file: StateFile, _ make: () -> [UInt8]) throws(StateError) -> [UInt8] {
+    if let key = try load(file) { return key }
     let key = make()
-    if try directory.create(name, Array("\(KeyText.privateKey.text(key))\n".utf8)) { return key }
-    guard let other = try load(name) else {
-      throw StateError(
-        .system(.noSuchFileOrDirectory), "\(directory.file(name)) was removed as it came to be; try again")
+    if try file.directory.create(file.name, Array("\(KeyText.privateKey.text(key))\n".utf8)) { return key }
+    guard let other = try load(file) else {
+      throw StateError(.system(.noSuchFileOrDirectory), "\(file.path) was removed as it came to be; try again")
     }
     return other
   }
+}
 
-  /// More than such a line is long.
-  private static let limit = 4096
+/// The relay's private keys before its present one, oldest first: the file `relay.keys.former`, a line each. The relay
+/// accepts devices by these that do not know its new key yet. For any thread.
+public struct FormerKeys: Sendable {
+  private let file: StateFile
+
+  /// Older keys are removed.
+  private static let maximum = 16
+
+  public init(in directory: StateDirectory) {
+    file = StateFile(directory: directory, name: "relay.keys.former", limit: 64 << 10, secrecy: .secret)
+  }
+
+  /// Each is 32 bytes.
+  public func load() throws(StateError) -> [[UInt8]] {
+    try keys(file.read())
+  }
+
+  /// Adds a key that is about to be replaced.
+  public func add(_ key: [UInt8]) throws(StateError) {
+    try file.update { content throws(StateError) in
+      let kept = try keys(content).filter { $0 != key }
+      return Array((kept + [key]).suffix(Self.maximum).map { "\(KeyText.privateKey.text($0))\n" }.joined().utf8)
+    }
+  }
+
+  public func removeAll() throws(StateError) {
+    try file.remove()
+  }
+
+  private func keys(_ content: [UInt8]?) throws(StateError) -> [[UInt8]] {
+    let damaged =
+      "expected a private key; remove the line, and tell the devices that have not heard of the relay's new key what "
+      + "it is"
+    return try file.lines(of: content, damaged: damaged) {
+      try? KeyText.privateKey.parse(String(decoding: $0, as: UTF8.self))
+    }
+  }
 }

@@ -1,7 +1,7 @@
 public import SystemPackage
 
-/// Why a state directory or a file in it cannot be used: one line for a person that names it and says what to do. It holds
-/// nothing of a file's content.
+/// Why a state directory or a file in it cannot be used: one line for a person that names it and says what to do. It
+/// holds nothing of a file's content.
 public struct StateError: Error, Equatable, Sendable, CustomStringConvertible {
   public enum Kind: Equatable, Sendable {
     /// Others can read or change what they must not, or it is not what it should be.

@@ -2,22 +2,21 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// Another program that runs for a while, for this one.
+/// Another program that this one runs for a while.
 ///
-/// It runs as the user of this process, in the directory / and in a session of its own, with no capability and no way to get
-/// one, without input, with its output as said and no other descriptor, and with every signal at its default. When
-/// it has ended, or its time is over, everything that is left in its process group is killed.
+/// It runs as the user of this process, in the directory / and in a session of its own, with no capability and no way
+/// to get one, without input, with every signal at its default, and with no descriptor but its output. When it ends, or
+/// its time is over, everything in its process group is killed.
 public final class ChildProcess: EventHandler {
-  /// What to run.
   public struct Command: Sendable {
     /// A path; or a name without "/", which is looked for in the directories of `environment`'s PATH.
     public var program: String
-    /// Behind the program's name.
+    /// Without the program's name.
     public var arguments: [String]
-    /// The whole of it.
+    /// The whole environment.
     public var environment: [String: String]
-    /// How many bytes of standard output and errors, together, are kept; what comes behind them is thrown away. With zero,
-    /// both are /dev/null.
+    /// How many bytes of standard output and standard error, together, are kept; the rest is discarded. With zero, both
+    /// are /dev/null.
     public var outputLimit: Int
     /// How long it may run.
     public var timeout: Duration
@@ -35,20 +34,19 @@ public final class ChildProcess: EventHandler {
   }
 
   public enum End: Sendable, Equatable {
-    /// With an exit status, zero where all went well.
+    /// With this exit status.
     case exited(Int32)
-    /// By a signal that is not this process's.
+    /// By another process's signal.
     case signalled(Int32)
-    /// Killed since its time was over.
+    /// Killed after `timeout`.
     case timedOut
     /// Killed by `kill`.
     case killed
   }
 
-  /// What came of it.
   public struct Outcome: Sendable, Equatable {
     public var end: End
-    /// What it wrote on standard output and errors, as they came.
+    /// Standard output and standard error in the order in which they came.
     public var output: [UInt8]
 
     public init(end: End, output: [UInt8] = []) {
@@ -73,10 +71,10 @@ public final class ChildProcess: EventHandler {
   /// Why this process has killed it, if it has.
   private var reason: End?
 
-  /// Starts a program, on the loop's thread, which rests for the moment that takes; the program is seen to its end whether this
-  /// value is kept or not. `done` is called on that thread once it has ended.
+  /// Starts a program, on the loop's thread, which blocks until it is started. The program runs to its end whether this
+  /// object is kept or not. Calls `done` on that thread after the end.
   ///
-  /// Throws `noSuchFileOrDirectory` for a program that is not there, `permissionDenied` for one that may not be run, and
+  /// Throws `noSuchFileOrDirectory` for a missing program, `permissionDenied` for one that may not be run, and
   /// `invalidArgument` for a text with a zero byte.
   @discardableResult
   public init(_ command: Command, on events: EventLoop, _ done: @escaping (Outcome) -> Void) throws(Errno) {
@@ -84,17 +82,11 @@ public final class ChildProcess: EventHandler {
     self.events = events
     outputLimit = command.outputLimit
     let path = try Self.path(of: command)
-    var writer: Descriptor?
-    if command.outputLimit > 0 {
-      var ends: [CInt] = [-1, -1]
-      try shim(clinux_pipe(&ends))
-      output = Descriptor(owning: ends[0])
-      writer = Descriptor(owning: ends[1])
-    } else {
-      output = nil
-    }
-    process = try Self.spawn(path, command, output: Self.number(writer))
-    _ = consume writer
+    var ends: [CInt] = [-1, -1]
+    if command.outputLimit > 0 { try shim(clinux_pipe(&ends)) }
+    output = ends[0] < 0 ? nil : Descriptor(owning: ends[0])
+    defer { if ends[1] >= 0 { close(ends[1]) } }
+    process = try Self.spawn(path, command, output: ends[1])
     let descriptor = clinux_process_descriptor(process)
     guard descriptor >= 0 else {
       Self.reap(process)
@@ -117,7 +109,7 @@ public final class ChildProcess: EventHandler {
     timer = events.schedule(after: command.timeout) { [weak self] in self?.kill(.timedOut) }
   }
 
-  /// Ends the program and all of its group at once; `done` is told as it is of every end. On the loop's thread.
+  /// Kills the program and its group; `done` is called as after every end. On the loop's thread.
   public func kill() {
     kill(.killed)
   }
@@ -129,19 +121,16 @@ public final class ChildProcess: EventHandler {
     _ = Glibc.kill(-process, SIGKILL)
   }
 
-  /// It has ended.
+  /// The program has ended.
   public func handle(_ events: Events) {
     guard let done, let registration else { return }
     self.events.deregister(descriptor, registration)
     if let timer { self.events.cancel(timer) }
-    // Before it is taken note of, while the number is surely not another's.
-    _ = Glibc.kill(-process, SIGKILL)
-    let end = reason ?? Self.reap(process)
-    if reason != nil { Self.reap(process) }
+    let end = Self.reap(process)
     readOutput()
     closeOutput()
     self.done = nil
-    done(Outcome(end: end, output: read))
+    done(Outcome(end: reason ?? end, output: read))
   }
 
   // MARK: Output
@@ -155,7 +144,7 @@ public final class ChildProcess: EventHandler {
     func handle(_ events: Events) { child.readOutput() }
   }
 
-  /// Reads what is there, at most a few pieces at once.
+  /// Reads some of the output, so that a talkative program does not hold the loop up.
   fileprivate func readOutput() {
     guard output != nil else { return }
     var piece = [UInt8](repeating: 0, count: 16_384)
@@ -179,7 +168,7 @@ public final class ChildProcess: EventHandler {
     events.deregister(output!, registration)
   }
 
-  // MARK: The start
+  // MARK: Start and end
 
   private static func path(of command: Command) throws(Errno) -> String {
     let program = command.program
@@ -194,36 +183,21 @@ public final class ChildProcess: EventHandler {
     throw problem
   }
 
-  private static func number(_ descriptor: borrowing Descriptor?) -> CInt {
-    switch descriptor {
-    case .some(let descriptor): descriptor.raw
-    case nil: -1
-    }
-  }
-
   private static func spawn(_ path: String, _ command: Command, output: CInt) throws(Errno) -> pid_t {
     let arguments = [command.program] + command.arguments
     let environment = command.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     guard !(arguments + environment).contains(where: { $0.utf8.contains(0) }) else { throw .invalidArgument }
-    var (first, second) = ([UnsafeMutablePointer<CChar>?](), [UnsafeMutablePointer<CChar>?]())
-    for text in arguments { first.append(strdup(text)) }
-    for text in environment { second.append(strdup(text)) }
+    let (first, second) = (arguments.map { strdup($0) }, environment.map { strdup($0) })
     defer { for text in first + second { free(text) } }
-    let process = clinux_spawn(path, first + [nil], second + [nil], output)
-    guard process > 0 else { throw Errno(rawValue: -process) }
-    return process
+    return try shim(clinux_spawn(path, first + [nil], second + [nil], output))
   }
 
-  /// Kills the group, and takes note of how the program has ended, which it has or is about to.
+  /// Kills the group and waits for the program, which has ended or is about to.
   @discardableResult
   private static func reap(_ process: pid_t) -> End {
+    // Before the wait, after which the number may be another's.
     _ = Glibc.kill(-process, SIGKILL)
-    var status: CInt = 0
-    while waitpid(process, &status, 0) < 0 {
-      // Somebody else has taken note of it.
-      guard errno == EINTR else { return .exited(0) }
-    }
-    let signal = status & 0x7F
-    return signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal)
+    guard let (status, signal) = waitForChild(process) else { return .exited(0) }
+    return signal == 0 ? .exited(status) : .signalled(signal)
   }
 }

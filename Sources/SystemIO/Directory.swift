@@ -2,71 +2,25 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// What the file system says of a file.
-public struct FileAttributes: Equatable, Sendable {
-  public enum Kind: Sendable {
-    case regular, directory, symbolicLink, other
-  }
-
-  public let kind: Kind
-  /// The owner, and the group.
-  public let user: UInt32
-  public let group: UInt32
-  /// Permissions alone, at most 0o7777.
-  public let mode: UInt32
-  /// In bytes.
-  public let size: Int
-
-  fileprivate init(_ status: stat) {
-    kind =
-      switch status.st_mode & S_IFMT {
-      case S_IFREG: .regular
-      case S_IFDIR: .directory
-      case S_IFLNK: .symbolicLink
-      default: .other
-      }
-    user = status.st_uid
-    group = status.st_gid
-    mode = status.st_mode & 0o7777
-    size = Int(status.st_size)
-  }
-
-  /// Of the file at `path`; of a symbolic link, the link itself or its target.
-  public init(of path: String, followingLinks: Bool = false) throws(Errno) {
-    var status = stat()
-    try checked { followingLinks ? stat(path, &status) : lstat(path, &status) }
-    self.init(status)
-  }
-
-  /// The mode as chmod(1) takes it.
-  public var octalMode: String {
-    let digits = String(mode, radix: 8)
-    return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
-  }
-
-  /// Whether other users than the owner may change it: everybody, or a group that is neither root's, nor this process's
-  /// own, nor the owner's private group (the one with the owner's number).
-  public var isWritableByOthers: Bool {
-    if mode & 0o002 != 0 { return true }
-    return mode & 0o020 != 0 && group != 0 && group != getegid() && group != user
-  }
-}
-
-/// An open directory. Its files are reached through it, whatever becomes of its path; names are those of files in it, without
-/// a slash. For any thread.
+/// An open directory. Its files are reached through it, even after its path changes; names are those of files in it,
+/// without a slash. For any thread.
 public struct Directory: ~Copyable, Sendable {
   private let descriptor: Descriptor
 
-  private static let lockAttempts = 500
   private static let draftSuffix = ".new"
 
   /// Opens the directory at `path`, which is no symbolic link.
   public init(_ path: String) throws(Errno) {
-    descriptor = Descriptor(
-      owning: try checked { open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) })
+    try self.init(path, followingLinks: false)
   }
 
-  /// Makes a directory of that mode, whatever the umask. False: something is there already.
+  init(_ path: String, followingLinks: Bool) throws(Errno) {
+    descriptor = try Descriptor {
+      open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (followingLinks ? 0 : O_NOFOLLOW))
+    }
+  }
+
+  /// Makes a directory of that mode, whatever the umask. False: the name is taken.
   public static func make(_ path: String, mode: UInt32) throws(Errno) -> Bool {
     do {
       try checked { mkdir(path, mode) }
@@ -79,17 +33,12 @@ public struct Directory: ~Copyable, Sendable {
   }
 
   public borrowing func attributes() throws(Errno) -> FileAttributes {
-    var status = stat()
-    try checked { fstat(descriptor.raw, &status) }
-    return FileAttributes(status)
+    FileAttributes(try descriptor.status())
   }
 
-  public borrowing func setMode(_ mode: UInt32) throws(Errno) {
-    try checked { fchmod(descriptor.raw, mode) }
-  }
-
-  public borrowing func setOwner(user: UInt32, group: UInt32) throws(Errno) {
-    try checked { fchown(descriptor.raw, user, group) }
+  /// Throws unless this user, with the rights that this process has now, can make files in it.
+  public borrowing func checkWritable() throws(Errno) {
+    try checked { faccessat(descriptor.raw, ".", W_OK | X_OK, AT_EACCESS) }
   }
 
   /// Gives every file in it, symbolic links themselves, to a user; then itself.
@@ -97,18 +46,26 @@ public struct Directory: ~Copyable, Sendable {
     for name in try names() {
       try checked { fchownat(descriptor.raw, name, user, group, AT_SYMLINK_NOFOLLOW) }
     }
-    try setOwner(user: user, group: group)
+    try checked { fchown(descriptor.raw, user, group) }
   }
 
-  /// Removes what a process that was killed in the middle of `write` has left. To be called with the lock.
-  public borrowing func removeDrafts() throws(Errno) {
-    for name in try names() where name.hasPrefix(".") && name.hasSuffix(Self.draftSuffix) { try remove(name) }
+  /// Lets `user` make and remove its own files in this user's directory, by the user's group and mode 01775.
+  borrowing func share(with user: User) throws(Errno) {
+    let owner = try attributes().user
+    guard owner == currentUser() else { return }
+    try checked { fchown(descriptor.raw, owner, user.group) }
+    try checked { fchmod(descriptor.raw, 0o1775) }
   }
 
-  /// What is in it.
+  /// Opens the directory once more.
+  private borrowing func reopened() throws(Errno) -> CInt {
+    try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+  }
+
+  /// The names of its files.
   public borrowing func names() throws(Errno) -> [String] {
-    // A descriptor of its own, which closedir closes.
-    let again = try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    // closedir closes the descriptor.
+    let again = try reopened()
     guard let stream = fdopendir(again) else {
       let error = Errno(rawValue: errno)
       close(again)
@@ -123,87 +80,72 @@ public struct Directory: ~Copyable, Sendable {
     return names
   }
 
-  /// What is under that name, a symbolic link itself; `nil` if nothing is.
+  /// Of a file, or of a symbolic link itself; `nil` if there is none.
   public borrowing func attributes(of name: String) throws(Errno) -> FileAttributes? {
     var status = stat()
-    do {
-      try checked { fstatat(descriptor.raw, name, &status, AT_SYMLINK_NOFOLLOW) }
-    } catch {
-      if error == .noSuchFileOrDirectory { return nil }
-      throw error
-    }
-    return FileAttributes(status)
+    let isThere = try unlessMissing { fstatat(descriptor.raw, name, &status, AT_SYMLINK_NOFOLLOW) }
+    return isThere ? FileAttributes(status) : nil
   }
 
-  /// Opens a file, which is no symbolic link, without waiting for anything; reads it, but no more than `limit` bytes, and
-  /// says what was opened.
+  /// Opens a file, which is no symbolic link, without waiting; returns what was opened, and at most `limit` bytes of a
+  /// regular file.
   public borrowing func read(_ name: String, limit: Int) throws(Errno) -> (attributes: FileAttributes, content: [UInt8])
   {
     let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
-    let file = Descriptor(owning: try checked { openat(descriptor.raw, name, flags) })
-    var status = stat()
-    try checked { fstat(file.raw, &status) }
-    let attributes = FileAttributes(status)
+    let file = try Descriptor { openat(descriptor.raw, name, flags) }
+    let attributes = FileAttributes(try file.status())
     return (attributes, attributes.kind == .regular ? try file.readToEnd(limit: limit) : [])
   }
 
-  /// What `write` does with a file that is there.
+  // MARK: Changes, to be made with the lock
+
+  /// What `write` does if the file exists.
   public enum Existing: Sendable {
     case replace
-    /// Throws `Errno.fileExists`, even if the file came to be at this very moment.
+    /// Throws `Errno.fileExists`, even if another program makes the file at this very moment.
     case keep
   }
 
-  /// Throws unless this user, with the rights that this process has now, can make files in it.
-  public borrowing func checkWritable() throws(Errno) {
-    try checked { faccessat(descriptor.raw, ".", W_OK | X_OK, AT_EACCESS) }
-  }
-
-  /// Makes a file with that content: it is there whole, on the disk, or it is not there. `owner` is for root to give. To be
-  /// called with the lock.
+  /// Makes a file with that content. After a crash the file is there whole, or not at all. Only root can give an
+  /// `owner`.
   public borrowing func write(
     _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32 = 0o600, owner: User?
   ) throws(Errno) {
-    try write(name, content, over: existing, mode: mode, owner: owner.map { ($0.id, $0.group) })
+    try write(name, over: existing, mode: mode, owner: owner.map { ($0.id, $0.group) }) { file throws(Errno) in
+      try file.writeAll(content)
+    }
   }
 
-  /// As `write`, over a file with these attributes: the new file gets the same owner, group and mode. If this process
-  /// may not give files away, it writes into the old file, which a crash may leave incomplete. To be called with the
-  /// lock.
+  /// Writes a file anew that has these attributes: the new file gets the same owner, group and mode. If this process
+  /// may not give files away, it writes into the old file, which a crash may leave incomplete.
   public borrowing func rewrite(_ name: String, _ content: [UInt8], like former: FileAttributes) throws(Errno) {
     do {
-      try write(name, content, over: .replace, mode: former.mode, owner: (former.user, former.group))
+      try write(name, over: .replace, mode: former.mode, owner: (former.user, former.group)) { file throws(Errno) in
+        try file.writeAll(content)
+      }
     } catch {
       guard error == .notPermitted || error == .invalidArgument else { throw error }
-      let file = Descriptor(owning: try checked { openat(descriptor.raw, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) })
-      try Self.fill(file, with: content)
+      let file = try Descriptor { openat(descriptor.raw, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) }
+      try file.writeAll(content)
       try checked { ftruncate(file.raw, off_t(content.count)) }
       try checked { fsync(file.raw) }
     }
   }
 
-  private static func fill(_ file: borrowing Descriptor, with content: [UInt8]) throws(Errno) {
-    var rest = content[...]
-    while !rest.isEmpty {
-      let count = try checked {
-        rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, allowed($0.count, by: file.raw)) }
-      }
-      rest = rest.dropFirst(count)
-    }
-  }
-
-  private borrowing func write(
-    _ name: String, _ content: [UInt8], over existing: Existing, mode: UInt32, owner: (user: UInt32, group: UInt32)?
+  /// Makes a file that `fill` writes: a draft first, which takes the name when it is on the disk.
+  borrowing func write(
+    _ name: String, over existing: Existing, mode: UInt32 = 0o600, owner: (user: UInt32, group: UInt32)? = nil,
+    _ fill: (borrowing Descriptor) throws(Errno) -> Void
   ) throws(Errno) {
     let draft = ".\(name)\(Self.draftSuffix)"
-    // A process that was killed may have left it.
+    // A killed process may have left one.
     _ = unlinkat(descriptor.raw, draft, 0)
     do {
       let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-      let file = Descriptor(owning: try checked { openat(descriptor.raw, draft, flags, 0o600) })
+      let file = try Descriptor { openat(descriptor.raw, draft, flags, 0o600) }
       try checked { fchmod(file.raw, mode) }
       if let owner { try checked { fchown(file.raw, owner.user, owner.group) } }
-      try Self.fill(file, with: content)
+      try fill(file)
       try checked { fsync(file.raw) }
       switch existing {
       case .replace:
@@ -219,42 +161,33 @@ public struct Directory: ~Copyable, Sendable {
     try checked { fsync(descriptor.raw) }
   }
 
-  /// Gives a file the place of another, at once and for good.
+  /// Removes the drafts of `write` that killed processes have left.
+  public borrowing func removeDrafts() throws(Errno) {
+    for name in try names() where name.hasPrefix(".") && name.hasSuffix(Self.draftSuffix) { try remove(name) }
+  }
+
+  /// Renames a file over any other. The change is on the disk when this returns.
   public borrowing func move(_ name: String, to other: String) throws(Errno) {
     try checked { renameat(descriptor.raw, name, descriptor.raw, other) }
     try checked { fsync(descriptor.raw) }
   }
 
-  /// Removes a file if it is there.
+  /// Removes a file if it exists.
   public borrowing func remove(_ name: String) throws(Errno) {
-    do {
-      try checked { unlinkat(descriptor.raw, name, 0) }
-    } catch {
-      if error == .noSuchFileOrDirectory { return }
-      throw error
-    }
+    guard try unlessMissing({ unlinkat(descriptor.raw, name, 0) }) else { return }
     try checked { fsync(descriptor.raw) }
   }
 
   /// Keeps every other holder of the lock out, in this process and in others, until the result is let go of. Throws
-  /// `wouldBlock` if another one holds it for over five seconds: whoever may read a directory may lock it.
+  /// `wouldBlock` if another one holds it for over five seconds: anybody who can read a directory can lock it.
   public borrowing func lock() throws(Errno) -> DirectoryLock {
-    let again = Descriptor(
-      owning: try checked { openat(descriptor.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
-    for _ in 0..<Self.lockAttempts {
-      if flock(again.raw, LOCK_EX | LOCK_NB) == 0 { return DirectoryLock(descriptor: again) }
-      guard errno == EWOULDBLOCK || errno == EINTR else { throw Errno(rawValue: errno) }
-      sleep(for: .milliseconds(10))
-    }
-    throw .wouldBlock
+    let again = Descriptor(owning: try reopened())
+    guard try again.lock(within: .seconds(5)) else { throw .wouldBlock }
+    return DirectoryLock(descriptor: again)
   }
 }
 
 /// A lock, which lasts as long as this value.
 public struct DirectoryLock: ~Copyable, Sendable {
-  private let descriptor: Descriptor
-
-  fileprivate init(descriptor: consuming Descriptor) {
-    self.descriptor = descriptor
-  }
+  fileprivate let descriptor: Descriptor
 }

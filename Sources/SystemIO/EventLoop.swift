@@ -3,7 +3,7 @@ internal import Glibc
 internal import Synchronization
 public import SystemPackage
 
-/// What a descriptor is ready for, or what is wanted of it.
+/// What a descriptor is ready for, or what a handler waits for.
 public struct Events: OptionSet, Sendable {
   public let rawValue: UInt8
 
@@ -13,17 +13,17 @@ public struct Events: OptionSet, Sendable {
 
   public static let readable = Events(rawValue: 1)
   public static let writable = Events(rawValue: 2)
-  /// The peer is gone or the socket failed. Always reported, wanted or not; a read or `socketError` tells which.
+  /// The peer is gone or the socket failed. Always reported; a read or `takeSocketError` tells which.
   public static let hangup = Events(rawValue: 4)
 }
 
-/// The loop calls it on its own thread: when a registered descriptor is ready, and, without any event, for a turn that
-/// it has asked for (`standInLine`).
 public protocol EventHandler: AnyObject {
+  /// The loop calls this on its own thread: when a registered descriptor is ready, and, without any event, for a turn
+  /// that the handler has asked for (`standInLine`).
   func handle(_ events: Events)
 }
 
-/// A descriptor's place in a loop; a stale one (already removed) is recognised and ignored.
+/// A descriptor's place in a loop. The loop ignores a stale one.
 public struct Registration: Sendable {
   fileprivate let slot: UInt32
   fileprivate let generation: UInt32
@@ -33,21 +33,21 @@ public struct Registration: Sendable {
 
 /// One thread's epoll loop: descriptors (level-triggered), timers, and jobs posted by other threads.
 ///
-/// `run` makes the calling thread the loop's own. Everything but `post`, `stop`, `setInterest` and `isCurrent` belongs to
-/// that thread, or to whoever sets the loop up before `run` or takes it down after.
+/// `run` makes the calling thread the loop's own. Before and after `run`, any one thread may use the loop; during
+/// `run`, other threads may call `post`, `stop`, `setInterest` and `isCurrent` only.
 public final class EventLoop: @unchecked Sendable {
   // Set once.
   private let epoll: Descriptor
-  private let wakeup: Descriptor
+  private let wakeUp: WakeUp
 
-  /// The thread that is in `run`; 0 if none is. Written by that thread, read by all.
+  /// The thread in `run`, or 0. Written by that thread, read by all.
   private let thread = Atomic<pthread_t>(0)
 
   // Owned by the loop's thread.
   private var slots: [Slot] = []
   private var freeSlots: [UInt32] = []
   private var timers = TimerQueue()
-  /// Handlers that have asked for a turn; the first `turnsTaken` of them have had it.
+  /// Handlers that have asked for a turn; the first `turnsTaken` of them have had theirs.
   private var line: [any EventHandler] = []
   private var turnsTaken = 0
   private var running = true
@@ -60,18 +60,15 @@ public final class EventLoop: @unchecked Sendable {
     var handler: (any EventHandler)?
   }
 
-  private static let wakeupToken = UInt64.max
+  private static let wakeUpToken = UInt64.max
   /// How long the loop gives turns before it looks for new events.
   private static let lineTime = Duration.microseconds(500)
 
   public init() throws(Errno) {
-    epoll = Descriptor(owning: try checked { epoll_create1(CInt(EPOLL_CLOEXEC)) })
-    wakeup = Descriptor(
-      owning: try checked { eventfd(0, CInt(EFD_NONBLOCK | EFD_CLOEXEC)) })
-    var event = epoll_event()
-    event.events = EPOLLIN.rawValue
-    event.data.u64 = Self.wakeupToken
-    try checked { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, wakeup.raw, &event) }
+    epoll = try Descriptor { epoll_create1(CInt(EPOLL_CLOEXEC)) }
+    wakeUp = try WakeUp()
+    var event = Self.event(.readable, Self.wakeUpToken)
+    try checked { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, wakeUp.descriptor.raw, &event) }
   }
 
   /// Whether the calling thread is the one that runs this loop, or none does. From any thread.
@@ -97,12 +94,12 @@ public final class EventLoop: @unchecked Sendable {
       precondition(count >= 0 || errno == EINTR, "epoll_wait failed")
       for index in 0..<max(0, Int(count)) {
         let event = ready[index]
-        if event.data.u64 == Self.wakeupToken {
+        if event.data.u64 == Self.wakeUpToken {
           runPosted()
         } else {
           dispatch(event)
         }
-        // A long round must not hold the timers up.
+        // Many events must not delay the timers.
         if index % 8 == 7 { fireTimers() }
       }
       giveTurns()
@@ -129,7 +126,7 @@ public final class EventLoop: @unchecked Sendable {
   private func dispatch(_ event: epoll_event) {
     let slot = Int(event.data.u64 & 0xFFFF_FFFF)
     let generation = UInt32(event.data.u64 >> 32)
-    // A handler called earlier in this round may have removed this one.
+    // An earlier event's handler may have deregistered this one.
     guard slot < slots.count, slots[slot].generation == generation, let handler = slots[slot].handler else { return }
     var events: Events = []
     if event.events & EPOLLIN.rawValue != 0 { events.insert(.readable) }
@@ -145,9 +142,7 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private func runPosted() {
-    var count: UInt64 = 0
-    countCall(.wakeUp)
-    _ = Glibc.read(wakeup.raw, &count, 8)
+    wakeUp.lower()
     let jobs = posted.withLock { jobs in
       defer { jobs.removeAll() }
       return jobs
@@ -163,10 +158,7 @@ public final class EventLoop: @unchecked Sendable {
       jobs.append(job)
       return jobs.count == 1
     }
-    guard first else { return }
-    var one: UInt64 = 1
-    countCall(.wakeUp)
-    _ = Glibc.write(wakeup.raw, &one, 8)
+    if first { wakeUp.raise() }
   }
 
   /// Ends `run` after the events in hand. From any thread.
@@ -174,10 +166,9 @@ public final class EventLoop: @unchecked Sendable {
     post { self.running = false }
   }
 
-  /// Changes what is wanted of a registered descriptor. From any thread that knows the descriptor to be open and
-  /// registered.
+  /// Changes the events that a handler waits for. From any thread, while the descriptor is open and registered.
   public func setInterest(_ events: Events, of descriptor: borrowing Descriptor, _ registration: Registration) {
-    var event = Self.event(events, registration)
+    var event = Self.event(events, registration.token)
     countCall(.interest)
     let result = epoll_ctl(epoll.raw, EPOLL_CTL_MOD, descriptor.raw, &event)
     precondition(result == 0, "the descriptor is not registered with this loop")
@@ -185,7 +176,7 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: On the loop's thread
 
-  /// Calls `handler`, which the loop keeps, whenever `descriptor` is ready for one of `events`.
+  /// Calls `handler`, which the loop retains, whenever `descriptor` is ready for one of `events`.
   public func register(
     _ descriptor: borrowing Descriptor, for events: Events, handler: any EventHandler
   ) throws(Errno) -> Registration {
@@ -193,7 +184,7 @@ public final class EventLoop: @unchecked Sendable {
     let slot = freeSlots.popLast() ?? UInt32(slots.count)
     if slot == slots.count { slots.append(Slot()) }
     let registration = Registration(slot: slot, generation: slots[Int(slot)].generation)
-    var event = Self.event(events, registration)
+    var event = Self.event(events, registration.token)
     do {
       countCall(.interest)
       try checked { epoll_ctl(epoll.raw, EPOLL_CTL_ADD, descriptor.raw, &event) }
@@ -205,7 +196,7 @@ public final class EventLoop: @unchecked Sendable {
     return registration
   }
 
-  /// Forgets a descriptor; must come before it is closed. Removing twice does nothing.
+  /// Forgets a descriptor, which must still be open. Does nothing the second time.
   public func deregister(_ descriptor: borrowing Descriptor, _ registration: Registration) {
     precondition(isCurrent)
     let slot = Int(registration.slot)
@@ -215,12 +206,12 @@ public final class EventLoop: @unchecked Sendable {
     freeSlots.append(registration.slot)
     countCall(.interest)
     _ = epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor.raw, nil)
-    // Let go of last: its end may call this loop again.
+    // Release it last: its deinit may call this loop again.
     withExtendedLifetime(handler) {}
   }
 
-  /// Has `handler` called once, without an event, after the handlers of all descriptors that are ready now, so that
-  /// handlers with a lot of work take turns. A handler that asks twice is called twice.
+  /// Calls `handler` once, without an event, after the handlers of all descriptors that are ready now, so that handlers
+  /// with a lot of work take turns. A handler that asks twice is called twice.
   public func standInLine(_ handler: any EventHandler) {
     precondition(isCurrent)
     line.append(handler)
@@ -237,15 +228,25 @@ public final class EventLoop: @unchecked Sendable {
   public func cancel(_ timer: Timer) {
     precondition(isCurrent)
     let body = timers.cancel(timer)
-    // Let go of last: what it held may call this loop again as it ends.
+    // Release it last: the deinit of what it holds may call this loop again.
     withExtendedLifetime(body) {}
   }
 
-  private static func event(_ events: Events, _ registration: Registration) -> epoll_event {
+  private static func event(_ events: Events, _ token: UInt64) -> epoll_event {
     var event = epoll_event()
     if events.contains(.readable) { event.events |= EPOLLIN.rawValue }
     if events.contains(.writable) { event.events |= EPOLLOUT.rawValue }
-    event.data.u64 = registration.token
+    event.data.u64 = token
     return event
+  }
+}
+
+/// A value of a loop's thread that a closure carries through other threads and back.
+public struct LoopBound<Value>: @unchecked Sendable {
+  // `@unchecked`: only the loop's thread makes and uses the value.
+  public let value: Value
+
+  public init(_ value: Value) {
+    self.value = value
   }
 }

@@ -2,11 +2,10 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// Reports changes of files by any program: written in place, replaced by a rename, removed or created (inotify(7)).
-/// Owned by the loop's thread.
+/// Reports when any program writes, replaces, removes or creates a file (inotify(7)). Owned by the loop's thread.
 ///
-/// It watches each file's directory, because a rename puts another file in the place of the watched one; and the file
-/// itself, because a file that is a mount point changes without its directory.
+/// Watches each file's directory, because a rename replaces the file; and the file itself, because a mount point
+/// changes without its directory.
 public final class FileWatch: EventHandler {
   // Set once.
   private let descriptor: Descriptor
@@ -16,7 +15,7 @@ public final class FileWatch: EventHandler {
 
   // Owned by the loop's thread.
   private var registration: Registration?
-  /// For each watch of a directory: the watched names in it, and their paths.
+  /// For each watch of a directory, the paths of the watched files by name.
   private var directories: [CInt: [String: String]] = [:]
   /// The watch of each file itself, by path.
   private var files: [String: CInt] = [:]
@@ -33,7 +32,7 @@ public final class FileWatch: EventHandler {
     self.events = events
     self.paths = paths
     self.onChange = onChange
-    descriptor = Descriptor(owning: try checked { inotify_init1(CInt(IN_CLOEXEC) | CInt(IN_NONBLOCK)) })
+    descriptor = try Descriptor { inotify_init1(CInt(IN_CLOEXEC) | CInt(IN_NONBLOCK)) }
     registration = try events.register(descriptor, for: .readable, handler: self)
     refresh()
   }
@@ -42,15 +41,14 @@ public final class FileWatch: EventHandler {
   public func refresh() {
     guard registration != nil else { return }
     for path in paths {
-      guard let slash = path.lastIndex(of: "/") else { continue }
-      let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+      let (directory, name) = splitPath(path)
       let watch = inotify_add_watch(descriptor.raw, directory, Self.mask | UInt32(IN_ONLYDIR))
-      if watch >= 0 { directories[watch, default: [:]][String(path[path.index(after: slash)...])] = path }
+      if watch >= 0 { directories[watch, default: [:]][name] = path }
       watchItself(path)
     }
   }
 
-  /// Ends the watch: no more calls.
+  /// Ends the watch.
   public func stop() {
     if let registration = registration.take() { events.deregister(descriptor, registration) }
   }
@@ -59,7 +57,7 @@ public final class FileWatch: EventHandler {
     let former = files[path]
     let watch = inotify_add_watch(descriptor.raw, path, UInt32(IN_CLOSE_WRITE | IN_ATTRIB))
     files[path] = watch >= 0 ? watch : nil
-    // The former file may live on under another name.
+    // The former file may still exist under another name.
     if let former, former != watch { _ = inotify_rm_watch(descriptor.raw, former) }
   }
 
@@ -85,7 +83,7 @@ public final class FileWatch: EventHandler {
       guard length <= rest.count - 16 else { return }
       let name = String(decoding: rest[16..<16 + length].prefix { $0 != 0 }, as: UTF8.self)
       if mask & UInt32(IN_Q_OVERFLOW) != 0 {
-        // Some events are lost.
+        // The kernel dropped events.
         changed.formUnion(paths)
       } else if mask & UInt32(IN_IGNORED) != 0 {
         directories[watch] = nil

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// A file that is open for reading, and can be handed to another process by a local socket. For any thread, one at a
+/// A file that is open for reading, and can be passed to another process by a local socket. For any thread, one at a
 /// time.
 public final class OpenFile: Sendable {
   public let descriptor: Descriptor
@@ -13,15 +13,13 @@ public final class OpenFile: Sendable {
 
   /// Opens a file, which must not be a symbolic link, and removes its name. The file exists for as long as it is open.
   public convenience init(removing path: String) throws(Errno) {
-    self.init(Descriptor(owning: try checked { open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) }))
+    self.init(try Descriptor { open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) })
     try checked { unlink(path) }
   }
 
   /// In bytes.
   public func size() throws(Errno) -> Int {
-    var status = stat()
-    try checked { fstat(descriptor.raw, &status) }
-    return Int(status.st_size)
+    Int(try descriptor.status().st_size)
   }
 
   /// Reads the whole file from its beginning, and gives it to `take` piece by piece.
@@ -39,30 +37,10 @@ public final class OpenFile: Sendable {
   /// Replaces the file at `path` by a copy that only this user may read and write (0600). After a crash, either the
   /// whole copy or the former file is at `path`.
   public func copy(to path: String) throws(Errno) {
-    let slash = path.lastIndex(of: "/")
-    let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-    let place = Descriptor(owning: try checked { open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
-    let draft = ".\(name).new"
-    // A process that was killed may have left it.
-    _ = unlinkat(place.raw, draft, 0)
-    do {
-      let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-      let file = Descriptor(owning: try checked { openat(place.raw, draft, flags, 0o600) })
-      try forEachPiece { piece throws(Errno) in
-        var rest = piece
-        while !rest.isEmpty {
-          let count = try checked { Glibc.write(file.raw, rest.baseAddress, allowed(rest.count, by: file.raw)) }
-          rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-        }
-      }
-      try checked { fsync(file.raw) }
-      try checked { renameat(place.raw, draft, place.raw, name) }
-    } catch {
-      _ = unlinkat(place.raw, draft, 0)
-      throw error
+    let (directory, name) = splitPath(path)
+    try Directory(directory, followingLinks: true).write(name, over: .replace) { copy throws(Errno) in
+      try forEachPiece { piece throws(Errno) in try copy.writeAll(piece) }
     }
-    try checked { fsync(place.raw) }
   }
 }
 

@@ -10,11 +10,11 @@ public enum Capability: Int, Sendable {
   case bindService = 10
 }
 
-/// Why rights could not be given up. What the process has left is undefined, so it has to end.
+/// Why rights could not be given up. The rights left are undefined, so the process has to end.
 public struct PrivilegeError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What failed, as it goes on behind "cannot".
+  /// What failed, to follow "cannot".
   public let step: String
-  /// `nil` if every call went well and the rights are there all the same.
+  /// `nil` if every call succeeded and the rights are still there.
   public let error: Errno?
 
   public var description: String {
@@ -22,10 +22,10 @@ public struct PrivilegeError: Error, Equatable, Sendable, CustomStringConvertibl
   }
 }
 
-/// Gives up for good what this process may do, and checks that it is gone. Rights belong to threads, so that all of this is
-/// for the main thread while there is no other.
+/// Gives up this process's rights for good, and checks that they are gone. Rights belong to threads, so this is for the
+/// main thread while there is no other.
 public enum Privileges {
-  /// Becomes `user` with the group of that user alone, and keeps nothing but `capabilities`, as `keepOnly` does. Needs root.
+  /// Becomes `user` with that user's primary group alone, and then `keepOnly`s `capabilities`. Needs root.
   public static func drop(to user: User, keeping capabilities: Set<Capability>) throws(PrivilegeError) {
     precondition(isOnlyThread, "rights are given up before there are threads")
     let canBound = try emptyBoundingSet()
@@ -42,8 +42,8 @@ public enum Privileges {
     }
   }
 
-  /// Keeps those of `capabilities` that this process has, and no others, whoever it is. It gains none by running another
-  /// program either, from a file of root or one that is set-user-ID.
+  /// Keeps those of `capabilities` that this process has, and no others. Running another program, even root's or one
+  /// that is set-user-ID, gains none.
   public static func keepOnly(_ capabilities: Set<Capability>) throws(PrivilegeError) {
     precondition(isOnlyThread, "rights are given up before there are threads")
     let kept = capabilities.reduce(0) { $0 | 1 << UInt64($1.rawValue) } & (try current().permitted)
@@ -65,10 +65,10 @@ public enum Privileges {
     return rights.effective & 1 << UInt64(capability.rawValue) != 0
   }
 
-  /// CAP_SETPCAP, the right to change the bounding set.
+  /// CAP_SETPCAP: the right to change the bounding set.
   private static let setPCap: UInt64 = 1 << 8
 
-  /// False: this process may not, and nothing has changed.
+  /// False: this process lacks the right.
   private static func emptyBoundingSet() throws(PrivilegeError) -> Bool {
     guard try current().effective & setPCap != 0 else { return false }
     try attempt("empty the bounding set") { clinux_empty_bounding_set() }
@@ -86,13 +86,9 @@ public enum Privileges {
     if result < 0 { throw PrivilegeError(step: step, error: Errno(rawValue: -result)) }
   }
 
-  /// As far as it can be told: without /proc, nobody knows.
+  /// True also without /proc, which alone tells.
   private static var isOnlyThread: Bool {
-    guard let directory = opendir("/proc/self/task") else { return true }
-    defer { closedir(directory) }
-    var entries = 0
-    while readdir(directory) != nil { entries += 1 }
-    // "." and ".." among them.
-    return entries <= 3
+    guard let threads = try? Directory("/proc/self/task").names() else { return true }
+    return threads.count <= 1
   }
 }

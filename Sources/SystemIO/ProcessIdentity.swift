@@ -2,33 +2,26 @@ internal import CLinux
 internal import Glibc
 
 /// A process of this host. Its start time and its PID namespace distinguish it from every other process that has or had
-/// its number. As text, `process 4711 started 123456 in 4026531836`: the start in clock ticks since the host was
-/// started.
+/// its number. As text, `process 4711 started 123456 in 4026531836`: the start in clock ticks since the host's boot.
 public struct ProcessIdentity: Equatable, Sendable, CustomStringConvertible {
   public let process: Int
   private let start: Int
   private let namespace: Int
 
-  private init(process: Int, start: Int, namespace: Int) {
-    self.process = process
-    self.start = start
-    self.namespace = namespace
-  }
-
-  /// Of the process that has this number now, or of this one; `nil` where /proc does not tell.
+  /// The process that has this number now, or this one; `nil` where /proc does not tell.
   public init?(of process: Int = currentProcess()) {
     guard let namespace = Self.ownNamespace(), let start = Self.state(of: process)?.start else { return nil }
-    self.init(process: process, start: start, namespace: namespace)
+    (self.process, self.start, self.namespace) = (process, start, namespace)
   }
 
-  /// What `description` gives; `nil` for any other text.
+  /// From `description`; `nil` for any other text.
   public init?(_ text: some StringProtocol) {
     let words = text.split(separator: " ", omittingEmptySubsequences: false)
     guard words.count == 6, words[0] == "process", words[2] == "started", words[4] == "in",
       let process = Int(words[1]), let start = Int(words[3]), let namespace = Int(words[5]),
       (1...Int(pid_t.max)).contains(process)
     else { return nil }
-    self.init(process: process, start: start, namespace: namespace)
+    (self.process, self.start, self.namespace) = (process, start, namespace)
   }
 
   public var description: String { "process \(process) started \(start) in \(namespace)" }
@@ -36,14 +29,14 @@ public struct ProcessIdentity: Equatable, Sendable, CustomStringConvertible {
   public enum Presence: Sendable {
     case runs
     case isGone
-    /// It is of another PID namespace, which cannot be looked into.
+    /// The process is in another PID namespace, into which this process cannot look.
     case unknown
   }
 
   /// Whether it still runs.
   public var presence: Presence {
     guard namespace == Self.ownNamespace() else { return .unknown }
-    // A signal finds what /proc may hide (hidepid).
+    // A signal finds a process that /proc hides (hidepid).
     if kill(pid_t(process), 0) < 0, errno == ESRCH { return .isGone }
     guard let state = Self.state(of: process) else { return .runs }
     return state.start == start && !state.hasEnded ? .runs : .isGone
@@ -54,10 +47,11 @@ public struct ProcessIdentity: Equatable, Sendable, CustomStringConvertible {
     return stat("/proc/self/ns/pid", &status) == 0 ? Int(status.st_ino) : nil
   }
 
-  /// When a process began, and whether it has ended and its parent has not noticed yet; `nil` if that cannot be seen.
+  /// When a process began, and whether it has ended without its parent having waited for it; `nil` where /proc does not
+  /// tell.
   private static func state(of process: Int) -> (start: Int, hasEnded: Bool)? {
     guard let content = try? readFile("/proc/\(process)/stat", limit: 4096),
-      // The name before it is in parentheses, and may have some in it.
+      // The program's name is in parentheses, and may contain some.
       let end = content.lastIndex(of: UInt8(ascii: ")"))
     else { return nil }
     let fields = content[(end + 1)...].split(separator: UInt8(ascii: " "))

@@ -1,10 +1,11 @@
-/// Lets so many things a second happen, and so many at once after a quiet time (a token bucket). Not for several threads.
+/// A token bucket: allows `perSecond` things a second, and `burst` at once after a quiet time. For one thread at a
+/// time.
 public struct RateLimit: Sendable {
   private let perSecond: Double
   private let burst: Double
   private var tokens: Double
   private var last = Instant.now()
-  /// How many were not allowed since the last that was.
+  /// How many were refused since the last that was allowed.
   public private(set) var suppressed = 0
 
   public init(perSecond: Double, burst: Double) {
@@ -13,9 +14,10 @@ public struct RateLimit: Sendable {
     tokens = burst
   }
 
-  /// Whether it may happen now, at the price of `cost`. A price above what is left is allowed once, and owed.
+  /// Takes `cost` tokens; false if there is not even one. A higher cost than what is left is allowed once, and owed.
   public mutating func allow(cost: Double = 1, at now: Instant) -> Bool {
-    refill(at: now)
+    tokens = tokens(at: now)
+    last = now
     guard tokens >= min(cost, 1) else {
       suppressed += 1
       return false
@@ -25,22 +27,16 @@ public struct RateLimit: Sendable {
     return true
   }
 
-  /// Whether it could happen now.
-  public func mightAllow(at now: Instant) -> Bool {
-    var copy = self
-    copy.refill(at: now)
-    return copy.tokens >= 1
-  }
+  /// Whether `allow` would succeed now.
+  public func mightAllow(at now: Instant) -> Bool { tokens(at: now) >= 1 }
 
-  /// How long until it could happen; zero if it could now.
+  /// How long until `allow` would succeed.
   public func wait(at now: Instant) -> Duration {
-    var copy = self
-    copy.refill(at: now)
-    return copy.tokens >= 1 ? .zero : .seconds((1 - copy.tokens) / perSecond)
+    let tokens = tokens(at: now)
+    return tokens >= 1 ? .zero : .seconds((1 - tokens) / perSecond)
   }
 
-  private mutating func refill(at now: Instant) {
-    tokens = min(burst, tokens + now.since(last).seconds * perSecond)
-    last = now
+  private func tokens(at now: Instant) -> Double {
+    min(burst, tokens + now.since(last).seconds * perSecond)
   }
 }

@@ -1,15 +1,15 @@
 internal import CLinux
 internal import Glibc
 
-/// A piece of raw memory with one owner, given back when the owner lets go of it. Its contents start undefined.
+/// A piece of raw memory with one owner, freed when the owner lets go of it. Its contents start undefined.
 public struct RawBuffer: ~Copyable, @unchecked Sendable {
-  // `@unchecked`: the pointer is reachable through this one value alone, so it moves between threads with it.
+  // `@unchecked`: the memory is reachable through this one value alone.
   public let bytes: UnsafeMutableRawBufferPointer
 
-  /// From this size on, memory comes from the system and goes back there, not to the heap, which may keep it for ever.
+  /// From this size on, memory comes from the kernel and goes back there; the heap may keep it for ever.
   private static let mappingSize = 128 << 10
 
-  /// Allocates `count` bytes, aligned for any integer. What is not touched takes no memory.
+  /// Allocates `count` bytes, aligned for any integer. Pages that are not touched take no memory.
   public init(count: Int) {
     guard count >= Self.mappingSize else {
       bytes = .allocate(byteCount: count, alignment: 16)

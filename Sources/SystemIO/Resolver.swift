@@ -1,9 +1,8 @@
 internal import Synchronization
 public import SystemPackage
 
-/// Looks names up on a thread of its own, so that no loop waits for DNS.
-///
-/// One look-up of a name is out at a time: a second `resolve` of the same name and port is answered by the first one's end.
+/// Looks names up on threads of its own, so that no loop waits for DNS. One look-up per name and port runs at a time;
+/// further `resolve` calls get its answer.
 public final class Resolver: Sendable {
   public typealias Answer = Result<[SocketAddress], ResolveError>
 
@@ -12,13 +11,13 @@ public final class Resolver: Sendable {
     let port: UInt16
   }
 
-  // Guarded by its lock: who waits for each look-up that is out.
+  // Guarded by its lock: the callbacks of each running look-up.
   private let waiting = Mutex<[Query: [@Sendable (Answer) -> Void]]>([:])
 
   public init() {}
 
   /// Calls `answer` on `loop` with the addresses of `host`, in the order to try them. The system's resolver bounds the
-  /// wait (`/etc/resolv.conf`, 5 s a try by default).
+  /// wait (/etc/resolv.conf, 5 s a try by default).
   public func resolve(
     _ host: String, port: UInt16, on loop: EventLoop, _ answer: @escaping @Sendable (Answer) -> Void
   ) {
@@ -39,12 +38,10 @@ public final class Resolver: Sendable {
     }
   }
 
-  /// The addresses of `host` as every program of this host finds them (getaddrinfo(3)). Blocks for as long as the
-  /// system's resolver takes.
+  /// The addresses of `host` (getaddrinfo(3)). Blocks for as long as the system's resolver takes.
   public static func addresses(of host: String) -> Answer { lookUp(host, port: 0, numericOnly: false) }
 
-  /// The addresses of `host`, for a program that has nothing else to do meanwhile; `nil` if the answer has not come before
-  /// `deadline`.
+  /// The addresses of `host`; `nil` if `deadline` passes first. Blocks.
   public static func resolve(_ host: String, port: UInt16, until deadline: Instant) throws(Errno) -> Answer? {
     if let address = SocketAddress(numeric: host, port: port) { return .success([address]) }
     let answer = try PendingValue<Answer>()

@@ -3,19 +3,26 @@ internal import Glibc
 
 /// An IPv4 or IPv6 address with a port, as the kernel takes it.
 public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
-  var storage: sockaddr_storage
-  var length: socklen_t
+  private(set) var storage = sockaddr_storage()
+  private(set) var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
 
-  init(storage: sockaddr_storage, length: socklen_t) {
+  /// No address yet.
+  init() {}
+
+  init(storage: sockaddr_storage) {
     self.storage = storage
+  }
+
+  init(_ address: UnsafePointer<sockaddr>, length: socklen_t) {
     self.length = length
+    withUnsafeMutableBytes(of: &storage) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: Int(length)))
+    }
   }
 
   /// A numeric address (`192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`) and a port; `nil` if `host` is not one.
   public init?(numeric host: String, port: UInt16) {
-    guard case .success(let addresses) = lookUp(host, port: port, numericOnly: true), let first = addresses.first else {
-      return nil
-    }
+    guard let first = try? lookUp(host, port: port, numericOnly: true).get().first else { return nil }
     self = first
   }
 
@@ -44,22 +51,28 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     return copy
   }
 
-  /// The host alone; an IPv4 address that reached an IPv6 socket is shown as IPv4.
+  /// The host alone. IPv4 addresses of IPv6 sockets are shown as IPv4.
   public var host: String {
-    var name = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-    let result = withSockaddr { getnameinfo($0, length, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST) }
-    guard result == 0 else { return "unknown" }
-    let host = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    let host = filledText(Int(NI_MAXHOST)) { text in
+      withSockaddr { getnameinfo($0, length, text, socklen_t(NI_MAXHOST), nil, 0, NI_NUMERICHOST) } == 0
+    }
+    guard let host else { return "unknown" }
     return host.hasPrefix("::ffff:") && host.contains(".") ? String(host.dropFirst(7)) : host
   }
 
-  /// What one person is likely to have: an IPv4 address, or the 64 bits in front of an IPv6 address.
+  /// The network that one person is likely to control: an IPv4 address, or the first 64 bits of an IPv6 address.
   public var neighbourhood: String {
     let host = host
     guard host.contains(":") else { return host }
     return withUnsafeBytes(of: storage) { bytes in
       bytes[8..<16].map { String($0, radix: 16) }.joined(separator: ":") + "/64"
     }
+  }
+
+  /// Whether the address is in 127.0.0.0/8, or ::1.
+  public var isLoopback: Bool {
+    let bytes = bytes
+    return isIPv6 ? bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1 : bytes.first == 127
   }
 
   /// `192.0.2.1:3334` or `[2001:db8::1]:3334`.
@@ -76,16 +89,22 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     withUnsafeBytes(of: storage) { body($0.assumingMemoryBound(to: sockaddr.self).baseAddress!) }
   }
 
+  /// Sends one datagram to this address; the result and errno are sendto(2)'s.
+  func send(_ bytes: [UInt8], from socket: CInt) -> Int {
+    withSockaddr { sendto(socket, bytes, bytes.count, CInt(MSG_NOSIGNAL), $0, length) }
+  }
+
   /// Fills an address in by a call such as `accept` or `getpeername`.
-  static func filled(
-    by call: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> CInt
-  ) -> (result: CInt, address: SocketAddress) {
-    var storage = sockaddr_storage()
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    let result = withUnsafeMutableBytes(of: &storage) {
+  static func filled<Result>(
+    by call: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Result
+  ) -> (result: Result, address: SocketAddress) {
+    var address = SocketAddress()
+    var length = address.length
+    let result = withUnsafeMutableBytes(of: &address.storage) {
       call($0.assumingMemoryBound(to: sockaddr.self).baseAddress!, &length)
     }
-    return (result, SocketAddress(storage: storage, length: length))
+    address.length = length
+    return (result, address)
   }
 }
 
@@ -95,8 +114,8 @@ public struct ResolveError: Error, CustomStringConvertible, Sendable {
   public var description: String { String(cString: gai_strerror(code)) }
 }
 
-/// Looks `host` up, in the order in which the system would have them tried. Blocks for as long as the resolver takes
-/// unless `numericOnly`.
+/// Looks `host` up; the addresses are in the order to try them. Blocks for as long as the resolver takes unless
+/// `numericOnly`.
 func lookUp(_ host: String, port: UInt16, numericOnly: Bool) -> Result<[SocketAddress], ResolveError> {
   var hints = addrinfo()
   hints.ai_family = AF_UNSPEC
@@ -106,15 +125,9 @@ func lookUp(_ host: String, port: UInt16, numericOnly: Bool) -> Result<[SocketAd
   let result = getaddrinfo(host, String(port), &hints, &list)
   guard result == 0 else { return .failure(ResolveError(code: result)) }
   defer { freeaddrinfo(list) }
-  var addresses: [SocketAddress] = []
-  var next = list
-  while let entry = next {
-    var storage = sockaddr_storage()
-    withUnsafeMutableBytes(of: &storage) { bytes in
-      bytes.copyMemory(from: UnsafeRawBufferPointer(start: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen)))
-    }
-    addresses.append(SocketAddress(storage: storage, length: entry.pointee.ai_addrlen))
-    next = entry.pointee.ai_next
+  let entries = sequence(state: list) { next -> addrinfo? in
+    defer { next = next?.pointee.ai_next }
+    return next?.pointee
   }
-  return .success(addresses)
+  return .success(entries.map { SocketAddress($0.ai_addr, length: $0.ai_addrlen) })
 }

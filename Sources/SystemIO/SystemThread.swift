@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// A thread of our own, with a name that `top -H` shows.
+/// A thread with a name, which `top -H` shows.
 public final class SystemThread: @unchecked Sendable {
   // Set once; `join` is called by one owner.
   private let handle: pthread_t
@@ -15,7 +15,7 @@ public final class SystemThread: @unchecked Sendable {
     SystemThread(handle: spawn(name: name, body))
   }
 
-  /// Starts a thread that nobody waits for.
+  /// Starts a thread that nobody joins.
   public static func detach(name: String, _ body: @escaping @Sendable () -> Void) {
     pthread_detach(spawn(name: name, body))
   }
@@ -25,34 +25,24 @@ public final class SystemThread: @unchecked Sendable {
     pthread_join(handle, nil)
   }
 
-  private final class Body {
-    let name: String
-    let run: @Sendable () -> Void
-
-    init(name: String, run: @escaping @Sendable () -> Void) {
-      self.name = name
-      self.run = run
-    }
-  }
-
   private static func spawn(name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t {
     var handle = pthread_t()
-    let context = Unmanaged.passRetained(Body(name: name, run: withSeamOfThisThread(body))).toOpaque()
+    let body = withInheritedFaults(body)
+    let context = UnsafeMutablePointer<@Sendable () -> Void>.allocate(capacity: 1)
+    context.initialize {
+      clinux_name_thread(name)
+      body()
+    }
     let result = pthread_create(
       &handle, nil,
       { context in
-        let body = Unmanaged<Body>.fromOpaque(context!).takeRetainedValue()
-        clinux_name_thread(body.name)
-        body.run()
+        let context = context!.assumingMemoryBound(to: (@Sendable () -> Void).self)
+        let body = context.move()
+        context.deallocate()
+        body()
         return nil
       }, context)
     precondition(result == 0, "the system has no thread left")
     return handle
   }
-}
-
-/// How many cores this process may use: those of its affinity mask, which a container's or a unit's CPU set narrows.
-public func usableCores() -> Int {
-  let allowed = Int(clinux_usable_cores())
-  return allowed > 0 ? allowed : max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN)))
 }

@@ -1,16 +1,15 @@
-/// A timer's name in the loop that made it.
+/// A timer of the loop that made it.
 public struct Timer: Hashable, Sendable {
   fileprivate let number: UInt64
 }
 
-/// Timers in the order of their deadlines, those of one deadline as they were added: a binary heap whose cancelled entries
-/// are dropped when they come up.
+/// Timers in the order of their deadlines, and those of one deadline in the order of their addition: a binary heap.
+/// Cancelled entries leave it when they reach the top.
 struct TimerQueue {
   private var heap: [(deadline: Instant, number: UInt64)] = []
   private var bodies: [UInt64: () -> Void] = [:]
   private var nextNumber: UInt64 = 0
 
-  /// When `popDue` has something to give next.
   var nextDeadline: Instant? { heap.first?.deadline }
 
   mutating func add(at deadline: Instant, _ body: @escaping () -> Void) -> Timer {
@@ -22,10 +21,10 @@ struct TimerQueue {
     return Timer(number: number)
   }
 
-  /// Returns what will not be called any more, if anything, for the caller to let go of.
+  /// Returns the timer's body, if it has not run, for the caller to release.
   mutating func cancel(_ timer: Timer) -> (() -> Void)? {
     let body = bodies.removeValue(forKey: timer.number)
-    // Many cancelled entries far in the future would otherwise pile up.
+    // Cancelled entries far in the future must not pile up.
     if heap.count > 64, heap.count > 4 * bodies.count {
       heap.removeAll { bodies[$0.number] == nil }
       for index in heap.indices.reversed() { siftDown(from: index) }
@@ -34,8 +33,8 @@ struct TimerQueue {
     return body
   }
 
-  /// Takes out the first timer whose deadline is not after `now`. The caller runs it, so that it may add and cancel
-  /// timers itself.
+  /// Removes the first timer whose deadline is not after `now`. The caller runs the body, which may add and cancel
+  /// timers.
   mutating func popDue(until now: Instant) -> (() -> Void)? {
     guard let first = heap.first, first.deadline <= now else { return nil }
     removeFirst()
@@ -43,7 +42,7 @@ struct TimerQueue {
     return bodies.removeValue(forKey: first.number)
   }
 
-  /// Keeps a timer that will fire at the top.
+  /// Makes sure that the timer at the top will fire.
   private mutating func dropCancelled() {
     while let first = heap.first, bodies[first.number] == nil { removeFirst() }
   }

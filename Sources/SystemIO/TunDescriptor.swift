@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// What the reader of a TUN takes over from the kernel (TUNSETOFFLOAD): what is missing is done before a packet is read.
+/// The work on packets that a TUN's reader takes over from the kernel (TUNSETOFFLOAD).
 public struct TunOffloads: OptionSet, Sendable {
   public let rawValue: UInt32
 
@@ -12,9 +12,9 @@ public struct TunOffloads: OptionSet, Sendable {
 
   /// Partial checksums. Everything else needs this.
   public static let checksum = TunOffloads(rawValue: UInt32(TUN_F_CSUM))
-  /// TCP super-packets, with congestion notification bits, too.
+  /// TCP super-packets, also with congestion notification bits.
   public static let tcpSegmentation = TunOffloads(rawValue: UInt32(TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN))
-  /// UDP super-packets: TUN_F_USO4 and TUN_F_USO6, which came with Linux 6.2 and are missing in older headers.
+  /// UDP super-packets: TUN_F_USO4 and TUN_F_USO6, new in Linux 6.2 and missing in older headers.
   public static let udpSegmentation = TunOffloads(rawValue: 0x20 | 0x40)
 }
 
@@ -27,19 +27,17 @@ public struct TunDescriptor: ~Copyable, Sendable {
 
   /// Opens the device; no interface belongs to it yet.
   public init() throws(Errno) {
-    descriptor = Descriptor(
-      owning: try checked { open(Self.path, O_RDWR | O_NONBLOCK | O_CLOEXEC) })
+    descriptor = try Descriptor { open(Self.path, O_RDWR | O_NONBLOCK | O_CLOEXEC) }
   }
 
   /// Whether its owner, group and mode let this process open it.
   public static var isPermitted: Bool { faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 }
 
-  /// Makes the layer-3 interface `name`, which lives as long as the descriptor; a virtio header stands before each of its
-  /// packets. An interface of that name that is there already is never taken over: EBUSY.
+  /// Makes the layer-3 interface `name`, which lives as long as the descriptor; each packet has a virtio header in
+  /// front. EBUSY if an interface of that name exists.
   public borrowing func attach(name: String) throws(Errno) {
     let flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL
-    var attached = [CChar](repeating: 0, count: Int(IFNAMSIZ))
-    try shim(clinux_tun_attach(descriptor.raw, name, Int16(truncatingIfNeeded: flags), &attached))
+    try shim(clinux_tun_attach(descriptor.raw, name, Int16(truncatingIfNeeded: flags)))
   }
 
   /// Makes the virtio headers of the attached interface ten bytes long and little-endian.
@@ -47,38 +45,31 @@ public struct TunDescriptor: ~Copyable, Sendable {
     try shim(clinux_tun_set_header(descriptor.raw))
   }
 
-  /// Says what this reader takes; EINVAL if the kernel does not know one of them.
+  /// EINVAL if the kernel does not know one of them.
   public borrowing func setOffloads(_ offloads: TunOffloads) throws(Errno) {
     try shim(clinux_tun_set_offloads(descriptor.raw, offloads.rawValue))
   }
 
   /// Writes one packet, given as its virtio header and the rest. False: it would have blocked.
   public borrowing func write(header: UnsafeRawBufferPointer, packet: UnsafeRawBufferPointer) throws(Errno) -> Bool {
-    var vectors = (
-      iovec(iov_base: UnsafeMutableRawPointer(mutating: header.baseAddress), iov_len: header.count),
-      iovec(iov_base: UnsafeMutableRawPointer(mutating: packet.baseAddress), iov_len: packet.count)
-    )
-    return try withUnsafeBytes(of: &vectors) { bytes throws(Errno) in
-      let list = bytes.assumingMemoryBound(to: iovec.self).baseAddress!
+    try withVectors(header, packet) { pieces throws(Errno) in
       let written = try nonBlocking(descriptor.raw) {
         countCall(.write)
-        return Glibc.writev(descriptor.raw, list, 2)
+        return Glibc.writev(descriptor.raw, pieces.baseAddress, 2)
       }
       return written != nil
     }
   }
 }
 
-/// The number by which the kernel knows the interface `name`; ENODEV if there is none.
+/// The index of the interface `name`; ENODEV if there is none.
 public func interfaceIndex(of name: String) throws(Errno) -> UInt32 {
   let index = if_nametoindex(name)
   if index == 0 { throw Errno(rawValue: errno) }
   return index
 }
 
-/// What the kernel calls the interface of this number; `nil` if there is none.
+/// The name of the interface with this index; `nil` if there is none.
 public func interfaceName(of index: UInt32) -> String? {
-  var name = [CChar](repeating: 0, count: Int(IFNAMSIZ))
-  guard if_indextoname(index, &name) != nil else { return nil }
-  return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  filledText(Int(IFNAMSIZ)) { if_indextoname(index, $0) != nil }
 }

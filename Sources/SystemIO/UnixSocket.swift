@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// Who is at the other end of a local socket, as the kernel saw it when it connected.
+/// The process at the other end of a local socket, as of when it connected (SO_PEERCRED).
 public struct PeerCredentials: Sendable, Equatable {
   public let process: Int32
   public let user: UInt32
@@ -13,9 +13,9 @@ public struct PeerCredentials: Sendable, Equatable {
 public enum UnixListenerError: Error, Sendable {
   /// A living process answers on it.
   case inUse(by: PeerCredentials)
-  /// Something that is not a socket stands at the path.
+  /// The file at the path is not a socket.
   case notASocket
-  /// A path is at most 107 bytes.
+  /// A path has at most 107 bytes.
   case pathTooLong
   case system(Errno)
 }
@@ -26,24 +26,23 @@ public struct UnixListener: ~Copyable, Sendable {
   private let path: String
   private let inode: UInt64
 
-  /// Listens at `path`. The directory is made if it is missing (mode 0755). A socket file that a killed process left is
-  /// replaced; one that answers is not.
+  /// Listens at `path`. Makes the directory if it is missing (mode 0755). Replaces the socket file of a killed process,
+  /// but not one that answers.
   ///
-  /// Root can name the user that it will become (`Privileges`), who gets the socket. To remove it in the end, that user
-  /// may remove its own files, and no others, from the directory: one that is made here, or one of root's that is
-  /// `shared`, gets mode 01775 and the user's group.
+  /// Root can name the user that it will become (`Privileges`); the socket then belongs to that user. To remove it in
+  /// the end, the user must be able to remove its own files, and no others, from the directory: a directory that is
+  /// made here, or root's own at `shared`, gets mode 01775 and the user's group.
   public init(
     path: String, mode: UInt32, for heir: User? = nil, shared: String? = nil
   ) throws(UnixListenerError) {
     guard let address = UnixAddress(path: path) else { throw .pathTooLong }
     do {
-      let parent = parent(of: path)
+      let parent = splitPath(path).directory
       let isNew = try Directory.make(parent, mode: 0o755)
-      if let heir, isNew || parent == shared { try share(parent, with: heir) }
-      let directory = try openDirectory(parent)
-      try takeTurn(directory)
+      if let heir, isNew || parent == shared { try Directory(parent).share(with: heir) }
+      let turn = try Self.takeTurn(parent)
       try Self.removeStale(path, address)
-      let socket = try openUnixSocket()
+      let socket = try Descriptor(socket: AF_UNIX, SOCK_STREAM)
       try checked { address.withSockaddr { bind(socket.raw, $0, $1) } }
       try checked { chmod(path, mode) }
       if let heir { try checked { lchown(path, heir.id, heir.group) } }
@@ -53,6 +52,7 @@ public struct UnixListener: ~Copyable, Sendable {
       self.descriptor = socket
       self.path = path
       self.inode = UInt64(status.st_ino)
+      _ = consume turn
     } catch let error as Errno {
       throw .system(error)
     } catch let error as UnixListenerError {
@@ -63,12 +63,12 @@ public struct UnixListener: ~Copyable, Sendable {
   }
 
   deinit {
-    // Another process may have put its own there, had ours been removed by hand.
+    // Another process may have replaced the file.
     var status = stat()
     if lstat(path, &status) == 0, UInt64(status.st_ino) == inode { unlink(path) }
   }
 
-  /// The next connection with its peer, or `nil` if none waits.
+  /// The next connection, or `nil` if none waits.
   public borrowing func accept() throws(Errno) -> Descriptor? {
     while true {
       if isInterrupted() { continue }
@@ -82,57 +82,60 @@ public struct UnixListener: ~Copyable, Sendable {
     }
   }
 
+  /// Makes programs that start at once take turns: the lock goes with the descriptor. Waits one second at most, because
+  /// anybody who can read the directory can lock it.
+  private static func takeTurn(_ directory: String) throws(Errno) -> Descriptor {
+    let descriptor = try Descriptor { open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    _ = try descriptor.lock(within: .seconds(1))
+    return descriptor
+  }
+
   private static func removeStale(_ path: String, _ address: UnixAddress) throws {
     var status = stat()
     guard lstat(path, &status) == 0 else { return }
     guard status.st_mode & S_IFMT == S_IFSOCK else { throw UnixListenerError.notASocket }
-    let probe = try openUnixSocket()
-    // A full backlog (EAGAIN) shows that a daemon is there as well.
+    let probe = try Descriptor(socket: AF_UNIX, SOCK_STREAM)
     do {
       try checked { address.withSockaddr { connect(probe.raw, $0, $1) } }
-      throw UnixListenerError.inUse(by: try probe.peerCredentials())
-    } catch Errno.resourceTemporarilyUnavailable {
-      throw UnixListenerError.inUse(by: try probe.peerCredentials())
-    } catch Errno.connectionRefused {
-      // Nobody listens. Any other error (no permission, a socket of another type) says nothing about its owner's life.
-      try checked { unlink(path) }
+    } catch {
+      // Only this error shows that nobody listens; others are a matter of rights or of the socket's type.
+      if error == .connectionRefused {
+        try checked { unlink(path) }
+        return
+      }
+      // A full backlog shows a living daemon as well.
+      guard error == .resourceTemporarilyUnavailable else { throw error }
     }
+    throw UnixListenerError.inUse(by: try probe.peerCredentials())
   }
 }
 
 extension Descriptor {
-  /// Connects to the local socket at `path`, at once or not at all.
-  public static func connected(toUnix path: String) throws(Errno) -> Descriptor {
+  /// Connects to the local socket at `path`: at once or not at all, or with a `deadline`. Then it waits while too many
+  /// connections wait to be accepted, and throws `timedOut` at the deadline.
+  public static func connected(toUnix path: String, until deadline: Instant? = nil) throws(Errno) -> Descriptor {
     guard let address = UnixAddress(path: path) else { throw Errno.fileNameTooLong }
-    let socket = try openUnixSocket()
-    try checked { address.withSockaddr { connect(socket.raw, $0, $1) } }
-    return socket
-  }
-
-  /// As `connected(toUnix:)`, but waits for a place while too many connections wait to be accepted; throws `timedOut`
-  /// at `deadline`.
-  public static func connected(toUnix path: String, until deadline: Instant) throws(Errno) -> Descriptor {
-    guard let address = UnixAddress(path: path) else { throw Errno.fileNameTooLong }
-    let socket = try openUnixSocket()
-    let flags = try checked { fcntl(socket.raw, F_GETFL) }
-    try checked { fcntl(socket.raw, F_SETFL, flags & ~O_NONBLOCK) }
+    let socket = try Descriptor(socket: AF_UNIX, SOCK_STREAM, isBlocking: deadline != nil)
+    guard let deadline else {
+      try checked { address.withSockaddr { connect(socket.raw, $0, $1) } }
+      return socket
+    }
     while true {
       let left = deadline.since(.now()).nanoseconds / 1000
       guard left > 0 else { throw .timedOut }
-      var time = timeval(tv_sec: Int(left / 1_000_000), tv_usec: Int(left % 1_000_000))
-      try checked { setsockopt(socket.raw, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size)) }
+      let time = timeval(tv_sec: Int(left / 1_000_000), tv_usec: Int(left % 1_000_000))
+      try socket.setOption(SOL_SOCKET, SO_SNDTIMEO, time)
       if address.withSockaddr({ connect(socket.raw, $0, $1) }) == 0 { break }
       guard errno == EAGAIN || errno == EINTR else { throw Errno(rawValue: errno) }
     }
-    try checked { fcntl(socket.raw, F_SETFL, flags) }
+    let flags = try checked { fcntl(socket.raw, F_GETFL) }
+    try checked { fcntl(socket.raw, F_SETFL, flags | O_NONBLOCK) }
     return socket
   }
 
-  /// Who connected this local socket (SO_PEERCRED).
+  /// The process that connected this local socket.
   public borrowing func peerCredentials() throws(Errno) -> PeerCredentials {
-    var process: pid_t = 0
-    var user: uid_t = 0
-    var group: gid_t = 0
+    var (process, user, group) = (pid_t(), uid_t(), gid_t())
     try shim(clinux_peer_credentials(raw, &process, &user, &group))
     return PeerCredentials(process: process, user: user, group: group)
   }
@@ -158,56 +161,24 @@ extension Descriptor {
   }
 }
 
-/// A path as the kernel takes it.
-private struct UnixAddress {
+/// A local socket's address as the kernel takes it.
+struct UnixAddress {
   private var storage = sockaddr_un()
+  private let length: socklen_t
 
-  init?(path: String) {
-    let bytes = Array(path.utf8)
+  /// `nil` if the path is too long or contains a zero byte. With `mayBeAbstract`, a leading @ stands for the zero byte
+  /// of an abstract name.
+  init?(path: String, mayBeAbstract: Bool = false) {
+    var bytes = Array(path.utf8)
+    let room = MemoryLayout.size(ofValue: storage.sun_path)
+    guard bytes.count < room, !bytes.contains(0) else { return nil }
+    length = socklen_t(MemoryLayout<sa_family_t>.size + (mayBeAbstract ? bytes.count : room))
+    if mayBeAbstract, bytes.first == UInt8(ascii: "@") { bytes[0] = 0 }
     storage.sun_family = sa_family_t(AF_UNIX)
-    let fits = withUnsafeMutableBytes(of: &storage.sun_path) { room in
-      guard bytes.count < room.count, !bytes.contains(0) else { return false }
-      room.copyBytes(from: bytes)
-      return true
-    }
-    guard fits else { return nil }
+    withUnsafeMutableBytes(of: &storage.sun_path) { $0.copyBytes(from: bytes) }
   }
 
   func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-    withUnsafeBytes(of: storage) {
-      body($0.assumingMemoryBound(to: sockaddr.self).baseAddress!, socklen_t($0.count))
-    }
-  }
-}
-
-private func openUnixSocket() throws(Errno) -> Descriptor {
-  let type = CInt(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-  return Descriptor(owning: try checked { socket(AF_UNIX, type, 0) })
-}
-
-private func parent(of path: String) -> String {
-  guard let slash = path.lastIndex(of: "/") else { return "." }
-  return slash == path.startIndex ? "/" : String(path[..<slash])
-}
-
-private func openDirectory(_ path: String) throws(Errno) -> Descriptor {
-  Descriptor(owning: try checked { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
-}
-
-private func share(_ path: String, with user: User) throws(Errno) {
-  let directory = try Directory(path)
-  let owner = try directory.attributes().user
-  guard owner == currentUser() else { return }
-  try directory.setOwner(user: owner, group: user.group)
-  try directory.setMode(0o1775)
-}
-
-/// Makes programs that start at once take turns; the lock goes with the descriptor. Anybody who may read the directory may
-/// hold it, so the wait has an end.
-private func takeTurn(_ directory: borrowing Descriptor) throws(Errno) {
-  for _ in 0..<100 {
-    if flock(directory.raw, LOCK_EX | LOCK_NB) == 0 { return }
-    guard errno == EWOULDBLOCK || errno == EINTR else { throw Errno(rawValue: errno) }
-    usleep(10_000)
+    withUnsafeBytes(of: storage) { body($0.assumingMemoryBound(to: sockaddr.self).baseAddress!, length) }
   }
 }

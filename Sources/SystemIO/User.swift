@@ -7,7 +7,7 @@ public struct User: Equatable, Sendable {
   public let id: UInt32
   public let group: UInt32
 
-  /// The user of that name (getpwnam_r(3)); `nil` if there is none.
+  /// The user of that name; `nil` if there is none (getpwnam_r(3)).
   public init?(named name: String) throws(Errno) {
     var entry = passwd()
     var found: UnsafeMutablePointer<passwd>?
@@ -17,7 +17,7 @@ public struct User: Equatable, Sendable {
       if result == ERANGE { room = [CChar](repeating: 0, count: room.count * 2) }
       result = getpwnam_r(name, &entry, &room, room.count, &found)
     }
-    // The manual lists these as other ways to say that there is none.
+    // The manual lists these errors as other ways to say that there is none.
     if [0, ENOENT, ESRCH].contains(result), found == nil { return nil }
     guard found != nil else { throw Errno(rawValue: result) }
     self.name = name
@@ -25,11 +25,11 @@ public struct User: Equatable, Sendable {
     group = entry.pw_gid
   }
 
-  /// What to call the user of that number in a message: by its name in /etc/passwd, else by the number. Other sources of names, which
-  /// may be somewhere in the network, are not asked: a daemon must not wait for them.
+  /// The user's name in /etc/passwd, or else the number, for messages. Asks no other source of names: a daemon must not
+  /// wait for one in the network.
   public static func name(of id: UInt32) -> String { name(of: id, at: "/etc/passwd") }
 
-  /// What to call the group of that number: its name in /etc/group, else the number.
+  /// The same for a group and /etc/group.
   public static func groupName(of id: UInt32) -> String { name(of: id, at: "/etc/group") }
 
   private static func name(of id: UInt32, at path: String) -> String {
@@ -37,7 +37,7 @@ public struct User: Equatable, Sendable {
     return name(of: id, in: file) ?? "\(id)"
   }
 
-  /// Of passwd(5) or group(5): name, password, number, and more, between colons.
+  /// Of passwd(5) or group(5): name, password, number, and more, separated by colons.
   static func name(of id: UInt32, in file: [UInt8]) -> String? {
     for line in file.split(separator: UInt8(ascii: "\n")) {
       let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 3, omittingEmptySubsequences: false)

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 public import SystemPackage
 
 /// A flag that an event loop or a thread can wait for (eventfd): up from `raise` until `lower`. From any thread.
@@ -9,7 +10,7 @@ public struct WakeUp: ~Copyable, Sendable {
 
   /// Makes a flag that is down.
   public init() throws(Errno) {
-    descriptor = Descriptor(owning: try checked { eventfd(0, CInt(EFD_NONBLOCK | EFD_CLOEXEC)) })
+    descriptor = try Descriptor { eventfd(0, CInt(EFD_NONBLOCK | EFD_CLOEXEC)) }
   }
 
   public borrowing func raise() {
@@ -26,13 +27,40 @@ public struct WakeUp: ~Copyable, Sendable {
 
   /// Waits until the flag is up; false once `deadline` has passed.
   public borrowing func wait(until deadline: Instant) -> Bool {
+    do {
+      return try descriptor.wait(for: .readable, until: deadline)
+    } catch {
+      preconditionFailure("poll failed: \(error)")
+    }
+  }
+}
+
+/// A value that one thread finds out while another waits for it. A loop's thread waits only where it could do nothing
+/// else.
+public final class PendingValue<Value: Sendable>: Sendable {
+  private let value = Mutex<Value?>(nil)
+  private let isThere: WakeUp
+
+  public init() throws(Errno) {
+    isThere = try WakeUp()
+  }
+
+  /// Once. From any thread.
+  public func put(_ value: Value) {
+    self.value.withLock { $0 = value }
+    isThere.raise()
+  }
+
+  /// Waits for the value; `nil` if `deadline` passes first.
+  public func wait(until deadline: Instant) -> Value? {
+    _ = isThere.wait(until: deadline)
+    return value.withLock { $0 }
+  }
+
+  /// Waits for the value, however long that takes.
+  public func wait() -> Value {
     while true {
-      var request = pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)
-      let left = deadline.since(.now()).nanoseconds
-      let result = poll(&request, 1, CInt(clamping: (left + 999_999) / 1_000_000))
-      if result > 0 { return true }
-      if result == 0, left == 0 { return false }
-      precondition(result == 0 || errno == EINTR, "poll failed")
+      if let value = wait(until: Instant.now().advanced(by: .seconds(3600))) { return value }
     }
   }
 }

@@ -3,36 +3,36 @@
 internal import SystemIO
 internal import Wire
 
-/// Joins UDP datagrams of one flow that come one behind the other into a super-packet, so that the kernel is handed many
-/// in one call, and carries them as one up to their socket.
+/// Joins successive UDP datagrams of one flow into a super-packet, which the kernel takes in one call and carries as
+/// one to the socket.
 ///
-/// The kernel, or `SuperPacketSplitter`, makes of it the datagrams that came, but for IPv4's identification: it counts
-/// from the first one's. Nothing is allocated for a packet. For one thread at a time.
+/// The kernel, or `SuperPacketSplitter`, restores the datagrams, except for IPv4's identification, which counts from
+/// the first one's. Allocates nothing per packet. For one thread at a time.
 public struct DatagramJoiner: ~Copyable {
-  /// What every Linux that knows UDP super-packets takes as one (`UDP_MAX_SEGMENTS`, 64 before it was raised).
+  /// The limit of every Linux with UDP super-packets (`UDP_MAX_SEGMENTS`, 64 before it was raised).
   private static let maximumDatagrams = 64
-  /// Larger ones gain little. Bytes of a record.
+  /// In bytes; joining larger records gains little.
   private static let maximumRecord = 1600
   private static let udpHeader = 8
-  /// Ports of tunnels (VXLAN, Geneve) whose packets Linux drops before 6.8.5 when they come as super-packets.
+  /// Ports of tunnels (VXLAN, Geneve), whose super-packets Linux drops before 6.8.5.
   private static let tunnels: [UInt16] = [4789, 6081, 8472]
 
   private let buffer = SegmentBuffer()
-  /// Of the packet that is being put together; 0: there is none.
+  /// Bytes of the joined packet; 0: there is none.
   private var length = 0
-  /// Bytes of payload of all datagrams but the last.
+  /// Bytes of payload of every datagram but the last.
   private var segmentSize = 0
   /// Bytes of the IP header.
   private var networkHeader = 0
   private var isIPv4 = true
-  /// How many have been joined.
+  /// How many datagrams have been joined.
   public private(set) var count = 0
   private var isComplete = false
 
   public init() {}
 
-  /// Begins with this record (an `OffloadHeader` and a packet), of which a copy is kept; there must be nothing to take. False:
-  /// it is no datagram that could be joined with others, and is the caller's to write.
+  /// Begins with a copy of this record (an `OffloadHeader` and a packet); `take` must have left nothing. False: the
+  /// record cannot be joined with others, and the caller writes it.
   public mutating func begin(with record: UnsafeRawBufferPointer) -> Bool {
     precondition(count == 0)
     guard let datagram = Datagram(record) else { return false }
@@ -46,7 +46,7 @@ public struct DatagramJoiner: ~Copyable {
     return true
   }
 
-  /// Adds a copy of this record to those before. False: it does not belong to them, or there is no room.
+  /// Adds a copy of this record. False: it is of another flow, or there is no room.
   public mutating func add(_ record: UnsafeRawBufferPointer) -> Bool {
     guard count > 0, !isComplete, count < Self.maximumDatagrams, let datagram = Datagram(record),
       datagram.networkHeader == networkHeader, datagram.payload.count <= segmentSize,
@@ -60,7 +60,7 @@ public struct DatagramJoiner: ~Copyable {
     return true
   }
 
-  /// The record of all that were joined; its bytes are valid until the next `begin`. `nil` if there are none.
+  /// The joined record; its bytes are valid until the next `begin`. `nil` if there is none.
   public mutating func take() -> UnsafeRawBufferPointer? {
     guard count > 0 else { return nil }
     var header = OffloadHeader()
@@ -77,13 +77,13 @@ public struct DatagramJoiner: ~Copyable {
     return buffer.record(length, behind: header)
   }
 
-  /// Whether all is the same that super-packets have once: addresses, ports, and what else stands in the IP header.
+  /// Whether addresses, ports and all other fields are equal that a super-packet has once.
   private func isOfSameFlow(_ datagram: Datagram) -> Bool {
     let (first, other) = (buffer.packet.bytes, datagram.packet.bytes)
     func isSame(_ range: Range<Int>) -> Bool {
       range.allSatisfy { first.byte($0) == other.byte($0) }
     }
-    // Not: IPv4's length, identification and checksum, IPv6's length.
+    // All but IPv4's length, identification and checksum, and IPv6's length.
     guard isSame(isIPv4 ? 6..<10 : 6..<40), isSame(0..<(isIPv4 ? 2 : 4)), !isIPv4 || isSame(12..<20) else {
       return false
     }
@@ -104,11 +104,11 @@ public struct DatagramJoiner: ~Copyable {
     buffer.store(word: UInt16(datagrams), at: networkHeader + 4)
     var checksum = SegmentBuffer.pseudoHeader(of: buffer.packet.bytes, isIPv4: isIPv4, .udp)
     checksum.add(UInt16(datagrams))
-    // The rest of it is for whoever cuts it.
+    // Whoever splits the packet completes the checksum.
     buffer.store(word: ~checksum.value, at: networkHeader + PacketLayout.Transport.udp.checksumOffset)
   }
 
-  /// A record that is a single whole UDP datagram whose checksum is still to be completed, without options or extensions.
+  /// A record of a single whole UDP datagram with a partial checksum, without options or extensions.
   private struct Datagram {
     let packet: UnsafeRawBufferPointer
     let payload: UnsafeRawBufferPointer
@@ -134,7 +134,7 @@ public struct DatagramJoiner: ~Copyable {
       if isIPv4 {
         var checksum = InternetChecksum()
         checksum.add(bytes.extracting(0..<networkHeader))
-        // Neither a fragment nor damaged: it will get another checksum.
+        // Neither a fragment nor damaged: the joined packet gets a new checksum.
         guard bytes.word(6) & 0x3FFF == 0, checksum.value == 0 else { return nil }
       }
       payload = UnsafeRawBufferPointer(rebasing: packet[(networkHeader + udpHeader)...])

@@ -22,6 +22,42 @@ public struct HostNetwork: Sendable, Hashable, CustomStringConvertible {
       }
     }
 
+    /// The network with a prefix of `length` bits that has the address `bytes`, 4 or 16 bytes; without a length, the
+    /// address alone.
+    init?(_ bytes: RawSpan, length: Int? = nil) {
+      guard length ?? 0 <= bytes.byteCount * 8 else { return nil }
+      switch bytes.byteCount {
+      case 4:
+        self = .ipv4(IPv4Prefix(IPv4Address(bits: bytes.doubleWord(0)), length: length ?? 32))
+      case 16:
+        func half(_ offset: Int) -> UInt64 {
+          UInt64(bytes.doubleWord(offset)) << 32 | UInt64(bytes.doubleWord(offset + 4))
+        }
+        self = .ipv6(IPv6Prefix(IPv6Address(high: half(0), low: half(8)), length: length ?? 128))
+      default:
+        return nil
+      }
+    }
+
+    var isIPv6: Bool { if case .ipv6 = self { true } else { false } }
+
+    /// The first address in network byte order.
+    var bytes: [UInt8] {
+      switch self {
+      case .ipv4(let prefix): withUnsafeBytes(of: prefix.network.bits.bigEndian) { Array($0) }
+      case .ipv6(let prefix):
+        withUnsafeBytes(of: (prefix.network.high.bigEndian, prefix.network.low.bigEndian)) { Array($0) }
+      }
+    }
+
+    /// The first address as text.
+    var address: Substring { description.prefix { $0 != "/" } }
+
+    /// Every interface has link-local (fe80::/10; RFC 4291, section 2.5.6) and multicast (ff00::/8) networks of its
+    /// own.
+    var isLinkLocal: Bool { bytes.count == 16 && bytes[0] == 0xFE && bytes[1] >> 6 == 0b10 }
+    var isMulticast: Bool { bytes.count == 16 && bytes[0] == 0xFF }
+
     /// Whether any address lies in both.
     public func overlaps(_ other: Prefix) -> Bool {
       switch (self, other) {
@@ -50,14 +86,13 @@ public struct HostNetwork: Sendable, Hashable, CustomStringConvertible {
   public enum Origin: Sendable, Hashable {
     /// An interface has this address in the network.
     case address(String)
-    /// There is a route to it.
     case route
     /// A route drops packets for it: unreachable, blackhole or prohibit.
     case rejectingRoute
   }
 
   public let prefix: Prefix
-  /// The interface's name; `nil` for a route that leads nowhere, or to an interface that is gone.
+  /// The interface's name; `nil` for a route without an interface, or if the interface is gone.
   public let interface: String?
   public let origin: Origin
 
@@ -89,9 +124,9 @@ extension HostNetwork {
   }
 }
 
-/// Why a network cannot be set up on this host: its addresses mean something else here already. For people; what to do about
-/// it is for whoever shows it.
+/// Why a network cannot be set up on this host: the host uses some of its addresses already.
 public struct NetworkCollision: Error, Sendable, Equatable, CustomStringConvertible {
+  /// Does not say what to do; the caller adds that.
   public let description: String
   /// What cannot be reached while the device is joined.
   public let effect: String
@@ -100,7 +135,7 @@ public struct NetworkCollision: Error, Sendable, Equatable, CustomStringConverti
   /// The host's network; `nil` if it is the relay's address that collides.
   public let network: HostNetwork?
 
-  /// The first of `networks` that a pool has addresses in common with, and that pool; `nil` if there is none.
+  /// The first of `networks` that collides with a pool; `nil` if none does.
   ///
   /// The longest prefix wins, so a route to more than the pool leaves the peers reachable. One that drops packets takes
   /// nothing from the host either. One that forwards them does: its addresses in the pool would be cut off, so it
@@ -134,13 +169,12 @@ public struct NetworkCollision: Error, Sendable, Equatable, CustomStringConverti
     }
   }
 
-  /// The pool that has the address at which this host reaches the relay, which would be out of reach then.
-  public init?(of pools: [HostNetwork.Prefix], withRelayAt place: HostNetwork.Prefix) {
-    guard let pool = pools.first(where: place.overlaps) else { return nil }
-    let address = place.description.prefix { $0 != "/" }
+  /// The pool that contains the relay's address, which this host could not reach any more; `nil` if none does.
+  public init?(of pools: [HostNetwork.Prefix], withRelayAt relay: HostNetwork.Prefix) {
+    guard let pool = pools.first(where: relay.overlaps) else { return nil }
     self.pool = pool
     network = nil
     effect = "this host cannot reach the relay and devices by these addresses"
-    description = "the network \(pool) has the address \(address), at which this host reaches the relay"
+    description = "the network \(pool) has the address \(relay.address), at which this host reaches the relay"
   }
 }

@@ -1,6 +1,6 @@
 public import Wire
 
-/// What a packet device's interface should have.
+/// How a packet device's interface is to be configured.
 public struct InterfaceConfiguration: Sendable, Equatable {
   public let address: IPv4Address
   public let prefix: IPv4Prefix
@@ -20,15 +20,15 @@ public struct InterfaceConfiguration: Sendable, Equatable {
 
 /// What `PacketDevice.restore` found and put back.
 public struct InterfaceRepair: Sendable, Equatable {
-  /// One difference between how the interface was configured and how it is.
+  /// A difference from the configuration.
   public enum Difference: Sendable, Hashable, CustomStringConvertible {
     case down
     case noCarrier
-    /// The MTU in bytes that it had.
+    /// The interface had this MTU, in bytes.
     case mtu(Int)
-    /// It lacked this address, given with its prefix length.
+    /// Missing, with its prefix length.
     case address(String)
-    /// It lacked the route to this network.
+    /// The route to this network was missing.
     case route(HostNetwork.Prefix)
     /// The unreachable route to this network was missing.
     case unreachableRoute(HostNetwork.Prefix)
@@ -46,9 +46,9 @@ public struct InterfaceRepair: Sendable, Equatable {
   }
 
   public var differences: [Difference] = []
-  /// Why the interface has no IPv6 address if it should have one.
+  /// Why the interface lacks the IPv6 address that it should have.
   public var missingIPv6: MissingIPv6?
-  /// The kernel has not made all routes of a new address yet: look again a moment later.
+  /// The kernel has not made all routes of a new address yet: call `restore` again a moment later.
   public var isSettling = false
 
   public init(_ differences: [Difference] = [], missingIPv6: MissingIPv6? = nil) {

@@ -1,12 +1,13 @@
+internal import CLinux
 internal import SystemIO
 internal import SystemPackage
 public import Wire
 
-// Addresses, link and routes: made as they should be, and made so again when another program has changed them.
+// Configures addresses, link and routes, and restores them when another program has changed them.
 extension LinuxTun {
-  /// The packets that wait for a reader before more are dropped.
+  /// The packets that wait for a reader before the kernel drops more.
   private static let queueLength: UInt32 = 1000
-  /// How long the kernel may take to make the local route of a new IPv6 address, which it leaves to a worker thread.
+  /// How long the kernel may take to make the local route of a new IPv6 address: a worker thread does that.
   private static let localRouteTime = Duration.milliseconds(500)
 
   @discardableResult public func configure(
@@ -26,106 +27,104 @@ extension LinuxTun {
     }
     // Fails where IPv6 is off, and then there is nothing to stop.
     try? netlink.stopAddressGeneration(of: index)
-    do {
+    try attempt("setting the queue length of \(name)") { () throws(NetlinkFailure) in
       try netlink.setQueueLength(Self.queueLength, of: index)
-    } catch {
-      throw TunError(step: "setting the queue length of \(name)", error)
     }
     try setAddress(new.address4)
-    do {
-      try netlink.bringUp(index)
-    } catch {
-      throw TunError(step: "bringing \(name) up", error)
-    }
-    // Where IPv6 is off, there is nothing to take away.
+    try attempt("bringing \(name) up") { () throws(NetlinkFailure) in try netlink.bringUp(index) }
+    // Fails where IPv6 is off, and then there is nothing to remove.
     try? removeAddresses6(but: new.address6)
     return try restore().missingIPv6
   }
 
+  private func attempt(
+    _ step: @autoclosure () -> String, _ body: () throws(NetlinkFailure) -> Void
+  ) throws(TunError) {
+    do {
+      try body()
+    } catch {
+      throw TunError(step: step(), error)
+    }
+  }
+
   private func setAddress(_ wanted: RouteNetlink.Address) throws(TunError) {
     do throws(NetlinkFailure) {
-      let present = try netlink.addresses(of: index)
+      let present = try netlink.addresses(AF_INET, of: index)
       if present == [wanted] { return }
-      // The wanted one comes before others go, so that it is there all the time if only its prefix changes; except what
-      // the kernel takes for the same.
+      // Add the wanted address before others are removed, so that it never goes missing if only its prefix changes. The
+      // kernel allows no second address with the same prefix.
       for other in present where other != wanted && other.isSame(as: wanted) { try remove(other) }
       if !present.contains(wanted) { try netlink.add(wanted, to: index) }
       for other in present where other != wanted && !other.isSame(as: wanted) { try remove(other) }
-      // Where it was second in the network of one that has gone, it may have gone with that.
-      if try !netlink.addresses(of: index).contains(wanted) { try netlink.add(wanted, to: index) }
+      // The kernel removes secondary addresses of a network together with the first one.
+      if try !netlink.addresses(AF_INET, of: index).contains(wanted) { try netlink.add(wanted, to: index) }
     } catch {
       throw TunError(address: wanted.description, of: name, error)
     }
+  }
+
+  private func add(_ address: RouteNetlink.Address) throws(NetlinkFailure) {
+    try netlink.add(address, to: index)
+    if address.host.isIPv6 { latestChange6 = .now() }
   }
 
   private func remove(_ address: RouteNetlink.Address) throws(NetlinkFailure) {
     do {
       try netlink.remove(address, from: index)
     } catch {
-      // Gone with the first address of its network.
+      // Removed with the first address of its network.
       guard error.error == .addressNotAvailable else { throw error }
     }
   }
 
-  /// An address that comes new with another prefix needs the place of the former one, which the kernel takes for the
-  /// same.
-  private func removeAddresses6(but wanted: RouteNetlink.Address6?) throws(NetlinkFailure) {
-    for address in try netlink.addresses6(of: index) where address != wanted {
-      try netlink.remove(address, from: index)
-    }
+  /// The kernel allows no IPv6 address twice, so one with another prefix is removed first.
+  private func removeAddresses6(but wanted: RouteNetlink.Address?) throws(NetlinkFailure) {
+    for address in try netlink.addresses(AF_INET6, of: index) where address != wanted { try remove(address) }
   }
 
   // MARK: Restoring
 
   public func restore() throws(TunError) -> InterfaceRepair {
     var repair = InterfaceRepair()
-    do throws(NetlinkFailure) {
-      guard let link = try netlink.link(index) else { throw NetlinkFailure(error: .noSuchAddressOrDevice, text: nil) }
+    try attempt("restoring the addresses and routes of \(name)") { () throws(NetlinkFailure) in
+      guard let link = try netlink.link(index) else { throw NetlinkFailure(error: .noSuchAddressOrDevice) }
       name = link.name
-      guard let wanted else { return repair }
+      guard let wanted else { return }
       // Before the interface itself, so that no packet for the network leaves by another one meanwhile.
       try guardPools(wanted.pools, &repair)
       if link.mtu != wanted.mtu {
         try netlink.setMTU(UInt32(wanted.mtu), of: index)
         repair.differences.append(.mtu(link.mtu))
       }
-      try restoreAddress(wanted.address4, &repair)
+      if try !netlink.addresses(AF_INET, of: index).contains(where: wanted.address4.isSame(as:)) {
+        try add(wanted.address4)
+        repair.differences.append(.address(wanted.address4.description))
+      }
       if !link.isUp {
         try netlink.bringUp(index)
         latestChange6 = .now()
         repair.differences.append(.down)
       }
-      // A TUN has one as long as somebody reads from it, unless it was taken away.
+      // A TUN with a reader has a carrier unless a program took it away.
       if !link.hasCarrier {
         try netlink.raiseCarrier(of: index)
         repair.differences.append(.noCarrier)
       }
       repair.missingIPv6 = restoreAddress6(wanted, &repair)
-      // In a domain of its own (VRF), the routes are that domain's.
+      // A routing domain (VRF) has a table of its own.
       if !link.isInDomain { try restoreRoutes(wanted, &repair) }
-      return repair
-    } catch {
-      throw TunError(step: "restoring the addresses and routes of \(name)", error)
     }
-  }
-
-  private func restoreAddress(
-    _ address: RouteNetlink.Address, _ repair: inout InterfaceRepair
-  ) throws(NetlinkFailure) {
-    guard try !netlink.addresses(of: index).contains(where: address.isSame(as:)) else { return }
-    try netlink.add(address, to: index)
-    repair.differences.append(.address(address.description))
+    return repair
   }
 
   private func restoreAddress6(_ wanted: InterfaceConfiguration, _ repair: inout InterfaceRepair) -> MissingIPv6? {
     guard let address = wanted.address6 else { return nil }
     guard wanted.mtu >= 1280 else { return .mtuTooSmall(wanted.mtu) }
     do throws(NetlinkFailure) {
-      guard try !netlink.addresses6(of: index).contains(address) else { return nil }
-      // Where IPv6 was switched off and on again, the kernel has begun anew.
+      guard try !netlink.addresses(AF_INET6, of: index).contains(address) else { return nil }
+      // The kernel resets this when IPv6 is switched off and on again.
       try? netlink.stopAddressGeneration(of: index)
-      try netlink.add(address, to: index)
-      latestChange6 = .now()
+      try add(address)
       repair.differences.append(.address(address.description))
       return nil
     } catch {
@@ -133,57 +132,41 @@ extension LinuxTun {
     }
   }
 
-  /// The kernel makes these with the addresses, and takes no notice when they go.
+  /// The kernel makes these routes with the addresses, and does not restore them.
   private func restoreRoutes(
     _ wanted: InterfaceConfiguration, _ repair: inout InterfaceRepair
   ) throws(NetlinkFailure) {
     let present = try netlink.interfaceRoutes(of: index)
-    func lacks(_ kind: InterfaceRoute.Kind, _ prefix: HostNetwork.Prefix) -> Bool {
-      !present.contains(InterfaceRoute(kind: kind, prefix: prefix))
-    }
-    let address = wanted.address4
-    let (pool, own) = (
-      HostNetwork.Prefix.ipv4(wanted.prefix), HostNetwork.Prefix.ipv4(IPv4Prefix(address.address, length: 32))
-    )
-    if lacks(.local, own) {
-      // The kernel has more of them than this one.
-      try remove(address)
-      try netlink.add(address, to: index)
-      repair.differences.append(.route(own))
-    } else if wanted.prefix.length < 32, lacks(.link, pool) {
-      try netlink.addLinkRoute(of: address, to: index)
-      repair.differences.append(.route(pool))
-    }
-    guard repair.missingIPv6 == nil, let address6 = wanted.address6,
-      let pool6 = wanted.prefix6.map(HostNetwork.Prefix.ipv6)
-    else { return }
-    let own6 = HostNetwork.Prefix.ipv6(IPv6Prefix(address6.address, length: 128))
-    let isNew = latestChange6.map { Instant.now().since($0) < Self.localRouteTime } ?? false
-    let lacksOwn = lacks(.local, own6)
-    repair.isSettling = lacksOwn && isNew
-    if lacksOwn, !isNew {
-      try netlink.remove(address6, from: index)
-      try netlink.add(address6, to: index)
-      latestChange6 = .now()
-      repair.differences.append(.route(own6))
-    } else if lacks(.link, pool6) {
-      try netlink.addLinkRoute(of: address6, to: index)
-      repair.differences.append(.route(pool6))
+    for address in [wanted.address4] + (repair.missingIPv6 == nil ? [wanted.address6].compactMap { $0 } : []) {
+      func lacks(_ kind: InterfaceRoute.Kind, _ prefix: HostNetwork.Prefix) -> Bool {
+        !present.contains(InterfaceRoute(kind: kind, prefix: prefix))
+      }
+      let isNew = address.host.isIPv6 && latestChange6.map { Instant.now().since($0) < Self.localRouteTime } ?? false
+      let lacksOwn = lacks(.local, address.host)
+      if lacksOwn, isNew { repair.isSettling = true }
+      if lacksOwn, !isNew {
+        // The kernel makes more routes with the address than this one.
+        try remove(address)
+        try add(address)
+        repair.differences.append(.route(address.host))
+      } else if address.prefixLength < address.host.length, lacks(.link, address.network) {
+        try netlink.addLinkRoute(of: address, to: index)
+        repair.differences.append(.route(address.network))
+      }
     }
   }
 
   // MARK: Unreachable routes
 
-  /// Makes packets for these networks unreachable wherever no other route takes them, and those for former ones no
-  /// more.
+  /// Makes packets for `pools` unreachable wherever no other route takes them, and ends that for former pools.
   private func guardPools(_ pools: [HostNetwork.Prefix], _ repair: inout InterfaceRepair) throws(NetlinkFailure) {
     let present = try netlink.unreachableRoutes()
     for pool in pools where !present.contains(InterfaceRoute(kind: .unreachable, prefix: pool)) {
       do {
         try netlink.addUnreachableRoute(to: pool)
       } catch {
-        // Without IPv6, nothing can leave by it.
-        if case .ipv6 = pool { continue }
+        // Without IPv6, no packet can leave by it.
+        if pool.isIPv6 { continue }
         throw error
       }
       repair.differences.append(.unreachableRoute(pool))
@@ -192,8 +175,8 @@ extension LinuxTun {
     guarded = pools
   }
 
-  /// Removes the unreachable routes of programs that were killed: no interface has an address in their networks any
-  /// more. Nothing without CAP_NET_ADMIN.
+  /// Removes the unreachable routes of killed programs: no interface has an address in their networks. Does nothing
+  /// without CAP_NET_ADMIN.
   public static func removeStaleRoutes() {
     guard var netlink = try? RouteNetlink(), let routes = try? netlink.unreachableRoutes(), !routes.isEmpty,
       let networks = try? netlink.networksByAddress()
@@ -207,10 +190,8 @@ extension LinuxTun {
     wanted = nil
     for pool in guarded { try? netlink.removeUnreachableRoute(to: pool) }
     guarded = []
-    do {
-      for address in try netlink.addresses(of: index) { try remove(address) }
-    } catch {
-      throw TunError(step: "taking the addresses of \(name) away", error)
+    try attempt("taking the addresses of \(name) away") { () throws(NetlinkFailure) in
+      for address in try netlink.addresses(AF_INET, of: index) { try remove(address) }
     }
     try? removeAddresses6(but: nil)
   }
@@ -222,19 +203,21 @@ extension LinuxTun {
 
 extension InterfaceConfiguration {
   var address4: RouteNetlink.Address {
-    // Networks of one or two addresses have no address for all.
     RouteNetlink.Address(
-      address: address, prefixLength: prefix.length, broadcast: prefix.length < 31 ? prefix.broadcast : nil)
+      host: .ipv4(IPv4Prefix(address, length: 32)), prefixLength: prefix.length,
+      broadcast: prefix.length < 31 ? prefix.broadcast : nil)
   }
 
-  var address6: RouteNetlink.Address6? {
-    prefix6.map { RouteNetlink.Address6(address: $0.address(of: address), prefixLength: $0.length) }
+  var address6: RouteNetlink.Address? {
+    prefix6.map {
+      RouteNetlink.Address(host: .ipv6(IPv6Prefix($0.address(of: address), length: 128)), prefixLength: $0.length)
+    }
   }
 }
 
 extension RouteNetlink.Address {
-  /// Whether the kernel would not have both on an interface.
+  /// Whether the kernel would not accept both on an interface.
   fileprivate func isSame(as other: Self) -> Bool {
-    address == other.address && prefixLength == other.prefixLength
+    host == other.host && prefixLength == other.prefixLength
   }
 }

@@ -4,34 +4,34 @@ internal import Wire
 
 /// A Linux TUN interface: layer 3, with super-packets where the kernel has them (Documentation/networking/tuntap.rst).
 ///
-/// The interface lives as long as this object. Making and configuring it needs CAP_NET_ADMIN in the user namespace of
-/// the network; reading and writing needs nothing. For one thread at a time.
+/// The interface lives as long as this object. Making and configuring it needs CAP_NET_ADMIN in the network's user
+/// namespace; reading and writing needs no right. For one thread at a time.
 public final class LinuxTun: PacketDevice {
   // Set once.
   private let tun: TunDescriptor
   let index: UInt32
   private let splitter = SuperPacketSplitter()
-  /// What this kernel takes over, on writing, and hands over, on reading.
+  /// The super-packets that this kernel takes and gives.
   let offloads: TunOffloads
 
   // Owned by the thread that has this object.
-  /// As it was when it was looked at last: another program may give the interface another name.
+  /// As of the last look: another program may rename the interface.
   public internal(set) var name: String
   var netlink: RouteNetlink
-  /// What the interface should have; `nil` before the first configuration, and while its addresses are taken away.
+  /// `nil` before the first configuration, and after `clearAddresses`.
   var wanted: InterfaceConfiguration?
-  /// The networks that there is an unreachable route to, for this interface.
+  /// The networks with an unreachable route for this interface.
   var guarded: [HostNetwork.Prefix] = []
-  /// When this program gave the interface its IPv6 address or brought the link up: the kernel makes the local route later.
+  /// When this program added the IPv6 address or brought the link up: the kernel makes the local route later.
   var latestChange6: Instant?
   private var registration: Registration?
-  /// Some kernels say that they take UDP super-packets, and then do not (Linux 6.6.44 among them).
+  /// Some kernels accept the offload for UDP super-packets, and then refuse them (Linux 6.6.44 among them).
   private var refusesUDPSegments = false
 
   /// Makes the interface `name`, down and without address.
   ///
-  /// With `offload`, super-packets are read and written whole; UDP super-packets need Linux 6.2, and are cut in software
-  /// when written to an older kernel. Without, plain packets are read, and everything written is cut in software.
+  /// With `offload`, reads and writes super-packets whole; UDP super-packets need Linux 6.2, and are split in software
+  /// for an older kernel. Without, reads plain packets, and splits everything written in software.
   public init(name: String, offload: Bool) throws(TunError) {
     guard Self.isName(name) else { throw .badName(name) }
     self.name = name
@@ -48,7 +48,7 @@ public final class LinuxTun: PacketDevice {
     Self.removeStaleRoutes()
   }
 
-  /// Opens /dev/net/tun and closes it again: whether this process could make an interface, but for the right to.
+  /// Throws unless this process can open /dev/net/tun. Does not check the right to make an interface.
   public static func checkDevice() throws(TunError) {
     do { _ = try TunDescriptor() } catch { throw TunError(opening: error) }
   }
@@ -71,7 +71,7 @@ public final class LinuxTun: PacketDevice {
     throw .failed(step: "setting the offloads of \(name)", failure, detail: nil)
   }
 
-  /// What the kernel takes for a name (`dev_valid_name`), without `%`, by which it makes up a number.
+  /// Whether the kernel accepts the name (`dev_valid_name`), without `%`, which it would replace by a number.
   private static func isName(_ name: String) -> Bool {
     (1...15).contains(name.utf8.count) && name != "." && name != ".."
       && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"/:%".utf8.contains($0) }
@@ -89,13 +89,13 @@ public final class LinuxTun: PacketDevice {
     loop.deregister(tun.descriptor, registration)
   }
 
-  /// Throws EBADFD once somebody has deleted the interface.
+  /// Throws EBADFD after the interface was deleted.
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
     precondition(buffer.count >= Self.maximumRead)
     return try tun.descriptor.read(into: buffer)
   }
 
-  /// Writes a packet that may have come from anywhere. The kernel sees a header made anew of what was checked.
+  /// Writes a packet from anywhere: checks it, and gives the kernel a new header of the checked values.
   public func write(_ packet: UnsafeRawBufferPointer) -> Bool {
     let bytes = packet.bytes
     guard let header = OffloadHeader(parsing: bytes) else { return false }
@@ -113,7 +113,7 @@ public final class LinuxTun: PacketDevice {
   private func putSegments(of content: RawSpan, _ layout: PacketLayout) -> Bool {
     var isTaken = true
     splitter.split(content, layout) { segment in
-      // After a refusal the rest would only be a stream with a hole.
+      // After a refusal, the rest of the stream would have a gap.
       if isTaken { isTaken = put(segment, OffloadHeader()) }
     }
     return isTaken

@@ -2,53 +2,53 @@ public import SystemIO
 public import SystemPackage
 public import Wire
 
-/// A layer-3 network interface that packets are read from and written to; each packet has its `OffloadHeader` in front.
+/// A layer-3 network interface to read packets from and write packets to; each packet has its `OffloadHeader` in front.
 ///
-/// It belongs to one thread at a time: whoever sets it up, and the loop's own once it is registered.
+/// For one thread at a time: the loop's own once the device is registered.
 public protocol PacketDevice: AnyObject {
-  /// The interface's name, as `ip link` showed it when `restore` looked last, or when it was made.
+  /// The interface's name as of the last `restore`, or when it was made.
   var name: String { get }
 
-  /// Calls `handler` on `loop` whenever a packet can be read. With one loop at a time.
+  /// Calls `handler` on `loop` whenever a packet can be read. Only with one loop at a time.
   func register(with loop: EventLoop, handler: any EventHandler) throws(Errno)
 
-  /// Ends that; nothing if it is not registered.
+  /// Ends that; does nothing if the device is not registered.
   func deregister(from loop: EventLoop)
 
-  /// Reads one packet, `OffloadHeader` in front, into `buffer`, which must hold `maximumRead` bytes. `nil` if none waits.
+  /// Reads one packet, `OffloadHeader` in front, into `buffer`, which must hold `maximumRead` bytes. `nil` if none
+  /// waits.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int?
 
-  /// Writes one packet, `OffloadHeader` in front, split in software if this device lacks the offload it asks for.
+  /// Writes one packet, `OffloadHeader` in front; splits it in software if this device lacks the offload that it needs.
   ///
-  /// The bytes may come from anywhere. False: they are no valid packet, or the system refuses it; it is dropped.
+  /// The bytes may come from anywhere. False: they are no valid packet, or the kernel refuses it, and the packet is
+  /// dropped.
   func write(_ packet: UnsafeRawBufferPointer) -> Bool
 
-  /// Whether UDP super-packets are written as they are, so that it pays to join datagrams.
+  /// Whether the device takes UDP super-packets whole, so that joining datagrams pays.
   var takesJoinedDatagrams: Bool { get }
 
-  /// Gives the interface this address of the network `prefix`, and of `prefix6`, a network's IPv6 pool, the one that
-  /// goes with it; takes other addresses away, sets the MTU in bytes and brings it up. What is as it should be already
-  /// is left alone, and so are other routes over the interface; an address that stays is there all the time, although
-  /// its prefix may change.
+  /// Gives the interface this address of the network `prefix`, and the corresponding one of `prefix6`, the network's
+  /// IPv6 pool; removes other addresses, sets the MTU in bytes and brings the interface up. Changes only what differs,
+  /// and no other routes; an address that stays never goes missing, even if its prefix changes.
   ///
-  /// As long as the interface is so configured, packets for both networks are unreachable wherever no other route takes
-  /// them: they never leave by another interface.
+  /// While the interface is configured, packets for both networks are unreachable wherever no other route takes them:
+  /// they never leave by another interface.
   ///
-  /// Returns why there is no IPv6 address if there should be one: a host without IPv6 goes on by IPv4 alone.
+  /// Returns why the interface lacks the IPv6 address: a host without IPv6 uses IPv4 alone.
   @discardableResult func configure(
     address: IPv4Address, in prefix: IPv4Prefix, and prefix6: IPv6Prefix?, mtu: Int
   ) throws(TunError) -> MissingIPv6?
 
-  /// Puts back what another program has changed since `configure`: the link's state, the MTU, addresses and routes.
-  /// Further addresses and routes of the interface stay. Says what was different; nothing before `configure`, and after
-  /// `clearAddresses`. Learns the interface's name anew.
+  /// Restores what another program has changed since `configure`: the link's state, the MTU, addresses and routes.
+  /// Leaves further addresses and routes. Returns the differences; none before `configure`, and after `clearAddresses`.
+  /// Updates `name`.
   func restore() throws(TunError) -> InterfaceRepair
 
-  /// Takes the interface's addresses away, and what makes the networks unreachable elsewhere, so that the host's other
-  /// networks have them.
+  /// Removes the interface's addresses and the unreachable routes, so that the host's other networks can use them.
   func clearAddresses() throws(TunError)
 
-  /// The networks that the host has, but for this interface's own.
+  /// The host's networks, without this interface's.
   func hostNetworks() throws(TunError) -> [HostNetwork]
 }
 

@@ -1,15 +1,13 @@
 internal import Wire
 
-/// Where the parts of a packet lie and what its `OffloadHeader` asks for, once the two were found to agree.
-///
-/// This is the one place that decides whether a packet from the network may go on, whoever splits it then. All offsets
-/// are bytes from the start of the packet, and lie inside it. What is refused:
+/// Where the parts of a packet lie, and what its `OffloadHeader` asks for. Only this check decides whether a packet
+/// from the network is accepted. All offsets are bytes from the start of the packet, and lie inside it. Refused are:
 ///
 /// - anything but IPv4 or IPv6, and a length in the IP header that is not the packet's;
 /// - flags and segmentation kinds that this version does not know;
 /// - a partial checksum that is not wholly behind the IP header;
-/// - a super-packet that is not the TCP or UDP it is said to be, is a fragment, has an IPv4 header with a wrong checksum,
-///   a segment size of zero, or would make too many packets or too large headers.
+/// - a super-packet of another protocol than its header says, a fragment, an IPv4 header with a wrong checksum, a
+///   segment size of zero, too many packets, or too large headers.
 struct PacketLayout {
   enum Transport {
     case tcp, udp
@@ -23,12 +21,12 @@ struct PacketLayout {
   enum Work {
     /// The packet is complete.
     case nothing
-    /// The bytes from `start` on must be summed and the checksum stored at `field`.
+    /// Sum the bytes from `start` on and store the checksum at `field`.
     case checksum(start: Int, field: Int)
     case segment(Cut)
   }
 
-  /// How a super-packet is cut: at every `segmentSize` bytes of payload behind its first `headers` bytes.
+  /// Split a super-packet at every `segmentSize` bytes of payload, which begins after the first `headers` bytes.
   struct Cut {
     let transport: Transport
     let transportHeader: Int
@@ -39,11 +37,11 @@ struct PacketLayout {
   /// The longest packet: an IPv6 header and the most that its length field can state.
   static let maximumLength = 40 + 65_535
 
-  /// Linux takes no TCP segments of less than 48 bytes, options among them (`net.ipv4.tcp_min_snd_mss`), and no more than
-  /// 128 UDP segments; a stranger must not make us write 65 thousand packets for one.
+  /// Linux makes no TCP segments below 48 bytes (`net.ipv4.tcp_min_snd_mss`), and at most 128 UDP segments. A hostile
+  /// peer must not make this host write 65 thousand packets for one.
   static let maximumSegments = 2048
 
-  /// Every segment repeats the headers; IPv6 would let them grow to the whole packet. Bytes of extension headers.
+  /// The limit of IPv6 extension headers in bytes: every segment repeats them.
   static let maximumExtensions = 256
 
   let isIPv4: Bool
@@ -102,20 +100,20 @@ struct PacketLayout {
     work = .segment(Cut(transport: transport, transportHeader: offset, headers: headers, segmentSize: size))
   }
 
-  /// Whether this is more than Linux can be relied on to take: a super-packet has to have a partial checksum, says
-  /// virtio 1.2, section 5.1.6.2, although kernels may hand out others.
+  /// Whether not every kernel takes it: virtio 1.2, section 5.1.6.2, demands a partial checksum of a super-packet,
+  /// although kernels may give others.
   var needsSoftware: Bool {
     if case .segment = work { return !isPartial }
     return false
   }
 
-  /// Whether the packet is cut into UDP datagrams, which Linux learned in 6.2.
+  /// Whether it is a UDP super-packet, which Linux supports since 6.2.
   var isUDPSegmentation: Bool {
     if case .segment(let cut) = work { return cut.transport == .udp }
     return false
   }
 
-  /// The header made anew of nothing but what was checked.
+  /// A new header of checked values alone.
   var header: OffloadHeader {
     var header = OffloadHeader()
     switch work {
@@ -145,8 +143,8 @@ struct PacketLayout {
     return length
   }
 
-  /// Walks the extension headers (RFC 8200, section 4) that stand alike before every segment. A routing header is none
-  /// of them: the pseudo-header would have another destination than the packet.
+  /// Skips the extension headers (RFC 8200, section 4) that every segment can repeat. A routing header cannot be: it
+  /// gives the pseudo-header another destination than the packet's.
   private static func transportOffsetIPv6(_ packet: RawSpan, _ transport: Transport) -> Int? {
     let hopByHop: UInt8 = 0
     let destinationOptions: UInt8 = 60

@@ -1,16 +1,15 @@
 internal import SystemIO
 internal import Wire
 
-/// Memory in which a part of a super-packet is put together: its headers, made those of the part, and some of its segments.
-///
-/// What they become is what Linux's own segmentation makes of them (`tcp_gso_segment`, `__udp_gso_segment`), so that it
-/// does not matter in how many steps a super-packet is cut. For one thread at a time.
+/// Memory for a part of a super-packet: headers for the part, and some of the segments. The result equals that of
+/// Linux's own segmentation (`tcp_gso_segment`, `__udp_gso_segment`), in however many steps a super-packet is split.
+/// For one thread at a time.
 struct SegmentBuffer: ~Copyable {
-  /// Bytes before the packet: room for an offload header, and the packet is aligned.
+  /// Bytes before the packet: room for an offload header, with the packet aligned.
   private static let front = 16
   private let memory = RawBuffer(count: front + PacketLayout.maximumLength)
 
-  /// The longest packet's room.
+  /// Room for the longest packet.
   var packet: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: memory.bytes[Self.front...]) }
 
   /// The first `length` bytes of the packet behind `header`, as one piece of memory.
@@ -21,8 +20,8 @@ struct SegmentBuffer: ~Copyable {
     return UnsafeRawBufferPointer(record)
   }
 
-  /// Puts the part here that has the bytes `payload` of what is behind the headers in `packet`, which begin a segment.
-  /// All is done to it but its transport checksum. Returns its length.
+  /// Makes the part with the bytes `payload`, counted from the end of the headers in `packet`; they begin a segment.
+  /// Leaves out the transport checksum. Returns the part's length.
   borrowing func put(
     _ payload: Range<Int>, of packet: RawSpan, _ layout: PacketLayout, _ cut: PacketLayout.Cut
   ) -> Int {
@@ -32,7 +31,7 @@ struct SegmentBuffer: ~Copyable {
     copy(packet.extracting(headers + payload.lowerBound..<headers + payload.upperBound), to: headers)
     if layout.isIPv4 {
       store(word: UInt16(length), at: 2)
-      // RFC 6864 asks for no identification where packets may not be fragmented, but Linux counts there, too.
+      // Linux counts the identification even where packets may not be fragmented (RFC 6864 does not demand it).
       store(word: packet.word(4) &+ UInt16(payload.lowerBound / cut.segmentSize), at: 4)
       store(word: 0, at: 10)
       var checksum = InternetChecksum()
@@ -53,7 +52,7 @@ struct SegmentBuffer: ~Copyable {
     return length
   }
 
-  /// The sum of the pseudo-header, all but the length (RFC 9293, section 3.1; RFC 8200, section 8.1).
+  /// The sum of the pseudo-header without the length (RFC 9293, section 3.1; RFC 8200, section 8.1).
   static func pseudoHeader(
     of packet: RawSpan, isIPv4: Bool, _ transport: PacketLayout.Transport
   ) -> InternetChecksum {
@@ -63,7 +62,7 @@ struct SegmentBuffer: ~Copyable {
     return checksum
   }
 
-  /// The end of the stream and the push stand behind all the data, and "congestion window reduced" is said once.
+  /// FIN and PSH belong to the last part, CWR to the first.
   private static func flags(_ flags: UInt8, isFirst: Bool, isLast: Bool) -> UInt8 {
     let fin: UInt8 = 0x01
     let push: UInt8 = 0x08

@@ -3,22 +3,22 @@
 
 internal import Wire
 
-/// Cuts super-packets into smaller ones, for a link on which a whole one would hold up everybody else for too long.
+/// Divides super-packets into smaller ones, for a slow path on which a whole one would delay all other frames.
 ///
-/// A part is a super-packet of as many whole segments as the limit has room for; where that is one, it is a plain packet
-/// with a partial checksum, as Linux writes it to a TUN. Cut further, by `SuperPacketSplitter` or the kernel, the parts give
-/// the packets that the whole would have given. Nothing is allocated for a packet. For one thread at a time.
+/// A part is a super-packet of as many whole segments as the limit allows; a single segment is a plain packet with a
+/// partial checksum, as Linux writes it to a TUN. The parts give the same packets as the whole, by
+/// `SuperPacketSplitter` or the kernel. Allocates nothing per packet. For one thread at a time.
 public struct SuperPacketDivider: ~Copyable {
   private let buffer = SegmentBuffer()
 
   public init() {}
 
-  /// Calls `emit` with each part of `record` (an `OffloadHeader` and a packet, as read from a `PacketDevice`), in order,
-  /// each again an `OffloadHeader` and a packet. No part's packet is longer than `limit` bytes, unless a single segment with
-  /// its headers is. The bytes are valid until `emit` returns.
+  /// Calls `emit` with each part of `record` (an `OffloadHeader` and a packet, as read from a `PacketDevice`), in
+  /// order, each again an `OffloadHeader` and a packet. A part's packet has at most `limit` bytes, unless a single
+  /// segment with its headers is longer. The bytes are valid until `emit` returns.
   ///
-  /// The input may be anything. False: it is not divided, and nothing was emitted, because it is no super-packet, is no
-  /// longer than `limit` or one segment, is inconsistent, or has its checksum complete, which parts could not keep.
+  /// The input may be anything. False: nothing was emitted, because the record is no super-packet, is no longer than
+  /// `limit` or one segment, is inconsistent, or has a complete checksum, which parts could not keep.
   public borrowing func divide(
     _ record: UnsafeRawBufferPointer, limit: Int, _ emit: (UnsafeRawBufferPointer) -> Void
   ) -> Bool {
@@ -45,7 +45,7 @@ public struct SuperPacketDivider: ~Copyable {
     while done < payload {
       let count = min(most, payload - done)
       let length = buffer.put(done..<done + count, of: packet, layout, cut)
-      // The rest of it is for whoever cuts the part.
+      // Whoever splits the part completes the checksum.
       var checksum = pseudoHeader
       checksum.add(UInt16(length - cut.transportHeader))
       buffer.store(word: ~checksum.value, at: cut.transportHeader + cut.transport.checksumOffset)
@@ -54,7 +54,7 @@ public struct SuperPacketDivider: ~Copyable {
         header.segmentation = .none
         header.segmentSize = 0
       } else if done > 0 {
-        // The bit says that the packet has the flag CWR, which only the first part keeps.
+        // Without the bit for the flag CWR, which only the first part keeps.
         header.segmentation = header.segmentation.kind
       }
       emit(buffer.record(length, behind: header))

@@ -1,15 +1,14 @@
 public import Wire
 
-/// Does in software what a TUN without offloads leaves undone: cuts super-packets and completes checksums.
-///
-/// The packets that come out are what Linux's own segmentation makes of the same super-packet (`tcp_gso_segment`,
-/// `__udp_gso_segment`, `skb_checksum_help`). Nothing is allocated for a packet. For one thread at a time.
+/// Splits super-packets and completes checksums in software, for a TUN without offloads, with the same result as
+/// Linux's own segmentation (`tcp_gso_segment`, `__udp_gso_segment`, `skb_checksum_help`). Allocates nothing per
+/// packet. For one thread at a time.
 public struct SuperPacketSplitter: ~Copyable {
   private let buffer = SegmentBuffer()
 
   public init() {}
 
-  /// Calls `emit` with each packet that `packet` stands for, in order; the bytes are valid until `emit` returns.
+  /// Calls `emit` with each packet of `packet`, in order; the bytes are valid until `emit` returns.
   ///
   /// The input may be anything. False: it is inconsistent, and nothing was emitted.
   public borrowing func split(_ packet: RawSpan, with header: OffloadHeader, _ emit: (RawSpan) -> Void) -> Bool {
@@ -18,7 +17,7 @@ public struct SuperPacketSplitter: ~Copyable {
     return true
   }
 
-  /// The same for a packet that was checked already; `layout` must be this packet's.
+  /// The same with this packet's layout.
   borrowing func split(_ packet: RawSpan, _ layout: PacketLayout, _ emit: (RawSpan) -> Void) {
     switch layout.work {
     case .nothing:
@@ -62,6 +61,6 @@ public struct SuperPacketSplitter: ~Copyable {
 }
 
 extension InternetChecksum {
-  /// For UDP, where a zero says that there is no checksum (RFC 768). Everywhere else the two mean the same.
+  /// For UDP, where zero means that there is no checksum (RFC 768). Elsewhere 0 and 0xFFFF mean the same.
   fileprivate var nonZeroValue: UInt16 { value == 0 ? 0xFFFF : value }
 }

@@ -1,10 +1,11 @@
+internal import SystemIO
 public import SystemPackage
 
-/// Why there is no interface, or not as it should be. The description says what to do about it.
+/// Why an interface is missing or wrongly configured. The description says what to do about it.
 public enum TunError: Error, Equatable, CustomStringConvertible {
-  /// /dev/net/tun is not there, or there is no driver behind it.
+  /// /dev/net/tun or its driver is missing.
   case noTunDevice
-  /// /dev/net/tun is there, and this process may not open it.
+  /// This process may not open /dev/net/tun.
   case deviceRefused(String, advice: String)
   /// The kernel gives this process no socket for rtnetlink(7): a unit or a container forbids it.
   case noNetlink(Errno)
@@ -14,11 +15,11 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
   case nameTaken(String)
   /// No interface can have this name.
   case badName(String)
-  /// The interface does not take an MTU of so many bytes.
+  /// The interface does not accept an MTU of so many bytes.
   case mtuRefused(Int, reason: String)
-  /// The interface does not take this address, given with its prefix length.
+  /// The interface does not accept this address, given with its prefix length.
   case addressRefused(String, reason: String)
-  /// `step` failed in another way; `detail` is the kernel's own word on it, if it gave one.
+  /// `step` failed in another way; `detail` is the kernel's sentence, if it gave one.
   case failed(step: String, Errno, detail: String?)
 
   public var description: String {
@@ -49,15 +50,94 @@ public enum TunError: Error, Equatable, CustomStringConvertible {
 
 /// Why an interface goes without the IPv6 address that it should have.
 public enum MissingIPv6: Sendable, Equatable, CustomStringConvertible {
-  /// Linux has no IPv6 where the MTU, in bytes, is below what every link must carry: 1280 (RFC 8200, section 5).
+  /// The MTU, in bytes, is below the 1280 that IPv6 needs (RFC 8200, section 5).
   case mtuTooSmall(Int)
-  /// The kernel's word: IPv6 is not built in, or switched off.
+  /// The kernel's reason: IPv6 is not built in, or switched off.
   case refused(String)
 
   public var description: String {
     switch self {
     case .mtuTooSmall(let mtu): "an MTU of \(mtu) bytes is too small for IPv6, which needs 1280"
     case .refused(let reason): "the kernel gives it no IPv6 address (\(reason))"
+    }
+  }
+}
+
+// What the kernel's errors mean at each step.
+extension TunError {
+  /// /dev/net/tun did not open.
+  init(opening error: Errno) {
+    self.init(opening: error, refusal: TunDescriptor.isPermitted ? nil : Self.refusal)
+  }
+
+  private static var refusal: String {
+    guard let node = try? FileAttributes(of: TunDescriptor.path) else { return "its directory is closed" }
+    return "its mode is \(node.octalMode), its owner \(User.name(of: node.user)), and this process is user "
+      + User.name(of: currentUser())
+  }
+
+  /// `refusal` says why owner, group and mode of /dev/net/tun do not let this process open it; `nil` if they do.
+  init(opening error: Errno, refusal: String?) {
+    switch error {
+    case .noSuchFileOrDirectory, .noSuchAddressOrDevice, .operationNotSupportedByDevice:
+      self = .noTunDevice
+    case .permissionDenied where refusal != nil:
+      self = .deviceRefused(
+        "\(error) (\(refusal ?? ""))",
+        advice:
+          "run chmod 0666 /dev/net/tun, which is the mode that udev gives it: to make an interface with it, a program "
+          + "needs CAP_NET_ADMIN all the same")
+    case .permissionDenied:
+      self = .deviceRefused(
+        "\(error), though its mode allows it",
+        advice: "see whether /dev is mounted with nodev, or a security module (AppArmor, SELinux) refuses it")
+    case .notPermitted:
+      self = .deviceRefused(
+        "\(error), since the devices of this service or container do not include it",
+        advice: "give it the device: DeviceAllow=/dev/net/tun rw in a unit, --device /dev/net/tun for a container")
+    default:
+      self.init(step: "opening /dev/net/tun", NetlinkFailure(error: error))
+    }
+  }
+
+  /// There is no netlink socket.
+  init(netlink error: Errno) {
+    switch error {
+    case .notPermitted, .permissionDenied, .addressFamilyNotSupported, .protocolNotSupported: self = .noNetlink(error)
+    default: self = .failed(step: "opening a netlink socket", error, detail: nil)
+    }
+  }
+
+  /// The kernel did not make the interface `name` (TUNSETIFF).
+  init(attaching name: String, _ error: Errno) {
+    switch error {
+    case .resourceBusy, .fileExists: self = .nameTaken(name)
+    case .invalidArgument: self = .badName(name)
+    default: self.init(step: "making the interface \(name)", NetlinkFailure(error: error))
+    }
+  }
+
+  init(mtu: Int, of name: String, _ failure: NetlinkFailure) {
+    switch failure.error {
+    case .invalidArgument, .outOfRange: self = .mtuRefused(mtu, reason: failure.reason)
+    default: self.init(step: "setting the MTU of \(name)", failure)
+    }
+  }
+
+  init(address: String, of name: String, _ failure: NetlinkFailure) {
+    switch failure.error {
+    case .invalidArgument, .outOfRange, .fileExists, .addressNotAvailable, .addressInUse:
+      self = .addressRefused(address, reason: failure.reason)
+    default:
+      self.init(step: "giving \(name) the address \(address)", failure)
+    }
+  }
+
+  /// The kernel refused `step`.
+  init(step: String, _ failure: NetlinkFailure) {
+    switch failure.error {
+    case .notPermitted, .permissionDenied: self = .noPermission(step: step)
+    default: self = .failed(step: step, failure.error, detail: failure.text)
     }
   }
 }

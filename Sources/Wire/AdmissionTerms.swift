@@ -26,7 +26,7 @@ public enum LeaseKind: String, Codable, Sendable {
   case pinned
   /// The configuration gives it to the device.
   case fixed
-  /// The address is outside the pool, or the configuration gives the device another one: the device gets another address
-  /// when it joins.
+  /// The address is outside the pool, or the configuration gives the device another one: the device gets another
+  /// address when it joins.
   case outside
 }

@@ -1,7 +1,6 @@
 public import Device
 internal import Synchronization
 public import SystemIO
-public import Tun
 public import Wire
 
 /// A device without a kernel interface, in this process.

@@ -24,7 +24,9 @@ import Wire
   }
 
   private func addresses(_ content: [UInt8]) -> [ListedNetwork] { ListedNetwork.addresses(content.span.bytes) }
-  private func read(_ content: [UInt8]) -> ListedNetwork? { ListedNetwork(route: content.span.bytes) }
+  private func read(_ content: [UInt8]) -> ListedNetwork? {
+    RouteMessage(content.span.bytes).flatMap { ListedNetwork($0) }
+  }
 
   private func v4(_ text: String) throws -> HostNetwork.Prefix { .ipv4(try #require(IPv4Prefix(text))) }
   private func v6(_ text: String) throws -> HostNetwork.Prefix { .ipv6(try #require(IPv6Prefix(text))) }

@@ -93,11 +93,11 @@ import Wire
       [2, 24, 0, 0] + host(UInt32(5)) + attribute(1, [10, 0, 0, 2]) + attribute(2, [10, 0, 0, 2])
       + attribute(4, [10, 0, 0, 255])
     let expected = RouteNetlink.Address(
-      address: try #require(IPv4Address("10.0.0.2")), prefixLength: 24, broadcast: IPv4Address("10.0.0.255"))
-    #expect(RouteNetlink.address(content.span.bytes, of: 5) == expected)
-    #expect(RouteNetlink.address(content.span.bytes, of: 6) == nil)
+      host: try #require(HostNetwork.Prefix(host: "10.0.0.2")), prefixLength: 24, broadcast: IPv4Address("10.0.0.255"))
+    #expect(RouteNetlink.Address(content.span.bytes, of: 5) == expected)
+    #expect(RouteNetlink.Address(content.span.bytes, of: 6) == nil)
     for count in 0..<content.count where (count - 8) % 8 != 0 || count < 24 {
-      #expect(RouteNetlink.address(Array(content[..<count]).span.bytes, of: 5) == nil, "\(count) bytes")
+      #expect(RouteNetlink.Address(Array(content[..<count]).span.bytes, of: 5) == nil, "\(count) bytes")
     }
   }
 }

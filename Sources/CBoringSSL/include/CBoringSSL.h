@@ -1,8 +1,8 @@
 // Authenticated encryption in place, with a reused key schedule, by the BoringSSL inside swift-crypto.
 //
-// swift-crypto's own functions allocate what they return and set up the key in every call; the data path must do neither.
-// So CBoringSSL.c declares the functions that it needs under the prefixed names that swift-crypto links; the library is
-// not linked twice. Therefore Package.swift names one exact version of swift-crypto, and a test
+// swift-crypto's own functions allocate what they return and set up the key in every call; the data path must do
+// neither. So CBoringSSL.c declares the functions that it needs under the prefixed names that swift-crypto links; the
+// library is not linked twice. Therefore Package.swift names one exact version of swift-crypto, and a test
 // (Tests/Integration/test_noise.py) compares the declarations with the headers of that version.
 
 #ifndef CBORINGSSL_H

@@ -1,6 +1,7 @@
 internal import Synchronization
 public import SystemIO
 public import SystemPackage
+public import Tun
 public import Wire
 
 /// A packet device without a kernel behind it: a test injects packets on one side, and takes those written on the other.
