@@ -100,8 +100,8 @@ completions: build ## write completions/ again from the programs' own options
 	  .build/release/$$program --generate-completion-script fish >completions/fish/$$program.fish; \
 	done
 
-version: ## the suite's version, which stands in Sources/CommandLine/Version.swift alone
-	@sed -n 's/^public let suiteVersion = "\(.*\)"$$/\1/p' Sources/CommandLine/Version.swift
+version: ## the suite's version, which stands in Sources/CommandLine/Entry.swift alone
+	@sed -n 's/^public let suiteVersion = "\(.*\)"$$/\1/p' Sources/CommandLine/Entry.swift
 
 install uninstall deb: export PREFIX := $(PREFIX)
 install uninstall deb: export DESTDIR := $(DESTDIR)

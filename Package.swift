@@ -106,7 +106,8 @@ let package = Package(
       name: "SystemIOTests",
       dependencies: ["CLinux", "SystemIO", "TestSupport", "Wire", "privilege-dropper", .systemPackage]),
     .testTarget(name: "WireTests", dependencies: ["TestSupport", "Wire"]),
-    .testTarget(name: "NamesTests", dependencies: ["Names", "TestSupport", "Wire"]),
+    .testTarget(
+      name: "NamesTests", dependencies: ["Names", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(
       name: "LinkTests",
       dependencies: ["Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
@@ -137,7 +138,8 @@ let package = Package(
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
-    .testTarget(name: "MetricsTests", dependencies: ["Control", "Metrics"]),
+    .testTarget(
+      name: "MetricsTests", dependencies: ["Config", "Control", "Metrics", "SystemIO", "TestSupport", .logging]),
     .testTarget(name: "ListingTests", dependencies: ["Control", "Listing", "Wire"]),
     .testTarget(
       name: "ExplainTests",
@@ -148,11 +150,16 @@ let package = Package(
         "CommandLine", "Config", "Control", "Identity", "Netcheck", "Noise", "SystemIO", "TestSupport", "Wire",
       ]),
     .testTarget(name: "CommandLineTests", dependencies: ["CommandLine", "Config", .argumentParser]),
-    .testTarget(name: "DaemonKitTests", dependencies: ["DaemonKit", "SystemIO", .logging]),
+    .testTarget(name: "DaemonKitTests", dependencies: ["CommandLine", "Config", "DaemonKit", "SystemIO", .logging]),
     .testTarget(
       name: "DeviceHostTests",
       dependencies: [
-        "Config", "Control", "DeviceHost", "Identity", "Noise", "SystemIO", "TestSupport", "Wire",
+        "Config", "Control", "DeviceHost", "Identity", "Noise", "SystemIO", "TestSupport", "Wire", .logging,
+      ]),
+    .testTarget(
+      name: "DaemonTests",
+      dependencies: [
+        "Config", "Control", "DeviceHost", "SystemIO", "TestSupport", "Tun", "Wire", "mnedc-join", "mnedcd",
       ]),
     .testTarget(
       name: "RelayTests",

@@ -2,14 +2,14 @@ public import Config
 internal import SystemIO
 internal import SystemPackage
 
-/// A configuration file, as the command line names it or as it is where none is named.
+/// A configuration file: the one that the command line names, or the usual one.
 public struct ConfigFile: Sendable {
   public private(set) var path: String
-  /// Somebody has named it, so that it has to be there.
+  /// Whether the command line names it, so that it has to exist.
   private let isNamed: Bool
-  /// Whether a daemon goes by it, so that nobody else may be able to change it.
+  /// Whether a daemon reads it, so that no other user may be able to change it.
   private let isTrusted: Bool
-  /// What holds where it says nothing.
+  /// The settings where the file says nothing.
   public let defaults: Settings
 
   init(_ named: String?, usual: String, defaults: Settings, isTrusted: Bool) {
@@ -24,13 +24,13 @@ public struct ConfigFile: Sendable {
     try parse(try read())
   }
 
-  /// As `load`, but with what the file says in spite of mistakes in it, and with the defaults where it cannot be read.
+  /// As `load`, but takes what is right in a file with mistakes, and the defaults if it cannot be read.
   func loadInPart() -> Settings {
     guard let content = try? read() else { return defaults }
     return Settings.loadInPart(content, over: defaults)
   }
 
-  /// What the file holds; `nil` if it is missing, which only the usual one may be, and one that is about to be made.
+  /// The file's content; `nil` if the usual file, or one that may be new, is missing.
   public func read(mayBeNew: Bool = false) throws -> [UInt8]? {
     if isTrusted { try checkTrust() }
     do {
@@ -41,7 +41,7 @@ public struct ConfigFile: Sendable {
     }
   }
 
-  /// With the file's path as it is wherever this process goes.
+  /// This file by its absolute path.
   public func fixed() throws -> ConfigFile {
     var file = self
     do {
@@ -52,7 +52,7 @@ public struct ConfigFile: Sendable {
     return file
   }
 
-  /// As `load`, by a daemon that runs: it may not wait for the file, and may be another user than when it began.
+  /// As `load`, in a daemon that runs: it must not wait for the file, and may have become another user.
   public func reload(mayBeNew: Bool = false) throws -> Settings {
     if isTrusted { try checkTrust() }
     do {
@@ -80,8 +80,8 @@ public struct ConfigFile: Sendable {
     }
   }
 
-  /// Throws if other users can change the file, or put another in its place: it can name a command that the daemon
-  /// runs, and the relays that it trusts. What cannot be looked at is for `read` to tell of.
+  /// Throws if other users can change or replace the file: it can name a command for the daemon to run, and the relays
+  /// that it trusts. `read` reports a file that cannot be examined.
   private func checkTrust() throws(Failure) {
     guard let file = try? FileAttributes(of: path, followingLinks: true), file.kind == .regular else { return }
     let danger = "they could have this program run any command (join.on-peer)"
@@ -95,8 +95,8 @@ public struct ConfigFile: Sendable {
     guard !file.isWritableByOthers else {
       throw Failure(
         .noPermission,
-        "the configuration \(path) can be changed by other users (mode \(file.octalMode)), so \(danger); look it through, then "
-          + "chmod go-w \(path)")
+        "the configuration \(path) can be changed by other users (mode \(file.octalMode)), so \(danger); look it "
+          + "through, then chmod go-w \(path)")
     }
     for place in Set([path, (try? realPath(path)) ?? path].map { Self.parent(of: $0) }).sorted() {
       guard let directory = try? FileAttributes(of: place, followingLinks: true) else { continue }
@@ -110,7 +110,8 @@ public struct ConfigFile: Sendable {
       throw Failure(
         .noPermission,
         "the configuration \(path) can be replaced by other users, as \(place) is writable for them (mode "
-          + "\(directory.octalMode)), so \(danger); look it through, then chmod go-w \(place), or move the file to /etc/mnedc"
+          + "\(directory.octalMode)), so \(danger); look it through, then chmod go-w \(place), or move the file to "
+          + "/etc/mnedc"
       )
     }
   }
@@ -125,7 +126,7 @@ public struct ConfigFile: Sendable {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  /// What passes by itself is no reason for a service manager to stay away.
+  /// An error that passes by itself lets a service manager try again.
   private static func status(_ error: Errno) -> ExitStatus {
     switch error {
     case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .ioError, .staleNFSFileHandle: .systemError
@@ -143,10 +144,10 @@ public struct ConfigFile: Sendable {
     }
   }
 
-  /// What lets the user of this process, which is a daemon, read the file.
+  /// How the daemon's user gets the right to read the file.
   private var permission: String {
     let (user, group) = (User.name(of: currentUser()), User.groupName(of: currentGroup()))
-    // A service that is root has not its right to read what is others'.
+    // The unit takes away root's right to read files of other users.
     if currentUser() == 0 { return "this daemon may read only what is root's: chown root \(ShellText.word(path))" }
     let isInReach = (try? FileAttributes(of: path)) != nil
     let slash = path.lastIndex(of: "/") ?? path.startIndex
@@ -157,7 +158,7 @@ public struct ConfigFile: Sendable {
 }
 
 extension Settings {
-  /// For others to see: arguments of a command may be passwords and the like.
+  /// Without the arguments of commands, which may hold passwords.
   public var withoutCommands: Settings {
     var settings = self
     if settings.join.onPeer.count > 1 { settings.join.onPeer[1...] = ["(arguments left out)"] }

@@ -1,7 +1,8 @@
 public import ArgumentParser
 public import Config
+internal import SystemIO
 
-/// Where the settings come from: the same in all programs, but for the option's short name.
+/// Where the settings come from. The programs differ in the option's short name only.
 public protocol ConfigChoice: ParsableArguments {
   /// The file that the command line names.
   var config: String? { get }
@@ -9,7 +10,7 @@ public protocol ConfigChoice: ParsableArguments {
 
 /// With `-c` and `--config`.
 public struct ConfigOptions: ConfigChoice {
-  /// Read if it is there, when no other is named.
+  /// The file that is read if it exists and no other is named.
   public static let defaultPath = "/etc/mnedc/mnedc.yaml"
 
   @Option(name: .shortAndLong, help: .config, completion: .file(extensions: ["yaml", "yml"]))
@@ -20,7 +21,7 @@ public struct ConfigOptions: ConfigChoice {
   /// The reference implementation's file, which names the relay of a device whose configuration names none.
   public static let referencePath = "/var/edge-orchestration/mnedc/client-config.yaml"
 
-  /// What the reference implementation's file says; the defaults if it is missing.
+  /// The settings of that file; the defaults if it is missing.
   public static func loadReference() throws -> Settings {
     try ConfigFile(nil, usual: referencePath, defaults: Settings(), isTrusted: true).load()
   }
@@ -41,7 +42,7 @@ extension ArgumentHelp {
 }
 
 extension ConfigChoice {
-  /// The file that is read; one of several networks has one of its own.
+  /// The file to read; each of several networks has its own.
   public func file(of network: NetworkName? = nil) -> ConfigFile {
     ConfigFile(
       config, usual: network?.configuration ?? ConfigOptions.defaultPath, defaults: Settings(in: network),
@@ -54,7 +55,7 @@ extension ConfigChoice {
   }
 }
 
-/// Settings that the file and the command line share, checked by the same rule.
+/// The file and the command line check a setting by the same rule.
 extension ValueKind {
   /// For an option's `transform`.
   public func option(_ text: String) throws -> Value {
@@ -63,5 +64,38 @@ extension ValueKind {
     } catch {
       throw ValidationError(error.message)
     }
+  }
+}
+
+/// Options of both daemons.
+public struct DaemonOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Log this and worse: trace, debug, info, notice, warning, error, critical (default: \(Settings().logLevel)).",
+      valueName: "level"),
+    completion: .list(Settings.LogLevel.allCases.map(\.rawValue)),
+    transform: { try ValueKind<Settings.LogLevel>.logLevel.option($0) })
+  public var logLevel: Settings.LogLevel?
+
+  @Flag(help: "Check the configuration, print it, and exit.")
+  public var check = false
+
+  public init() {}
+
+  /// Prints the settings in force as a configuration file, for `--check`.
+  public func show(_ settings: Settings) throws {
+    try printOut(settings.render())
+  }
+}
+
+extension ArgumentHelp {
+  /// The help of `--socket`; each daemon has its own default.
+  public static func socket(default path: String) -> ArgumentHelp {
+    ArgumentHelp("Listen for mnedc-ctl and mnedc-peers here (default: \(path)).", valueName: "path")
+  }
+
+  /// The help of `--state`; each daemon has its own default.
+  public static func state(default path: String) -> ArgumentHelp {
+    ArgumentHelp("Keep keys and what else must outlive the program here (default: \(path)).", valueName: "directory")
   }
 }

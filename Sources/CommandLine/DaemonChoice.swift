@@ -32,7 +32,7 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
 
   public init() {}
 
-  /// These options for a command that takes so much longer.
+  /// These options with a longer timeout.
   public func waitingLonger(by time: Duration) -> DaemonChoice {
     var options = self
     options.timeout += time
@@ -43,19 +43,19 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
     if of != nil, socket != nil { throw ValidationError("--of and --socket both say which daemon is meant; give one") }
   }
 
-  /// Whether `name` can be asked for as a peer; for a command's `validate`.
+  /// Checks a peer's name; for a command's `validate`.
   public static func check(peer name: String) throws {
     guard ControlCommand.textLength.contains(name.utf8.count) else {
       throw ValidationError("name a peer by its ID, its name or its virtual address")
     }
   }
 
-  /// The answer of the daemon that is meant.
+  /// The answer of the chosen daemon.
   public func ask<Report: Codable>(_ command: ControlCommand, _: Report.Type = Report.self) throws -> Report {
     try askAndLocate(command).report
   }
 
-  /// As `ask`, with the socket of the daemon that has answered.
+  /// As `ask`, with the socket of the daemon that answered.
   public func askAndLocate<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self
   ) throws -> (report: Report, path: String) {
@@ -73,7 +73,7 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
 
   /// The answer of the daemon there.
   public func ask<Report: Codable>(
-    _ command: ControlCommand, _: Report.Type = Report.self, at place: DaemonPlace
+    _ command: ControlCommand, _: Report.Type = Report.self, at place: DaemonAddress
   ) throws -> Report {
     try during(command, at: place) { () throws(ControlClient.Failure) in
       try ControlClient.ask(command, at: place.path, timeout: timeout)
@@ -81,7 +81,7 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
   }
 
   private func during<Answer>(
-    _ command: ControlCommand, at place: DaemonPlace, _ ask: () throws(ControlClient.Failure) -> Answer
+    _ command: ControlCommand, at place: DaemonAddress, _ ask: () throws(ControlClient.Failure) -> Answer
   ) throws -> Answer {
     do {
       return try WaitingNote.during(command.awaited, ask)
@@ -92,9 +92,9 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
     }
   }
 
-  /// All daemons that run here, or the one that `--of` or `--socket` names, which has to.
-  public func running() throws -> [DaemonPlace] {
-    // What runs can be told in spite of a mistake in the file.
+  /// All daemons that run here, or the one that `--of` or `--socket` names. Throws if that one does not run.
+  public func running() throws -> [DaemonAddress] {
+    // A mistake in the file does not hide the daemons that run.
     let places = places(configuration.file().loadInPart())
     guard isNamed else { return places.filter { $0.presence == .answers } }
     for place in places {
@@ -108,12 +108,12 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
 
   private var isNamed: Bool { of != nil || socket != nil }
 
-  /// A mistake in the usual file must not keep anybody from asking a daemon that runs.
+  /// A mistake in the usual file keeps nobody from asking a daemon that runs.
   private func settings() throws -> Settings {
     configuration.config == nil ? configuration.file().loadInPart() : try configuration.load()
   }
 
-  /// What is wrong with the usual file, which may be why a daemon is not found.
+  /// The mistake in the usual file, which may be why no daemon is found.
   private var mistake: String? {
     do {
       _ = try configuration.load()
@@ -123,30 +123,30 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
     }
   }
 
-  private func places(_ settings: @autoclosure () throws -> Settings) rethrows -> [DaemonPlace] {
-    if let socket { return [DaemonPlace(name: nil, path: socket)] }
+  private func places(_ settings: @autoclosure () throws -> Settings) rethrows -> [DaemonAddress] {
+    if let socket { return [DaemonAddress(name: nil, path: socket)] }
     let settings = try settings()
-    if let of { return [DaemonPlace(name: of, path: of.socket(settings))] }
-    return DaemonPlace.all(settings)
+    if let of { return [DaemonAddress(name: of, path: of.socket(settings))] }
+    return DaemonAddress.all(settings)
   }
 
-  /// The daemon that is meant: the one that is named, or the only one that runs. What only a relay has is for the relay.
-  private func place(for command: ControlCommand) throws -> DaemonPlace {
+  /// The daemon to ask: the named one, or the only one that runs. A command for relays goes to the relay.
+  private func place(for command: ControlCommand) throws -> DaemonAddress {
     let places = try places(settings())
     if isNamed { return places[0] }
-    var running: [DaemonPlace] = []
+    var running: [DaemonAddress] = []
     var missing: [String] = []
     for place in places {
       switch place.presence {
       case .answers: running.append(place)
       case .missing(let errno):
-        // Of a named network that has ended, nothing but a file may be left.
+        // A daemon of a named network that ended may leave its file behind.
         if case .network = place.name { continue }
         missing.append("\(place.path): \(errno)")
       }
     }
     if command.name.isForRelay {
-      // A device says itself where the relay is to be asked.
+      // A device answers with where to find the relay.
       if let place = running.first(where: { $0.name == .relay }) ?? running.first { return place }
     }
     guard let first = running.first else {
@@ -156,7 +156,7 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
     return first
   }
 
-  /// Those of the daemons that could carry it out; of named networks, the ones that systemd has tried to start.
+  /// The systemd units of the daemons that could carry the command out.
   private static func units(for command: ControlCommand) -> [String] {
     let relay = DaemonName.relay.unit
     return command.name.isForRelay ? [relay] : [DaemonName.device.unit, relay, "mnedc-join@*.service"]
@@ -166,15 +166,15 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
     command.name.isForRelay ? "mnedcd" : "mnedcd or mnedc-join"
   }
 
-  /// Where `--of` names a daemon that does not run, those are named that do: the name may be mistyped.
-  private func notRunning(_ place: DaemonPlace, _ errno: Errno, start program: String) -> Failure {
-    let named = of.flatMap { _ in try? settings() }.map { DaemonPlace.all($0) } ?? []
+  /// If `--of` names a daemon that does not run, the error lists those that run: the name may be misspelt.
+  private func notRunning(_ place: DaemonAddress, _ errno: Errno, start program: String) -> Failure {
+    let named = of.flatMap { _ in try? settings() }.map { DaemonAddress.all($0) } ?? []
     let running = named.filter { $0.presence == .answers }.compactMap { $0.name?.description }
     return notRunning(
       ["\(place.path): \(errno)"], start: program, running: running, units: place.name.map { [$0.unit] } ?? [])
   }
 
-  /// `units` are those of the daemons that could be meant.
+  /// `units` are the units of the daemons that could be meant.
   private func notRunning(
     _ places: [String], start program: String, running: [String] = [], units: [String]
   ) -> Failure {
@@ -185,8 +185,8 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
       .unavailable, "no daemon answers (\(places.joined(separator: "; "))); \(advice)\(others)\(mistake)")
   }
 
-  /// Says what to type, which may be taken as it is shown: what stands behind `#` is a comment to any shell.
-  static func ambiguous(_ running: [DaemonPlace], _ arguments: [String]) -> Failure {
+  /// The error lists command lines to copy; a shell takes the part behind `#` for a comment.
+  static func ambiguous(_ running: [DaemonAddress], _ arguments: [String]) -> Failure {
     let words = arguments.map { ShellText.word($0) }
     let end = words.firstIndex(of: "--") ?? words.endIndex
     let lines = running.compactMap { place in
@@ -199,7 +199,7 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
       .usage, (["several daemons run on this host; say which one is meant:"] + lines).joined(separator: "\n"))
   }
 
-  /// What a program ends with when a daemon at `path` has not answered.
+  /// The failure of a program whose daemon at `path` did not answer.
   public static func failure(_ failure: ControlClient.Failure, _ path: String) -> Failure {
     switch failure {
     case .notRunning(let errno):

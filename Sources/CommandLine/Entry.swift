@@ -1,8 +1,8 @@
 public import ArgumentParser
 internal import SystemIO
 
-/// Runs a program: parses the command line, runs the command, and turns whatever goes wrong into one line on standard error
-/// and an exit status.
+/// Runs a program: parses the command line, runs the command, and turns an error into one line on standard error and an
+/// exit status.
 public func runProgram<Command: ParsableCommand>(_ type: Command.Type) -> Never {
   ignoreBrokenPipes()
   endOnAbort()
@@ -32,7 +32,7 @@ public func runProgram<Command: ParsableCommand>(_ type: Command.Type) -> Never 
 }
 
 func fail(_ program: String, _ failure: Failure) -> Never {
-  // A shell that completes a line has no place for it.
+  // A shell that asks for completions has no place for errors.
   if CommandLine.arguments.dropFirst().first == "---completion" { end(failure.status) }
   let lines = failure.message.split(separator: "\n").map { "\(program): \($0)" }.joined(separator: "\n")
   printError(lines)
@@ -42,3 +42,6 @@ func fail(_ program: String, _ failure: Failure) -> Never {
 func end(_ status: ExitStatus) -> Never {
   endProcess(status.rawValue)
 }
+
+/// The suite's version, the same for all its programs.
+public let suiteVersion = "0.1.0"

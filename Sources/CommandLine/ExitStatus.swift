@@ -1,3 +1,6 @@
+internal import SystemIO
+internal import SystemPackage
+
 /// How the programs end, after sysexits.h; the man pages list the same.
 public enum ExitStatus: Int32, Sendable {
   case success = 0
@@ -7,22 +10,51 @@ public enum ExitStatus: Int32, Sendable {
   case usage = 64
   /// A file cannot be read.
   case noInput = 66
-  /// The relay, or the daemon asked, cannot be reached or says no.
+  /// The relay or the daemon cannot be reached, or refuses.
   case unavailable = 69
-  /// Something that should not happen.
+  /// A mistake in the program.
   case software = 70
   /// The system lacks something: descriptors, memory, the TUN driver.
   case systemError = 71
-  /// A socket, an interface or an address cannot be had, because another has it.
+  /// Another program has the socket, the interface or the address.
   case cannotCreate = 73
-  /// What was asked for cannot be written.
+  /// The output cannot be written.
   case ioError = 74
-  /// It took too long, or what was in the way passes by itself.
+  /// A timeout, or an obstacle that passes by itself.
   case temporaryFailure = 75
   /// The user may not do this.
   case noPermission = 77
   /// The configuration is wrong.
   case configuration = 78
-  /// A daemon that was told to restart: its service manager starts it again. The number is that of ERESTART.
+  /// The daemon asks its service manager for a restart. The number is that of ERESTART.
   case restart = 85
+}
+
+/// Why a program ends: one line for a person (more for a configuration with several mistakes), and the exit status.
+public struct Failure: Error, Sendable {
+  public let status: ExitStatus
+  /// What failed, why, and what to do, without the program's name.
+  public let message: String
+
+  public init(_ status: ExitStatus, _ message: String) {
+    self.status = status
+    self.message = message
+  }
+}
+
+/// Writes to standard output, and ends the text with an end of line.
+public func printOut(_ text: String) throws(Failure) {
+  try printOut { () throws(Errno) in try writeOut(text) }
+}
+
+public func printOut(_ bytes: [UInt8]) throws(Failure) {
+  try printOut { () throws(Errno) in try writeOut(bytes) }
+}
+
+private func printOut(_ write: () throws(Errno) -> Void) throws(Failure) {
+  do {
+    try write()
+  } catch {
+    throw Failure(.ioError, "cannot write the output: \(error)")
+  }
 }

@@ -1,11 +1,10 @@
 internal import SystemIO
 internal import SystemPackage
 
-/// What systemd knows of daemons that do not answer, where it runs this host.
+/// What systemd knows of daemons that do not answer.
 public enum ServiceUnits {
-  /// systemd makes it (sd_booted(3)).
+  /// Exists where systemd runs the host (sd_booted(3)).
   private static let mark = "/run/systemd/system"
-  /// For systemctl to answer.
   private static let patience = Duration.seconds(2)
   private static let properties = [
     "Id", "LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "UnitFileState",
@@ -14,15 +13,15 @@ public enum ServiceUnits {
   /// Whether systemd runs this host.
   public static var systemdRuns: Bool { (try? FileAttributes(of: mark)) != nil }
 
-  /// How these units are and what to do about it; `nil` where there is nothing to say. Waits for systemctl, but not for
-  /// long.
+  /// The state of these units and what to do about it; `nil` if systemd does not know them. Waits for systemctl for at
+  /// most `patience`.
   static func advice(_ units: [String]) -> String? {
     guard !units.isEmpty, systemdRuns, let output = show(units) else { return nil }
     return advice(from: output)
   }
 
-  /// By what `systemctl show` has printed: a line a property, an empty line between units. Failed units come before
-  /// those that are about to run, these before those that run, and only the first of these kinds is told.
+  /// Reads the output of `systemctl show`: a line a property, an empty line between units. Only the first kind of these
+  /// is told: failed units, units that start or stop, units that run, units that are stopped.
   static func advice(from output: String) -> String? {
     let told = output.split(separator: "\n\n").compactMap { block -> (Kind, String)? in
       var unit: [Substring: Substring] = [:]

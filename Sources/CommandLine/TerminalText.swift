@@ -1,22 +1,21 @@
-// What others have said, made fit for a terminal. Devices check what they are told, so this is the second line.
-
 internal import Wire
 
+// Text of other hosts, made safe for a terminal. Devices check what they receive, so this is the second check.
+
 extension String {
-  /// With `?` for everything that is not seen, or changes how the rest is shown.
+  /// The text with `?` for characters that are invisible or change how the rest is shown.
   public var harmless: String {
     if utf8.allSatisfy({ (0x20...0x7E).contains($0) }) { return self }
     return replacing(unless: \.isVisible, with: "?")
   }
 
-  /// How many columns it takes on a terminal.
+  /// The columns that it takes on a terminal.
   public var columns: Int {
     if utf8.allSatisfy({ $0 < 0x80 }) { return utf8.count }
     return unicodeScalars.reduce(0) { $0 + $1.columns }
   }
 
-  /// What of it has room in so many columns: `…` stands in the last one if that is not all. No character is parted, nor
-  /// from what stands on it.
+  /// The part that fits into so many columns, with `…` in the last one if that is not all. Characters stay whole.
   public func cut(to width: Int) -> String {
     guard columns > width else { return self }
     guard width > 0 else { return "" }
@@ -31,7 +30,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-  /// By the main ranges of Unicode's East Asian width, and none for what stands on the letter before.
+  /// By the main ranges of Unicode's East Asian width; combining marks take none.
   fileprivate var columns: Int {
     switch properties.generalCategory {
     case .nonspacingMark, .enclosingMark: return 0
@@ -43,5 +42,22 @@ extension Unicode.Scalar {
       return 2
     default: return 1
     }
+  }
+}
+
+enum ShellText {
+  /// A word of a command line, in quotes if a shell would read it otherwise.
+  static func word(_ text: String) -> String {
+    let isPlain = text.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "a")...UInt8(ascii: "z"):
+        true
+      default: "/._-:=,@+%".utf8.contains(byte)
+      }
+    }
+    if isPlain, !text.isEmpty { return text }
+    let parts = text.split(separator: "'", omittingEmptySubsequences: false)
+    return "'" + parts.joined(separator: #"'\''"#) + "'"
   }
 }

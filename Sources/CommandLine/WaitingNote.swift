@@ -1,12 +1,12 @@
 internal import Control
 internal import SystemIO
 
-/// Says on a terminal what a tool waits for, once that takes over a second.
+/// Tells on a terminal what a tool waits for, once that takes over a second.
 public enum WaitingNote {
   private static let patience = Duration.seconds(1)
 
-  /// Does `work`, and says meanwhile that `what` is waited for. The note is on standard error and gone in the end, unless the terminal
-  /// obeys no control sequences: then it is one line, which stays.
+  /// Does `work`, and shows `what` meanwhile on standard error. The note is removed in the end; on a terminal without
+  /// control sequences it is one line that stays.
   public static func during<Answer, Problem: Error>(_ what: String, _ work: () throws(Problem) -> Answer)
     throws(Problem)
     -> Answer
@@ -36,7 +36,7 @@ public enum WaitingNote {
       var seconds = 1
       repeat {
         let line = "waiting for \(what), \(seconds) s …"
-        // One that is wrapped could not be cleared.
+        // A wrapped line could not be cleared.
         let width = Terminal.width(.error).map { $0 - 1 }
         try? Terminal.write("\r\(width.map { line.cut(to: $0) } ?? line)\u{1B}[K", to: .error)
         seconds += 1
@@ -47,7 +47,7 @@ public enum WaitingNote {
 }
 
 extension ControlCommand {
-  /// What whoever gives the command waits for.
+  /// What the user waits for.
   var awaited: String {
     switch self {
     case .drain: "what is under way to arrive"

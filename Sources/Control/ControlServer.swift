@@ -90,8 +90,8 @@ public final class ControlServer {
   /// Whether any client has subscribed to events.
   public var hasSubscribers: Bool { server.connections.contains(where: \.isSubscriber) }
 
-  /// Sends the event to all subscribers. The handler answers `subscribe` with the snapshot that comes before; the server
-  /// asks it again for a subscriber that has not read in time.
+  /// Sends the event to all subscribers. The handler answers `subscribe` with the snapshot that comes before; the
+  /// server asks it again for a subscriber that has not read in time.
   public func publish(_ event: PeerEventReport) {
     guard hasSubscribers else { return }
     let line = JSON.line(event)

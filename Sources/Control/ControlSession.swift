@@ -1,7 +1,7 @@
 internal import SystemIO
 
-/// A connection of one client: one request, then its answer, or after `subscribe` a stream of events. Owned by the loop's
-/// thread.
+/// A connection of one client: one request, then its answer, or after `subscribe` a stream of events. Owned by the
+/// loop's thread.
 final class ControlSession: StreamConnection {
   // Set once.
   private let peer: PeerCredentials

@@ -8,8 +8,8 @@ internal import Metrics
 public import SystemIO
 internal import SystemPackage
 
-/// What both daemons share: the main thread's loop with signals, the local socket and the metrics server, the log, reloading,
-/// and the end.
+/// What both daemons share: the main thread's loop with signals, the local socket and the metrics server, the log,
+/// reloading, and the end.
 ///
 /// Everything but `stop`, `fail` and `warnLater` belongs to the main thread.
 public final class Daemon: @unchecked Sendable {
@@ -35,7 +35,7 @@ public final class Daemon: @unchecked Sendable {
   private var failure: Failure?
   private var isStopping = false
   private var isReady = false
-  /// What could not be written the last time.
+  /// The files whose last write failed.
   private var failedWrites: Set<String> = []
   private let notifier: ServiceNotifier
   private var isReleaseDue = false
@@ -48,7 +48,8 @@ public final class Daemon: @unchecked Sendable {
     let metrics: (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
   }
 
-  /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here on.
+  /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here
+  /// on.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
     self.program = program
     configuredLevel = level
@@ -77,8 +78,8 @@ public final class Daemon: @unchecked Sendable {
 
   // MARK: Sockets
 
-  /// Throws if a daemon answers at `path` already. It takes nothing, so `listen` still decides. Called before the daemon takes
-  /// anything else that only one can have, so that a second start fails with this reason.
+  /// Throws if a daemon answers at `path` already. It takes nothing, so `listen` still decides. Called before the
+  /// daemon takes anything else that only one can have, so that a second start fails with this reason.
   public static func checkIsFirst(at path: String) throws(Failure) {
     let deadline = Instant.now().advanced(by: .seconds(1))
     guard let socket = try? Descriptor.connected(toUnix: path, until: deadline),
@@ -87,7 +88,8 @@ public final class Daemon: @unchecked Sendable {
     throw failure(.inUse(by: peer), path)
   }
 
-  /// Opens the local socket; `heir` is the user that this process will become. Requests are answered once the loop runs.
+  /// Opens the local socket; `heir` is the user that this process will become. Requests are answered once the loop
+  /// runs.
   public func listen(at path: String, for heir: User? = nil) throws(Failure) {
     do {
       let onTrouble = { [logger] (error: Errno) in
@@ -104,8 +106,8 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// Gives metrics out at these addresses from now on. It warns of those that it cannot have, and tries them again from time to
-  /// time.
+  /// Gives metrics out at these addresses from now on. It warns of those that it cannot have, and tries them again from
+  /// time to time.
   public func serveMetrics(at addresses: [ServerAddress]) {
     metrics.serve(at: addresses)
   }
@@ -114,8 +116,8 @@ public final class Daemon: @unchecked Sendable {
 
   /// What the daemon does when it is asked, told to reload, or its metrics are read. Called before `run`.
   ///
-  /// `handler` gets the commands that both daemons do not carry out alike. `metrics` gives what the daemon counts to `reply`, on
-  /// any thread, with series for each of up to `peerLimit` peers.
+  /// `handler` gets the commands that both daemons do not carry out alike. `metrics` gives what the daemon counts to
+  /// `reply`, on any thread, with series for each of up to `peerLimit` peers.
   public func serve(
     _ reloading: Reloading, _ handler: @escaping ControlServer.Handler,
     metrics: @escaping (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
@@ -161,26 +163,27 @@ public final class Daemon: @unchecked Sendable {
       configuration: whatToDo.reloading.inForce.withoutCommands.render(), log: output.recent.map { LogLineReport($0) })
   }
 
+  /// Takes over the level of a reloaded configuration. A level that was set by hand stays unless the configuration's level
+  /// has changed.
+  private func configure(_ level: Settings.LogLevel) {
+    guard level != configuredLevel else { return }
+    configuredLevel = level
+    output.level = Logger.Level(level)
+  }
+
   private func setLogLevel(_ text: String?) -> ControlAnswer {
     if let text {
       guard let level = Settings.LogLevel(rawValue: text) else {
         let known = Settings.LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
         return .failed(ControlError(.badRequest, "level is one of \(known)"))
       }
-      // The line is written by the level that shows it, if one of them does.
+      // At the lower of both levels, so that the line is shown if either level shows it.
       let (former, new) = (output.level, Logger.Level(level))
       output.level = min(former, new)
       logger.notice("the log level is \(new) from now on, was \(former)")
       output.level = new
     }
     return .report(LogLevelReport(level: "\(output.level)", configuredLevel: configuredLevel.rawValue))
-  }
-
-  /// Takes over the level of a reloaded configuration. A level that was set by hand stays unless the configuration's changes.
-  private func configure(_ level: Settings.LogLevel) {
-    guard level != configuredLevel else { return }
-    configuredLevel = level
-    output.level = Logger.Level(level)
   }
 
   /// Takes the configuration file's changes over, or says what is wrong with the file.
@@ -222,13 +225,13 @@ public final class Daemon: @unchecked Sendable {
     notifier.tell(status)
   }
 
-  /// Tells the service manager, as often as it wants it, that the daemon works, as long as it does. `proof` has each thread that
-  /// does the work call back in its turn, and then calls `done` with what the daemon does now, or `nil` to leave that as it is.
+  /// Proves to the service manager that the daemon works. `proof` has each working thread call back in its turn, then
+  /// calls `done` with the daemon's status line, or `nil` to leave the line as it is.
   public func prove(by proof: @escaping (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void) {
     notifier.begin(proof)
   }
 
-  /// Most of what is resident after a start, a join or a request at the local socket was needed for that alone.
+  /// Most of the resident code after a start, a join or a request was needed for that alone.
   private func releaseCodeSoon() {
     guard !isReleaseDue else { return }
     isReleaseDue = true
@@ -252,8 +255,8 @@ public final class Daemon: @unchecked Sendable {
     releaseCodePages()
   }
 
-  /// Logs that something begins to be impossible to write, or can be written again; `error` is `nil` where it was
-  /// written. On the main thread.
+  /// Logs when writing `what` begins to fail, and when it works again; `error` is `nil` after a successful write. On
+  /// the main thread.
   public func noteWriting(_ what: String, _ error: (any Error)?) {
     if let error {
       if failedWrites.insert(what).inserted { logger.warning("\(what) cannot be written: \(error)") }
@@ -262,7 +265,7 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// Runs until the end is asked for, then `shutDown`. Throws what ended it, if that was a failure.
+  /// Runs until `stop` or `fail`, then calls `shutDown`. Throws the failure.
   public func run(shutDown: () -> Void) throws(Failure) {
     events.run()
     notifier.stop()
@@ -275,8 +278,8 @@ public final class Daemon: @unchecked Sendable {
     if let failure { throw failure }
   }
 
-  /// Logs a warning once `run` runs: the log begins a thread, and there must be none before the rights are given up. From any
-  /// thread.
+  /// Logs a warning once `run` runs: the log starts a thread, and no thread may run before rights are given up. From
+  /// any thread.
   public func warnLater(_ line: String) {
     events.post { [logger] in logger.warning("\(line)") }
   }
@@ -326,8 +329,8 @@ public final class Daemon: @unchecked Sendable {
     case .inUse(let peer):
       Failure(
         .cannotCreate,
-        "process \(peer.process) answers at \(path) already; stop it (mnedc-ctl stop --socket \(path)) "
-          + "or choose another --socket")
+        "process \(peer.process) answers at \(path) already; stop it (mnedc-ctl stop --socket \(path)) or choose "
+          + "another --socket")
     case .notASocket:
       Failure(.cannotCreate, "\(path) is there and is no socket; remove it or choose another --socket")
     case .pathTooLong:
@@ -341,7 +344,6 @@ public final class Daemon: @unchecked Sendable {
 }
 
 extension Failure {
-  /// Rights that cannot be given up.
   public init(_ error: PrivilegeError) {
     self.init(.systemError, error.description)
   }

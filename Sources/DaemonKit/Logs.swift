@@ -1,21 +1,20 @@
 internal import CommandLine
 public import Logging
 internal import Synchronization
-internal import SystemIO
+public import SystemIO
 public import SystemPackage
 
-/// Where a daemon's log goes: standard error, or the system's log once it has gone to the background.
+/// A daemon's log, on standard error, or in the system's log once the daemon is in the background.
 ///
-/// A thread of its own writes the lines, so that a terminal that is stopped or a pipe that nobody reads holds nobody else
-/// up; lines beyond what may wait are counted and left out, and so are those beyond a number a minute, whoever causes them. What
-/// only a level for finding errors shows (debug, trace) has no such bound.
+/// A thread writes the lines, so that a stopped terminal or an unread pipe blocks no other thread. Lines beyond
+/// `maximumLines` or `LogLimit` are counted and left out; debug and trace have no rate limit.
 public final class LogOutput: Sendable {
   // Set once.
   private let program: String
   private let hasLines: WakeUp
   private let hasColour = Terminal.takesColour(.error)
 
-  // For any thread: the place of the least level that is logged among all levels.
+  // For any thread: the index of the lowest level that is logged.
   private let threshold: Atomic<Int>
 
   // Guarded by its lock.
@@ -37,7 +36,7 @@ public final class LogOutput: Sendable {
   }
 
   private struct Line {
-    /// `nil` for what is shown as it is.
+    /// `nil` for text that `show` was given.
     var level: Logger.Level?
     var text: String
     var subject: String?
@@ -53,11 +52,11 @@ public final class LogOutput: Sendable {
 
   private static let maximumLines = 1000
 
-  /// The metadata of a line whose text differs from one time to the next, as by a delay: what stays the same. It is not shown. The
-  /// engines, which do not know this module, give it by that name.
+  /// The metadata key for the part of a line that stays the same when, say, a delay in it changes. The engines do not
+  /// import this module and use the key's text.
   public static let subject = "subject"
 
-  /// Begins with standard error. The journal has the time already, so it is not given there.
+  /// Begins with standard error. The journal adds the time itself.
   public init(program: String, level: Logger.Level) throws(Errno) {
     self.program = program
     threshold = Atomic(level.place)
@@ -65,22 +64,20 @@ public final class LogOutput: Sendable {
     state = Mutex(State(target: .standardError(withTime: !standardErrorIsJournal())))
   }
 
-  /// From now on, everything goes to the system's log. What was to go to standard error goes there first.
+  /// Switches to the system's log, after the waiting lines are on standard error.
   public func useSystemLog() {
     flush()
     state.withLock { $0.target = .systemLog }
   }
 
-  /// What is of this level and worse is logged, by every logger that writes here.
+  /// The lowest level that all loggers of this output write.
   public var level: Logger.Level {
     get { Logger.Level.allCases[threshold.load(ordering: .relaxed)] }
     set { threshold.store(newValue.place, ordering: .relaxed) }
   }
 
-  /// The last lines, oldest first; they are gone with the process.
   var recent: [LogMemory.Line] { state.withLock { $0.memory.recent.inOrder } }
 
-  /// The last lines of the level warning and worse, oldest first.
   var problems: [LogMemory.Line] { state.withLock { $0.memory.problems } }
 
   /// A logger that writes here.
@@ -88,12 +85,12 @@ public final class LogOutput: Sendable {
     Logger(label: program) { _ in LineLogHandler(output: self) }
   }
 
-  /// Writes a line for a person in front of standard error, as it is and among the log's lines; the system's log does not get it.
+  /// Writes a line to standard error as it is, in order with the log's lines. The system's log does not get it.
   public func show(_ text: String) {
     enqueue(Line(nil, text))
   }
 
-  /// Waits until all lines are written, but no more than a second.
+  /// Waits until all lines are written, for a second at most.
   public func flush() {
     let deadline = Instant.now().advanced(by: .seconds(1))
     while state.withLock({ !$0.lines.isEmpty || $0.isWriting }), Instant.now() < deadline {
@@ -120,9 +117,9 @@ public final class LogOutput: Sendable {
       defer { state.hasThread = true }
       return !state.hasThread
     }
-    // Whatever is left out is told with the next line that is not.
+    // The next line that is written tells how many were left out.
     guard let needsThread else { return }
-    // Not before the first line: threads are started once the signals are blocked.
+    // The thread starts with the first line, after the signals are blocked.
     if needsThread { SystemThread.detach(name: "log") { self.writeLines() } }
     hasLines.raise()
   }
@@ -168,7 +165,7 @@ private struct LineLogHandler: LogHandler {
   let output: LogOutput
   var metadata: Logger.Metadata = [:]
 
-  /// One for all, so that it can change while everybody has a copy of the logger.
+  /// Shared by all loggers, so that one change reaches all.
   var logLevel: Logger.Level {
     get { output.level }
     nonmutating set { output.level = newValue }
@@ -187,7 +184,7 @@ private struct LineLogHandler: LogHandler {
 extension Logger.Level {
   fileprivate var place: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 
-  /// The numbers of syslog(3).
+  /// Priorities of syslog(3).
   fileprivate var priority: Int32 {
     switch self {
     case .trace, .debug: 7
@@ -197,5 +194,103 @@ extension Logger.Level {
     case .error: 3
     case .critical: 2
     }
+  }
+}
+
+/// The daemon's latest log lines, for `status` and reports. For one thread at a time.
+struct LogMemory {
+  struct Line {
+    var time: String
+    /// In seconds since 1970.
+    var unixTime: Int64
+    var level: Logger.Level
+    var text: String
+    /// The text that two equal lines share; see `LogOutput.subject`.
+    var subject: String?
+
+    fileprivate func isAgain(_ former: Line) -> Bool { (subject ?? text) == (former.subject ?? former.text) }
+  }
+
+  private(set) var recent = Last<Line>(200)
+  /// Warnings and worse, kept apart so that other lines do not push them out, oldest first. A repeated line is there
+  /// once, with its latest time.
+  private(set) var problems: [Line] = []
+  private static let maximumProblems = 5
+
+  mutating func add(_ line: Line) {
+    recent.add(line)
+    guard line.level >= .warning else { return }
+    problems.removeAll { line.isAgain($0) }
+    if problems.count == Self.maximumProblems { problems.removeFirst() }
+    problems.append(line)
+  }
+}
+
+/// A ring of the latest elements.
+struct Last<Element> {
+  private let capacity: Int
+  private var elements: [Element] = []
+  /// The index of the oldest, once the ring is full.
+  private var oldest = 0
+
+  init(_ capacity: Int) {
+    self.capacity = capacity
+  }
+
+  mutating func add(_ element: Element) {
+    guard elements.count == capacity else { return elements.append(element) }
+    elements[oldest] = element
+    oldest = (oldest + 1) % capacity
+  }
+
+  var inOrder: [Element] { Array(elements[oldest...] + elements[..<oldest]) }
+}
+
+/// Limits the rate and the length of log lines. For one thread at a time.
+struct LogLimit {
+  private var news = RateLimit(perSecond: 10, burst: 1000)
+  /// Warnings and worse have their own limit, so that other lines do not use it up.
+  private var problems = RateLimit(perSecond: 2, burst: 200)
+
+  /// In bytes; a line may quote what another host sent.
+  static let maximumLength = 2000
+
+  /// Whether one more line may be written.
+  mutating func allows(_ level: Logger.Level, at now: Instant) -> Bool {
+    switch level {
+    case .trace, .debug: true
+    case .info, .notice: news.allow(at: now)
+    case .warning, .error, .critical: problems.allow(at: now)
+    }
+  }
+
+  /// The text as one line of limited length.
+  static func oneLine(_ text: String) -> String {
+    let isClean = text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+    guard !isClean || text.utf8.count > maximumLength else { return text }
+    let clean = text.utf8.prefix(maximumLength).map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }
+    return String(decoding: clean, as: UTF8.self) + (text.utf8.count > maximumLength ? "…" : "")
+  }
+}
+
+/// When to log again what goes on: at first, and then at intervals. For one thread at a time.
+public struct Reminder {
+  private let interval: Duration
+  private var last: (subject: String, at: Instant)?
+
+  public init(every interval: Duration) {
+    self.interval = interval
+  }
+
+  /// Whether a line about this subject is due.
+  public mutating func isDue(_ subject: String, at now: Instant) -> Bool {
+    if let last, last.subject == subject, now.since(last.at) < interval { return false }
+    last = (subject, now)
+    return true
+  }
+
+  /// It is over.
+  public mutating func reset() {
+    last = nil
   }
 }

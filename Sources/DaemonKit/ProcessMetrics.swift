@@ -2,7 +2,7 @@ internal import Control
 internal import SystemIO
 
 extension MetricsReport {
-  /// What every program that is watched by Prometheus tells of its process, by the names that all of them have.
+  /// The process metrics that Prometheus clients share, by their usual names.
   init(_ usage: ProcessUsage, started: Int64) {
     self.init()
     counter(
@@ -21,12 +21,12 @@ extension MetricsReport {
   }
 }
 
-/// When the daemon started by the time of day as it is known now: a small device may learn that only once it runs.
+/// The daemon's start by the present clock: a small device may set its clock only later.
 struct StartTime {
   private let started: Instant
   private var told: Int64
 
-  /// More than this has to be wrong for another time to be told, or it would go back and forth by a second.
+  /// A smaller difference, in seconds, is no change of the clock.
   private static let tolerance: Int64 = 2
 
   init(_ started: Instant) {

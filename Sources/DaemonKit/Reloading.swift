@@ -11,8 +11,8 @@ public final class Reloading {
   /// What the daemon goes by: a key that needs a restart keeps the value from the start.
   public internal(set) var inForce: Settings
 
-  /// `read` gives the settings that a daemon started now would go by. `apply` takes over what may change while the daemon runs,
-  /// and puts the old value back where that fails.
+  /// `read` gives the settings that a daemon started now would go by. `apply` takes over what may change while the
+  /// daemon runs, and puts the old value back where that fails.
   public init(
     _ role: Settings.Role, inForce: Settings, read: @escaping () throws -> Settings,
     apply: @escaping (inout Settings) -> Void
@@ -23,8 +23,8 @@ public final class Reloading {
     self.apply = apply
   }
 
-  /// Reads the file and takes over what can be; `applyCommon` does so for what both daemons have. Throws, with nothing changed,
-  /// if the file has any mistake.
+  /// Reads the file and takes over what can be; `applyCommon` does so for what both daemons have. Throws, with nothing
+  /// changed, if the file has any mistake.
   func reload(_ applyCommon: (inout Settings) -> Void) throws -> ReloadReport {
     let wanted = try read()
     let former = inForce

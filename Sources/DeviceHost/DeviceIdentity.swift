@@ -3,9 +3,10 @@ public import Config
 public import Device
 public import Identity
 public import Noise
+internal import SystemIO
 public import Wire
 
-/// Who this device is: its keys and the ID that it goes by, as its state directory has them.
+/// The device's keys and ID, from its state directory.
 public struct DeviceIdentity: Sendable {
   public let key: PrivateKey
   /// The key that is about to take the place of `key`, if a change or a reset was interrupted.
@@ -26,11 +27,11 @@ public struct DeviceIdentity: Sendable {
 
   private static let fileName = "device-id"
 
-  /// Makes a key if there is none. The ID is the `configured` one; or the one that this key joined with the last time, since a
-  /// relay knows the key by it; or, at the first start, one derived from the machine. `warn` gets a line for the log.
+  /// Makes a key if there is none. The device ID is the `configured` one; else the one that this key joined with last,
+  /// since the relay knows the key by it; else one derived from the machine. `warn` gets a line for the log.
   ///
-  /// `isReset`: the device gets another key and forgets its ID, but not before a relay has admitted it: until
-  /// `remember`, a start without `isReset` finds what was there.
+  /// `isReset`: the device gets another key and forgets its ID once a relay has admitted it. Until `remember`, a start
+  /// without `isReset` finds the former ones.
   public init(
     in directory: StateDirectory, configured: String?, isReset: Bool = false, warn: (String) -> Void
   ) throws(Failure) {
@@ -64,7 +65,7 @@ public struct DeviceIdentity: Sendable {
     hasJoined = remembered == deviceID
   }
 
-  /// `nil` if none was kept, or none that can be used.
+  /// `nil` if no valid ID was kept.
   private static func remembered(in directory: StateDirectory, _ warn: (String) -> Void) -> String? {
     do throws(StateError) {
       guard let content = try directory.read(fileName, limit: 256, .trusted) else { return nil }
@@ -99,7 +100,7 @@ public struct DeviceIdentity: Sendable {
     try KnownRelays(in: directory).removeAll()
   }
 
-  /// The relay has let this device in: it stays the same when the host is renamed.
+  /// Keeps the ID after the relay has admitted the device, so that it outlives a new host name.
   public func remember() throws(StateError) {
     let content = Array("\(deviceID)\n".utf8)
     try directory.update(Self.fileName, limit: 256, .trusted) { former in former == content ? nil : content }
@@ -107,7 +108,7 @@ public struct DeviceIdentity: Sendable {
 }
 
 extension PeerSettings {
-  /// With what the configuration says of ciphers and peers.
+  /// Takes ciphers and pinned keys from the configuration.
   public init(key: PrivateKey, _ settings: Settings.Join) {
     let ciphers: CipherList =
       switch settings.cipher {
@@ -120,5 +121,37 @@ extension PeerSettings {
 
   public static func pinnedKeys(_ settings: Settings.Join) -> [String: PublicKey] {
     settings.peerKeys.compactMapValues { PublicKey($0) }
+  }
+}
+
+/// The default device ID.
+public enum MachineIdentity {
+  /// The host's name and eight hexadecimal digits that stand for the machine (`kitchen-3fa1c09b`): different on two
+  /// machines of the same name, the same after every restart. The machine's identity itself cannot be told from it.
+  public static func deviceID() throws(Failure) -> String {
+    let bytes = (try? readFile("/etc/machine-id", limit: 64)) ?? []
+    let digits = bytes.prefix { $0 != UInt8(ascii: "\n") }
+    guard digits.count == 32 else {
+      throw Failure(
+        .configuration, "this machine has no identity in /etc/machine-id; write `device-id: NAME` to the configuration")
+    }
+    let name = hostName().flatMap(DeviceID.sanitized) ?? "device"
+    let host = name.split(separator: ".").first.map(String.init) ?? name
+    return "\(host.prefix(DeviceID.maximumLength - 9))-\(hexadecimal(fold(digits)))"
+  }
+
+  /// FNV-1a over the identity and a word of our own, folded to 32 bits: it tells machines apart, and hides nothing
+  /// secret.
+  private static func fold(_ identity: some Sequence<UInt8>) -> UInt32 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in Array("mnedc device ".utf8) + Array(identity) {
+      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
+    }
+    return UInt32(truncatingIfNeeded: hash ^ hash >> 32)
+  }
+
+  private static func hexadecimal(_ number: UInt32) -> String {
+    let digits = String(number, radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
   }
 }

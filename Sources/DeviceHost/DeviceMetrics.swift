@@ -8,8 +8,6 @@ internal import Link
 internal import SystemIO
 internal import Wire
 
-// Both daemons can be devices, so both give metrics as one.
-
 extension MetricsReport {
   /// `peerLimit`: up to how many peers each has series of its own.
   public init(_ status: DeviceStatus, peerLimit: Int) {
@@ -92,7 +90,7 @@ extension MetricsReport {
       known.compactMap { peer in peer.roundTrip.map { Sample($0.seconds, ["device_id": peer.peer.deviceID]) } })
   }
 
-  /// What waits for the relay (`uplink`) or for the devices (`relay`); a relay's host may have both.
+  /// A send queue: for the relay (`uplink`) or for the devices (`relay`). A relay's host can have both.
   public mutating func addQueue(_ queue: String, bytes: Int, delay: Double, late: Int, overflow: Int) {
     gauge(
       "mnedc_queue_bytes", unit: "bytes", "Bytes that wait to be sent, by queue.",
@@ -111,7 +109,7 @@ extension MetricsReport {
 }
 
 extension Sequence {
-  /// The first of each name: no two samples may have the same labels.
+  /// The first element of each name: no two samples may have the same labels.
   public func uniqued(_ name: (Element) -> String) -> [Element] {
     var names: Set<String> = []
     return filter { names.insert(name($0)).inserted }

@@ -4,7 +4,7 @@ public import Identity
 public import Tun
 
 extension Failure {
-  /// An interface that cannot be had.
+  /// An interface that cannot be made.
   public init(_ error: TunError) {
     let status: ExitStatus =
       switch error {
@@ -18,7 +18,7 @@ extension Failure {
 }
 
 extension Failure {
-  /// An interface that does not work any more.
+  /// An interface that fails while the device runs.
   public init(_ failure: DeviceFailure) {
     switch failure {
     case .configure(let error): self.init(error)
@@ -27,8 +27,8 @@ extension Failure {
     case .lostInterface(let name):
       self.init(
         .systemError,
-        "another program has deleted the interface \(name), or moved it to another network namespace; start this program "
-          + "again, which makes the interface anew")
+        "another program has deleted the interface \(name), or moved it to another network namespace; start this "
+          + "program again, which makes the interface anew")
     }
   }
 }

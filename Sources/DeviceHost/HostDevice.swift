@@ -5,15 +5,12 @@ public import DaemonKit
 public import Device
 public import Identity
 internal import Logging
-internal import SystemIO
+public import SystemIO
 public import Tun
 
-/// The device that this host is, with what both daemons do for it: names, the hook, what it announces. Owned by the main
-/// thread.
+/// The device that this host is, with what both daemons do for it: names, the hook, what it announces. Owned by the
+/// main thread.
 public final class HostDevice {
-  /// Makes the interface of this name, with segmentation offload or not.
-  public typealias MakeInterface = (_ name: String, _ offload: Bool) throws(TunError) -> any PacketDevice
-
   // Set once.
   public let device: Device
   public let names: NameService
@@ -26,7 +23,7 @@ public final class HostDevice {
   public var onEvent: (DeviceEvent) -> Void = { _ in }
   /// Gets each change of a peer as a report.
   public var onPeerEvent: (PeerEventReport) -> Void = { _ in }
-  private lazy var news = PeerNews { [unowned self] event in
+  private lazy var news = PeerEventReporter { [unowned self] event in
     onPeerEvent(event)
     hook.take(event)
   }
@@ -124,4 +121,20 @@ public final class HostDevice {
   public func announce(_ order: AnnounceOrder, _ answer: (ControlAnswer) -> Void) {
     answer(orchestration.answer(order) { device.apply(DeviceChanges(orchestration: $0)) })
   }
+}
+
+/// What a daemon does with its rights when it starts. Tests make the interface in memory and keep their rights.
+public struct HostAccess {
+  /// Makes the interface of this name, with segmentation offload or not.
+  public var makeInterface: (_ name: String, _ offload: Bool) throws(TunError) -> any PacketDevice = {
+    name, offload throws(TunError) in
+    try LinuxTun(name: name, offload: offload)
+  }
+  /// Gives up all other rights.
+  public var keepOnly: (_ rights: Set<Capability>) throws(PrivilegeError) -> Void = {
+    rights throws(PrivilegeError) in
+    try Privileges.keepOnly(rights)
+  }
+
+  public init() {}
 }

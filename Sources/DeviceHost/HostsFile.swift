@@ -4,15 +4,14 @@ internal import Names
 internal import SystemIO
 internal import SystemPackage
 
-/// This daemon's block of names in a hosts file, which it keeps there while other programs change the file. Owned by
-/// the main thread.
+/// Keeps this daemon's block of names in a hosts file while other programs change the file. Owned by the main thread.
 final class HostsFile {
   // Set once.
   let path: String
   private let block: HostsBlock
   private let logger: Logger
   private let zone: () -> Zone
-  /// Gets what keeps the block out of the file, or `nil`, after each attempt.
+  /// Gets the error of each attempt to write; `nil` if it succeeded.
   private let onResult: (Errno?) -> Void
   private var watch: FileWatch?
   private lazy var update = PacedJob(on: events, RateLimit(perSecond: 1, burst: 5)) { [unowned self] in write() }
@@ -20,9 +19,8 @@ final class HostsFile {
   private let events: EventLoop
 
   // Owned by the main thread.
-  /// What was written last; `nil` if the block is not meant to be in the file.
+  /// The block written last; `nil` if the file should have none.
   private var written: [UInt8]?
-  /// Whether the block was in the file once.
   var hasBeenWritten: Bool { written != nil }
   private var hasStopped = false
 
@@ -30,7 +28,6 @@ final class HostsFile {
   private static let stopAttempts = 50
   static let system = "/etc/hosts"
 
-  /// `zone` gives the names that are to be in the block.
   init(
     _ path: String, interface: String, _ daemon: Daemon, zone: @escaping () -> Zone,
     onResult: @escaping (Errno?) -> Void
@@ -46,7 +43,7 @@ final class HostsFile {
   /// Writes the names soon, if they have changed.
   func request() { update.request() }
 
-  /// Writes the names now. Whether the file has them afterwards.
+  /// Writes the names now. Returns whether the file has them.
   @discardableResult
   func write() -> Bool {
     guard !hasStopped else { return false }
@@ -76,7 +73,6 @@ final class HostsFile {
     repair.request()
   }
 
-  /// Removes the block for good.
   func stop() {
     hasStopped = true
     watch?.stop()
@@ -90,7 +86,7 @@ final class HostsFile {
         return
       } catch {
         attempts += 1
-        // Another daemon that ends at the same time takes its block away.
+        // Another daemon that ends now may be removing its block.
         if error == .resourceTemporarilyUnavailable, attempts < Self.stopAttempts {
           sleep(for: .milliseconds(10))
           continue
@@ -102,14 +98,13 @@ final class HostsFile {
     }
   }
 
-  /// Removes the blocks of daemons that have ended without doing so, and what an earlier start has left for this
-  /// interface.
+  /// Removes the blocks that ended daemons left, and those of an earlier start for this interface.
   static func removeStaleBlocks(from path: String, interface: String) {
     let own = block(for: interface)
-    // Where that fails, the blocks stay, and the next start tries again.
+    // If that fails, the next start tries again.
     _ = try? SharedFile(path, limit: limit).change { file in
       own.replaced(in: file, by: nil) { block in
-        // A container that was started again cannot see whether its former processes run.
+        // A restarted container cannot see whether its former processes run.
         isStale(block) || block.interface == interface && ProcessIdentity(block.owner)?.presence != .runs
       }
     }
@@ -121,9 +116,40 @@ final class HostsFile {
 
   private static func isStale(_ block: HostsBlock) -> Bool { ProcessIdentity(block.owner)?.presence == .isGone }
 
-  /// Where the kernel has no watch left, `refresh` repairs the block once a minute.
+  /// If the kernel has no watch left, `refresh` repairs the block once a minute.
   private func startWatching() {
     guard watch == nil else { return }
     watch = try? FileWatch([path], on: events) { [weak self] _ in self?.repair.request() }
+  }
+}
+
+/// A job that runs soon after it is requested, within a rate limit. Owned by the loop's thread.
+final class PacedJob {
+  // Set once.
+  private let events: EventLoop
+  private let job: () -> Void
+
+  private var rate: RateLimit
+  private var isDue = false
+
+  /// Requests tend to come several at a time.
+  private static let delay = Duration.milliseconds(20)
+
+  init(on events: EventLoop, _ rate: RateLimit, _ job: @escaping () -> Void) {
+    self.events = events
+    self.rate = rate
+    self.job = job
+  }
+
+  /// Requests the job; requests before it runs count as one.
+  func request() {
+    guard !isDue else { return }
+    isDue = true
+    events.schedule(after: max(Self.delay, rate.wait(at: .now()))) { [weak self] in
+      guard let self else { return }
+      self.isDue = false
+      _ = self.rate.allow(at: .now())
+      self.job()
+    }
   }
 }

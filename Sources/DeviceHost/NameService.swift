@@ -8,14 +8,14 @@ public import SystemIO
 internal import SystemPackage
 internal import Wire
 
-/// The names of the network on this host: the server for them, and what has this host's programs find them, which is
-/// systemd-resolved or a block in the hosts file. Whether they do is looked up, the way programs do it, after each
-/// join, reload and change of the resolver. Owned by the main thread, but for `note`, which is for any.
+/// Serves the network's names on this host: runs the name server, and makes programs use it through systemd-resolved or
+/// a block in the hosts file. After each join, reload and change of the resolver it looks its own name up as programs
+/// do. Owned by the main thread, but `note` is for any thread.
 public final class NameService: @unchecked Sendable {
   // Set once.
   private let daemon: Daemon
   private let settings: Settings.Join
-  /// As it was made; it marks the block in the hosts file.
+  /// Its name at the start, which marks the block in the hosts file.
   private let interface: String
   private let domain: String
   private let resolver: SystemResolver
@@ -27,7 +27,7 @@ public final class NameService: @unchecked Sendable {
   private lazy var server = NameServer(
     Zone(pool: IPv4Prefix(IPv4Address(bits: 0), length: 32), pool6: nil, domain: domain), on: daemon.events
   ) { [unowned self] label, reply in search(label, reply) }
-  /// The file that has a block of the names, if one is to.
+  /// The file that gets a block of the names, if one does.
   private var hostsFile: HostsFile?
   /// This device's own addresses; empty before it has joined.
   private var hosts: [String] = []
@@ -35,11 +35,11 @@ public final class NameService: @unchecked Sendable {
   private lazy var resolverChange = PacedJob(on: daemon.events, RateLimit(perSecond: 0.5, burst: 5)) { [unowned self] in
     look()
   }
-  /// How often systemd-resolved is told anew because names do not resolve.
+  /// Limits how often systemd-resolved is told again because names do not resolve.
   private var repairs = RateLimit(perSecond: 1.0 / 60, burst: 5)
-  /// How often systemd is asked to mount the hosts file anew.
+  /// Limits how often systemd is asked to mount the hosts file again.
   private var mounts = RateLimit(perSecond: 1.0 / 60, burst: 5)
-  /// Whether `arrange` or `look` waits for systemd-resolved or a look-up, and whether to arrange anew after that.
+  /// Whether `arrange` or `look` waits for systemd-resolved or a look-up, and whether `arrange` has to run again.
   private var isBusy = false
   private var isAskedAgain = false
   private var isLookingUp = false
@@ -53,29 +53,29 @@ public final class NameService: @unchecked Sendable {
 
   // The results of the last attempt.
   private var isResolverTold = false
-  /// Why systemd-resolved does not answer for the names.
+  /// Why systemd-resolved does not know the names.
   private var reason: String?
-  /// Why the system's hosts file was taken in its place.
+  /// Why the system's hosts file is used instead.
   private var hostsReason: String?
-  /// Why the hosts file does not have them, although it should.
+  /// Why the hosts file cannot be written.
   private var hostsTrouble: String?
   private var resolves: Bool?
-  /// What a look-up of the own name gave in place of its address.
+  /// The wrong result of looking the own name up.
   private var finding: String?
 
-  /// How long the relay may take to say who has a name; a resolver asks again after longer.
+  /// The relay's time to answer a search. Resolvers ask again later than that.
   private static let searchTime = Duration.seconds(2)
   /// Names are looked up at this interval, since not every change is noticed.
   private static let lookInterval = Duration.seconds(60)
   /// The time until the next attempt to listen at a port that was taken.
   private static let serverRetry = Duration.seconds(10)
 
-  /// The rights that it needs beside those of the device.
+  /// The capabilities that names need beyond those of the device.
   public static func capabilities(_ settings: Settings.Join) -> Set<Capability> {
     settings.names == .off ? [] : [.bindService]
   }
 
-  /// `network`: which of several it is.
+  /// `network`: the name of the network, if the host has several.
   public init(_ settings: Settings.Join, interface: String, network: NetworkName? = nil, _ daemon: Daemon) {
     self.settings = settings
     self.interface = interface
@@ -86,7 +86,7 @@ public final class NameService: @unchecked Sendable {
     serviceManager = SystemTool("systemctl", on: daemon.events)
   }
 
-  /// Removes what daemons that were killed have left in hosts files. To be called with the rights that a start has.
+  /// Removes the blocks that killed daemons left in hosts files. To be called before rights are given up.
   public func removeStaleBlocks() {
     let named: String? = if case .path(let path) = settings.hostsFile { path } else { nil }
     guard settings.hostsFile != .off else { return }
@@ -95,13 +95,13 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// Whose names these are. Before the device starts.
+  /// Sets the device whose peers have the names. To be called before the device starts.
   public func serve(_ device: Device) {
     self.device = device
     if case .path(let path) = settings.hostsFile { useHostsFile(path) }
   }
 
-  /// Learns from what happens to the device. From any thread.
+  /// Takes the device's events. From any thread.
   public func note(_ event: DeviceEvent) {
     switch event {
     case .joined, .networkChanged, .interfaceChanged: daemon.events.post { [self] in settle() }
@@ -110,14 +110,12 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// Tries again what could not be done.
   public func retry() {
     hasComplained = []
     complaint = nil
     if !hosts.isEmpty { settle() }
   }
 
-  /// At the daemon's end.
   public func stop() {
     hasStopped = true
     watch?.stop()
@@ -135,7 +133,7 @@ public final class NameService: @unchecked Sendable {
     hostsFile?.request()
   }
 
-  /// This device may have another address, and the network another shape.
+  /// The device's address or the network may have changed.
   private func settle() {
     device?.status { [self] status in daemon.events.post { self.settle(status) } }
   }
@@ -146,7 +144,7 @@ public final class NameService: @unchecked Sendable {
     hosts = [address.description] + (status.address6.map { [$0.description] } ?? [])
     resolver.interface = status.interface
     server.zone.pool = pool
-    // Without an IPv6 address of its own, this host reaches nobody's.
+    // Without an IPv6 address, this host cannot reach those of its peers.
     server.zone.pool6 = status.address6 == nil ? nil : status.pool6
     server.zone.table.setOwn(status.deviceID, address)
     hostsFile?.request()
@@ -156,8 +154,8 @@ public final class NameService: @unchecked Sendable {
 
   // MARK: Making programs find the names
 
-  /// Tells systemd-resolved, or uses the hosts file where programs do not ask systemd-resolved, and tests whether names
-  /// resolve.
+  /// Tells systemd-resolved the names, or writes the hosts file if programs do not ask systemd-resolved, then tests
+  /// whether names resolve.
   private func arrange() {
     guard !hosts.isEmpty, !hasStopped else { return }
     guard !isBusy else {
@@ -170,7 +168,7 @@ public final class NameService: @unchecked Sendable {
     resolver.tell(hosts, server.zone.domains.map { "~\($0)" }) { [weak self] in self?.takeResolver($0) }
   }
 
-  /// Whether the server runs at this device's addresses.
+  /// Starts the server at this device's addresses; false if that fails.
   private func serveNames() -> Bool {
     guard !server.isServing(at: hosts) else { return true }
     do {
@@ -236,8 +234,8 @@ public final class NameService: @unchecked Sendable {
     if isLookDue { look() }
   }
 
-  /// Begins to use the file that all programs read, where the settings allow that. False: it is in use already, or not
-  /// allowed.
+  /// Begins to use the system's hosts file, if the settings allow that. Returns false if it does so already, or may
+  /// not.
   @discardableResult
   private func useSystemHostsFile() -> Bool {
     guard settings.names == .auto, settings.hostsFile == .auto, hostsFile == nil else { return false }
@@ -285,16 +283,16 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// Has systemd mount the hosts file anew. The unit lets the daemon write this one file by a mount, which ends when
-  /// another program renames a new file over it.
+  /// Asks systemd to mount the hosts file again. The unit lets the daemon write this one file by a mount, which ends
+  /// when another program renames a new file over it.
   private func regain(_ path: String) {
     guard !hasStopped, !serviceManager.isRunning, let unit = ownServiceUnit(), mounts.allow(at: .now()) else { return }
     serviceManager.run(["bind", unit, path]) { [weak self] why in
       guard let self, !self.hasStopped else { return }
       if let why {
         self.complain(
-          "\(path) was replaced, so \(unit) may not write it any more, and systemd does not mount it anew (\(why)); restart the "
-            + "unit to have the names in it")
+          "\(path) was replaced, so \(unit) may not write it any more, and systemd does not mount it anew (\(why)); "
+            + "restart the unit to have the names in it")
       } else {
         self.hostsFile?.request()
       }
@@ -306,7 +304,7 @@ public final class NameService: @unchecked Sendable {
   /// Looks when a file of the system's resolver changes, and at intervals.
   private func beginLooking() {
     guard settings.names != .off || hostsFile != nil else { return }
-    // Where the kernel has no watch left, once a minute has to do.
+    // If the kernel has no watch left, once a minute has to do.
     watch = try? FileWatch(SystemResolver.traces, on: daemon.events) { [weak self] _ in self?.resolverChange.request() }
     lookRegularly()
   }
@@ -321,7 +319,7 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// Looks the own name up, and arranges anew if it does not resolve.
+  /// Looks the own name up, and calls `arrange` if it does not resolve.
   private func look() {
     guard !hosts.isEmpty, !hasStopped else { return }
     isLookDue = isBusy
@@ -333,7 +331,7 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// Whether this device's own name has its address for programs of this host.
+  /// Looks up whether programs of this host find the device's own name.
   private func lookUpOwnName(_ next: @escaping () -> Void) {
     guard settings.names != .off || hostsFile != nil, let own = server.zone.table.own else { return next() }
     let name = "\(own.label).\(domain)"
@@ -356,7 +354,7 @@ public final class NameService: @unchecked Sendable {
     }
   }
 
-  /// How the names resolve on this host, for a status.
+  /// How names resolve on this host, for a status report.
   public var report: NamesReport {
     let means: NamesReport.Means =
       if hostsFile != nil, hostsTrouble == nil {
@@ -380,8 +378,8 @@ public final class NameService: @unchecked Sendable {
     if hasComplained.insert(line).inserted { daemon.logger.warning("\(line)") }
   }
 
-  /// Warns that names do not resolve. Where systemd-resolved does not run and this user may not write the hosts file,
-  /// as on most hosts of a relay, that is no warning.
+  /// Warns that names do not resolve. It is no warning where systemd-resolved does not run and this user may not write
+  /// the hosts file, as on most relay hosts.
   private func complainOfNames() {
     let usesHosts = settings.hostsFile == .auto
     guard settings.names == .auto, usesHosts || isResolverTold, let finding else { return }
@@ -400,7 +398,7 @@ public final class NameService: @unchecked Sendable {
 
   private func search(_ label: String, _ reply: @escaping (NameServer.SearchResult) -> Void) {
     guard let device else { return reply(.unclear) }
-    // The reply comes back to this thread, which alone calls it.
+    // Only this thread, to which the reply comes back, calls it.
     nonisolated(unsafe) let reply = reply
     device.locate(label: label, within: Self.searchTime) { [daemon] outcome in
       let result: NameServer.SearchResult =
@@ -409,7 +407,7 @@ public final class NameService: @unchecked Sendable {
         case .nobody: .nobody
         case .unclear: .unclear
         }
-      // Behind the event that tells of the peer.
+      // After the event that announces the peer.
       daemon.events.post { reply(result) }
     }
   }

@@ -6,29 +6,29 @@ internal import SystemIO
 internal import SystemPackage
 public import Wire
 
-/// What this device tells its peers of itself: what the configuration says, and on top of that what was announced, which
-/// outlives the program but for the load. Owned by the main thread.
+/// The information that this device gives its peers: the configuration's, and over it what was announced, which is kept
+/// across restarts except the load. Owned by the main thread.
 public final class OwnOrchestration {
   // Set once.
   private let deviceID: String
   private let file: AnnouncementFile
   private let warn: (String) -> Void
 
-  /// Called with each attempt to write what was announced: the error, or `nil` where it was written.
+  /// Called after each attempt to write announcements; `nil`: written.
   public var onSave: ((any Error)?) -> Void = { _ in }
 
   private var settings: Settings.Orchestration
   private var announcement: Announcement
   private var load: Double?
   private var place: Orchestration.Location?
-  /// What is told now. Its revision is that of the device, which counts every change by one.
+  /// The present information. Its revision is the device's, which counts every change by one.
   public private(set) var current: Orchestration
 
-  /// Revisions of one start, in bits: more changes than one start can see.
+  /// Bits for the revisions of one start, more than one start can use.
   private static let revisionBits = 24
 
-  /// Counts this start and reads what was announced before it. Neither a disk that cannot be written to nor a damaged
-  /// file keeps a device from its network. `warn` gets a line for the log.
+  /// Counts this start and reads former announcements. Neither a disk that cannot be written nor a damaged file keeps a
+  /// device from its network. `warn` gets a line for the log.
   public init(
     in directory: StateDirectory, deviceID: String, _ settings: Settings.Orchestration,
     warn: @escaping (String) -> Void
@@ -43,7 +43,7 @@ public final class OwnOrchestration {
     current = merged()
   }
 
-  /// What was not announced, with the present revision and host name.
+  /// The configuration's part, with the present revision and host name.
   private var base: Orchestration {
     var base = settings.information(of: deviceID)
     base.revision = current.revision
@@ -53,7 +53,7 @@ public final class OwnOrchestration {
     return base
   }
 
-  /// Everything together, with the present revision. What was announced and does not fit is named in the log.
+  /// Configuration and announcements, with the present revision. Logs announcements that do not fit.
   private func merged() -> Orchestration {
     var base = base
     base.hostName = settings.hostName ?? hostName().flatMap(Self.validHostName)
@@ -62,7 +62,8 @@ public final class OwnOrchestration {
       let names = leftOut.joined(separator: ", ")
       warn(
         """
-        beside what the configuration says, there is no room for all that was announced; peers are not told of \(names): \
+        beside what the configuration says, there is no room for all that was announced; peers are not told of \
+        \(names): \
         take some of it back (mnedc-ctl announce --withdraw, --no-label), or out of the configuration
         """)
     }
@@ -71,14 +72,14 @@ public final class OwnOrchestration {
 
   /// The nearest valid host name; `nil` if there is none.
   static func validHostName(_ name: String) -> String? {
-    // What the kernel says where nobody has given the host a name.
+    // The kernel's name for a host without one.
     guard name != "(none)" else { return nil }
     let labels = name.split(separator: ".").compactMap { DeviceID.sanitized(String($0)) }
     let result = labels.joined(separator: ".")
     return Orchestration.isHostName(result) ? result : nil
   }
 
-  /// Takes `information` over; false if it says nothing new.
+  /// Takes `information` over; returns whether it is new.
   private func replace(by information: Orchestration) -> Bool {
     guard information != current else { return false }
     current = information
@@ -88,19 +89,19 @@ public final class OwnOrchestration {
 
   // MARK: Changes
 
-  /// Takes the configuration's part over, with the announcements on top. Returns what is told from now on, if it is anything new.
+  /// Takes over the configuration's part. Returns the information if it is new.
   public func reload(_ settings: Settings.Orchestration) -> Orchestration? {
     self.settings = settings
     return replace(by: merged()) ? current : nil
   }
 
-  /// The device sits there. Returns what is told from now on, if it is anything new.
+  /// Takes over where the device is. Returns the information if it is new.
   public func moved(to place: Orchestration.Location) -> Orchestration? {
     self.place = place
     return replace(by: merged()) ? current : nil
   }
 
-  /// Carries an order out, or nothing of it, and answers with what is told then. `tell` gets that if it is anything new.
+  /// Carries an order out, wholly or not at all, and answers with the information. `tell` gets it if it is new.
   public func answer(_ order: AnnounceOrder, tell: (Orchestration) -> Void) -> ControlAnswer {
     do throws(ControlError) {
       if try announce(order) { tell(current) }
@@ -122,13 +123,13 @@ public final class OwnOrchestration {
     var base = base
     base.load = load
     let information = changed.on(base)
-    // What does not fit because the configuration has grown can be taken back bit by bit.
+    // If the configuration has grown too large, withdrawing in steps must stay possible.
     let isMore = !order.services.isEmpty || !order.labels.isEmpty || order.load != nil
     if isMore, let obstacle = information.obstacle {
       throw ControlError(
         .failed,
-        "this cannot be told, and nothing has changed: \(obstacle); withdraw what is of no use any more, or take it out of the "
-          + "configuration")
+        "this cannot be told, and nothing has changed: \(obstacle); withdraw what is of no use any more, or take it "
+          + "out of the configuration")
     }
     if changed != announcement {
       do {
@@ -167,8 +168,8 @@ public final class OwnOrchestration {
         throw ControlError(
           .notFound,
           isConfigured
-            ? "the service \(shown(name)) is told because the configuration says so; take it out there and reload, or announce it "
-              + "as down (--down \(shown(name)))"
+            ? "the service \(shown(name)) is told because the configuration says so; take it out there and reload, or "
+              + "announce it as down (--down \(shown(name)))"
             : "no service \(shown(name)) was announced; mnedc-ctl announce shows what is told")
       }
       result.services.remove(at: index)
@@ -178,14 +179,14 @@ public final class OwnOrchestration {
       throw ControlError(
         .notFound,
         settings.labels[name] != nil
-          ? "the label \(shown(name)) is told because the configuration says so; take it out there and reload, or announce "
-            + "another value (--label \(shown(name))=VALUE)"
+          ? "the label \(shown(name)) is told because the configuration says so; take it out there and reload, or "
+            + "announce another value (--label \(shown(name))=VALUE)"
           : "no label \(shown(name)) was announced; mnedc-ctl announce shows what is told")
     }
     return result
   }
 
-  /// Whoever asks may have sent anything.
+  /// The request may hold any text.
   private func shown(_ name: String) -> String { Orchestration.isName(name) ? name : "of that name" }
 }
 

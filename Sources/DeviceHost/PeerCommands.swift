@@ -7,7 +7,7 @@ internal import Noise
 internal import SystemIO
 public import Wire
 
-/// What a daemon does when it is asked about peers. Owned by the main thread.
+/// Carries out the commands about peers. Owned by the main thread.
 public final class PeerCommands {
   public typealias Answer = @Sendable (ControlAnswer) -> Void
 
@@ -18,8 +18,8 @@ public final class PeerCommands {
   private let look: (@escaping (PeersReport) -> Void) -> Void
   private let keys: (@escaping ([IPv4Address: PublicKey]) -> Void) -> Void
 
-  /// `look` gives all that is known, and `keys` the peers' keys, on the main thread; `device` is what can ask peers, if
-  /// anything can, and `network` which of several it is in.
+  /// `look` gives all peers, and `keys` their keys, on the main thread. `device` asks peers; `nil` on a relay without
+  /// one. `network` is the name of the network, if the host has several.
   public init(
     _ daemon: Daemon, _ device: Device?, network: NetworkName? = nil,
     look: @escaping (@escaping (PeersReport) -> Void) -> Void,
@@ -47,14 +47,14 @@ public final class PeerCommands {
     look { answer(.report($0)) }
   }
 
-  /// Asks those whose information is not known.
+  /// Asks the peers whose information is not known.
   private func fetch(within limit: Duration, _ answer: @escaping Answer) {
     look { [self] report in
       fetch(report.peers.filter { $0.revision == nil }, within: limit) { [self] in peers(answer) }
     }
   }
 
-  /// The one peer, which is asked first if its information is not known.
+  /// Shows one peer, and asks it first if its information is not known.
   private func show(_ name: String, within limit: Duration, _ answer: @escaping Answer) {
     find(name, answer) { [self] peer in
       fetch(peer.revision == nil ? [peer] : [], within: limit) { [self] in
@@ -84,8 +84,8 @@ public final class PeerCommands {
 
   // MARK: Steps
 
-  /// Gives `body` the peer with that ID, name or address, else the one whose fingerprint begins so, or says that there
-  /// is no such peer, or more than one.
+  /// Finds the peer with that ID, name or address, or else with a fingerprint that begins so. Answers with an error if
+  /// there is none, or more than one.
   private func find(_ name: String, _ answer: @escaping Answer, _ body: @escaping (PeersReport.Peer) -> Void) {
     search(name) { [self] name, peer, report in
       if let peer { return body(peer) }
@@ -105,8 +105,8 @@ public final class PeerCommands {
     }
   }
 
-  /// Gives `body` the peer with that ID, name or address, if there is one, and all that is known. In a large network, the relay is
-  /// asked. On the main thread; `body` gets the name without the networks' own domain.
+  /// Finds the peer with that ID, name or address, and gives it to `body` with all peers, on the main thread. In a
+  /// large network it asks the relay. `body` gets the name without the networks' own domain.
   public func search(_ name: String, _ body: @escaping (String, PeersReport.Peer?, PeersReport) -> Void) {
     let suffix = ".\(domain)"
     let name = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
@@ -120,7 +120,7 @@ public final class PeerCommands {
     }
   }
 
-  /// How long the relay has to say who has a name.
+  /// The relay's time to answer a search.
   private static let searchTime = Duration.seconds(2)
 
   /// Why `name` means no peer of the report.
@@ -141,7 +141,7 @@ public final class PeerCommands {
     return ControlError(.notFound, "\(what); \(rest)")
   }
 
-  /// Asks these peers, and goes on when they have answered or the time is over.
+  /// Asks these peers, and calls `next` when they have answered or the time is over.
   private func fetch(_ peers: [PeersReport.Peer], within limit: Duration, _ next: @escaping () -> Void) {
     let addresses = peers.compactMap { $0.state == .untrusted ? nil : IPv4Address($0.address) }
     guard let device, !addresses.isEmpty else { return next() }
@@ -173,7 +173,7 @@ public final class PeerCommands {
 }
 
 extension PeersReport.Peer {
-  /// Whether people mean this peer by `name`: its ID, its label or one of its addresses.
+  /// Whether `name` is this peer's ID, label or one of its addresses.
   public func `is`(_ name: String) -> Bool {
     if name == deviceId || name == address || name == address6 { return true }
     return HostLabel.label(of: deviceId) == name.lowercased()

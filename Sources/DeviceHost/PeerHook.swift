@@ -3,18 +3,17 @@ public import Logging
 public import SystemIO
 internal import Wire
 
-/// Runs the command of `join.on-peer`, for one event after the other. Owned by the main thread.
+/// Runs the command of `join.on-peer`, for one event at a time. Owned by the main thread.
 public final class PeerHook {
   // Set once.
   private let events: EventLoop
   private let logger: Logger
 
-  /// The program and its arguments; empty: nothing is run.
+  /// The program and its arguments; empty: no command runs.
   public var command: [String] {
     didSet { if command.isEmpty { queue = HookQueue() } }
   }
 
-  /// The interface's name, for the command.
   public var interface: String
 
   private var queue = HookQueue()
@@ -23,9 +22,9 @@ public final class PeerHook {
   private var failures = RateLimit(perSecond: 1.0 / 60, burst: 1)
   private var droppedBefore = 0
 
-  /// How long the command may take for one event.
+  /// The command's time for one event.
   private static let timeout = Duration.seconds(10)
-  /// What of its output goes to the log if it fails, in bytes.
+  /// The length of the output that is logged if the command fails, in bytes.
   private static let outputLimit = 500
 
   public init(_ command: [String], interface: String, on events: EventLoop, logger: Logger) {
@@ -35,7 +34,7 @@ public final class PeerHook {
     self.logger = logger
   }
 
-  /// Runs the command for it once it has ended for those before.
+  /// Runs the command for this event after those before it.
   public func take(_ event: PeerEventReport) {
     guard !command.isEmpty, !isStopped, event.peer != nil else { return }
     queue.add(event)
@@ -87,7 +86,7 @@ public final class PeerHook {
     next()
   }
 
-  /// True: the line is in the log.
+  /// Returns whether the line was logged.
   @discardableResult
   private func warn(_ line: String) -> Bool {
     guard failures.allow(at: .now()) else { return false }
@@ -109,5 +108,42 @@ public final class PeerHook {
       "MNEDC_PEER_SERVICES": (peer.services ?? []).filter { $0.health == .up }.map(\.name).joined(separator: ","),
       "MNEDC_PEER_JSON": String(decoding: JSON.line(peer).dropLast(), as: UTF8.self),
     ]
+  }
+}
+
+/// The events that wait for a hook. Events that cancel each other are left out, such as a peer that joined and left,
+/// and so is outdated information.
+struct HookQueue {
+  private(set) var events: [PeerEventReport] = []
+  /// The number of events dropped because too many waited.
+  private(set) var dropped = 0
+
+  static let maximum = 256
+
+  mutating func add(_ event: PeerEventReport) {
+    let last = events.lastIndex {
+      $0.peer?.address == event.peer?.address && $0.peer?.deviceId == event.peer?.deviceId
+    }
+    switch (last.map { events[$0].event }, event.event) {
+    case (.joined, .left):
+      // The command does not know of the peer yet.
+      if let last { events.remove(at: last) }
+      return
+    case (.changed, .left):
+      if let last { events.remove(at: last) }
+    case (.joined, .changed), (.changed, .changed):
+      if let last { events[last].peer = event.peer }
+      return
+    default: break
+    }
+    if events.count >= Self.maximum {
+      events.removeFirst()
+      dropped += 1
+    }
+    events.append(event)
+  }
+
+  mutating func next() -> PeerEventReport? {
+    events.isEmpty ? nil : events.removeFirst()
   }
 }

@@ -1,15 +1,13 @@
 internal import SystemIO
 internal import SystemPackage
 
-/// systemd-resolved, which asks this device's server for the network's names once it is told of it. Owned by the main
-/// thread.
+/// Tells systemd-resolved to ask this device's server for the network's names. Owned by the main thread.
 final class SystemResolver {
-  /// What came of telling it.
   enum Outcome {
     case told
-    /// It does not run; why that is clear.
+    /// It does not run, for this reason.
     case absent(String)
-    /// It runs and does not take it: what was run in vain, and why.
+    /// It runs, but this command failed, for this reason.
     case failed([String], String)
   }
 
@@ -17,15 +15,12 @@ final class SystemResolver {
   private let tool: SystemTool
 
   // Owned by the main thread.
-  /// The interface's name now.
   var interface: String
 
   private static let directory = "/run/systemd/resolve"
-  /// Where it answers programs, since systemd 246. Whether somebody answers there is asked, since the file outlives the
-  /// service.
+  /// Its socket since systemd 246. The file outlives the service, so a connection shows whether it runs.
   private static let socket = "\(directory)/io.systemd.Resolve"
-  /// What changes when it is started, stopped, or told something, and what says whether programs ask it. Only a reason
-  /// to look.
+  /// Files that change when it starts, stops or is told something, and that say whether programs ask it.
   static let traces = [
     "/etc/resolv.conf", "/etc/nsswitch.conf", "\(directory)/resolv.conf", "\(directory)/stub-resolv.conf", socket,
   ]
@@ -33,7 +28,7 @@ final class SystemResolver {
   private enum Presence {
     case runs
     case isAbsent
-    /// One that is too old for the socket: the attempt to tell it shows.
+    /// Too old for the socket; the attempt to tell it shows.
     case unknown
   }
 
@@ -50,14 +45,14 @@ final class SystemResolver {
       switch error {
       case .noSuchFileOrDirectory: return (try? exists(directory)) == true ? .unknown : .isAbsent
       case .connectionRefused: return .isAbsent
-      // It runs, but is busy or does not talk to this user.
+      // It runs, but is busy or refuses this user.
       default: return .runs
       }
     }
   }
 
-  /// Has it ask the servers at these addresses for names in `domains`; it forgets that by itself when the interface
-  /// goes. `done` is called on the main thread, at once if it does not run.
+  /// Has it ask the servers at these addresses for names in `domains`; it forgets them with the interface. Calls `done`
+  /// on the main thread, at once if it does not run.
   func tell(_ servers: [String], _ domains: [String], _ done: @escaping (Outcome) -> Void) {
     let presence = Self.presence
     guard presence != .isAbsent else { return done(.absent("systemd-resolved does not run")) }
@@ -76,4 +71,103 @@ final class SystemResolver {
   }
 
   func stop() { tool.stop() }
+}
+
+/// Runs a program of the system, such as resolvectl. Owned by the loop's thread.
+final class SystemTool {
+  // Set once.
+  private let name: String
+  private let events: EventLoop
+  private let environment: [String: String]
+
+  // Owned by the loop's thread.
+  private var process: ChildProcess?
+
+  private static let timeout = Duration.seconds(10)
+
+  init(_ name: String, on events: EventLoop) {
+    self.name = name
+    self.events = events
+    var environment = ["PATH": environmentVariable("PATH") ?? "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"]
+    environment["DBUS_SYSTEM_BUS_ADDRESS"] = environmentVariable("DBUS_SYSTEM_BUS_ADDRESS")
+    self.environment = environment
+  }
+
+  var isRunning: Bool { process != nil }
+
+  /// Runs it, once at a time, and calls `next` on the loop's thread with the error, or `nil`.
+  func run(_ arguments: [String], then next: @escaping (String?) -> Void) {
+    precondition(!isRunning, "one run of \(name) at a time")
+    let command = ChildProcess.Command(
+      name, arguments, environment: environment, outputLimit: 1000, timeout: Self.timeout)
+    do {
+      process = try ChildProcess(command, on: events) { [weak self] outcome in
+        guard let self else { return }
+        self.process = nil
+        next(outcome.end == .exited(0) ? nil : self.text(outcome))
+      }
+    } catch {
+      next(error == .noSuchFileOrDirectory ? "\(name) is not installed" : "\(name): \(error)")
+    }
+  }
+
+  func stop() { process?.kill() }
+
+  private func text(_ outcome: ChildProcess.Outcome) -> String {
+    let line = outcome.output.prefix { $0 != UInt8(ascii: "\n") }.filter { (0x20...0x7E).contains($0) }
+    switch outcome.end {
+    case .exited where !line.isEmpty: return String(decoding: line, as: UTF8.self)
+    case .exited(let status): return "\(name) ended with status \(status)"
+    case .signalled(let signal): return "\(name) was ended by signal \(signal)"
+    case .timedOut, .killed: return "\(name) took too long"
+    }
+  }
+}
+
+/// Looks names up as every program of this host does, on threads, with a deadline. Owned by the loop's thread.
+final class NameLookup {
+  /// The numeric addresses, or why there are none.
+  typealias Outcome = Result<[String], Failed>
+
+  struct Failed: Error {
+    let why: String
+  }
+
+  // Set once.
+  private let events: EventLoop
+
+  /// Look-ups whose thread waits for the system's resolver, which can take longer than the deadline.
+  private var running = 0
+
+  private static let maximum = 4
+  private static let patience = Duration.seconds(5)
+
+  init(on events: EventLoop) {
+    self.events = events
+  }
+
+  /// Calls `done` on the loop's thread, once.
+  func look(up name: String, _ done: @escaping (Outcome) -> Void) {
+    let late = Outcome.failure(Failed(why: "has no answer within \(Int(Self.patience.seconds)) s"))
+    guard running < Self.maximum else { return done(late) }
+    running += 1
+    let call = Call(done)
+    events.schedule(after: Self.patience) { call.end(late) }
+    let finish = LoopBound { [weak self] (outcome: Outcome) in
+      self?.running -= 1
+      call.end(outcome)
+    }
+    SystemThread.detach(name: "name-lookup") { [events] in
+      let outcome = Resolver.addresses(of: name).map { $0.map(\.host) }.mapError { Failed(why: "is not found (\($0))") }
+      events.post { finish.value(outcome) }
+    }
+  }
+
+  private final class Call {
+    private var done: ((Outcome) -> Void)?
+
+    init(_ done: @escaping (Outcome) -> Void) { self.done = done }
+
+    func end(_ outcome: Outcome) { done.take()?(outcome) }
+  }
 }

@@ -87,10 +87,10 @@ public final class StateDirectory: Sendable {
   /// read or changed it against `secrecy`.
   public func read(_ name: String, limit: Int, _ secrecy: Secrecy) throws(StateError) -> [UInt8]? {
     let path = file(name)
-    let attributes = try attempt("read", path) { () throws(Errno) in try directory.attributes(of: name) }
+    let attributes = try perform("read", path) { () throws(Errno) in try directory.attributes(of: name) }
     guard let attributes else { return nil }
     try check(attributes, name, secrecy)
-    let (opened, content) = try attempt("read", path) { () throws(Errno) in try directory.read(name, limit: limit + 1) }
+    let (opened, content) = try perform("read", path) { () throws(Errno) in try directory.read(name, limit: limit + 1) }
     try check(opened, name, secrecy)
     guard content.count <= limit else {
       throw StateError(
@@ -150,7 +150,7 @@ public final class StateDirectory: Sendable {
         throw StateError(
           .system(.fileTooLarge), "\(file(name)) has no room for more; remove what is of no use any more")
       }
-      try attempt("write", file(name)) { () throws(Errno) in
+      try perform("write", file(name)) { () throws(Errno) in
         try directory.write(name, content, over: .replace, owner: owner)
       }
     }
@@ -160,7 +160,7 @@ public final class StateDirectory: Sendable {
   /// Renames a file over another.
   public func move(_ name: String, to other: String) throws(StateError) {
     let lock = try locked()
-    try attempt("rename", file(name)) { () throws(Errno) in try directory.move(name, to: other) }
+    try perform("rename", file(name)) { () throws(Errno) in try directory.move(name, to: other) }
     _ = consume lock
   }
 
@@ -179,7 +179,7 @@ public final class StateDirectory: Sendable {
   /// Removes a file if it exists.
   public func remove(_ name: String) throws(StateError) {
     let lock = try locked()
-    try attempt("remove", file(name)) { () throws(Errno) in try directory.remove(name) }
+    try perform("remove", file(name)) { () throws(Errno) in try directory.remove(name) }
     _ = consume lock
   }
 
@@ -194,7 +194,7 @@ public final class StateDirectory: Sendable {
     }
   }
 
-  private func attempt<Result>(
+  private func perform<Result>(
     _ verb: String, _ path: String, _ body: () throws(Errno) -> Result
   ) throws(StateError) -> Result {
     do {

@@ -1,9 +1,9 @@
-/// The head of an HTTP request (RFC 9112), as much of it as matters to who gives out one page. No I/O.
+/// The head of an HTTP request (RFC 9112), as far as a server of one page needs it. No I/O.
 public struct HTTPRequest: Sendable, Equatable {
   public var method: String
-  /// Without what stands behind a question mark.
+  /// Without the query behind `?`.
   public var path: String
-  /// By its name in small letters; several of one name are joined by commas.
+  /// By name in lower case; values of the same name are joined by commas.
   public var fields: [String: String]
 
   public init(method: String, path: String, fields: [String: String]) {
@@ -12,18 +12,17 @@ public struct HTTPRequest: Sendable, Equatable {
     self.fields = fields
   }
 
-  /// A longer head is refused.
+  /// In bytes; a longer head is refused.
   public static let maximumHead = 8192
 
-  /// What there is so far.
   public enum Reading: Sendable, Equatable {
     case incomplete
     case request(HTTPRequest)
-    /// What is wrong, as a status of HTTP.
+    /// The error, as an HTTP status.
     case refused(HTTPStatus)
   }
 
-  /// Reads the head at the beginning of `bytes`; what stands behind it does not matter.
+  /// Reads the head at the beginning of `bytes`, and ignores what follows.
   public static func read(_ bytes: [UInt8]) -> Reading {
     guard let head = head(of: bytes.prefix(maximumHead)) else {
       return bytes.count < maximumHead ? .incomplete : .refused(.headTooLarge)
@@ -50,12 +49,12 @@ public struct HTTPRequest: Sendable, Equatable {
     return .request(HTTPRequest(method: String(words[0]), path: path, fields: fields))
   }
 
-  /// Up to the empty line, without it; `nil` if there is none yet.
+  /// The bytes before the empty line; `nil` if there is none yet.
   private static func head(of bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
     var lineStart = bytes.startIndex
     for index in bytes.indices where bytes[index] == UInt8(ascii: "\n") {
       let line = bytes[lineStart..<index]
-      // One before the request line is skipped, as the RFC wants it.
+      // An empty line before the request line is skipped, as the RFC wants it.
       if line.isEmpty || line.elementsEqual([UInt8(ascii: "\r")]), lineStart != bytes.startIndex {
         return bytes[..<lineStart]
       }
@@ -64,7 +63,7 @@ public struct HTTPRequest: Sendable, Equatable {
     return nil
   }
 
-  /// `nil` if there is something in them that no head has.
+  /// `nil` if a byte may not be in a head.
   private static func lines(of head: ArraySlice<UInt8>) -> [String]? {
     let lines = head.split(separator: UInt8(ascii: "\n")).map { $0.last == UInt8(ascii: "\r") ? $0.dropLast() : $0 }
     guard lines.allSatisfy({ $0.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == UInt8(ascii: "\t") } }) else {
@@ -89,7 +88,7 @@ public struct HTTPRequest: Sendable, Equatable {
   }
 }
 
-/// What an answer begins with.
+/// The status of an answer.
 public enum HTTPStatus: Int, Sendable {
   case ok = 200
   case badRequest = 400
@@ -110,7 +109,7 @@ public enum HTTPStatus: Int, Sendable {
   }
 }
 
-/// Without the blanks around it.
+/// The text without spaces and tabs around it.
 func trimmed(_ text: some StringProtocol) -> String {
   func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
   let bytes = Array(text.utf8.drop(while: isBlank))

@@ -1,9 +1,9 @@
-/// What becomes of a request for the one page that there is. No I/O.
+/// The answer to a request for the one page. No I/O.
 public enum MetricsPage {
   public static let path = "/metrics"
 
   public enum Answer: Sendable, Equatable {
-    /// The metrics in this format; of a HEAD request without the body.
+    /// The metrics in this format; without the body for HEAD.
     case metrics(MetricsFormat, hasBody: Bool)
     case problem(HTTPStatus, hasBody: Bool)
   }
@@ -15,7 +15,7 @@ public enum MetricsPage {
     return .metrics(format(accept: request.fields["accept"] ?? ""), hasBody: hasBody)
   }
 
-  /// OpenMetrics where it is asked for and not worth less than plain text, else Prometheus' own text, which everybody reads.
+  /// OpenMetrics if the client asks for it and does not prefer plain text, else Prometheus' text format.
   static func format(accept: String) -> MetricsFormat {
     var best: [MetricsFormat: Double] = [:]
     for range in accept.split(separator: ",").prefix(maximumRanges) {
@@ -39,13 +39,13 @@ public enum MetricsPage {
 
   private static let maximumRanges = 32
 
-  /// The bytes of an answer, whose connection is closed behind it.
+  /// The bytes of an answer; the server closes the connection after it.
   public static func response(
     _ status: HTTPStatus, _ contentType: String, _ body: [UInt8], hasBody: Bool = true
   ) -> [UInt8] {
     var head = "HTTP/1.1 \(status.rawValue) \(status.reason)\r\n"
     head += "Content-Type: \(contentType)\r\nContent-Length: \(body.count)\r\nConnection: close\r\n"
-    // What a browser keeps or guesses would be wrong.
+    // A browser must neither keep nor guess.
     head += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nVary: Accept\r\n"
     if status == .methodNotAllowed { head += "Allow: GET, HEAD\r\n" }
     return Array("\(head)\r\n".utf8) + (hasBody ? body : [])

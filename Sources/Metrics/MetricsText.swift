@@ -1,6 +1,6 @@
 public import Control
 
-/// The two texts in which metrics go to programs that collect them.
+/// The two text formats of metrics.
 public enum MetricsFormat: String, CaseIterable, Sendable {
   /// https://prometheus.io/docs/specs/om/open_metrics_spec/, version 1.0.0.
   case openMetrics = "openmetrics"
@@ -15,7 +15,7 @@ public enum MetricsFormat: String, CaseIterable, Sendable {
     }
   }
 
-  /// The whole text, which ends with an end of line.
+  /// The whole text, with an end of line.
   public func text(_ report: MetricsReport) -> String {
     var text = ""
     for family in report.families { append(family, to: &text) }
@@ -25,7 +25,7 @@ public enum MetricsFormat: String, CaseIterable, Sendable {
 
   private func append(_ family: MetricsReport.Family, to text: inout String) {
     let sampleName = family.name + family.type.suffix
-    // Where one names the family, the other names its samples, and has no type for what is but labels.
+    // OpenMetrics names the family, Prometheus its samples; Prometheus has no type `info`.
     let name = self == .openMetrics ? family.name : sampleName
     let type = self == .openMetrics || family.type != .info ? family.type.rawValue : "gauge"
     text += "# TYPE \(name) \(type)\n"
@@ -59,8 +59,8 @@ public enum MetricsFormat: String, CaseIterable, Sendable {
     return result
   }
 
-  /// Times are whole nanoseconds, and written as such, without an exponent or what a fraction of two leaves of them. Those
-  /// that a `Double` cannot tell from their neighbours, of 104 days and more, are written as other numbers are.
+  /// Times are whole nanoseconds, written without an exponent and without the error of binary fractions. Times from 104
+  /// days on, which a `Double` does not resolve to nanoseconds, are written as other numbers are.
   private static func seconds(_ value: Double) -> String {
     let nanoseconds = (value * 1e9).rounded()
     guard nanoseconds.magnitude < 0x1p53 else { return number(value) }
@@ -82,7 +82,7 @@ public enum MetricsFormat: String, CaseIterable, Sendable {
 }
 
 extension MetricsReport.Kind {
-  /// What the name of a sample has behind that of its family.
+  /// The suffix of a sample's name.
   public var suffix: String {
     switch self {
     case .gauge: ""

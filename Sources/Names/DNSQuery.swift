@@ -6,7 +6,7 @@
 //     record    | name | type 16 | class 16 | ttl 32 | length 16 | data |
 //     name      labels, each behind its length 8, and a zero; or, from any label on, a pointer: 11 and an offset 14
 
-/// Types of records, and what only questions have.
+/// Record types, and the types of questions only.
 public struct DNSType: RawRepresentable, Hashable, Sendable {
   public let rawValue: UInt16
 
@@ -25,7 +25,7 @@ public struct DNSType: RawRepresentable, Hashable, Sendable {
   public static let any = DNSType(rawValue: 255)
 }
 
-/// How a question was answered (RFC 1035, section 4.1.1, and RFC 6891).
+/// Response codes (RFC 1035, section 4.1.1, and RFC 6891).
 public enum DNSCode: UInt16, Sendable {
   case noError = 0
   case formatError = 1
@@ -36,7 +36,7 @@ public enum DNSCode: UInt16, Sendable {
   case badVersion = 16
 }
 
-/// A name as it was asked for, its labels from the left.
+/// A name, its labels from the left.
 public struct DNSName: Equatable, Sendable {
   public var labels: [[UInt8]]
 
@@ -44,17 +44,17 @@ public struct DNSName: Equatable, Sendable {
     self.labels = labels
   }
 
-  /// A name of ours, whose labels are ASCII and short enough.
+  /// A name of ASCII labels that are short enough.
   public init(_ text: String) {
     labels = text.split(separator: ".").map { Array($0.utf8) }
   }
 
-  /// In lower case; a label that is no text of ours is nothing that is looked for.
+  /// In lower case; a label that is no ASCII text matches nothing.
   public var lowercased: [String] {
     labels.map { label in String(decoding: label.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self) }
   }
 
-  /// As it goes into a message, without compression.
+  /// As bytes in a message, without compression.
   var bytes: [UInt8] {
     labels.reduce(into: []) { bytes, label in
       precondition((1...63).contains(label.count))
@@ -64,7 +64,7 @@ public struct DNSName: Equatable, Sendable {
   }
 }
 
-/// What somebody asks.
+/// A question.
 public struct DNSQuery: Equatable, Sendable {
   public var id: UInt16
   public var wantsRecursion: Bool
@@ -72,7 +72,7 @@ public struct DNSQuery: Equatable, Sendable {
   public var type: DNSType
   /// 1 for the Internet, 255 for any.
   public var classCode: UInt16
-  /// How large an answer by UDP may be, if it says so by EDNS (RFC 6891), and its wish for DNSSEC's records.
+  /// The largest UDP answer and the DNSSEC flag, if the query has EDNS (RFC 6891).
   public var edns: EDNS?
 
   public struct EDNS: Equatable, Sendable {
@@ -80,12 +80,11 @@ public struct DNSQuery: Equatable, Sendable {
     public var wantsSignatures: Bool
   }
 
-  /// What came of reading a message.
   public enum Reading: Equatable, Sendable {
     case query(DNSQuery)
-    /// It gets an answer without a question.
+    /// To be answered without a question.
     case problem(DNSCode, id: UInt16, opcode: UInt16, wantsRecursion: Bool)
-    /// It gets none: it is too short to have a number, or is an answer itself.
+    /// To be ignored: too short to have a number, or an answer itself.
     case ignored
   }
 
@@ -124,7 +123,7 @@ public struct DNSQuery: Equatable, Sendable {
     return .query(query)
   }
 
-  /// Reads on and on, and gives `nil` beyond the end.
+  /// Reads numbers and bytes; `nil` beyond the end.
   private struct Reader {
     let bytes: [UInt8]
     var place = 0
@@ -150,7 +149,7 @@ public struct DNSQuery: Equatable, Sendable {
       return true
     }
 
-    /// A question's name: with nothing in front of it that a pointer could point at, it has none.
+    /// A question's name. Nothing before it could be the target of a pointer, so it has none.
     mutating func name() -> DNSName? {
       var labels: [[UInt8]] = []
       var size = 1
@@ -164,7 +163,7 @@ public struct DNSQuery: Equatable, Sendable {
       return nil
     }
 
-    /// A record's name, whose pointers are not followed. Tells whether it is that of the root.
+    /// A record's name, whose pointers are not followed. Returns whether it is the root.
     mutating func skipName() -> Bool? {
       var size = 1
       while let length = byte() {

@@ -14,10 +14,10 @@ public struct DNSRecord: Equatable, Sendable {
   }
 }
 
-/// What is answered to a query.
+/// The answer to a query.
 public struct DNSResponse: Equatable, Sendable {
   public var code: DNSCode
-  /// Whether this server is the one to know.
+  /// Whether this server is the authority.
   public var isAuthoritative = false
   public var answers: [DNSRecord] = []
   public var authority: [DNSRecord] = []
@@ -30,21 +30,21 @@ public struct DNSResponse: Equatable, Sendable {
   }
 
   public static let refused = DNSResponse(.refused)
-  /// It cannot be told now; whoever asks may ask again.
+  /// No answer is possible now; the resolver may ask again.
   public static let failure = DNSResponse(.serverFailure)
 
-  /// What an answer by UDP may have at most where the query says nothing, and where it does.
+  /// The largest UDP answer without and with EDNS, in bytes.
   public static let plainSize = 512
   public static let largestDatagram = 1232
-  /// What an answer by TCP may have.
+  /// The largest TCP answer, in bytes.
   public static let largestMessage = 65_535
 
-  /// The bound of an answer by UDP.
+  /// The largest UDP answer to this query, in bytes.
   public static func datagramSize(for query: DNSQuery) -> Int {
     query.edns.map { min(max($0.size, plainSize), largestDatagram) } ?? plainSize
   }
 
-  /// The message, which says by its TC bit that it was too large for `limit` bytes, and has no records then.
+  /// The message. If it is larger than `limit` bytes, it has the TC bit and no records.
   public func encoded(answering query: DNSQuery, limit: Int) -> [UInt8] {
     let whole = encoded(query, isCut: false)
     return whole.count <= limit ? whole : encoded(query, isCut: true)
@@ -72,14 +72,15 @@ public struct DNSResponse: Equatable, Sendable {
     return bytes
   }
 
-  /// The answer to what could not be read as a question.
+  /// The answer to a message without a readable question.
   public static func encoded(_ code: DNSCode, id: UInt16, opcode: UInt16, wantsRecursion: Bool) -> [UInt8] {
     let hasOptions = code == .badVersion
     let flags = 0x8000 | opcode << 11 | (wantsRecursion ? 0x100 : 0) | (code.rawValue & 0xF)
     return [id, flags, 0, 0, 0, hasOptions ? 1 : 0].flatMap { bytes($0) } + (hasOptions ? options(code, false) : [])
   }
 
-  /// The OPT record (RFC 6891, section 6.1): the size of messages that this server takes, the upper bits of the code, version 0.
+  /// The OPT record (RFC 6891, section 6.1): the size of messages that this server takes, the upper bits of the code,
+  /// version 0.
   private static func options(_ code: DNSCode, _ wantsSignatures: Bool) -> [UInt8] {
     [0] + bytes(DNSType.opt.rawValue) + bytes(UInt16(largestDatagram)) + [UInt8(code.rawValue >> 4), 0]
       + bytes(wantsSignatures ? 0x8000 : 0) + [0, 0]

@@ -1,10 +1,9 @@
 internal import Wire
 
-/// The parts of a hosts file (hosts(5)) that are the suite's: a block for each daemon. Everything around them stays as
-/// it is, byte for byte.
+/// The suite's blocks in a hosts file (hosts(5)), one for each daemon. All other bytes stay as they are.
 ///
-/// A block stands between `# BEGIN mnedc INTERFACE OWNER` and `# END mnedc INTERFACE`; the owner tells the daemon that
-/// keeps it from every other. A block without an owner is one of version 0.1.0.
+/// A block stands between `# BEGIN mnedc INTERFACE OWNER` and `# END mnedc INTERFACE`; the owner identifies the daemon
+/// that keeps it. A block without an owner is of version 0.1.0.
 public struct HostsBlock: Equatable, Sendable {
   public let interface: String
   public let owner: String
@@ -29,16 +28,16 @@ public struct HostsBlock: Equatable, Sendable {
     return Array((text + end + "\n").utf8)
   }
 
-  /// This block as it is in the file; `nil` if it is not there.
+  /// This block in the file; `nil` if it is not there.
   public func found(in file: [UInt8]) -> [UInt8]? {
     Self.places(in: file).first { $0.block == self }.map { Array(file[$0.range]) }
   }
 
-  /// The file with `lines` in place of this block, and without the blocks that `isStale`; with `nil` without this block
-  /// too.
+  /// The file with `lines` in place of this block, or without it if they are `nil`, and without the blocks that
+  /// `isStale`.
   public func replaced(in file: [UInt8], by lines: [UInt8]?, isStale: (HostsBlock) -> Bool) -> [UInt8] {
     let places = Self.places(in: file)
-    // A block takes the place of its own, or else of one for the same interface.
+    // A block replaces its own, or else one for the same interface.
     let place =
       places.first { $0.block == self } ?? places.first { $0.block.interface == interface && isStale($0.block) }
     var result: [UInt8] = []
@@ -50,12 +49,11 @@ public struct HostsBlock: Equatable, Sendable {
     }
     result += file[next...]
     guard place == nil, let lines else { return result }
-    // The last line may lack its end, which is given to it, and stays when the block goes.
+    // The last line may lack its end. It gets one, which stays when the block goes.
     return result + (result.isEmpty || result.last == Self.newline ? [] : [Self.newline]) + lines
   }
 
-  /// Where the blocks are: each from the line that begins it to the line that ends it. One that does not end is the
-  /// line that begins it and those of its kind behind it.
+  /// The lines of each block. A block without an end is its first line and the lines of a block behind it.
   private static func places(in file: [UInt8]) -> [(block: HostsBlock, range: Range<Int>)] {
     var places: [(block: HostsBlock, range: Range<Int>)] = []
     var open: (block: HostsBlock, range: Range<Int>)?
@@ -88,7 +86,7 @@ public struct HostsBlock: Equatable, Sendable {
       owner: String(decoding: rest.dropFirst(name.count + 1), as: UTF8.self))
   }
 
-  /// Whether a line is one of those that are written here: an address, a tab and a name of the domain.
+  /// Whether the line is one of a block: an address, a tab and a name of the domain.
   private static func isOurs(_ line: ArraySlice<UInt8>) -> Bool {
     let suffix = ".\(HostLabel.domain)".utf8
     return line.first != UInt8(ascii: "#") && line.contains(UInt8(ascii: "\t"))

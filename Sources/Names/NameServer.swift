@@ -2,8 +2,8 @@ public import SystemIO
 public import SystemPackage
 internal import Wire
 
-/// Answers questions for names by UDP and TCP at this device's virtual addresses. Only the host itself is answered: every
-/// device of the network has a server of its own. Owned by the main thread.
+/// Answers DNS questions by UDP and TCP at this device's virtual addresses. It answers only the host itself: every
+/// device has a server of its own. Owned by the main thread.
 public final class NameServer {
   /// What a search for an unknown name has found.
   public enum SearchResult: Sendable {
@@ -32,13 +32,13 @@ public final class NameServer {
       answer(message, from: peer, limit: DNSResponse.largestMessage, reply)
     }
   }
-  /// Where it is meant to be, and the addresses that may ask.
+  /// The addresses where it should answer, and those that may ask.
   public private(set) var hosts: [String] = []
   private var sources: Set<[UInt8]> = []
 
   /// How many questions are read in a row.
   private static let burst = 32
-  /// Connections that wait in the kernel. Large, because what a flood puts there stands before everybody else.
+  /// Connections that wait in the kernel. Large, because the connections of a flood stand before all others.
   private static let backlog: CInt = 1024
 
   public init(_ zone: Zone, on events: EventLoop, port: UInt16 = 53, _ search: @escaping Search) {
@@ -51,10 +51,10 @@ public final class NameServer {
   /// Whether it answers at the addresses `hosts`.
   public func isServing(at hosts: [String]) -> Bool { self.hosts == hosts && endpoints.count == hosts.count }
 
-  /// The ports that were chosen, if 0 was asked for; by UDP.
+  /// The UDP ports; the kernel chooses them if 0 was asked for.
   public var ports: [UInt16] { endpoints.map { $0.socket.address.port } }
 
-  /// Answers at these numeric addresses, and no others. Throws if it cannot at one of them, and answers at none then.
+  /// Answers at these numeric addresses and at no others. If it cannot at one of them, it throws and answers at none.
   public func serve(at hosts: [String]) throws(Errno) {
     stop()
     self.hosts = hosts
@@ -86,7 +86,7 @@ public final class NameServer {
 
   // MARK: Questions
 
-  /// Gives the answer to a message, at once or when the relay has been asked; never one to what deserves none.
+  /// Gives the answer to a message, at once or after the search; `nil` if the message deserves none.
   fileprivate func answer(
     _ message: some Collection<UInt8>, from source: SocketAddress, limit: Int?, _ reply: @escaping ([UInt8]?) -> Void
   ) {
@@ -110,7 +110,7 @@ public final class NameServer {
         if outcome == .found, let self, case .response(let found) = self.zone.answer(query) {
           response = found
         } else {
-          // That nobody is known is no proof that there is nobody.
+          // An unclear result does not prove that the name does not exist.
           response = outcome == .nobody ? missing : .failure
         }
         reply(response.encoded(answering: query, limit: limit))
@@ -138,15 +138,74 @@ public final class NameServer {
         do {
           received = try buffer.withUnsafeMutableBytes { bytes in try socket.receive(into: bytes) }
         } catch {
-          // What came back of an answer that nobody waited for.
+          // An ICMP error for an answer that nobody waited for.
           continue
         }
         guard let (count, source) = received else { return }
         server.answer(buffer[..<count], from: source, limit: nil) { [weak self] answer in
-          // Who asks again gets another answer.
+          // A resolver that misses it asks again.
           if let self, let answer { try? self.socket.send(answer, to: source) }
         }
       }
     }
+  }
+}
+
+/// A connection that asks for names by TCP: each message behind its length in two bytes (RFC 1035, section 4.2.2), one
+/// after the other. Owned by the main thread.
+final class NameConnection: StreamConnection {
+  // Set once.
+  private let answer: ([UInt8], @escaping ([UInt8]?) -> Void) -> Void
+
+  // Owned by the main thread.
+  private var input: [UInt8] = []
+  /// Whether an answer is awaited or being sent; until it is sent, nothing more is read.
+  private var isAnswering = false
+
+  /// How long a question may take to come, and its answer to be taken.
+  private static let patience = Duration.seconds(5)
+  /// In bytes; longer than any question.
+  private static let maximumMessage = 4096
+
+  /// `answer` gives the answer to a message; `nil` if it deserves none.
+  init(
+    _ socket: consuming Descriptor, on events: EventLoop,
+    answer: @escaping ([UInt8], @escaping ([UInt8]?) -> Void) -> Void
+  ) {
+    self.answer = answer
+    super.init(socket, on: events)
+    end(after: Self.patience)
+  }
+
+  override var claim: Int? { isAnswering ? nil : 0 }
+
+  override func received(_ bytes: UnsafeRawBufferPointer) {
+    input += bytes
+    next()
+  }
+
+  /// Answers the first question that has come whole.
+  private func next() {
+    guard isOpen, !isAnswering, input.count >= 2 else { return }
+    let length = Int(input[0]) << 8 | Int(input[1])
+    guard length <= Self.maximumMessage else { return end() }
+    guard input.count >= 2 + length else { return }
+    let message = Array(input[2..<2 + length])
+    input.removeFirst(2 + length)
+    isAnswering = true
+    // Nothing is read meanwhile, so that nothing piles up.
+    isReading = false
+    answer(message) { [weak self] answer in
+      guard let answer else { return self?.end() ?? () }
+      self?.send([UInt8(answer.count >> 8), UInt8(answer.count & 0xFF)] + answer)
+    }
+  }
+
+  override func sentAll() {
+    isAnswering = false
+    isReading = true
+    end(after: Self.patience)
+    // Not at once: a long row of questions must not hold the loop up.
+    if !input.isEmpty { events.schedule(after: .zero) { [weak self] in self?.next() } }
   }
 }

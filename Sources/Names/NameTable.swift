@@ -1,8 +1,8 @@
 public import Wire
 
-/// Which name has which address: this device and the peers that it knows.
+/// The addresses of names: of this device and of the peers that it knows.
 public struct NameTable: Sendable {
-  /// As many as a device knows peers, and itself.
+  /// The most names: the peers that a device knows, and itself.
   public static let maximumNames = 16_385
 
   public struct Entry: Equatable, Sendable {
@@ -12,13 +12,13 @@ public struct NameTable: Sendable {
 
   private var labels: [String: IPv4Address] = [:]
   private var addresses: [IPv4Address: String] = [:]
-  /// Those that have a label which is another's, too.
+  /// The devices whose label another device has, too.
   private var heirs: [String: Set<IPv4Address>] = [:]
   public private(set) var own: Entry?
 
   public init() {}
 
-  /// What this device is called, which counts for more than what a peer is.
+  /// This device's own name, which precedes those of peers.
   public mutating func setOwn(_ deviceID: String, _ address: IPv4Address) {
     if let own { remove(own.address) }
     remove(address)
@@ -29,7 +29,7 @@ public struct NameTable: Sendable {
     own = entry
   }
 
-  /// A peer is there. One whose label another has is found by its address alone, until that one has left.
+  /// Adds a peer. If another one has its label, it is found by address only, until that one has left.
   public mutating func add(_ deviceID: String, _ address: IPv4Address) {
     guard address != own?.address else { return }
     remove(address)
@@ -39,7 +39,7 @@ public struct NameTable: Sendable {
     if labels[label] == nil { labels[label] = address } else { heirs[label, default: []].insert(address) }
   }
 
-  /// Nobody is at this address any more.
+  /// Removes the peer of this address.
   public mutating func remove(_ address: IPv4Address) {
     guard let label = addresses.removeValue(forKey: address) else { return }
     if labels[label] == address {

@@ -1,17 +1,17 @@
 public import Wire
 
-/// What a device answers when it is asked for names: those of its network, `DEVICE-ID.mnedc` (or another domain), and which names its network's
-/// addresses have. For everything else there are other servers.
+/// The names that a device answers for: `DEVICE-ID.mnedc` (or another domain), and the reverse names of the network's
+/// addresses. It refuses all other questions.
 public struct Zone: Sendable {
   public var table = NameTable()
   public var pool: IPv4Prefix
   public var pool6: IPv6Prefix?
 
-  /// How long an answer may be kept, in seconds: a peer that has left and come back with another address is reached again
-  /// after so long, and one that has just joined is found. Questions stay within the host, so that many cost little.
+  /// How long a resolver may keep an answer, in seconds. A peer with a new address is found after so long. Questions
+  /// stay within the host, so many of them cost little.
   public static let ttl: UInt32 = 5
 
-  /// Of the names, in lower case.
+  /// In lower case.
   public let domain: String
   private let domainLabels: [String]
 
@@ -24,7 +24,7 @@ public struct Zone: Sendable {
 
   public enum Answer: Equatable, Sendable {
     case response(DNSResponse)
-    /// No device of this label is known here; the relay may know one. Otherwise it is the response.
+    /// No device here has this label, but the relay may know one. If it does not, the response holds.
     case unknown(label: String, DNSResponse)
   }
 
@@ -57,7 +57,7 @@ public struct Zone: Sendable {
 
   // MARK: Addresses to names
 
-  /// `nil`: the name is none of this network's addresses, nor of a part of them.
+  /// `nil`: the name is of none of this network's addresses.
   private func reverse(_ query: DNSQuery, _ labels: [String]) -> DNSResponse? {
     guard labels.count > 2, labels.last == "arpa" else { return nil }
     let digits = Array(labels.dropLast(2).reversed())
@@ -85,20 +85,20 @@ public struct Zone: Sendable {
     let apex = top(of: query.name, size)
     if digits.count == size, query.type == .soa || query.type == .ns { return top(query, apex) }
     let isWhole = digits.count == (labels[labels.count - 2] == "ip6" ? 32 : 4)
-    // A part of the network's addresses has names below it, but is none.
+    // A part of an address has names below it, but no record.
     guard isWhole else { return negative(.noError, apex) }
     guard let address, let label = table.label(of: address) else { return negative(.noSuchName, apex) }
     guard query.type == .ptr || query.type == .any else { return negative(.noError, apex) }
     return found([record(query.name, .ptr, DNSName("\(label).\(domain)").bytes)])
   }
 
-  /// The name of the smallest whole part of an address that the network fills, or is in.
+  /// The name of the smallest whole part of an address that contains the network or is filled by it.
   private func top(of name: DNSName, _ digits: Int) -> DNSName {
     DNSName(labels: name.labels.suffix(digits + 2))
   }
 
-  /// The first bits of an address, of `size`; those that are not given are zero. `nil` for what is no number as it should be
-  /// written.
+  /// The first bits of an address, of `size`; those that are not given are zero. `nil` for what is no number as it
+  /// should be written.
   private static func number(
     _ digits: [String], radix: Int, width: Int, of size: Int
   ) -> (high: UInt64, low: UInt64)? {
@@ -120,7 +120,7 @@ public struct Zone: Sendable {
 
   // MARK: Records
 
-  /// The answer about the top of a domain of ours.
+  /// The answer about the domain itself.
   private func top(_ query: DNSQuery, _ apex: DNSName) -> DNSResponse {
     var records: [DNSRecord] = []
     if query.type == .soa || query.type == .any { records.append(authority(apex)) }
@@ -128,19 +128,18 @@ public struct Zone: Sendable {
     return records.isEmpty ? negative(.noError, apex) : found(records)
   }
 
-  /// This device serves.
   private var server: DNSName { DNSName("\(table.own?.label ?? "localhost").\(domain)") }
 
   private func found(_ records: [DNSRecord]) -> DNSResponse {
     DNSResponse(.noError, isAuthoritative: true, answers: records)
   }
 
-  /// There is no such name, or nothing of that type; the SOA record says how long that may be kept (RFC 2308).
+  /// A negative answer; its SOA record says how long it may be kept (RFC 2308).
   private func negative(_ code: DNSCode, _ apex: DNSName) -> DNSResponse {
     DNSResponse(code, isAuthoritative: true, authority: [authority(apex)])
   }
 
-  /// Nobody copies this domain, so that its serial number and times but the last mean nothing.
+  /// No server copies this zone, so only the last time matters.
   private func authority(_ apex: DNSName) -> DNSRecord {
     let numbers: [UInt32] = [1, 3600, 600, 86_400, Self.ttl]
     return record(
@@ -163,7 +162,7 @@ public struct Zone: Sendable {
 }
 
 extension Zone {
-  /// The domains that this zone answers for: that of the names, and those of addresses where whole ones belong to the network.
+  /// The domains of this zone: that of names, and those of addresses that belong to the network as a whole.
   public var domains: [String] {
     var domains = [domain]
     if pool.length % 8 == 0, pool.length > 0 {

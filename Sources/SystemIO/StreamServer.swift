@@ -3,8 +3,8 @@
 
 public import SystemPackage
 
-/// Accepts connections on a loop's thread and keeps at most so many. It is made for local sockets and for servers beside
-/// the data path: bytes are copied. Owned by the loop's thread.
+/// Accepts connections on a loop's thread and keeps at most so many. It is made for local sockets and for servers
+/// beside the data path: bytes are copied. Owned by the loop's thread.
 public final class StreamServer<Connection: StreamConnection> {
   /// Makes a connection of an accepted socket; `peer` is `nil` for a local one. `nil`: the socket is closed.
   public typealias Admit = (_ socket: consuming Descriptor, _ peer: SocketAddress?) -> Connection?
@@ -23,9 +23,9 @@ public final class StreamServer<Connection: StreamConnection> {
 
   /// At most `maximum` connections are kept; beyond that the one with the lowest claim gives way.
   ///
-  /// `batch` connections are accepted before everything else on the thread has its turn, and `batchPause` later the next
-  /// ones. A batch is at most half of `maximum`, so that a new connection keeps its place until what came with it was
-  /// read. `onTrouble` is told why connections cannot be accepted (no descriptors, no memory).
+  /// `batch` connections are accepted before everything else on the thread has its turn, and `batchPause` later the
+  /// next ones. A batch is at most half of `maximum`, so that a new connection keeps its place until what came with it
+  /// was read. `onTrouble` is told why connections cannot be accepted (no descriptors, no memory).
   public init(
     on events: EventLoop, maximum: Int, batch: Int = 16, batchPause: Duration = .zero,
     onTrouble: @escaping (Errno) -> Void = { _ in }, _ admit: @escaping Admit

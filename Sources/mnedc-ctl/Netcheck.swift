@@ -37,7 +37,7 @@ struct Netcheck: ParsableCommand {
     if !servers.isEmpty { (named, keys) = try arguments(keys) }
     let found = WaitingNote.during(named.map(\.description).joined(separator: ", ")) {
       JoinCheck(
-        settings, servers: named, keys: keys, configuration: check, own: DaemonPlace.interfaces(settings),
+        settings, servers: named, keys: keys, configuration: check, own: DaemonAddress.interfaces(settings),
         within: timeout)
     }
     try output.show(found.report) { Self.text(found.report) }

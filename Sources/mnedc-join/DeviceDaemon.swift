@@ -13,11 +13,11 @@ import SystemPackage
 import Tun
 import Wire
 
-/// The device, and what holds it together. Owned by the main thread; the device tells its events on its own.
+/// The device and the wiring of its parts. Owned by the main thread; the device reports events on its own thread.
 final class DeviceDaemon: @unchecked Sendable {
   // Set once.
   private let settings: Settings
-  /// Which of several it is.
+  /// The name of the network, if the host has several.
   private let network: NetworkName?
   private let identity: DeviceIdentity
   private let deviceID: String
@@ -43,8 +43,7 @@ final class DeviceDaemon: @unchecked Sendable {
   private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
-  /// Whether the time for the first join runs, which it does not while a person has to do something; and how often it
-  /// has begun.
+  /// Whether the time limit of the first join runs (not while a person has to act), and how often it has begun.
   private var isLimited = false
   private var attempts = 0
   private var lastLoss: UplinkLoss?
@@ -53,27 +52,24 @@ final class DeviceDaemon: @unchecked Sendable {
   private var declines = false
   /// The last lease.
   private var address: IPv4Address?
-  /// Until joined, and only for who watches.
+  /// Shown until joined, and only on a terminal.
   private var progress: JoinProgress?
-  /// What is to be said of the first join, once its progress is all shown.
+  /// The line about the first join, until its progress is shown.
   private var joinedLine: String?
-  /// Who waits for the first join; `nil` in the foreground, and once joined.
+  /// The process that waits for the first join; `nil` in the foreground, and once joined.
   private var foreground: Foreground?
 
-  /// How long the first echo may hold up what is said of the join.
+  /// How long the first echo may delay the line about the join.
   private static let echoPatience = Duration.seconds(2)
 
-  /// Takes everything that can be refused here: the interface, the state directory, the local socket. Then it gives up
-  /// every right but those to change the interface and to answer for names.
+  /// Takes everything that can be refused: the interface, the state directory, the local socket. Then it gives up every
+  /// right but those to change the interface and to answer DNS questions.
   ///
-  /// `reread` gives the settings of a daemon that would be started now; `makeInterface` makes the interface of that name, with
-  /// segmentation offload or not.
+  /// `reread` gives the settings of a daemon started now.
   init(
     _ settings: Settings, _ network: NetworkName?, _ invitation: Invitation?, _ update: FileUpdate, isReset: Bool,
     isInBackground: Bool,
-    makeInterface: HostDevice.MakeInterface = { name, offload throws(TunError) in
-      try LinuxTun(name: name, offload: offload)
-    },
+    access: HostAccess = HostAccess(),
     reread: @escaping () throws -> Settings
   ) throws {
     self.settings = settings
@@ -93,7 +89,7 @@ final class DeviceDaemon: @unchecked Sendable {
     names.removeStaleBlocks()
     let tun: any PacketDevice
     do {
-      tun = try makeInterface(settings.join.interface, settings.join.offload == .auto)
+      tun = try access.makeInterface(settings.join.interface, settings.join.offload == .auto)
     } catch {
       if case .nameTaken(let name) = error,
         let claim = hostRelay.map({ $0.claim(on: name) }) ?? HostRelay.claim(on: name, settings)
@@ -111,15 +107,15 @@ final class DeviceDaemon: @unchecked Sendable {
       in: state, configured: settings.deviceID, isReset: isReset, warn: daemon.warnLater)
     self.identity = identity
     var isMade = false
-    // Or the next start without --reset would offer the new key to the former relay.
+    // Otherwise the next start without --reset would offer the new key to the former relay.
     defer { if !isMade { try? identity.giveUpReset() } }
     let key = identity.key
     deviceID = identity.deviceID
     publicKey = key.publicKey
     if let former = identity.lostID {
       daemon.warnLater(
-        "\(KeyFile.device(in: state).path) is missing, so this device has a new key now; the relay knows \(former) by the "
-          + "former one and refuses the new one under this ID; \(Self.advice(forLost: former))")
+        "\(KeyFile.device(in: state).path) is missing, so this device has a new key now; the relay knows \(former) by "
+          + "the former one and refuses the new one under this ID; \(Self.advice(forLost: former))")
     }
     self.update.add(deviceID: deviceID)
     progress = JoinProgress(daemon, deviceID: deviceID)
@@ -144,7 +140,7 @@ final class DeviceDaemon: @unchecked Sendable {
     try daemon.listen(at: settings.join.socket)
     daemon.serveMetrics(at: settings.metrics.listen)
     do {
-      try Privileges.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
+      try access.keepOnly(NameService.capabilities(settings.join).union([.netAdmin]))
     } catch {
       throw Failure(error)
     }
@@ -158,7 +154,7 @@ final class DeviceDaemon: @unchecked Sendable {
     isMade = true
   }
 
-  /// Logs what is to be known of the start, once the log runs.
+  /// Logs a line about the start, once the log runs.
   func note(_ line: String) {
     daemon.events.post { [daemon] in daemon.logger.notice("\(line)") }
   }
@@ -172,7 +168,7 @@ final class DeviceDaemon: @unchecked Sendable {
     host?.apply(settings.join, DeviceChanges(servers: Self.servers(settings)))
   }
 
-  /// What the device does when it is asked at the local socket.
+  /// Carries out a command from the local socket.
   private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
     switch command {
     case .status:
@@ -199,7 +195,8 @@ final class DeviceDaemon: @unchecked Sendable {
           .failed(
             ControlError(
               .unsupported,
-              "this is a device, and --forget-old is for a relay: nobody takes a device's old key once it has a new one; leave it out"
+              "this is a device, and --forget-old is for a relay: nobody takes a device's old key once it has a new "
+                + "one; leave it out"
             )))
       }
       rotation.begin(device, isJoined: isJoined, answer)
@@ -212,8 +209,8 @@ final class DeviceDaemon: @unchecked Sendable {
         .failed(
           ControlError(
             .unsupported,
-            "\(command.name.typed) is for a relay, and this is a device; run it on the relay's host, and there with --of relay if "
-              + "mnedc-join runs beside mnedcd")))
+            "\(command.name.typed) is for a relay, and this is a device; run it on the relay's host, and there with "
+              + "--of relay if mnedc-join runs beside mnedcd")))
     }
   }
 
@@ -251,8 +248,8 @@ final class DeviceDaemon: @unchecked Sendable {
         daemon.fail(
           Failure(
             .unavailable,
-            "could not join within \(time): \(why); check that the server is right (--server), that mnedcd runs there, and that its "
-              + "port is open"))
+            "could not join within \(time): \(why); check that the server is right (--server), that mnedcd runs "
+              + "there, and that its port is open"))
       }
     }
   }
@@ -266,7 +263,7 @@ final class DeviceDaemon: @unchecked Sendable {
     case .networkChanged(let pool, let pool6):
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .collided(let collision):
-      // The end of an attempt to join says it, too.
+      // The end of an attempt to join reports it, too.
       if isJoined { host?.log(collision) }
     case .collisionEnded(let collision):
       collisionReminder.reset()
@@ -293,13 +290,14 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
-  /// A relay shows its key before it lets anybody in, and announces a new one to those that are.
+  /// A relay shows its key before it admits a device, and announces a new one to connected devices.
   private func trusted(_ key: PublicKey, _ server: String) {
     daemon.logger.notice(
       isJoined
         ? "the relay at \(server) has replaced its key by \(key.fingerprint), which is kept in \(state.path)"
         : """
-        the relay at \(server) is met for the first time; its key \(key.fingerprint) (there, mnedc-ctl key shows it) is \
+        the relay at \(server) is met for the first time; its key \(key.fingerprint) (there, mnedc-ctl key shows it) \
+        is \
         trusted from now on, and kept in \(KnownRelays(in: state).path)
         """)
   }
@@ -335,7 +333,7 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.becomeReady(line)
   }
 
-  /// Has the configuration and the state directory say what this join has settled.
+  /// Writes to the configuration and the state directory what this join has settled.
   private func settleFirstJoin() throws(Failure) {
     if let problem = update.problem { daemon.logger.warning("\(problem)") }
     update.addServerKey { trust.expectedKey(of: $0)?.bytes }
@@ -361,7 +359,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
-  /// Who watches has seen all, or the first echo takes too long.
+  /// The terminal has shown all steps, or the first echo takes too long.
   private func endProgress() {
     progress = nil
     tellOfJoin()
@@ -378,7 +376,7 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.logger.notice("\(line)")
   }
 
-  /// An operator has to let this device in, which may take longer than the time for the first join.
+  /// An operator has to admit this device, which may take longer than the limit of the first join.
   private func pending(_ server: String) {
     isLimited = false
     if let progress {
@@ -397,11 +395,11 @@ final class DeviceDaemon: @unchecked Sendable {
     if isJoined { daemon.publish(PeerEventReport(.uplinkLost, time: Int(UnixTime.now()))) }
     isJoined = false
     lastLoss = loss
-    // Before the first join, a relay that says no is the answer; later it may change its mind, or be another.
+    // Before the first join, a refusal is final; later the relay may change its mind, or be another.
     if !hasJoined, let failure = failure(after: loss) { return daemon.fail(failure) }
     var isWorthALine = true
     if case .collision = loss, foreground == nil {
-      // The host of a device that has been in the network before leaves the other one, sooner or later.
+      // The host of a device that was in the network before leaves the other network sooner or later.
       isLimited = false
       isWorthALine = collisionReminder.isDue("\(loss)", at: .now())
     } else {
@@ -409,7 +407,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     progress?.lose()
     if hasJoined { endProgress() } else if foreground != nil { progress?.retry(after: loss.description) }
-    // Who waits in the foreground is told once, if it comes to nothing.
+    // The waiting process is told once, if the join fails.
     let level: Logger.Level = foreground == nil && isWorthALine ? .warning : .debug
     daemon.logger.log(
       level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms", metadata: [LogOutput.subject: "\(loss)"])
@@ -417,31 +415,31 @@ final class DeviceDaemon: @unchecked Sendable {
   }
 
   private static func advice(forLost id: String) -> String {
-    "restore device.key from a backup, or have the relay's operator free the ID (`mnedc-ctl revoke \(id)`) and join with a "
-      + "new invite"
+    "restore device.key from a backup, or have the relay's operator free the ID (`mnedc-ctl revoke \(id)`) and join "
+      + "with a new invite"
   }
 
-  /// How this ends if it is the end before the first join; `nil`: another attempt is worth it.
+  /// The failure that ends the first join; `nil`: another attempt is worth it.
   private func failure(after loss: UplinkLoss) -> Failure? {
     switch loss {
     case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.lostID == deviceID:
       Failure(
         .unavailable,
-        "the relay does not let this device in: it knows \(deviceID) by another key, probably the one that this device has "
-          + "lost; \(Self.advice(forLost: deviceID))")
+        "the relay does not let this device in: it knows \(deviceID) by another key, probably the one that this "
+          + "device has lost; \(Self.advice(forLost: deviceID))")
     case .refused(let refusal)
     where refusal.code == .deviceIDTaken && update.fileNamesDevice && !identity.hasJoined:
       Failure(
         .unavailable,
         "the relay does not let this device in: another device has the ID \(deviceID), which \(update.path) gives "
-          + "(device-id); if this machine is a copy of that device, give it an ID of its own (--device-id), which replaces "
-          + "that in the file; if it is that device and has lost its key, \(Self.advice(forLost: deviceID))")
+          + "(device-id); if this machine is a copy of that device, give it an ID of its own (--device-id), which "
+          + "replaces that in the file; if it is that device and has lost its key, \(Self.advice(forLost: deviceID))")
     case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.isOfMachine:
       Failure(
         .unavailable,
-        "the relay does not let this device in: another device has the ID \(deviceID), which comes from the host name and "
-          + "/etc/machine-id; this machine is probably a copy of that one: give it an ID of its own (--device-id), or empty "
-          + "/etc/machine-id and run systemd-machine-id-setup")
+        "the relay does not let this device in: another device has the ID \(deviceID), which comes from the host name "
+          + "and /etc/machine-id; this machine is probably a copy of that one: give it an ID of its own "
+          + "(--device-id), or empty /etc/machine-id and run systemd-machine-id-setup")
     case .refused(let refusal) where !refusal.isPassing:
       Failure(.unavailable, "the relay does not let this device in: \(refusal.text)")
     case .distrusted(let problem): Failure(.noPermission, problem.description)

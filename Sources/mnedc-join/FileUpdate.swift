@@ -4,12 +4,12 @@ import SystemIO
 import SystemPackage
 import Wire
 
-/// What to write to the configuration file once a relay has admitted this device: the relay with its key, and the device
-/// ID by which it knows this device's key. The next start then needs neither invite nor options. A join that fails
-/// writes nothing.
+/// What to write to the configuration file once a relay has admitted this device: the relay with its key, and the
+/// device ID by which it knows this device's key. The next start then needs neither invite nor options. A join that
+/// fails writes nothing.
 struct FileUpdate {
   let path: String
-  /// Whether the join fails if the file cannot be written: an invite cannot be used a second time.
+  /// Whether the join fails if the file cannot be written: an invite works once only.
   let isRequired: Bool
   private let given: JoinOptions
   /// What the file is to say.
@@ -68,8 +68,8 @@ struct FileUpdate {
     setDeviceID(id)
   }
 
-  /// Adds the key of a relay that is trusted because it was the first to answer, if anything is to be written. Of several
-  /// servers each may be a relay of its own, with another key. `key` gives the key of a server.
+  /// Adds the key of a relay that is trusted because it was the first to answer, if anything is to be written. Of
+  /// several servers each may be a relay of its own, with another key. `key` gives the key of a server.
   mutating func addServerKey(_ key: (String) -> [UInt8]?) {
     guard !changes.isEmpty, wanted.serverKeys.isEmpty, wanted.servers.count == 1,
       let key = key(wanted.servers[0].description)
@@ -104,8 +104,8 @@ struct FileUpdate {
     }
     guard let other = wanted.deviceID, other != id else { return }
     problem =
-      "\(path) says device-id: \(other) for this host's own relay too, so it stays; give --device-id \(id) at each start, "
-      + "or give mnedc-join a file of its own (--config)"
+      "\(path) says device-id: \(other) for this host's own relay too, so it stays; give --device-id \(id) at each "
+      + "start, or give mnedc-join a file of its own (--config)"
   }
 
   private static func set<Value: Equatable>(
@@ -180,7 +180,8 @@ struct FileUpdate {
         .cannotCreate,
         isRequired
           ? "\(path) is no regular file, so the relay cannot be added to it; name another --config"
-          : "this device has joined, but \(path), which is to name the relay, is no regular file; write to another: \(shown)"
+          : "this device has joined, but \(path), which is to name the relay, is no regular file; write to another: "
+            + "\(shown)"
       )
     }
     return place

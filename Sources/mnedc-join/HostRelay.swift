@@ -5,13 +5,13 @@ import SystemIO
 import Tun
 import Wire
 
-/// The relay that runs on this host, if one does and has made the host a device of its network.
+/// The relay that runs on this host and has made it a device of its network.
 struct HostRelay {
   private let key: KeyReport
   private let relay: RelayReport
   private let device: DeviceReport
 
-  /// For the relay's answers, which come at once unless it is stuck.
+  /// The relay answers at once unless it is stuck.
   private static let patience = Duration.seconds(2)
 
   /// Asks at the relay's local socket.
@@ -34,14 +34,14 @@ struct HostRelay {
         + "\(device.deviceId) at \(device.address ?? relay.address) (\(device.interface)); there is nothing to join")
   }
 
-  /// Why an interface of that name cannot be had, if the relay is the reason.
+  /// The error if the relay has this interface.
   func claim(on interface: String) -> String? {
     guard device.interface == interface else { return nil }
     return "mnedcd runs here and has the interface \(interface), as this host is the device \(device.deviceId) of the "
       + "relay's own network; to be in another network too, choose another name (--interface)"
   }
 
-  /// Whether a server is this host, at a port of the relay.
+  /// Whether the server is this host, at a port of the relay.
   private func isHere(_ server: ServerAddress) -> Bool {
     let ports = relay.listen.compactMap { $0.split(separator: ":").last.flatMap { UInt16($0) } }
     return ports.contains(server.port) && Self.isThisHost(server)

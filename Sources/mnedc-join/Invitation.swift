@@ -5,16 +5,16 @@ import Noise
 import SystemIO
 import Wire
 
-/// An invite, and what is settled by it: it names the relay, so that the configuration file need not yet.
+/// An invite and what it settles: it names the relay, so the configuration file need not.
 struct Invitation {
   let token: Token
-  /// Whether nothing but the invite says which key the relay has.
+  /// Whether only the invite gives the relay's key.
   let bringsKey: Bool
   let servers: [ServerAddress]
   let serverKey: [UInt8]
 
-  /// Throws if the invite and the configuration file, or the options, are about different relays. A reset leaves the
-  /// file's relay for the invite's.
+  /// Throws if the invite and the configuration file or the options name different relays. A reset replaces the file's
+  /// relay by the invite's.
   init(_ invite: InviteText, _ given: JoinOptions, isReset: Bool) throws {
     guard let token = Token(invite.token) else { preconditionFailure("an invite's token has the right size") }
     self.token = token
@@ -28,7 +28,8 @@ struct Invitation {
     guard given.serverKeys.isEmpty || given.serverKeys.contains(serverKey) else {
       throw Failure(
         .usage,
-        "the invite is for the relay with the key \(Self.fingerprint(serverKey)), --server-key for another; leave it out"
+        "the invite is for the relay with the key \(Self.fingerprint(serverKey)), --server-key for another; leave it "
+          + "out"
       )
     }
     if !isReset { try check(against: given) }
@@ -37,34 +38,34 @@ struct Invitation {
   private func check(against given: JoinOptions) throws {
     let file = given.file
     let advice =
-      "to leave that network for the invite's, run this again with --reset; to be in both, give the second one a name of its own "
-      + "(--name)"
+      "to leave that network for the invite's, run this again with --reset; to be in both, give the second one a name "
+      + "of its own (--name)"
     guard file.serverKeys.isEmpty || given.pinned.contains(serverKey) else {
       let pins = file.serverKeys.map(Self.fingerprint).joined(separator: ", ")
       throw Failure(
         .configuration,
-        "\(given.path) names another relay (server-key \(pins)) than the invite (\(Self.fingerprint(serverKey))); if that "
-          + "relay has a new key, correct server-key there; \(advice)")
+        "\(given.path) names another relay (server-key \(pins)) than the invite (\(Self.fingerprint(serverKey))); if "
+          + "that relay has a new key, correct server-key there; \(advice)")
     }
     let isSame = !file.serverKeys.isEmpty || file.servers.isEmpty || !Set(file.servers).isDisjoint(with: servers)
     guard isSame else {
       throw Failure(
         .configuration,
-        "\(given.path) names another relay (\(file.servers.map(\.description).joined(separator: ", "))) than the invite "
-          + "(\(servers.map(\.description).joined(separator: ", "))); \(advice)")
+        "\(given.path) names another relay (\(file.servers.map(\.description).joined(separator: ", "))) than the "
+          + "invite (\(servers.map(\.description).joined(separator: ", "))); \(advice)")
     }
   }
 
   private static func fingerprint(_ key: [UInt8]) -> String { PublicKey(key)?.fingerprint ?? "" }
 }
 
-/// The configuration file as a join finds it, and the options that say what may be missing there.
+/// The configuration file that a join found, and the options that add to it.
 struct JoinOptions {
-  /// The file, its content if it is there, and what that says.
+  /// The file, its content if it exists, and its settings.
   var path: String
   var content: [UInt8]?
   var file: Settings
-  /// What holds where the file says nothing.
+  /// The settings where the file says nothing.
   var defaults: Settings
   /// The options `--server`, `--server-key` and `--device-id`.
   var servers: [ServerAddress]
@@ -73,7 +74,7 @@ struct JoinOptions {
   /// The device's state directory, which may be missing yet.
   var state: String
 
-  /// The keys that the file pins, and those that have come in their place.
+  /// The keys that the file pins, and their successors.
   var pinned: [[UInt8]] {
     guard !file.serverKeys.isEmpty, (try? FileAttributes(of: state)) != nil else { return file.serverKeys }
     return file.serverKeys
@@ -82,6 +83,6 @@ struct JoinOptions {
       }
   }
 
-  /// Whether the file is a relay's as well.
+  /// Whether the file also configures a relay.
   var isOfRelay: Bool { file.relay != defaults.relay }
 }

@@ -6,9 +6,8 @@ import Noise
 import SystemIO
 import Wire
 
-/// Shows on a terminal how far this device is on its way into the network: a line a step with the time that it took, and
-/// what is waited for once that takes over a second. What an earlier attempt has shown is not said again. Owned by the main
-/// thread.
+/// Shows the steps of a join on a terminal: a line a step with its time, and what the device waits for after a second.
+/// Lines of an earlier attempt are not repeated. Owned by the main thread.
 final class JoinProgress {
   // Set once.
   private let daemon: Daemon
@@ -29,7 +28,7 @@ final class JoinProgress {
     case echo = "first echo"
   }
 
-  /// `nil` if nobody watches: standard error is no terminal, or news are not wanted there.
+  /// `nil` if standard error is no terminal, or the log level hides notices.
   init?(_ daemon: Daemon, deviceID: String) {
     guard Terminal.isOne(.error), daemon.output.level <= .notice else { return nil }
     self.daemon = daemon
@@ -69,7 +68,7 @@ final class JoinProgress {
     }
   }
 
-  /// An operator has to let this device in, which has this key.
+  /// An operator has to admit this device, which has this key.
   func wait(forOperatorToAdmit key: PublicKey) {
     steps += 1
     show(.admission, "waiting for an operator of the relay, who types there:", isToBeCopied: true)
@@ -78,7 +77,7 @@ final class JoinProgress {
     }
   }
 
-  /// The attempt has come to nothing, which the log does not say.
+  /// The attempt has failed, which the log does not say.
   func retry(after why: String) {
     show(nil, "\(why); trying again", isToBeCopied: true)
   }

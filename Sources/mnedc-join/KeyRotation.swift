@@ -7,15 +7,16 @@ import Noise
 import SystemIO
 import Wire
 
-/// Puts a new key in the place of the device's: made and kept beside the old one, then told to the relay, and in its place once
-/// the relay has let the device in with it. After a crash in between, the next start goes on with it. Owned by the main thread (`@unchecked`: the device's thread hands back to it).
+/// Replaces the device's key: stores a new one beside the old one, tells the relay, and puts the new one in its place
+/// once the relay has accepted it. The next start completes a rotation that a crash interrupted. Owned by the main
+/// thread (`@unchecked`: the device's thread hands back to it).
 final class KeyRotation: @unchecked Sendable {
   // Set once.
   private let daemon: Daemon
   private let file: KeyFile
   private let deviceID: String
 
-  /// Who waits for the end.
+  /// The answer that waits for the end.
   private var answer: (@Sendable (ControlAnswer) -> Void)?
   private var rotations = 0
 
@@ -27,7 +28,7 @@ final class KeyRotation: @unchecked Sendable {
     file = .device(in: state)
   }
 
-  /// `answer` is called when all is over, or after a while.
+  /// Calls `answer` when the rotation is over, or after `patience`.
   func begin(_ device: Device?, isJoined: Bool, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
     guard isJoined, let device else {
       return answer(
@@ -61,7 +62,7 @@ final class KeyRotation: @unchecked Sendable {
     }
   }
 
-  /// The relay knows this device by the new key alone: the file must too.
+  /// The relay knows this device by the new key only, so the file must have it.
   func end(with key: PublicKey) {
     do {
       try file.promoteNext()
@@ -76,7 +77,7 @@ final class KeyRotation: @unchecked Sendable {
     }
   }
 
-  /// The relay does not take the new key.
+  /// The relay has refused the new key.
   func end(_ refusal: Refusal) {
     daemon.logger.warning("the relay does not take the new key, so this device keeps its own: \(refusal.text)")
     do {

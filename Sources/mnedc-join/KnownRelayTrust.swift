@@ -4,17 +4,17 @@ import Noise
 import Synchronization
 import Wire
 
-/// Trust in the relays that the configuration pins, and in what they announced under these keys; or, where it pins none, in
-/// those that were met first, whose keys are kept in the state directory.
+/// Trusts the relays that the configuration pins and their successors; if it pins none, those met first, whose keys the
+/// state directory keeps.
 final class KnownRelayTrust: RelayTrust {
   private let pins: Mutex<[PublicKey]>
-  /// Which of them to expect: of several relays, one may have been met under the wrong one's.
+  /// The pinned key to expect next: of several relays, one may have answered under another's address.
   private let expected = Atomic(0)
   private let known: KnownRelays
   private let successors: RelaySuccessors
-  /// Whether an invite pins it, which the configuration does not say yet.
+  /// Whether the key comes from an invite and not yet from the configuration.
   private let isInvited: Atomic<Bool>
-  /// Whether the invite counts for more than what was announced under its key before.
+  /// Whether the invite overrides a successor that was announced under its key.
   private let isReset: Atomic<Bool>
 
   /// `isInvited`: the invite has brought the key. Where keys are pinned, a damaged file is set aside, which `warn` is
@@ -73,7 +73,7 @@ final class KnownRelayTrust: RelayTrust {
 
   private func checkPinned(_ key: PublicKey, _ server: String) throws -> Bool {
     if isReset.load(ordering: .relaxed), pinned.contains(key) { try successors.forgetSuccessor(of: key.bytes) }
-    // Where a key has a successor, it is not to be trusted any more: it may have been replaced because it was stolen.
+    // A key that has a successor is not trusted any more: it may have been stolen.
     for pin in pinned where try key == newest(of: pin) { return false }
     expected.add(1, ordering: .relaxed)
     let pins = pinned.map(\.fingerprint).joined(separator: ", ")
@@ -82,8 +82,8 @@ final class KnownRelayTrust: RelayTrust {
       ? ("the invite names", "for another invite (mnedc-ctl invite)")
       : ("server-key pins", "(mnedc-ctl key), and correct server-key in the configuration")
     throw RelayDistrust(
-      "\(server) has the key \(key.fingerprint), but \(who) \(pins): either this is not the relay that it should be, or its key "
-        + "was replaced; ask its operator \(mend)")
+      "\(server) has the key \(key.fingerprint), but \(who) \(pins): either this is not the relay that it should be, "
+        + "or its key was replaced; ask its operator \(mend)")
   }
 
   private func meet(_ key: PublicKey, _ server: String) throws -> Bool {
@@ -91,13 +91,14 @@ final class KnownRelayTrust: RelayTrust {
     guard case .conflict(let bytes) = try known.add(server, key.bytes) else { return true }
     let former = PublicKey(bytes)?.fingerprint ?? ""
     throw RelayDistrust(
-      "\(server) has the key \(key.fingerprint), but had \(former) before: either this is not the relay that it was, or its "
-        + "key was replaced; ask its operator (mnedc-ctl key), and remove the line of \(server) from \(known.path)")
+      "\(server) has the key \(key.fingerprint), but had \(former) before: either this is not the relay that it was, "
+        + "or its key was replaced; ask its operator (mnedc-ctl key), and remove the line of \(server) from "
+        + "\(known.path)")
   }
 
   func replace(_ old: PublicKey, with new: PublicKey, of server: String) throws(RelayDistrust) {
     do {
-      // The key that was met first may be pinned in the configuration just now.
+      // The configuration may have pinned the first key just now.
       if pinned.isEmpty { try known.replace(server, old.bytes, with: new.bytes) }
       try successors.add(old.bytes, new.bytes)
     } catch {

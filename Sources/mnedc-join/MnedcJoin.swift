@@ -121,7 +121,7 @@ struct MnedcJoin: ParsableCommand {
       settings, name, invitation, update, isReset: reset, isInBackground: isInBackground
     ) {
       var fresh = overridden(try atTheFile.reload(mayBeNew: invite != nil))
-      // What an invite says is not in the file before the first join.
+      // The file does not have the invite's relay before the first join.
       if invite != nil, fresh.servers.isEmpty || reset && fresh.serverKeys != settings.serverKeys {
         (fresh.servers, fresh.serverKeys) = (settings.servers, settings.serverKeys)
       }
@@ -132,8 +132,8 @@ struct MnedcJoin: ParsableCommand {
     try daemon.run()
   }
 
-  /// Where nothing else names a relay, the reference implementation's file may: whether it does. Throws if nothing
-  /// does.
+  /// Takes the relay from the reference implementation's file if nothing else names one; returns whether it did. Throws
+  /// if no relay is named at all.
   private func completeServers(of settings: inout Settings) throws -> Bool {
     guard settings.servers.isEmpty else { return false }
     if configuration.config == nil, name == nil {
@@ -166,7 +166,7 @@ struct MnedcJoin: ParsableCommand {
     return settings
   }
 
-  /// Not as an option's transform: its error would show the invite, which is a secret.
+  /// Not as an option's transform: its error would show the invite, which is secret.
   private static func read(_ text: String) throws -> InviteText {
     do {
       return try InviteText(parsing: text)

@@ -8,10 +8,10 @@ import Store
 import SystemIO
 import Wire
 
-// What the relay knows of invites and devices, as its tools get to see it.
+// Reports and errors of admission, for the tools.
 
 extension InviteRecord {
-  /// As it is at the time `now`.
+  /// The invite's state at the time `now`.
   func report(at now: Int64) -> InvitesReport.Invite {
     InvitesReport.Invite(
       id: id, state: state(at: now), usesLeft: usesLeft, usesTotal: usesTotal,
@@ -28,7 +28,7 @@ extension PendingReport.Device {
 }
 
 extension DevicesReport.Device {
-  /// `address`: the virtual one, if the device is in.
+  /// `address`: the virtual one, if the device is connected.
   init(_ record: DeviceRecord, _ address: IPv4Address?) {
     let (admitter, invite): (DevicesReport.Admitter, String?) =
       switch record.admittedBy {
@@ -103,8 +103,8 @@ extension ControlError {
     }
   }
 
-  /// The IDs that were perhaps meant, as text: the nearest, else some that begin with `name`. They are compared as host
-  /// names, in which case and separators make no difference.
+  /// The IDs that were perhaps meant, as text: the nearest, else some that begin with `name`. IDs are compared as host
+  /// names, so case and separators make no difference.
   private static func near(_ name: String, among ids: [String]) -> String? {
     let idsByLabel = Dictionary(ids.map { (HostLabel.label(of: $0), $0) }) { first, _ in first }
     let found = suggestions(for: HostLabel.label(of: name), among: Array(idsByLabel.keys)).compactMap { idsByLabel[$0] }

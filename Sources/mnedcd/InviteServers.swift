@@ -4,9 +4,9 @@ import SystemIO
 import Tun
 import Wire
 
-/// Where an invite says that the relay is.
+/// The relay's addresses in an invite.
 enum InviteServers {
-  /// Those that were asked for; else those of `relay.public-address`; else what can be found out from where it listens.
+  /// The `wanted` ones; else those of `relay.public-address`; else the addresses on which the relay can be reached.
   static func servers(
     _ wanted: [String], _ settings: Settings.Relay, listening: [SocketAddress], outside pools: [HostNetwork.Prefix]
   ) throws(ControlError) -> [String] {
@@ -15,8 +15,8 @@ enum InviteServers {
     guard !servers.isEmpty else {
       throw ControlError(
         .failed,
-        "this host has no address that devices elsewhere could connect to, as far as it can tell; name one with --server "
-          + "HOST:PORT, or write it to relay.public-address in the configuration")
+        "this host has no address that devices elsewhere could connect to, as far as it can tell; name one with "
+          + "--server HOST:PORT, or write it to relay.public-address in the configuration")
     }
     return servers.map(\.description)
   }
@@ -29,12 +29,12 @@ enum InviteServers {
     }
   }
 
-  /// The addresses that the relay listens on; where it listens on all of the host's, those that others may know it by.
+  /// The addresses that the relay listens on; if it listens on all, those of the host that others can reach.
   private static func found(_ listening: [SocketAddress], outside pools: [HostNetwork.Prefix]) -> [ServerAddress] {
     var servers: [ServerAddress] = []
     func add(_ host: String, _ port: UInt16) {
       let server = ServerAddress(host: host, port: port)
-      // The relay's own virtual addresses are of no use before one is in.
+      // Nobody can use the relay's virtual addresses before joining.
       let isVirtual = HostNetwork.Prefix(host: host).map { place in pools.contains(where: place.overlaps) } ?? false
       if !isVirtual, !servers.contains(server) { servers.append(server) }
     }

@@ -25,7 +25,8 @@ struct Mnedcd: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Lease virtual addresses from this network, or choose one: auto (default: \(ValueKind.pool.text(defaults.pool))).",
+      "Lease virtual addresses from this network, or choose one: auto (default: "
+        + "\(ValueKind.pool.text(defaults.pool))).",
       valueName: "prefix"),
     transform: { try ValueKind<Settings.Pool>.pool.option($0) })
   var pool: Settings.Pool?

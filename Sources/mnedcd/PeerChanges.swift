@@ -5,14 +5,14 @@ import Control
 import DaemonKit
 import SystemIO
 
-/// Finds out what becomes of a relay's devices while somebody listens, by comparing what is known every second. Owned by the
-/// main thread.
+/// Publishes the changes of a relay's devices while there are subscribers, by comparing the state every second. Owned
+/// by the main thread.
 final class PeerChanges {
   // Set once.
   private let daemon: Daemon
   private let look: (@escaping (PeersReport) -> Void) -> Void
 
-  /// What subscribers know, by address; `nil` while there are none.
+  /// The state that subscribers know, by address; `nil` while there are none.
   private var known: [String: PeersReport.Peer]?
   private var isScheduled = false
   private var isHurrying = false
@@ -26,7 +26,7 @@ final class PeerChanges {
     self.look = look
   }
 
-  /// Gives what a new subscriber begins with; all others know as much then.
+  /// Gives the snapshot for a new subscriber, after the others have the same state.
   func begin(_ reply: @escaping (PeersReport) -> Void) {
     look { [self] report in
       compare(report)
@@ -35,7 +35,7 @@ final class PeerChanges {
     }
   }
 
-  /// Something has happened, so that waiting until the second is over is not worth it.
+  /// Compares soon, after an event of the relay's own device.
   func notice() {
     guard daemon.hasSubscribers, !isHurrying else { return }
     isHurrying = true

@@ -15,7 +15,7 @@ import SystemIO
 import Tun
 import Wire
 
-/// What the relay does when it is asked at the local socket. Owned by the main thread.
+/// Carries out the relay's commands. Owned by the main thread.
 final class RelayCommands {
   typealias Answer = @Sendable (ControlAnswer) -> Void
 
@@ -30,12 +30,12 @@ final class RelayCommands {
 
   // Owned by the main thread.
   private(set) var isDraining = false
-  /// Whether the end of the drain asks the service manager to start the relay again.
+  /// Whether the relay asks the service manager for a restart after the drain.
   private var willRestart = false
-  /// For the programs that wait for the end of the drain.
+  /// The answers of the programs that wait for the end of the drain.
   private var drainAnswers: [Answer] = []
   private var isCopying = false
-  /// What is in force now.
+  /// The settings in force.
   var settings: Settings.Relay
   private lazy var peers = PeerCommands(daemon, device) { [unowned self] in
     withPeers($0)
@@ -135,7 +135,7 @@ final class RelayCommands {
     }
   }
 
-  /// Gives all that is known of the devices, on the main thread.
+  /// Gives all devices that are known to `reply`, on the main thread.
   private func withPeers(_ reply: @escaping (PeersReport) -> Void) {
     let reply = LoopBound(reply)
     relay.status(on: daemon.events) { [daemon, device] status in
@@ -155,7 +155,7 @@ final class RelayCommands {
     }
   }
 
-  /// The host's own device has told something of its peers.
+  /// The relay's own device has reported a change of its peers.
   func noticeChanges() {
     changes.notice()
   }
@@ -166,13 +166,13 @@ final class RelayCommands {
         .failed(
           ControlError(
             .unsupported,
-            "this relay's host is no device (relay.device, --no-device), so it tells nobody anything; ask mnedc-join, on a "
-              + "host where it runs")))
+            "this relay's host is no device (relay.device, --no-device), so it tells nobody anything; ask "
+              + "mnedc-join, on a host where it runs")))
     }
     host.announce(order, answer)
   }
 
-  /// The answers come when all is over, just before the daemon ends.
+  /// Programs get their answers when the drain is over, just before the daemon ends.
   private func drain(within limit: Duration, _ answer: @escaping Answer) {
     drainAnswers.append(answer)
     guard !isDraining else { return }
@@ -183,7 +183,7 @@ final class RelayCommands {
     }
     let time = ValueKind<Duration>.drainTime.text(limit)
     daemon.logger.notice("draining: nobody new is let in, and what is under way has \(time) to arrive")
-    // The service manager's own patience begins with STOPPING=1.
+    // The service manager's timeout begins with STOPPING=1.
     let patience = (limit + Self.timeToEnd).nanoseconds / 1000
     notifyServiceManager("STOPPING=1\nSTATUS=draining")
     notifyServiceManager("EXTEND_TIMEOUT_USEC=\(patience)")
@@ -203,8 +203,8 @@ final class RelayCommands {
 
   private static let timeToEnd = Duration.seconds(30)
 
-  /// A thread of its own makes the copy. The tool gets it as an open file, because this process may not write to every
-  /// place that root may name.
+  /// A thread makes the copy. The tool gets it as an open file, because this process may not write to every path that
+  /// root names.
   private func backup(_ answer: @escaping Answer) {
     guard !isCopying else {
       return answer(.failed(ControlError(.busy, "another backup is being made; try again when it is done")))
@@ -233,8 +233,8 @@ final class RelayCommands {
     }
   }
 
-  /// The new key is on the disk before anybody is told of it. Invites carry the key of their time: where the relay cannot prove
-  /// itself with that one any more, they are of no use, and whoever has stolen it could take them off who tries.
+  /// The new key is on the disk before any device is told. Old invites name the old key; whoever stole that key could
+  /// impersonate the relay, so `forgetOld` revokes them.
   private func rotateKey(forgetOld: Bool, _ answer: @escaping Answer) {
     do {
       let file = KeyFile.relay(in: state)
@@ -261,8 +261,8 @@ final class RelayCommands {
             .failed(
               ControlError(
                 .failed,
-                "the relay has the key \(fingerprint) from now on, but its invites, which name the old one, cannot be revoked: "
-                  + "\(error); revoke them (mnedc-ctl invites, mnedc-ctl uninvite)")))
+                "the relay has the key \(fingerprint) from now on, but its invites, which name the old one, cannot "
+                  + "be revoked: \(error); revoke them (mnedc-ctl invites, mnedc-ctl uninvite)")))
         }
       }
     } catch {
@@ -312,7 +312,7 @@ final class RelayCommands {
     relay.pinLease(of: name, to: address, sparing: hostID) { answer(ControlAnswer(lease: $0)) }
   }
 
-  /// All devices, or the one that `name` means, which is not this host.
+  /// All devices, or the one that `name` means, but not this host.
   private func devices(named name: String?, _ answer: @escaping Answer) {
     relay.status(on: daemon.events) { [relay, hostID] status in
       let online = Dictionary(status.sessions.map { ($0.key, $0.address) }) { first, _ in first }
@@ -320,7 +320,7 @@ final class RelayCommands {
         DevicesReport(
           records.map { record in
             var device = DevicesReport.Device(record, PublicKey(record.key).flatMap { online[$0] })
-            // Former versions have noted it as any other of an open relay.
+            // Former versions recorded this host as admitted by an open relay.
             if device.deviceId == hostID, device.status == .active { device.admittedBy = .host }
             return device
           })

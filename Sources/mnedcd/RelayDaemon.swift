@@ -15,7 +15,7 @@ import SystemPackage
 import Tun
 import Wire
 
-/// The relay, the device that its host is, and what holds them together. Owned by the main thread.
+/// The relay, the device that its host is, and their wiring. Owned by the main thread.
 final class RelayDaemon {
   // Set once.
   private let settings: Settings.Relay
@@ -28,15 +28,13 @@ final class RelayDaemon {
   private let host: HostDevice?
 
   /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
-  /// becomes the user that the settings name, before there is another thread, and the rest is that user's.
-  /// `reread` gives the settings of a daemon that would be started now.
-  /// `mayMakeKey` allows that a relay whose devices know a key, which is lost, gets a new one.
-  /// `makeInterface` makes the interface of that name, with segmentation offload or not.
+  /// becomes the user that the settings name, before there is another thread, and that user takes the rest.
+  ///
+  /// `reread` gives the settings of a daemon started now. `mayMakeKey`: a relay whose devices know a key that is lost
+  /// may get a new one.
   init(
     _ all: Settings, mayMakeKey: Bool = false,
-    makeInterface: HostDevice.MakeInterface = { name, offload throws(TunError) in
-      try LinuxTun(name: name, offload: offload)
-    },
+    access: HostAccess = HostAccess(),
     reread: @escaping () throws -> Settings
   ) throws {
     settings = all.relay
@@ -45,8 +43,8 @@ final class RelayDaemon {
     let user = try Self.user(settings.user)
     daemon = try Daemon("mnedcd", level: all.logLevel)
     try Daemon.checkIsFirst(at: settings.socket)
-    let tun = settings.device ? try Self.makeTun(settings, makeInterface) : nil
-    // One that was killed may have been a device.
+    let tun = settings.device ? try Self.makeTun(settings, access) : nil
+    // A former mnedcd that was killed may have been a device.
     if tun == nil { LinuxTun.removeStaleRoutes() }
     do {
       state = try StateDirectory(settings.state, for: user)
@@ -56,15 +54,15 @@ final class RelayDaemon {
     let listeners = try RelayListeners.make(settings)
     for address in listeners.awaited {
       daemon.warnLater(
-        "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; if that is a "
-          + "mistake, correct relay.listen (--listen)")
+        "this host does not have the address \(address.host) yet, so devices can connect at \(address) once it has; "
+          + "if that is a mistake, correct relay.listen (--listen)")
     }
     let names = NameService(all.join, interface: settings.interface, daemon)
     names.removeStaleBlocks()
     try daemon.listen(at: settings.socket, for: user)
     daemon.serveMetrics(at: all.metrics.listen)
     let kept = tun == nil ? [] : NameService.capabilities(all.join).union([.netAdmin])
-    try Self.dropPrivileges(user, keeping: kept, daemon)
+    try Self.dropPrivileges(user, keeping: kept, access, daemon)
     do {
       store = try SQLiteStore(directory: state.path) { [logger = daemon.logger] health in
         switch health {
@@ -135,7 +133,7 @@ final class RelayDaemon {
     commands.settings = all.relay
   }
 
-  /// Makes the pool larger, which waits for the disk; a pool that does not have the present one in it needs a restart.
+  /// Makes the pool larger, which waits for the disk. A pool that does not contain the present one needs a restart.
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
     if case .prefix(let prefix) = setting, !allowsPublicPool, let problem = Self.poolProblem(prefix) {
@@ -166,7 +164,7 @@ final class RelayDaemon {
     }
   }
 
-  /// How long the disk may take to note a larger pool.
+  /// The disk's time to record a larger pool.
   private static let growthTimeout = Duration.seconds(3)
 
   /// Serves until told to stop.
@@ -195,7 +193,7 @@ final class RelayDaemon {
     }
   }
 
-  /// Every device refuses a relay that has another key than it knows: a lost one is not replaced in silence.
+  /// Loads the relay's keys. Every device refuses a relay with an unknown key, so a lost key is not replaced silently.
   private static func keys(
     in state: StateDirectory, _ store: SQLiteStore, mayBeNew: Bool, _ daemon: Daemon
   ) throws(Failure) -> RelayKeys {
@@ -215,12 +213,12 @@ final class RelayDaemon {
           guard mayBeNew else {
             throw Failure(
               .noInput,
-              "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, then tell that "
-                + "to every device by hand and replace every invite")
+              "\(loss); restore it from a backup; or start mnedcd once with --new-key, which makes a new key, then "
+                + "tell that to every device by hand and replace every invite")
           }
           daemon.warnLater(
-            "\(loss); each device refuses the relay's new key until its server-key or known-relays names it; the invites "
-              + "name the old key, so revoke them (mnedc-ctl uninvite) and make new ones")
+            "\(loss); each device refuses the relay's new key until its server-key or known-relays names it; the "
+              + "invites name the old key, so revoke them (mnedc-ctl uninvite) and make new ones")
         }
       }
       return try RelayKeys(in: state)
@@ -235,7 +233,7 @@ final class RelayDaemon {
     }
   }
 
-  /// Whom root is to become; `nil` if this process stays who it is.
+  /// The user that root becomes; `nil` if the process stays who it is.
   private static func user(_ setting: Settings.User) throws -> User? {
     guard currentUser() == 0, setting != .named("root") else { return nil }
     let names =
@@ -252,16 +250,18 @@ final class RelayDaemon {
     }
     throw Failure(
       .configuration,
-      "there is no user \(names.joined(separator: " or ")) on this host; make one (useradd --system \(names[0])), or write "
-        + "another to relay.user (root to stay root)")
+      "there is no user \(names.joined(separator: " or ")) on this host; make one (useradd --system \(names[0])), or "
+        + "write another to relay.user (root to stay root)")
   }
 
-  /// Who is not root may have rights all the same, by the file or the service manager.
-  private static func dropPrivileges(_ user: User?, keeping kept: Set<Capability>, _ daemon: Daemon) throws {
+  /// A user that is not root can have capabilities, by the file or the service manager.
+  private static func dropPrivileges(
+    _ user: User?, keeping kept: Set<Capability>, _ access: HostAccess, _ daemon: Daemon
+  ) throws {
     guard let user else {
       guard currentUser() != 0 else { return }
       do {
-        return try Privileges.keepOnly(kept)
+        return try access.keepOnly(kept)
       } catch {
         throw Failure(error)
       }
@@ -276,10 +276,10 @@ final class RelayDaemon {
   }
 
   private static func makeTun(
-    _ settings: Settings.Relay, _ makeInterface: HostDevice.MakeInterface
+    _ settings: Settings.Relay, _ access: HostAccess
   ) throws -> any PacketDevice {
     do {
-      return try makeInterface(settings.interface, settings.offload == .auto)
+      return try access.makeInterface(settings.interface, settings.offload == .auto)
     } catch {
       var failure = Failure(error)
       if failure.status == .noPermission {
@@ -339,7 +339,7 @@ final class RelayDaemon {
     }
   }
 
-  /// Throws if the network would take addresses away from this host's others. `isKnown`: it did before.
+  /// Throws if the network has addresses of another network of this host. `isKnown`: it had them before.
   private static func checkOverlap(of relay: Relay, _ tun: any PacketDevice, isKnown: Bool) throws(Failure) {
     let networks: [HostNetwork]
     do {
@@ -356,8 +356,8 @@ final class RelayDaemon {
         + "join.allow-overlap")
   }
 
-  /// The host as a device. It stays who it is in its own network: a file that is also that of mnedc-join may say who it is in
-  /// another one.
+  /// The host as a device. Its ID in its own network stays: a file that it shares with mnedc-join may give the ID for
+  /// another network.
   private static func hostIdentity(
     in state: StateDirectory, configured: String?, _ store: SQLiteStore, _ daemon: Daemon
   ) throws -> DeviceIdentity {
@@ -405,7 +405,7 @@ extension RelayNetwork.Pool6Choice {
 }
 
 extension Failure {
-  /// A relay's memory that cannot be used.
+  /// A store that cannot be used.
   fileprivate init(_ error: StoreError) {
     let status: ExitStatus =
       switch error {

@@ -4,7 +4,6 @@ import Link
 import Relay
 import SystemIO
 
-/// The relay's part of the metrics.
 extension MetricsReport {
   /// `peerLimit`: up to how many devices each has series of its own.
   init(_ status: RelayStatus, pending: Int, peerLimit: Int) {

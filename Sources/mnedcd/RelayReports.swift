@@ -4,8 +4,10 @@ import Control
 import DaemonKit
 import Device
 import DeviceHost
+import Explain
 import Noise
 import Relay
+import Store
 import SystemIO
 import Wire
 
@@ -30,7 +32,7 @@ enum RelayReports {
     }
   }
 
-  /// With what the relay's own device knows of the others.
+  /// The relay's peers, with the knowledge of its own device.
   static func peers(_ status: RelayStatus, _ device: DeviceStatus?) -> PeersReport {
     let known = Dictionary((device?.peers ?? []).map { ($0.peer.address, $0) }) { first, _ in first }
     let now = Instant.now()
@@ -74,5 +76,39 @@ extension SessionReport {
       connected: now.since(session.since).roundedSeconds, silent: now.since(session.lastReceived).roundedSeconds,
       roundTripMs: session.roundTrip.map(\.milliseconds),
       link: LinkReport(received: session.received, sent: session.sent, queue: session.queue))
+  }
+}
+
+extension RelayReports {
+  /// The relay's knowledge of a device by ID or label, connected or not; on the main thread.
+  static func recall(
+    _ name: String, _ daemon: Daemon, _ relay: Relay, _ reply: @escaping (PathFacts.Memory, SessionReport?) -> Void
+  ) {
+    let reply = LoopBound(reply)
+    let label = HostLabel.label(of: name)
+    @Sendable func isMeant(_ id: String) -> Bool { id == name || HostLabel.label(of: id) == label }
+    let isPending = relay.pending.contains { isMeant($0.deviceID) }
+    let denied = relay.denied.filter { isMeant($0.deviceID) }.map(\.refusedFor).max()
+    relay.status(on: daemon.events) { [daemon] status in
+      let now = Instant.now()
+      let session = status.sessions.first { $0.deviceID == name }.map { SessionReport($0, at: now) }
+      relay.devices { result in
+        let records = (try? result.get()) ?? []
+        // Another device may have a revoked one's ID by now.
+        let meant = records.filter { isMeant($0.id) }
+        let time = UnixTime.now()
+        let memory: PathFacts.Memory =
+          if let active = meant.first(where: { $0.status == .active }) {
+            .seen(Double(max(0, time - active.lastSeen)))
+          } else if isPending {
+            .pending
+          } else if let denied {
+            .denied(denied.roundedSeconds)
+          } else {
+            meant.isEmpty ? .stranger : .revoked
+          }
+        daemon.events.post { reply.value(memory, session) }
+      }
+    }
   }
 }

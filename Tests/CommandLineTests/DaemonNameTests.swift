@@ -27,7 +27,7 @@ import Testing
 
   @Test func `what to type is the command as it was typed, with each daemon that may be meant`() {
     let places = [
-      DaemonPlace(name: .relay, path: "/run/r.sock"), DaemonPlace(name: DaemonName("shop"), path: "/run/s.sock"),
+      DaemonAddress(name: .relay, path: "/run/r.sock"), DaemonAddress(name: DaemonName("shop"), path: "/run/s.sock"),
     ]
     let failure = DaemonChoice<ConfigOptions>.ambiguous(places, ["mnedc-ctl", "announce", "--label", "a=it's b"])
     #expect(failure.status == .usage)

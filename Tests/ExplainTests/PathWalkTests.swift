@@ -197,7 +197,7 @@ import Wire
 
   @Test(arguments: [
     (true, "the relay is reachable; the line above says why there is no connection"),
-    (false, "run mnedc-ctl netcheck, which says what stands in the way to the relay"),
+    (false, "run mnedc-ctl netcheck, which checks the path to the relay"),
   ])
   func `the advice without a connection is by whether the relay answers`(wasTurnedAway: Bool, advice: String) {
     var facts = Self.facts()

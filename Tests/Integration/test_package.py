@@ -176,8 +176,8 @@ def field(package, name):
 
 @pytest.mark.no_lab
 def test_the_version_stands_in_one_place(package):
-    """Programs, package, changelog and `make version` say what Sources/CommandLine/Version.swift says."""
-    version = re.search(r'suiteVersion = "(.*)"', (REPOSITORY / "Sources/CommandLine/Version.swift").read_text())[1]
+    """Programs, package, changelog and `make version` say what Sources/CommandLine/Entry.swift says."""
+    version = re.search(r'suiteVersion = "(.*)"', (REPOSITORY / "Sources/CommandLine/Entry.swift").read_text())[1]
     assert make("version") == version
     changelog = (REPOSITORY / "CHANGELOG.md").read_text()
     assert re.search(r"^## \[([^]]*)\]", changelog, re.MULTILINE)[1] in ("Unreleased", version)

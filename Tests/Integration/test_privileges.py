@@ -63,7 +63,7 @@ def test_a_file_that_root_left_in_the_state_of_a_relay_names_its_owner(flat):
     state = Path(lab.relay.state_path)
     lab.start_relay("--no-device").stop()
     os.chown(state / "relay.key", 0, 0)
-    refuses(lab.relay, "mnedcd", "--no-device",
+    refuses(lab.relay, "mnedcd", "--no-device", lines=2,
             says=f"relay.key: [Pp]ermission denied; it belongs to root, and this daemon runs as {user.pw_name}: "
             f"chown {user.pw_name} {state}/relay.key")  # fmt: skip
 

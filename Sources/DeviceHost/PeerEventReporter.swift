@@ -3,32 +3,32 @@ public import Device
 internal import SystemIO
 internal import Wire
 
-/// Makes reports of what a device tells of its peers. Owned by the main thread.
-public final class PeerNews {
+/// Makes reports of the device's events about peers. Owned by the main thread.
+public final class PeerEventReporter {
   // Set once.
   private let onEvent: (PeerEventReport) -> Void
 
   private var network: Network = .unknown
-  /// What has come while the network was not known.
+  /// Events that came before the network was known.
   private var waiting: [PeerEvent] = []
 
-  /// The IPv6 addresses of peers go by it.
+  /// Gives the peers' IPv6 addresses.
   private enum Network {
     case unknown, asked
     case known(IPv6Prefix?)
   }
 
-  /// `onEvent` is told of each event in order, soon after the device has told of it.
+  /// `onEvent` gets each report in order, soon after the event.
   public init(onEvent: @escaping (PeerEventReport) -> Void) {
     self.onEvent = onEvent
   }
 
-  /// The device is in, perhaps in another network than before.
+  /// The device has joined, perhaps another network than before.
   public func networkMayHaveChanged() {
     network = .unknown
   }
 
-  /// Takes what the device has told; `status` asks it how it does, and calls back on the main thread.
+  /// Takes events of the device; `status` gives the device's state on the main thread.
   public func take(_ events: [PeerEvent], status: (@escaping (DeviceStatus) -> Void) -> Void) {
     waiting += events
     switch network {

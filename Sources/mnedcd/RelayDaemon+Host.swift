@@ -1,11 +1,15 @@
 import CommandLine
 import Config
+import Device
+import Identity
+import Noise
 import Relay
 import SystemIO
 import SystemPackage
+import Wire
 
 extension RelayListeners {
-  /// Listens where the settings say: by default for IPv6 and IPv4, or for IPv4 alone on a kernel without IPv6.
+  /// Listens where the settings say; by default for IPv6 and IPv4, or for IPv4 alone on a kernel without IPv6.
   static func make(_ settings: Settings.Relay) throws(Failure) -> RelayListeners {
     let usual = Settings.Relay.usualListen
     let addresses = try self.addresses(settings.listen.isEmpty ? [usual[0]] : settings.listen)
@@ -42,7 +46,8 @@ extension Failure {
     case .addressInUse:
       self.init(
         .cannotCreate,
-        "\(what): another program listens there, or another --listen of this one ([::] takes IPv4 too); stop it or choose another --listen"
+        "\(what): another program listens there, or another --listen of this one ([::] takes IPv4 too); stop it or "
+          + "choose another --listen"
       )
     case .permissionDenied:
       self.init(.noPermission, "\(what): ports below 1024 are for root; choose another --listen")
@@ -50,10 +55,29 @@ extension Failure {
       let port = error.address.port
       self.init(
         .cannotCreate,
-        "\(what): the kernel of this host has no IPv6; write 0.0.0.0:\(port), or another IPv4 address, to relay.listen "
-          + "(--listen), or leave it out")
+        "\(what): the kernel of this host has no IPv6; write 0.0.0.0:\(port), or another IPv4 address, to "
+          + "relay.listen (--listen), or leave it out")
     default:
       self.init(.cannotCreate, "\(what): \(error.errno)")
     }
   }
+}
+
+extension RelayKeys {
+  /// The keys in the relay's state directory; the first one is made if there is none.
+  convenience init(in directory: StateDirectory) throws(StateError) {
+    let current = try KeyFile.relay(in: directory).loadOrCreate { PrivateKey().bytes }
+    let former = try FormerKeys(in: directory).load()
+    guard let key = PrivateKey(current) else { preconditionFailure("any 32 bytes are a key") }
+    self.init(key, former: former.compactMap { PrivateKey($0) })
+  }
+}
+
+/// Trust of the relay host's device in the relay of the same process.
+struct OwnRelay: RelayTrust {
+  func expectedKey(of server: String) -> PublicKey? { nil }
+
+  func check(_ key: PublicKey, of server: String) throws(RelayDistrust) -> Bool { false }
+
+  func replace(_ old: PublicKey, with new: PublicKey, of server: String) throws(RelayDistrust) {}
 }

@@ -1,2 +1,0 @@
-/// The suite's version, the same for all its programs.
-public let suiteVersion = "0.1.0"
