@@ -1,5 +1,8 @@
 // What a device does to reach a relay, step by step: the name → a connection to each address → the relay's proof of its
 // key → the key → round trips → the path and its routers.
+//
+// `netcheck` needs no permission from the relay's operator, because it ends one handshake early. That proves the
+// relay's key, but tells neither its pool nor its speed, and `netcheck` says what it did not measure.
 
 internal import CommandLine
 internal import Config

@@ -108,7 +108,7 @@ def keys_of(report):
     found = set()
     for name, kind in re.findall(r"public var `?(\w+)`?(?:: ([^\n{]+)| =)", body):
         found.add(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-        inner = re.match(r"\[?(?:Orchestration\.)?(\w+Report|Service|Place)\b", kind)
+        inner = re.match(r"\[?(?:Orchestration\.)?(\w+Report|Service|Location)\b", kind)
         if inner and inner[1] != report:
             found |= keys_of(inner[1])
     return found
