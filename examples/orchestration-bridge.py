@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Lists this device for nodes of the Edge Home Orchestration project: answers GET /api/v1/discoverymgr/orchestrationinfo and
-GET /api/v1/ping on its virtual address. It has no score and runs no tasks.
+GET /api/v1/ping on its virtual address. It lists only: it has no score and runs no tasks.
 
 The answers are this device's orchestration information, which the bridge asks from the daemon's local socket at each request.
 For a device without an execution type or services, --execution-type and --service give the answer. Needs Python 3 only.

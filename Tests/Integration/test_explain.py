@@ -75,7 +75,7 @@ def test_who_is_not_there_is_told_from_who_never_was(flat):
     relay.mnedc("mnedc-ctl", "revoke", "d3")
     fails_at(relay, "d3", "peer", "was revoked", "forget d3")
     # The device itself is told why it is not in.
-    fails_at(lab["d3"], "d1", "uplink", "revoked", "do what this answer says")
+    fails_at(lab["d3"], "d1", "uplink", "revoked", "the line above says why there is no connection")
     fails_at(d1, "8.8.8.8", "peer", "no address of this network")
     assert d1.mnedc("mnedc-ctl", "explain", "", check=False).returncode == 64
 

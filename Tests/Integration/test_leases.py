@@ -188,7 +188,7 @@ def test_a_full_pool_takes_back_what_is_old_and_nothing_else(flat):
     lab = flat(2)
     config = lab.directory / "relay.yaml"
     config.write_text("relay: {pool: 10.0.0.0/30, lease-age: 2d}\n")
-    full = r"pool 10\.0\.0\.0/30 is full.*within 2 days; .*relay\.pool.*mnedc-ctl lease free"
+    full = r"pool 10\.0\.0\.0/30 is full.*in the last 2 days; .*relay\.pool.*mnedc-ctl lease free"
     relay = lab.start_relay("--config", config)
     first = lab.start_device("d1")
     for name in ("d1", "d2"):
