@@ -31,13 +31,14 @@ struct RestorationTests {
     return Set(lines.filter { !$0.contains("fe80:") && !$0.contains("multicast") && !$0.contains("anycast") })
   }
 
-  /// What the kernel does a moment after an address has come.
+  /// The state once the kernel has made the local route of the IPv6 address, a moment after the address has come.
+  private func completeState() -> Set<String> {
+    _ = wait { state().contains { $0.hasPrefix("local \(Self.own6) ") } }
+    return state()
+  }
+
   private func settles(to state: Set<String>) -> Bool {
-    for _ in 0..<200 {
-      if self.state() == state { return true }
-      sleep(for: .milliseconds(10))
-    }
-    return false
+    wait { self.state() == state }
   }
 
   @Test(
@@ -65,7 +66,7 @@ struct RestorationTests {
   ) throws {
     try NetworkNamespace().run {
       let tun = try configured()
-      let before = state()
+      let before = completeState()
       #expect(settles(to: before) && before.count >= 8, "\(before)")
       shell(command)
       // The kernel may still be making the local route of the address.
@@ -90,7 +91,7 @@ struct RestorationTests {
   @Test func `IPv6 that is switched off is said, and is there again once it is on`() throws {
     try NetworkNamespace().run {
       let tun = try configured()
-      let before = state()
+      let before = completeState()
       setNetworkVariable("ipv6/conf/mnedc0/disable_ipv6", to: "1")
       let off = try tun.restore()
       guard case .refused = off.missingIPv6 else {
