@@ -86,6 +86,7 @@ def test_who_goes_on_flooding_is_ended_with_a_reason(flat, kind):
     flood = start_flood(lab["d2"], kind, 1)
     until(lambda: "busy" in flood.output, "the flooder is told", 60)
     flood.kill()
+    until(lambda: "control, ping and pong frames" in relay.log, "the log says why")
     said = [line for line in relay.log.splitlines() if "control, ping and pong frames" in line]
     assert len(said) == 1 and "member-0" in said[0] and "more than 500" in said[0], said
     assert lab["d1"].status()["device"]["joins"] == 1
