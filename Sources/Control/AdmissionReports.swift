@@ -9,7 +9,7 @@ public struct KeyReport: Codable, Sendable, Equatable {
     case device
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var role: Role
   /// Of a device.
   public var deviceId: String?
@@ -31,7 +31,7 @@ public struct KeyReport: Codable, Sendable, Equatable {
 
 /// The answer to `invite`.
 public struct NewInviteReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// The line for mnedc-join. It is a secret, and told this once only.
   public var invite: String
   public var id: String
@@ -76,7 +76,7 @@ public struct InvitesReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var invites: [Invite]
 
   public init(_ invites: [Invite]) {
@@ -102,7 +102,7 @@ public struct PendingReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var devices: [Device]
 
   public init(_ devices: [Device]) {
@@ -157,7 +157,7 @@ public struct DevicesReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var devices: [Device]
 
   public init(_ devices: [Device]) {

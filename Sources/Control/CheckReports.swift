@@ -29,7 +29,7 @@ public struct CheckReport: Codable, Sendable, Equatable {
 
 /// The answer to `explain`: the path from this host to a peer, step by step.
 public struct ExplainReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// As it was asked for.
   public var peer: String
   /// Who that is, if it is known.
@@ -56,7 +56,7 @@ public struct ExplainReport: Codable, Sendable, Equatable {
 
 /// What netcheck finds before a device joins.
 public struct NetcheckReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// Whether joining should.
   public var works: Bool
   /// Of this host alone.

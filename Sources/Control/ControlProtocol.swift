@@ -41,7 +41,7 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
 }
 
 struct ControlResponse<Result: Codable>: Codable {
-  var version = 1
+  private(set) var version = JSONVersion()
   var result: Result?
   var error: ControlError?
 
@@ -64,6 +64,27 @@ struct ControlResponse<Result: Codable>: Codable {
 /// What a command that returns nothing returns.
 public struct Done: Codable, Sendable, Equatable {
   public init() {}
+}
+
+/// The version of an answer's or event's JSON: always 1. Another one fails to decode.
+public struct JSONVersion: Codable, Sendable, Equatable, JSONWritable {
+  private static let current = 1
+
+  init() {}
+
+  public init(from decoder: any Decoder) throws {
+    let version = try decoder.singleValueContainer()
+    guard try version.decode(Int.self) == Self.current else {
+      throw DecodingError.dataCorruptedError(in: version, debugDescription: "not version \(Self.current)")
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(Self.current)
+  }
+
+  func write(to json: inout JSONWriter) { Self.current.write(to: &json) }
 }
 
 /// The JSON of the suite: sorted snake_case keys, no spaces.

@@ -1,6 +1,6 @@
 /// The answer to `diagnostics`: what a bug report tells of a daemon beside its status. For `mnedc-ctl report`, which leaves keys out.
 public struct DiagnosticsReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// What the daemon goes by, as a configuration file that says the same; arguments of commands are left out.
   public var configuration: String
   /// The last lines of its log, the newest last.
@@ -43,7 +43,7 @@ public struct ArchiveReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var file: String
   public var entries: [Entry]
   /// What is not in it, and why.

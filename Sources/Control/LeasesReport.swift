@@ -24,7 +24,7 @@ public struct LeasesReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var leases: [Lease]
 
   public init(_ leases: [Lease]) {

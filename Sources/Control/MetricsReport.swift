@@ -39,7 +39,7 @@ public struct MetricsReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var families: [Family]
 
   public init(_ families: [Family] = []) {

@@ -16,7 +16,7 @@ public struct ReloadReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// What holds from now on.
   public var applied: [Change]
   /// What holds once the daemon is started anew.
@@ -30,7 +30,7 @@ public struct ReloadReport: Codable, Sendable, Equatable {
 
 /// What `stop` prints with --json.
 public struct StopReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// Where the daemon was told.
   public var socket: String
 
@@ -41,7 +41,7 @@ public struct StopReport: Codable, Sendable, Equatable {
 
 /// The answer to `log-level`.
 public struct LogLevelReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// What is of this level and worse is logged.
   public var level: String
   /// The level that the configuration, or the command line, says.
@@ -55,7 +55,7 @@ public struct LogLevelReport: Codable, Sendable, Equatable {
 
 /// The answer to `drain`.
 public struct DrainReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// How many sessions there were.
   public var sessions: Int
   /// How many of them were not through when the time was over.
@@ -73,7 +73,7 @@ public struct DrainReport: Codable, Sendable, Equatable {
 
 /// The answer to `backup`.
 public struct BackupReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// Where the tool has put the copy.
   public var file: String?
   public var bytes: Int

@@ -2,7 +2,7 @@ public import Wire
 
 /// The answer to `announce`: what the device tells its peers of itself now.
 public struct OrchestrationReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// Rises with every change.
   public var revision: Int
   public var deviceId: String

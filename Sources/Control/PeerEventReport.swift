@@ -12,7 +12,7 @@ public struct PeerEventReport: Codable, Sendable, Equatable {
     case uplinkBack = "uplink-back"
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var event: Event
   /// Unix seconds.
   public var time: Int

@@ -46,7 +46,7 @@ public struct PeersReport: Codable, Sendable, Equatable {
     }
   }
 
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var network: String?
   /// The address of the relay's host, whether that is a device or not.
   public var relayAddress: String?

@@ -1,6 +1,6 @@
 /// The answer to `ping`: one echo between this host's device and a peer.
 public struct PingReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   public var address: String
   public var deviceId: String
   /// Absent: no answer came in time.

@@ -5,7 +5,7 @@ public import Wire
 
 /// The answer to `status`.
 public struct StatusReport: Codable, Sendable, Equatable {
-  public var version = 1
+  public private(set) var version = JSONVersion()
   /// `mnedcd` or `mnedc-join`.
   public var program: String
   public var programVersion: String

@@ -76,6 +76,16 @@ import Wire
     #expect(response?.error == ControlError(.busy, "later") && response?.result == nil)
   }
 
+  @Test func `an answer of another version is refused`() throws {
+    let whole = String(decoding: JSON.line(Self.reports[0]), as: UTF8.self)
+    for version in ["0", "2", "\"1\"", "1.5", "null"] {
+      let other = whole.replacing(#""version":1}"#, with: #""version":\#(version)}"#)
+      #expect(other != whole && JSON.decode(PeersReport.self, other.utf8) == nil, "\(version)")
+      #expect(JSON.decode(ControlResponse<Done>.self, #"{"result":{},"version":\#(version)}"#.utf8) == nil)
+    }
+    #expect(JSON.decode(ControlResponse<Done>.self, #"{"result":{}}"#.utf8) == nil)
+  }
+
   @Test func `no cut or changed byte of a report does harm`() throws {
     let whole = Array(try standard(Self.reports[1]).utf8)
     for count in 0..<whole.count { #expect(JSON.decode(PeersReport.self, whole[..<count]) == nil) }
