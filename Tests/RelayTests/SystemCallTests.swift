@@ -43,6 +43,36 @@ import Wire
       #expect(cost.total < 0.1, "\(cost)")
     }
 
+    @Test func `small frames for several devices in turn go together, and each device gets its own in order`() throws {
+      let counts = SystemCallCounts()
+      let relay = try counts.run { try TestRelay() }
+      defer { relay.stop() }
+      let (sender, _) = try relay.join("sender")
+      // More destinations than the relay gathers for at once.
+      let receivers = try (0..<10).map { try relay.join("receiver-\($0)") }
+      for count in [2, 10] {
+        var fewest = Int.max
+        for _ in 0..<10 {
+          var run: [UInt8] = []
+          for number in 0..<100 {
+            for (_, address) in receivers[..<count] {
+              // Now and then a longer one, which must not overtake the others.
+              let payload = [UInt8](repeating: UInt8(number), count: number % 25 == 24 ? 2000 : 50)
+              run += frameBytes(.data, payload, address: address, flow: 1)
+            }
+          }
+          let before = counts.now
+          try sender.send(run)
+          for (receiver, _) in receivers[..<count] {
+            for number in 0..<100 { #expect(try receiver.receive(.data).payload.first == UInt8(number)) }
+          }
+          fewest = min(fewest, (counts.now - before)[.send])
+        }
+        // The four longer frames of each device cost calls of their own, as does what precedes each of them.
+        if count == 2 { #expect(fewest <= 60, "\(fewest)") }
+      }
+    }
+
     @Test func `a lone frame costs a wait, a read and a send, and no more`() throws {
       let cost = try callsPerFrame(payload: 200, together: 1, frames: 200)
       #expect(cost.of(.wait) + cost.of(.read) + cost.of(.send) < 3.1, "\(cost)")
