@@ -1,7 +1,7 @@
 #!/bin/bash
 #
-# unit.sh COMMAND...: runs the unit tests with COMMAND. After 20 minutes it ends them, and says which of them had begun
-# and what their threads wait for.
+# unit.sh COMMAND...: runs the unit tests with COMMAND and repeats at the end what failed. After 20 minutes it ends them,
+# and says which of them had begun and what their threads wait for.
 
 set -uo pipefail
 limit=1200
@@ -62,3 +62,6 @@ while kill -0 "$tests" 2>/dev/null; do
 done
 wait "$shown"
 wait "$tests"
+status=$?
+if ((status != 0)); then grep --text '^✘' "$log" >&2; fi
+exit "$status"

@@ -49,6 +49,9 @@ extension FrameConnection {
 
   private var isAboutToJoin: Bool { payloadLimit < FrameHeader.maximumPayload }
 
+  /// Whether bytes that were read wait for the next turn.
+  package var hasRest: Bool { rest != nil }
+
   private func standInLine() {
     guard !isInLine, let handler else { return }
     isInLine = true

@@ -51,11 +51,11 @@ import Wire
         while count != kept.count {
           count = kept.count
           neighbourhood.relay.connection?.flush()
-          try? relaySide.receive(
+          try? relaySide.receiveWhole(
             using: memory,
             deliver: { frame, header in
               if header.type == .peerHandshake { kept.append((Array(frame[FrameHeader.size...]), header.address)) }
-            }, finish: {})
+            })
         }
         return kept
       }

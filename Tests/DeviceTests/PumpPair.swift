@@ -68,7 +68,7 @@ final class PumpPair {
   func settle() throws {
     for end in [1, 0, 1, 0] {
       connections[1 - end].flush()
-      try connections[end].receive(
+      try connections[end].receiveWhole(
         using: memory,
         deliver: { frame, header in
           let payload = UnsafeMutableRawBufferPointer(rebasing: frame[FrameHeader.size...])
@@ -78,7 +78,7 @@ final class PumpPair {
           case .data: pumps[end].deliver(payload, from: addresses[1 - end])
           default: break
           }
-        }, finish: {})
+        })
     }
   }
 

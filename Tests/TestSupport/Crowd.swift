@@ -109,10 +109,9 @@ private final class Member: EventHandler {
   func handle(_ events: Events) {
     guard let connection = state.connection else { return }
     if events.contains(.writable) { connection.flush() }
-    guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
-        using: crowd.memory,
+        events, using: crowd.memory,
         deliver: { frame, header throws(WireError) in
           try accept(UnsafeRawBufferPointer(rebasing: frame[FrameHeader.size...]), header, connection)
         }, finish: {})

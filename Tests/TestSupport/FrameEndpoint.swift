@@ -2,7 +2,7 @@ public import Link
 internal import Synchronization
 public import SystemIO
 internal import SystemPackage
-internal import Wire
+public import Wire
 
 /// A frame connection on a loop thread that keeps every frame that comes, or none while it is stalled.
 public final class FrameEndpoint: EventHandler, Sendable {
@@ -31,10 +31,9 @@ public final class FrameEndpoint: EventHandler, Sendable {
 
   public func handle(_ events: Events) {
     if events.contains(.writable) { connection.flush() }
-    guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
-        using: memory.memory,
+        events, using: memory.memory,
         deliver: { bytes, header in
           frames.put(ReceivedFrame(header: header, payload: Array(bytes[FrameHeader.size...])))
         }, finish: {})
@@ -46,6 +45,13 @@ public final class FrameEndpoint: EventHandler, Sendable {
 }
 
 extension FrameConnection {
+  /// Reads once, and handles what was read in as many turns as that takes: more than one on a busy machine.
+  public func receiveWhole(
+    using memory: ReceiveMemory, deliver: (UnsafeMutableRawBufferPointer, FrameHeader) throws(WireError) -> Void
+  ) throws(ReceiveError) {
+    repeat { try receive(using: memory, deliver: deliver, finish: {}) } while hasRest
+  }
+
   /// Sends frames that stand one behind the other in `bytes`.
   public func send(frames bytes: [UInt8], count: Int) {
     bytes.withUnsafeBytes { send(FrameRun($0, frames: count)) }

@@ -52,10 +52,10 @@ final class LoadClient: EventHandler, @unchecked Sendable {
 
   func handle(_ events: Events) {
     if events.contains(.writable) { connection.flush() }
-    guard events.contains(.readable) || events.contains(.hangup) else { return }
     do {
       try connection.receive(
-        using: load.memory, deliver: { frame, header throws(WireError) in try accept(frame, header) }, finish: {})
+        events, using: load.memory, deliver: { frame, header throws(WireError) in try accept(frame, header) },
+        finish: {})
     } catch {
       connection.close()
       load.fail("a session has ended: \(error)")
