@@ -92,6 +92,9 @@ enum Schema {
     one("join.hosts-file", \.settings.join.hostsFile, .hostsFile, .both(.restart)),
     command("join.on-peer", \.settings.join.onPeer, .both(.live)),
     one("join.peer-information", \.settings.join.peerInformation, .peerInformation, .both(.live)),
+    one("join.direct", \.settings.join.direct, .direct, .device(.restart)),
+    one("join.direct-port", \.settings.join.directPort, .directPort, .device(.restart)),
+    one("join.direct-max-offline", \.settings.join.directMaxOffline, .directMaxOffline, .device(.restart)),
     optional("join.orchestration.host-name", \.settings.join.orchestration.hostName, .hostName, .both(.live)),
     optional("join.orchestration.platform", \.settings.join.orchestration.platform, .platform, .both(.live)),
     optional(

@@ -55,6 +55,11 @@ public struct Settings: Equatable, Sendable {
     public var onPeer: [String] = []
     /// Of how many peers the orchestration information is kept; in a network of more, it is asked for when it is needed.
     public var peerInformation = 250
+    public var direct = Direct.auto
+    /// The TCP port for direct connections of peers; 0 leaves the choice to the kernel.
+    public var directPort: UInt16 = 0
+    /// How long direct paths go on without the relay.
+    public var directMaxOffline = Duration.seconds(86_400)
     public var orchestration = Orchestration()
 
     public init() {}
@@ -133,6 +138,13 @@ public struct Settings: Equatable, Sendable {
   /// Whether the TUN interface is made with segmentation offload.
   public enum Offload: String, CaseIterable, Sendable {
     /// As far as the kernel has it.
+    case auto
+    case off
+  }
+
+  /// Whether packets to a peer may take a direct path.
+  public enum Direct: String, CaseIterable, Sendable {
+    /// Where there is one.
     case auto
     case off
   }

@@ -172,6 +172,20 @@ extension ValueKind where Value == Settings.Names {
   public static var names: ValueKind { choice("a way to resolve names") }
 }
 
+extension ValueKind where Value == Settings.Direct {
+  public static var direct: ValueKind { choice("a setting of direct paths") }
+}
+
+extension ValueKind where Value == UInt16 {
+  /// A port, or 0.
+  public static var directPort: ValueKind {
+    ValueKind("a port", "a whole number from 0 to 65535") { text in
+      guard text.isWholeNumber else { return .malformed }
+      return UInt16(text).map { .value($0) } ?? .outOfRange
+    }
+  }
+}
+
 extension ValueKind where Value == Settings.HostsFile {
   /// A file that gets a block of names, or none.
   public static var hostsFile: ValueKind {
@@ -238,6 +252,7 @@ extension ValueKind where Value == Duration {
   public static var inviteLifetime: ValueKind { duration(from: .seconds(1), to: .seconds(365 * 24 * 3600)) }
   /// How long a device must have been away before its address is another's.
   public static var leaseAge: ValueKind { duration(from: .zero, to: .seconds(3650 * 86_400)) }
+  public static var directMaxOffline: ValueKind { duration(from: .seconds(60), to: .seconds(365 * 86_400)) }
   public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
   public static var idleKeepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(600)) }
 }

@@ -170,6 +170,7 @@ extension PeersReport.Peer: JSONWritable {
       json.member("platform", platform)
       json.member("proof_age", proofAge)
       json.member("relay_round_trip_ms", relayRoundTripMs)
+      json.member("remote", remote)
       json.member("revision", revision)
       json.member("round_trip_ms", roundTripMs)
       json.member("services", services)

@@ -18,8 +18,9 @@ public struct PeersReport: Codable, Sendable, Equatable {
     public var address6: String?
     public var deviceId: String
     public var state: State
-    /// The way to it: `relay`.
+    /// The path that packets to it take: `relay`, or `tcp` for a direct one, whose other end is `remote`.
     public var path: String?
+    public var remote: String?
     /// The last echo between this device and the peer, sealed from end to end.
     public var roundTripMs: Double?
     /// How long ago the peer has last proved that it is there.

@@ -23,7 +23,10 @@ extension Device {
   private func networkChanged(_ change: NetworkChange) {
     if change.hasLostOwnInterface { return fail(.lostInterface(tun.name)) }
     if change.concernsOwnInterface { keeper.check() }
-    if change.concernsHost { checkCollision() }
+    if change.concernsHost {
+      checkCollision()
+      direct?.networkChanged()
+    }
     // The relay's own host reaches the relay within the process.
     if change.concernsHost, case .servers = settings.route { uplink.networkChanged(change) }
   }

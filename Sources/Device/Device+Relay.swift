@@ -33,8 +33,12 @@ extension Device {
     uplinkReached(.interface(tun.name))
     joins += 1
     if let path = uplink.path { locator.trace(from: path.local, to: path.peer, outer: welcome.outerAddress) }
+    if let former = neighbourhood.membership, former.address != new.address {
+      direct?.endAll("this device's address has changed")
+    }
     neighbourhood.rejoin(new)
     neighbourhood.relay.connection = uplink.connection
+    direct?.relayIsAwaySince = nil
     updateReading()
     onEvent(.joined(address: new.address, pool: new.pool, server: uplink.server ?? ""))
   }
@@ -76,6 +80,8 @@ extension Device {
     switch message {
     case .peers(let update):
       take(update)
+    case .standing(let answer):
+      take(answer)
     case .unreachable(let sought):
       switch sought {
       case .address(let address):
@@ -95,6 +101,7 @@ extension Device {
       uplink.connection?.send(control: ControlMessage.sync.frame())
     }
     report(changes)
+    askForStanding(neighbourhood.takeDoubtful())
     if !wasComplete, neighbourhood.isComplete {
       awaitReturn(joins, until: Instant.now().advanced(by: Neighbourhood.returnTime))
     }
@@ -103,6 +110,43 @@ extension Device {
     }
     updateReading()
   }
+
+  /// Asks the relay whether peers that it does not list, and that this device reaches without it, still belong to the
+  /// network. Those for which it has no answer in time are dismissed.
+  private func askForStanding(_ states: [PeerState]) {
+    guard let connection = uplink.connection else { return }
+    var rest = states[...]
+    while !rest.isEmpty {
+      let part = rest.prefix(Standing.maximumKeys)
+      rest = rest.dropFirst(part.count)
+      for state in part { unanswered[state.peer.key] = state }
+      connection.send(control: ControlMessage.standing(Standing(keys: part.map(\.peer.key))).frame())
+    }
+    guard !states.isEmpty else { return }
+    events.schedule(after: Self.standingTime) { [weak self] in
+      guard let self, uplink.connection === connection else { return }
+      for state in states { if unanswered.removeValue(forKey: state.peer.key) != nil { dismiss(state) } }
+    }
+  }
+
+  private func take(_ answer: Standing) {
+    guard let known = answer.known else { return }
+    for key in answer.keys {
+      guard let state = unanswered.removeValue(forKey: key), !known.contains(key) else { continue }
+      dismiss(state)
+    }
+  }
+
+  /// A peer that the relay does not list counts as gone.
+  func dismiss(_ state: PeerState) {
+    guard state.isWithoutRelay else { return }
+    var changes: [PeerChange] = []
+    neighbourhood.dismiss(state) { changes.append($0) }
+    report(changes)
+  }
+
+  /// How long the relay may take to answer.
+  private static let standingTime = Duration.seconds(2)
 
   private func report(_ changes: [PeerChange]) {
     if !changes.isEmpty { onEvent(.peers(changes.map(\.event))) }
@@ -141,6 +185,7 @@ extension Device {
 
   /// The connection is made anew on purpose.
   func uplinkPauses() {
+    if neighbourhood.relay.connection != nil { direct?.relayIsAwaySince = .now() }
     neighbourhood.relay.connection = nil
     updateReading()
     exchange.pause()

@@ -5,6 +5,7 @@
 //   PeerLinks       sealed sessions with peers
 //   PacketPump      packets between the TUN and the sessions
 //   PeerExchange    messages between devices, over the same sessions
+//   DirectPaths     connections to peers without the relay
 //
 // The parts know only those that they use. What they report comes here: `Device+Relay.swift` has what the uplink
 // reports, `Device+Interface.swift` what changes on this host.
@@ -36,6 +37,10 @@ public final class Device: @unchecked Sendable {
   private(set) lazy var uplink = Uplink(settings, on: events, device: self)
   private(set) lazy var keeper = InterfaceKeeper(tun, on: events) { [unowned self] in take($0) }
   private(set) lazy var locator = Locator(on: events) { [unowned self] in onEvent(.located($0)) }
+  /// `nil` where they are off.
+  private(set) var direct: DirectPaths?
+  /// Peers about whose standing the relay has been asked, by their keys.
+  var unanswered: [PublicKey: PeerState] = [:]
   var monitor: NetworkMonitor?
   private var isReading = false
   var joins = 0
@@ -63,15 +68,41 @@ public final class Device: @unchecked Sendable {
     events = try EventLoop()
     neighbourhood = Neighbourhood(deviceID: settings.deviceID)
     links = PeerLinks(settings.peers, neighbourhood, on: events)
+    neighbourhood.takesPackets = false
   }
 
   /// Begins to join, on a thread of its own.
   public func start() {
     events.post { [self] in
       watchNetwork()
+      startDirectPaths()
       uplink.connect()
     }
     thread = SystemThread.start(name: "device") { [events] in events.run() }
+  }
+
+  /// Packets to a peer take another path.
+  private func pathHasChanged(to state: PeerState) {
+    updateReading()
+    if !state.path.isDirect { dismiss(state) }
+  }
+
+  private func startDirectPaths() {
+    guard let direct = settings.direct else { return }
+    let paths = DirectPaths(
+      self, maximumOffline: direct.maximumOffline, publicKey: { [unowned self] in uplink.key.publicKey },
+      onChange: { [unowned self] in pathHasChanged(to: $0) })
+    do {
+      try paths.start(port: direct.port)
+    } catch {
+      return onEvent(
+        .warning(
+          "there are no direct paths to peers, because this device cannot listen on TCP port \(direct.port): \(error); "
+            + "all packets go by way of the relay; see join.direct-port in mnedc.yaml(5)"))
+    }
+    self.direct = paths
+    pump.direct = paths
+    exchange.onCandidates = { [unowned paths] in paths.take($0, from: $1) }
   }
 
   /// Leaves, and ends the thread; to be called once. `declining`: the relay is to undo the admission of just now.
@@ -92,6 +123,7 @@ public final class Device: @unchecked Sendable {
   }
 
   private func end(declining: Bool) {
+    direct?.stop()
     uplink.end(declining: declining)
     neighbourhood.relay.connection = nil
     updateReading()
@@ -122,16 +154,25 @@ public final class Device: @unchecked Sendable {
 
   // MARK: Packets from the interface
 
-  /// Whether packets may be read from the TUN. If not, the kernel keeps the latest, so that connections go on at once
-  /// afterwards. On a new connection they wait until the relay has listed the peers: packets for peers known before
-  /// would go to devices that are not back yet.
-  private var mayRead: Bool {
+  /// Whether packets may go by way of the relay. On a new connection they wait until the relay has listed the peers:
+  /// packets for peers known before would go to devices that are not back yet.
+  private var relayTakesPackets: Bool {
     neighbourhood.relay.connection != nil && !uplink.isDraining
       && (neighbourhood.isComplete || neighbourhood.listedCount == 0)
   }
 
+  /// Whether packets may be read from the TUN: while any path takes them. If not, the kernel keeps the latest, so that
+  /// connections go on at once afterwards.
+  private var mayRead: Bool {
+    neighbourhood.takesPackets || neighbourhood.membership != nil && direct?.isInUse == true
+  }
+
   /// Starts or ends reading. To be called when a part of `mayRead` may have changed.
   func updateReading() {
+    if relayTakesPackets != neighbourhood.takesPackets {
+      neighbourhood.takesPackets.toggle()
+      if neighbourhood.takesPackets { pump.sendWaiting() }
+    }
     guard mayRead != isReading else { return }
     isReading.toggle()
     guard isReading else { return tun.deregister(from: events) }

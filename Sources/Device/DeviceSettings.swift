@@ -35,6 +35,8 @@ public struct DeviceSettings: Sendable {
   public var orchestration: Orchestration
   /// Of how many peers the orchestration information is kept. In a larger network it is fetched on demand only.
   public var peerInformation = 250
+  /// Direct paths to peers; `nil`: all packets go by way of the relay.
+  public var direct: DirectSettings?
 
   public init(
     deviceID: String, peers: PeerSettings, nextKey: PrivateKey? = nil, trust: any RelayTrust, token: Token? = nil,
@@ -57,6 +59,19 @@ public struct DeviceSettings: Sendable {
   static let connectTimeout = Duration.seconds(5)
   /// How long the relay may take to answer a join request.
   static let joinTimeout = Duration.seconds(10)
+}
+
+/// Settings of direct paths to peers.
+public struct DirectSettings: Sendable {
+  /// The TCP port for connections of peers; 0: one that the kernel chooses.
+  public var port: UInt16
+  /// How long direct paths go on without a connection to the relay, which might have revoked a peer meanwhile.
+  public var maximumOffline: Duration
+
+  public init(port: UInt16 = 0, maximumOffline: Duration = .seconds(86_400)) {
+    self.port = port
+    self.maximumOffline = maximumOffline
+  }
 }
 
 /// The settings that may change while a device runs; `nil`: no change.

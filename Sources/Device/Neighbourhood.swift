@@ -30,6 +30,11 @@ package final class Neighbourhood {
   /// The connection to the relay, which carries all frames.
   package let relay = FrameCarrier()
 
+  /// Whether packets may go by way of the relay now.
+  var takesPackets = true {
+    didSet { epoch += 1 }
+  }
+
   /// `nil` before the first join, and while the interface has no addresses.
   private(set) var membership: Membership?
   /// What peers call this device; it outlives `membership`.
@@ -50,6 +55,10 @@ package final class Neighbourhood {
   private var snapshot: [IPv4Address: Peer]?
   /// Peers that were there before the connection to the relay was lost, and are not back yet.
   private(set) var returning: [IPv4Address: PeerState] = [:]
+
+  /// Peers with a direct path that the relay has ceased to list: it is to be asked whether they are still devices of the
+  /// network.
+  private var doubtful: [PeerState] = []
 
   var unlocated = UnlocatedPackets()
   var searches = LabelSearches()
@@ -138,8 +147,11 @@ package final class Neighbourhood {
   private func add(_ peer: Peer, _ onChange: (PeerChange) -> Void) {
     let former = peers[peer.address]
     if let former, former.isListed {
-      if former.peer == peer { return }
-      remove(former, onChange)
+      if former.peer == peer {
+        former.isWithoutRelay = false
+        return
+      }
+      dismiss(former, onChange)
     }
     let state: PeerState
     if let former, former.peer == peer {
@@ -160,10 +172,28 @@ package final class Neighbourhood {
     onChange(.joined(state))
   }
 
-  private func remove(_ state: PeerState, _ onChange: (PeerChange) -> Void) {
+  private func unlist(_ state: PeerState) {
     state.absentSince = .now()
+    state.isWithoutRelay = false
+    state.direct?.end("the peer has left the network")
     listedCount -= 1
     prune(state)
+  }
+
+  private func remove(_ state: PeerState, _ onChange: (PeerChange) -> Void) {
+    guard !state.path.isDirect else {
+      // The two reach each other without the relay; whether they still may is to be asked.
+      state.isWithoutRelay = true
+      doubtful.append(state)
+      return
+    }
+    dismiss(state, onChange)
+  }
+
+  /// The peer counts as gone, whatever path there is to it.
+  func dismiss(_ state: PeerState, _ onChange: (PeerChange) -> Void) {
+    guard state.isListed else { return }
+    unlist(state)
     if isComplete {
       onChange(.left(state))
     } else {
@@ -185,7 +215,17 @@ package final class Neighbourhood {
     return Array(returning.values)
   }
 
+  /// Packets to a peer take another path from now on.
+  func pathsHaveChanged() {
+    epoch += 1
+  }
+
   // MARK: Questions to the relay
+
+  func takeDoubtful() -> [PeerState] {
+    defer { doubtful = [] }
+    return doubtful.filter(\.isWithoutRelay)
+  }
 
   /// Asks the relay which device has this address.
   func ask(for address: IPv4Address) {

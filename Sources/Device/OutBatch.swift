@@ -37,6 +37,7 @@ final class OutBatch {
   private struct OpenFrame {
     var header: FrameHeader
     let session: PeerSession
+    let path: Path
     /// The place of its last packet in `buffer`, without the record's prefix.
     var last: Range<Int>
   }
@@ -91,7 +92,7 @@ final class OutBatch {
   /// Adds a packet that is not in the buffer.
   func append(copyOf record: UnsafeRawBufferPointer, _ flow: UInt16, on link: PeerLink, _ session: PeerSession) {
     nextPlace().copyMemory(from: record)
-    appendPart(record.count, flow, on: link, session)
+    append(record.count, flow, on: link, session)
   }
 
   /// False: it is no super-packet, or cannot be divided.
@@ -100,7 +101,8 @@ final class OutBatch {
     let copy = UnsafeMutableRawBufferPointer(rebasing: whole.bytes[..<count])
     copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer.bytes[place..<place + count]))
     return divider.divide(UnsafeRawBufferPointer(copy), limit: link.path.longestFrame) { part in
-      append(copyOf: part, flow, on: link, session)
+      nextPlace().copyMemory(from: part)
+      appendPart(part.count, flow, on: link, session)
     }
   }
 
@@ -112,11 +114,13 @@ final class OutBatch {
       return
     }
     path.frameLimit.note(count, at: now)
+    path.flows.note(flow, at: now)
     let length = PacketRecord.prefixSize + count
     let start = place - PacketRecord.prefixSize
     let record = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
     PacketRecord.writePrefix(length: count, to: record)
-    if let frame = open, frame.session === session, frame.header.flow == flow, count <= Self.smallPacket,
+    if let frame = open, frame.session === session, frame.path === path, frame.header.flow == flow,
+      count <= Self.smallPacket,
       frame.header.length + length <= min(Self.sharedFrame, path.longestFrame)
     {
       if replaceLast(of: frame, with: UnsafeRawBufferPointer(rebasing: record[PacketRecord.prefixSize...])) { return }
@@ -126,8 +130,8 @@ final class OutBatch {
       open?.last = tail + PacketRecord.prefixSize..<tail + length
     } else {
       close()
-      let header = FrameHeader(type: .data, length: SealedHeader.size + length, address: link.address, flow: flow)
-      open = OpenFrame(header: header, session: session, last: place..<place + count)
+      let header = FrameHeader(type: .data, length: SealedHeader.size + length, address: path.address, flow: flow)
+      open = OpenFrame(header: header, session: session, path: path, last: place..<place + count)
     }
     sent += 1
   }
@@ -153,7 +157,7 @@ final class OutBatch {
     frame.header.length += TransportCipher.tagSize
     let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[end..<end + frame.header.frameSize])
     frame.header.write(to: bytes)
-    frame.session.seal(UnsafeMutableRawBufferPointer(rebasing: bytes[FrameHeader.size...]))
+    frame.session.seal(UnsafeMutableRawBufferPointer(rebasing: bytes[FrameHeader.size...]), path: frame.path.number)
     end += bytes.count
     frames += 1
   }
@@ -168,25 +172,42 @@ final class OutBatch {
   }
 }
 
-/// Batches that are in no turn, so that a turn allocates nothing. Owned by the device's thread.
+/// The batches of a turn, one for each carrier that the turn's packets take; the others are idle, so that a turn
+/// allocates nothing. Owned by the device's thread.
 struct OutBatchPool {
   private var idle: [OutBatch] = []
+  private var busy: [OutBatch] = []
   private let maximumRead: Int
+
+  /// How many carriers a turn serves at once; for another one, the frames of the first leave before the turn ends.
+  private static let maximumCarriers = 4
 
   init(maximumRead: Int) {
     self.maximumRead = maximumRead
   }
 
-  /// Begins a turn.
-  mutating func borrow(for carrier: FrameCarrier, at now: Instant = .now()) -> OutBatch {
-    let batch = idle.popLast() ?? OutBatch(maximumRead: maximumRead)
+  /// The turn's batch for the carrier. `leave` gets one whose frames leave for it.
+  mutating func batch(for carrier: FrameCarrier, at now: Instant, _ leave: (OutBatch) -> Void) -> OutBatch {
+    if let batch = busy.last(where: { $0.carrier === carrier }) { return batch }
+    let batch: OutBatch
+    if busy.count == Self.maximumCarriers {
+      batch = busy.removeFirst()
+      batch.finish()
+      leave(batch)
+    } else {
+      batch = idle.popLast() ?? OutBatch(maximumRead: maximumRead)
+    }
     batch.begin(for: carrier, at: now)
+    busy.append(batch)
     return batch
   }
 
-  /// Ends the batch's turn: its frames leave.
-  mutating func giveBack(_ batch: OutBatch) {
-    batch.finish()
-    idle.append(batch)
+  /// Ends the turn: all frames leave. `leave` gets each batch.
+  mutating func finish(_ leave: (OutBatch) -> Void) {
+    while let batch = busy.popLast() {
+      batch.finish()
+      leave(batch)
+      idle.append(batch)
+    }
   }
 }

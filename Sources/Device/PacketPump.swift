@@ -25,6 +25,8 @@ package final class PacketPump {
   private let exchange: PeerExchange?
   let events: EventLoop
   private let onWarning: (String) -> Void
+  /// `nil` without direct paths.
+  var direct: DirectPaths?
 
   private var batches: OutBatchPool
   private var joiner = DatagramJoiner()
@@ -67,23 +69,31 @@ package final class PacketPump {
   package func pump() throws(Errno) {
     let now = Instant.now()
     links.catchUp(at: now)
-    let batch = batches.borrow(for: neighbourhood.relay, at: now)
-    defer { giveBack(batch) }
+    // Most packets of a turn take the carrier of the last one, so that they lie where they are sent from.
+    var batch = batch(for: lastLink?.path.carrier ?? neighbourhood.relay, at: now)
+    defer { finishTurn() }
     for _ in 0..<Self.packetsPerTurn {
       let place = batch.nextPlace()
       guard let count = try tun.read(into: place) else { return }
-      route(UnsafeMutableRawBufferPointer(rebasing: place[..<count]), in: batch)
+      route(UnsafeMutableRawBufferPointer(rebasing: place[..<count]), in: &batch, at: now)
     }
   }
 
-  private func giveBack(_ batch: OutBatch) {
-    batches.giveBack(batch)
+  private func batch(for carrier: FrameCarrier, at now: Instant) -> OutBatch {
+    batches.batch(for: carrier, at: now) { count($0) }
+  }
+
+  private func finishTurn() {
+    batches.finish { count($0) }
+  }
+
+  private func count(_ batch: OutBatch) {
     packetCounters.sent += batch.sent
     packetCounters.early += batch.early
   }
 
-  /// Decides about a packet, which stands at the batch's next place.
-  private func route(_ record: UnsafeMutableRawBufferPointer, in batch: OutBatch) {
+  /// Decides about a packet, which stands at the batch's next place. The next packet is to be read into `batch`.
+  private func route(_ record: UnsafeMutableRawBufferPointer, in batch: inout OutBatch, at now: Instant) {
     let packet = UnsafeRawBufferPointer(rebasing: record.dropFirst(OffloadHeader.size))
     guard let peek = IPPeek(packet.bytes), let target = neighbourhood.membership?.target(of: peek) else {
       packetCounters.malformed += 1
@@ -91,15 +101,17 @@ package final class PacketPump {
     }
     switch target {
     case .lease(let address):
-      if let link = lastLink, link.address == address, epoch == neighbourhood.epoch, let session = link.current {
+      if let link = lastLink, link.address == address, epoch == neighbourhood.epoch, let session = link.current,
+        link.path.carrier === batch.carrier
+      {
         batch.append(record.count, peek.flow, on: link, session)
       } else if let state = neighbourhood.listed(address) {
-        send(record, peek.flow, to: state, in: batch)
+        send(record, peek.flow, to: state, in: &batch, at: now)
       } else {
         askFor(address, record, packet, peek)
       }
     case .everybody:
-      sendToAll(record, peek.flow, in: batch)
+      sendToAll(record, peek.flow, at: now)
     case .outside:
       packetCounters.unroutable += 1
       tellSender(of: packet, peek, at: .now())
@@ -107,12 +119,28 @@ package final class PacketPump {
   }
 
   private func send(
-    _ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, to state: PeerState, in batch: OutBatch
+    _ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, to state: PeerState, in batch: inout OutBatch,
+    at now: Instant
   ) {
-    guard let link = state.link, let session = link.current else { return wait(UnsafeRawBufferPointer(record), state) }
+    guard let (link, session) = ready(state) else { return wait(UnsafeRawBufferPointer(record), state) }
     lastLink = link
     epoch = neighbourhood.epoch
-    batch.append(record.count, flow, on: link, session)
+    if link.path.carrier === batch.carrier { return batch.append(record.count, flow, on: link, session) }
+    batch = self.batch(for: link.path.carrier, at: now)
+    batch.append(copyOf: UnsafeRawBufferPointer(record), flow, on: link, session)
+  }
+
+  /// The session that packets for the peer are sealed with now; `nil`: they have to wait.
+  private func ready(_ state: PeerState) -> (PeerLink, PeerSession)? {
+    guard let link = state.link, let session = link.current, isOpen(link.path) else { return nil }
+    if state.direct == nil { direct?.begin(with: state) }
+    return (link, session)
+  }
+
+  /// Whether packets may take the path now. On a new connection to the relay they wait until the relay has listed the
+  /// peers: packets for peers known before would go to devices that are not back yet.
+  private func isOpen(_ path: Path) -> Bool {
+    path.isDirect || neighbourhood.takesPackets
   }
 
   /// Keeps a packet for a peer until there is a session.
@@ -122,35 +150,42 @@ package final class PacketPump {
       return
     }
     packetCounters.overdue += link.pending.add(record)
-    links.begin(with: state)
+    if link.current == nil { links.begin(with: state) }
   }
 
   /// Sends a copy to every peer, up to a rate.
-  private func sendToAll(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, in batch: OutBatch) {
+  private func sendToAll(_ record: UnsafeMutableRawBufferPointer, _ flow: UInt16, at now: Instant) {
     let count = neighbourhood.listedCount
-    guard count > 0, copies.allow(cost: Double(count), at: .now()) else {
+    guard count > 0, copies.allow(cost: Double(count), at: now) else {
       packetCounters.limited += count > 0 ? 1 : 0
       return
     }
     Array(record).withUnsafeBytes { copy in
-      for state in neighbourhood.listed { send(copyOf: copy, flow, to: state, in: batch) }
+      for state in neighbourhood.listed { send(copyOf: copy, flow, to: state, at: now) }
     }
   }
 
-  private func send(copyOf record: UnsafeRawBufferPointer, _ flow: UInt16, to state: PeerState, in batch: OutBatch) {
-    guard let link = state.link, let session = link.current else { return wait(record, state) }
-    batch.append(copyOf: record, flow, on: link, session)
+  private func send(copyOf record: UnsafeRawBufferPointer, _ flow: UInt16, to state: PeerState, at now: Instant) {
+    guard let (link, session) = ready(state) else { return wait(record, state) }
+    batch(for: link.path.carrier, at: now).append(copyOf: record, flow, on: link, session)
+  }
+
+  /// Packets may go by way of the relay again: those that have waited for it leave.
+  func sendWaiting() {
+    for state in neighbourhood.listed where state.link?.current != nil {
+      if let waiting = state.link?.pending.takeAll() { send(waiting, to: state) }
+    }
   }
 
   /// Sends packets that have waited, in a turn of their own.
   func send(_ records: [[UInt8]], to state: PeerState) {
     guard !records.isEmpty else { return }
-    let batch = batches.borrow(for: neighbourhood.relay)
-    defer { giveBack(batch) }
+    let now = Instant.now()
+    defer { finishTurn() }
     for record in records {
       record.withUnsafeBytes { record in
         guard let peek = IPPeek(record.bytes.extracting(OffloadHeader.size..<record.count)) else { return }
-        send(copyOf: record, peek.flow, to: state, in: batch)
+        send(copyOf: record, peek.flow, to: state, at: now)
       }
     }
   }
@@ -160,14 +195,40 @@ package final class PacketPump {
   /// Opens a data frame's payload where it lies, and writes its packets to the TUN. Packets that are not from `source`
   /// or not for this device are dropped.
   package func deliver(_ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address) {
+    deliver(payload, from: source, on: nil)
+  }
+
+  /// `connection`: the direct one that the frame came by; `nil`: by way of the relay.
+  func deliver(
+    _ payload: UnsafeMutableRawBufferPointer, from source: IPv4Address, on connection: DirectConnection?
+  ) {
     // The relay may not list the peer at the moment: a peer that connects anew can be faster than the relay's word of
     // it.
     guard let state = neighbourhood.peers[source], state.isListed || state.link != nil else {
       packetCounters.misaddressed += 1
-      return wonder(about: source)
+      if connection == nil { wonder(about: source) }
+      return
     }
-    links.catchUp(at: neighbourhood.relay.connection?.lastReceived ?? .now())
-    guard let (content, link) = links.open(payload, from: state) else { return }
+    links.catchUp(at: (connection?.connection ?? neighbourhood.relay.connection)?.lastReceived ?? .now())
+    guard let opened = links.open(payload, from: state, mayHeal: connection?.isBound ?? true) else {
+      return
+    }
+    if opened.header.path > 0 || connection != nil {
+      guard let direct, direct.accepts(opened.header, on: connection) else {
+        packetCounters.misaddressed += 1
+        return
+      }
+      connection?.note(opened.header)
+    }
+    switch opened.header.kind {
+    case .packets: write(opened.content, from: state, opened.link)
+    case .message: exchange?.receive(opened.content, from: state)
+    case .path: direct?.receive(opened.content, opened.header, from: state, on: connection)
+    }
+  }
+
+  /// Writes the packets of a frame to the TUN.
+  private func write(_ content: UnsafeRawBufferPointer, from state: PeerState, _ link: PeerLink) {
     defer { putJoined() }
     var offset = 0
     while offset < content.count {
@@ -181,7 +242,7 @@ package final class PacketPump {
         packetCounters.malformed += 1
         continue
       }
-      guard neighbourhood.membership?.accepts(peek, from: source) == true else {
+      guard neighbourhood.membership?.accepts(peek, from: state.address) == true else {
         packetCounters.misaddressed += 1
         continue
       }
@@ -227,11 +288,8 @@ extension PacketPump: PeerLinksDelegate {
     exchange?.sessionHasFailed(with: state)
   }
 
-  func received(_ message: UnsafeRawBufferPointer, from state: PeerState) {
-    exchange?.receive(message, from: state)
-  }
-
   func sessionIsInUse(with state: PeerState) {
+    direct?.begin(with: state)
     exchange?.sessionIsInUse(with: state)
   }
 

@@ -1,14 +1,19 @@
 // A path to a peer: the connection that carries frames there, and what this device has measured on it. Each peer has
-// one path, by way of the relay.
+// the path by way of the relay, and may have direct ones (DirectPaths.swift).
 
 package import Link
 internal import SystemIO
+internal import Wire
 
 /// A connection that carries frames from this device; all paths by way of the relay share one. Owned by the device's
 /// thread.
 package final class FrameCarrier {
   /// `nil` while there is no connection: then frames are dropped.
   package var connection: FrameConnection?
+  /// How many frames it has taken.
+  private(set) var sent = 0
+  /// Called with the frames.
+  var onUse: (() -> Void)?
   /// How many bytes the connection carries in a few milliseconds, if that is little; measured at the start of a turn.
   private(set) var shortRun = Int.max
 
@@ -17,7 +22,10 @@ package final class FrameCarrier {
   }
 
   func send(_ bytes: UnsafeRawBufferPointer, frames: Int) {
-    connection?.send(FrameRun(bytes, frames: frames))
+    guard let connection else { return }
+    sent += frames
+    connection.send(FrameRun(bytes, frames: frames))
+    if let onUse { onUse() }
   }
 }
 
@@ -25,7 +33,15 @@ package final class FrameCarrier {
 final class Path {
   // Set once.
   let carrier: FrameCarrier
+  /// The number that frames carry: 0 by way of the relay, else a number that no other path of this process has had.
+  let number: UInt32
+  /// What stands in a frame's header: by way of the relay the peer's address, on a direct path this device's.
+  let address: IPv4Address
+  /// The other end of a direct path.
+  let remote: SocketAddress?
+  let since = Instant.now()
 
+  var flows = RecentFlows()
   var frameLimit = FrameLimit()
   var standing = StandingQueue()
   /// The last echo on this path.
@@ -35,9 +51,14 @@ final class Path {
   /// Whether the last echo was not answered in time.
   var isSilent = false
 
-  init(_ carrier: FrameCarrier) {
+  init(_ carrier: FrameCarrier, number: UInt32 = 0, address: IPv4Address, remote: SocketAddress? = nil) {
     self.carrier = carrier
+    self.number = number
+    self.address = address
+    self.remote = remote
   }
+
+  var isDirect: Bool { number > 0 }
 
   /// The longest frame for this path, in bytes. A longer one would delay other frames on the connection, or between the
   /// relay and the peer.
@@ -51,6 +72,11 @@ final class Path {
   func prove(at now: Instant) {
     lastProof = now
     isSilent = false
+  }
+
+  /// Sends one frame, sealed for this path.
+  func send(_ content: [UInt8], as kind: SealedHeader.Kind, flow: UInt16, _ session: PeerSession) {
+    send(session.frame(content, as: kind, flow: flow, address, path: number))
   }
 
   /// The peer has left: what was proved before does not count when it is back.
@@ -87,5 +113,23 @@ struct FrameLimit {
     formerLimit = limit
     sent = 0
     start = now
+  }
+}
+
+/// The flows that were used on a path lately, as far as they fit: two that share a place count as the later one.
+struct RecentFlows {
+  private static let places = 64
+  private static let recently = Duration.milliseconds(250)
+  private var used: [64 of Instant] = .init(repeating: Instant(nanoseconds: 0))
+  private var flows: [64 of UInt16] = .init(repeating: 0)
+
+  mutating func note(_ flow: UInt16, at now: Instant) {
+    let place = Int(flow) % Self.places
+    flows[place] = flow
+    used[place] = now
+  }
+
+  func latest(at now: Instant) -> [UInt16] {
+    (0..<Self.places).filter { now.since(used[$0]) < Self.recently }.map { flows[$0] }
   }
 }

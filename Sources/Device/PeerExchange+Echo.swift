@@ -71,7 +71,7 @@ extension PeerExchange {
 
   /// Sends an echo to the peer at `address`, and replies once, within `limit`.
   func ping(_ address: IPv4Address, within limit: Duration, _ reply: @escaping (PingOutcome) -> Void) {
-    guard messenger.isConnected else { return reply(.noRelay) }
+    guard messenger.isConnected || isDirect(address) else { return reply(.noRelay) }
     guard pings.count < Self.maximumPings else { return reply(.busy) }
     let state = neighbourhood.listed(address)
     guard state != nil || neighbourhood.mayLocate(address) else { return reply(.unknownPeer) }
@@ -83,6 +83,9 @@ extension PeerExchange {
     }
     if let state { proceed(number, to: state) } else { neighbourhood.ask(for: address) }
   }
+
+  /// Whether there is a path to the peer at this address without the relay.
+  private func isDirect(_ address: IPv4Address) -> Bool { neighbourhood.listed(address)?.path.isDirect == true }
 
   private func end(_ number: Int, _ outcome: PingOutcome) {
     pings.removeValue(forKey: number)?.reply(outcome)
@@ -102,9 +105,14 @@ extension PeerExchange {
     for (number, ping) in pings where ping.address == state.address && ping.sentAt == nil { proceed(number, to: state) }
   }
 
-  /// Ends the pings to one address, or all.
-  func endPings(to address: IPv4Address? = nil, _ outcome: PingOutcome) {
-    for (number, ping) in pings where address == nil || ping.address == address { end(number, outcome) }
+  /// Ends the pings to one address.
+  func endPings(to address: IPv4Address, _ outcome: PingOutcome) {
+    for (number, ping) in pings where ping.address == address { end(number, outcome) }
+  }
+
+  /// Ends the pings that need the relay, to which there is no connection.
+  func endRelayedPings() {
+    for (number, ping) in pings where !isDirect(ping.address) { end(number, .noRelay) }
   }
 
   // MARK: Fetches

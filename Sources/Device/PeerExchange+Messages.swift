@@ -36,6 +36,7 @@ extension PeerExchange {
     case .unchanged: confirm(record, at: now)
     case .echo(let number): send(.echoReply(number), to: record)
     case .echoReply(let number): isAnswered(number, by: record, at: now)
+    case .candidates(let tcp): onCandidates?(tcp, state)
     case nil: break
     }
   }

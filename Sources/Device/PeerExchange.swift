@@ -32,6 +32,8 @@ package final class PeerExchange {
   let events: EventLoop
   let onEvent: (PeerEvent) -> Void
   let onWarning: (String) -> Void
+  /// Called with the addresses at which a peer may take direct connections.
+  var onCandidates: (([String], PeerState) -> Void)?
 
   /// What this device tells of itself, and the message that does.
   private(set) var own: Orchestration
@@ -145,7 +147,7 @@ package final class PeerExchange {
       record.turn = .none
       record.isUrgent = false
     }
-    endPings(.noRelay)
+    endRelayedPings()
   }
 
   /// Something has changed that may let failed turns succeed.

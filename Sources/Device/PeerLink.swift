@@ -7,8 +7,9 @@ internal import Wire
 final class PeerLink {
   // Set once.
   let address: IPv4Address
-  /// Frames to the peer go by this path.
-  let path: Path
+
+  /// `PeerState.path`, where a packet finds it at once.
+  var path: Path
 
   private static let maximumFormer = 3
 

@@ -18,8 +18,6 @@ protocol PeerLinksDelegate: AnyObject {
   func sessionIsReady(with state: PeerState)
   /// The peer does not answer handshakes; what waits in the link is of no use any more.
   func handshakeHasFailed(with state: PeerState)
-  /// The peer has sent a message, which lies in the receive buffer.
-  func received(_ message: UnsafeRawBufferPointer, from state: PeerState)
   /// Packets have gone or come since the last call, or since the session began.
   func sessionIsInUse(with state: PeerState)
   /// Something that the device's operator should know of, as a line.
@@ -277,32 +275,39 @@ package final class PeerLinks {
     checkLater()
     delegate?.sessionIsReady(with: state)
     // The responder has to see a frame before it may use the session.
-    if session.sent == 0 { link.path.send(session.frame([], as: .packets, flow: 0, to: state.address)) }
+    if session.sent == 0 { link.path.send([], as: .packets, flow: 0, session) }
   }
 
   private func send(_ header: PeerHandshakeHeader, _ message: [UInt8], on link: PeerLink) {
     let payload = header.bytes + message
     var frame = [UInt8](repeating: 0, count: FrameHeader.size)
     frame.withUnsafeMutableBytes {
-      FrameHeader(type: .peerHandshake, length: payload.count, address: link.address).write(to: $0)
+      FrameHeader(type: .peerHandshake, length: payload.count, address: link.path.address).write(to: $0)
     }
     link.path.send(frame + payload)
   }
 
   // MARK: Sealed frames
 
-  /// Opens a data frame's payload in place, and returns the packet records in it and the link that they came by. `nil`:
-  /// there are none. A message goes to the delegate; what is dropped is counted.
+  /// A data frame that was opened where it lies.
+  struct Opened {
+    let header: SealedHeader
+    let content: UnsafeRawBufferPointer
+    let link: PeerLink
+  }
+
+  /// Opens a data frame's payload in place; `nil`: it is dropped, and counted. `mayHeal`: a frame of an unknown session
+  /// may begin a handshake.
   func open(
-    _ payload: UnsafeMutableRawBufferPointer, from state: PeerState
-  ) -> (packets: UnsafeRawBufferPointer, link: PeerLink)? {
+    _ payload: UnsafeMutableRawBufferPointer, from state: PeerState, mayHeal: Bool = true
+  ) -> Opened? {
     guard let header = SealedHeader(parsing: UnsafeRawBufferPointer(payload).bytes) else {
       counters.forged += 1
       return nil
     }
     guard let link = state.link, let session = link.session(header.session) else {
       counters.unknownSession += 1
-      heal(state)
+      if mayHeal { heal(state) }
       return nil
     }
     switch session.open(payload, header) {
@@ -311,9 +316,7 @@ package final class PeerLinks {
         counters.sessions += 1
         delegate?.sessionIsReady(with: state)
       }
-      if header.kind == .packets { return (content, link) }
-      delegate?.received(content, from: state)
-      return nil
+      return Opened(header: header, content: content, link: link)
     case .replayed:
       counters.replayed += 1
     case .forged:
@@ -382,7 +385,7 @@ package final class PeerLinks {
         if !link.pending.isEmpty { begin(with: state) }
       }
       // Later, because the limit on the peer's initiations is forgotten with the link.
-      if link.isEmpty {
+      if link.isEmpty, !state.path.isDirect {
         link.emptySince = link.emptySince ?? now
         if let since = link.emptySince, now.since(since) >= settings.expireAfter { forget(state) }
       } else {
@@ -405,8 +408,8 @@ extension PeerLinks: PeerMessenger {
   }
 
   func send(_ message: [UInt8], to state: PeerState) -> Bool {
-    guard isConnected, let link = state.link, let session = link.current else { return false }
-    link.path.send(session.frame(message, as: .message, flow: PeerMessage.flow, to: state.address))
+    guard state.isReachable, let link = state.link, let session = link.current else { return false }
+    link.path.send(message, as: .message, flow: PeerMessage.flow, session)
     return true
   }
 }

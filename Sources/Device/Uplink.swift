@@ -13,7 +13,7 @@ internal import Wire
 final class Uplink: EventHandler {
   // Set once.
   let events: EventLoop
-  private let memory = ReceiveMemory()
+  let memory = ReceiveMemory()
   private let resolver = Resolver()
   private let instance: String
   unowned let device: Device

@@ -34,10 +34,10 @@ extension FrameConnection {
   private func isTurn(_ events: Events) throws(ReceiveError) -> Bool {
     if events.isEmpty {
       isInLine = false
-      return !isPaused
+      return !isPaused && !isHeld
     }
     guard events.contains(.readable) || events.contains(.hangup) else { return false }
-    if isPaused {
+    if isPaused || isHeld {
       // The loop would report the hangup again and again until the pause ends.
       if events.contains(.hangup) { throw isCutOff ? .unread : .closed }
       return false
@@ -67,6 +67,22 @@ extension FrameConnection {
       case .end: throw .flood(perSecond: controlRate!.perSecond)
       }
     }
+    if rest != nil, !isHeld { standInLine() }
+  }
+
+  /// Delivers no frame behind the present one, until `release`. For a short time: nothing is read meanwhile.
+  public func hold() {
+    precondition(loop.isCurrent)
+    isHeld = true
+    setReading(false)
+  }
+
+  public func release() {
+    precondition(loop.isCurrent)
+    guard isHeld else { return }
+    isHeld = false
+    guard isOpen, !isPaused else { return }
+    setReading(true)
     if rest != nil { standInLine() }
   }
 
@@ -75,7 +91,7 @@ extension FrameConnection {
     setReading(false)
     loop.schedule(after: time) { [self] in
       isPaused = false
-      guard isOpen else { return }
+      guard isOpen, !isHeld else { return }
       setReading(true)
       if rest != nil { standInLine() }
     }
@@ -151,7 +167,7 @@ extension FrameConnection {
   ) throws(WireError) -> Int? {
     var offset = 0
     while isOpen, offset < bytes.count {
-      if turn.isOver { return offset }
+      if turn.isOver || isHeld { return offset }
       switch try scan(UnsafeRawBufferPointer(bytes).bytes, at: offset) {
       case .frame(let header) where header.length > payloadLimit:
         throw .oversizedFrame(header.type, header.length)

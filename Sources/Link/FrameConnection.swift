@@ -27,6 +27,8 @@ public final class FrameConnection: @unchecked Sendable {
   var isInLine = false
   /// Whether reading pauses because the other end exceeded `controlRate`.
   var isPaused = false
+  /// Whether the owner holds received frames back.
+  var isHeld = false
   /// How many control, ping and pong frames the other end may send; `nil`: any number.
   public var controlRate: ControlRate?
   /// Set once the handshake is over.

@@ -23,7 +23,7 @@ public struct TransportKey: Sendable, CustomStringConvertible {
 }
 
 /// One direction of an established session, which seals in place and allocates only in its initializer. Never seal
-/// twice with one key and counter.
+/// twice with one key, path and counter. A path has a number of 24 bits; Noise itself knows only path 0.
 ///
 /// With BENCHMARK_NULL_CIPHER, which only `make bench` defines, in a build of its own, it neither seals nor checks,
 /// which measures what sealing costs.
@@ -57,13 +57,13 @@ public struct TransportCipher: ~Copyable, @unchecked Sendable {
   /// Seals in place. `bytes` is the plaintext followed by `tagSize` bytes of room for the tag; `associatedData` is
   /// authenticated with it and not sent. The counter 2^64 - 1 is reserved by Noise: a precondition.
   public borrowing func seal(
-    _ bytes: UnsafeMutableRawBufferPointer, counter: UInt64, associatedData: UnsafeRawBufferPointer
+    _ bytes: UnsafeMutableRawBufferPointer, path: UInt32 = 0, counter: UInt64, associatedData: UnsafeRawBufferPointer
   ) {
     precondition(bytes.count >= Self.tagSize && counter != .max)
     #if BENCHMARK_NULL_CIPHER
       return
     #else
-      let isSealed = withNonce(counter) { nonce in
+      let isSealed = withNonce(path, counter) { nonce in
         cboringssl_seal(
           aead, bytes.bytePointer, bytes.count - Self.tagSize, nonce, associatedData.bytePointer, associatedData.count)
       }
@@ -75,23 +75,25 @@ public struct TransportCipher: ~Copyable, @unchecked Sendable {
   /// not authentic, and the contents are undefined. The counter comes from the other end, so the reserved one is not
   /// authentic rather than a caller's mistake.
   public borrowing func open(
-    _ bytes: UnsafeMutableRawBufferPointer, counter: UInt64, associatedData: UnsafeRawBufferPointer
+    _ bytes: UnsafeMutableRawBufferPointer, path: UInt32 = 0, counter: UInt64, associatedData: UnsafeRawBufferPointer
   ) -> Bool {
     guard bytes.count >= Self.tagSize, counter != .max else { return false }
     #if BENCHMARK_NULL_CIPHER
       return true
     #else
-      return withNonce(counter) { nonce in
+      return withNonce(path, counter) { nonce in
         cboringssl_open(aead, bytes.bytePointer, bytes.count, nonce, associatedData.bytePointer, associatedData.count)
       }
     #endif
   }
 
-  /// Four zero bytes and the counter: big-endian for AES-GCM, little-endian for ChaCha20-Poly1305.
-  private borrowing func withNonce(_ counter: UInt64, _ body: (UnsafePointer<UInt8>?) -> Bool) -> Bool {
+  /// The path in four bytes, big-endian, and the counter: big-endian for AES-GCM, little-endian for ChaCha20-Poly1305.
+  private borrowing func withNonce(
+    _ path: UInt32, _ counter: UInt64, _ body: (UnsafePointer<UInt8>?) -> Bool
+  ) -> Bool {
     let counter = isBigEndian ? counter.bigEndian : counter.littleEndian
     return withUnsafeTemporaryAllocation(byteCount: Int(CBORINGSSL_NONCE_SIZE), alignment: 4) { nonce in
-      nonce.storeBytes(of: 0, as: UInt32.self)
+      nonce.storeBytes(of: path.bigEndian, as: UInt32.self)
       nonce.storeBytes(of: counter, toByteOffset: 4, as: UInt64.self)
       return body(UnsafeRawBufferPointer(nonce).bytePointer)
     }

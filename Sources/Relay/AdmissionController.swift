@@ -146,6 +146,17 @@ final class AdmissionController: Sendable {
       })
   }
 
+  /// Replies with those of `keys` that active devices have, on any thread; `nil`: the store cannot tell now.
+  func findKnown(among keys: [PublicKey], _ reply: @escaping @Sendable ([PublicKey]?) -> Void) {
+    store.read(
+      { records throws(StoreError) in
+        var known: [PublicKey] = []
+        for key in keys where try records.device(key: key.bytes)?.device.status == .active { known.append(key) }
+        return known
+      },
+      then: { reply(try? $0.get()) })
+  }
+
   /// Admits a pending device.
   func approve(_ name: String, _ reply: @escaping @Sendable (Result<PendingDevice, OperatorError>) -> Void) {
     let entry: ApprovalQueue.Entry

@@ -49,6 +49,8 @@ final class Session: EventHandler, @unchecked Sendable {
   /// When the relay admitted the device, if it did not know it before this session.
   private var newSince: Instant?
   private var keyChanges = RateLimit(perSecond: 0.1, burst: 3)
+  /// Limits `standing`.
+  private var standings = RateLimit(perSecond: 2, burst: 300)
   /// Limits `locate`; the burst covers all peers that a device may watch.
   private var questions = RateLimit(perSecond: 200, burst: Double(Sought.maximumWatched))
   /// Limits forwarded handshakes with peers: more than a device answers, with a burst for one packet to every peer.
@@ -146,6 +148,9 @@ final class Session: EventHandler, @unchecked Sendable {
     case .locate:
       guard questions.allow(at: .now()), case .locate(let sought)? = try message.read() else { return }
       loop.presence.locate(sought, for: self, request.deviceID)
+    case .standing:
+      guard standings.allow(at: .now()), case .standing(let asked)? = try message.read() else { return }
+      loop.admission.findKnown(among: asked.keys) { self.answer(asked, known: $0) }
     case .nextKey:
       guard keyChanges.allow(at: .now()) else { return connection.send(control: Self.tooManyKeys) }
       guard case .nextKey(let notice)? = try message.read() else { return }
@@ -183,6 +188,12 @@ final class Session: EventHandler, @unchecked Sendable {
       self.hasSyncWaiting = false
       self.loop.presence.resend(to: self, deviceID)
     }
+  }
+
+  /// Tells the device which keys are known; nothing if the store cannot tell now. From any thread.
+  private func answer(_ asked: Standing, known: [PublicKey]?) {
+    guard let known else { return }
+    connection.send(control: ControlMessage.standing(Standing(keys: asked.keys, known: known)).frame())
   }
 
   /// Tells the device whether the relay accepts its next key. From any thread.

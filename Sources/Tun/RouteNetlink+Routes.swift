@@ -235,3 +235,20 @@ public struct PathFinder: ~Copyable {
     return NetworkPath(interface: route.interface, gateway: route.gateway, source: route.source)
   }
 }
+
+/// What an interface of this host is.
+public enum InterfaceKind {
+  /// Interfaces whose addresses only this host, its containers or the other ends of tunnels reach.
+  private static let virtual: Set = [
+    "tun", "wireguard", "bridge", "dummy", "gre", "gretap", "ip6tnl", "ipip", "ipvti", "ppp", "sit", "vti", "vti6",
+    "vxlan", "xfrm",
+  ]
+
+  /// Whether the interface with this name leads into a tunnel or to containers. False also where the kernel does not say.
+  public static func isVirtual(_ name: String) -> Bool {
+    guard var netlink = try? RouteNetlink(), let index = try? interfaceIndex(of: name),
+      let kind = try? netlink.link(index)?.kind
+    else { return false }
+    return virtual.contains(kind)
+  }
+}

@@ -24,6 +24,8 @@ struct RouteNetlink: ~Copyable {
     let hasCarrier: Bool
     /// Whether it is a part of another interface; for a TUN, of a routing domain (VRF).
     let isInDomain: Bool
+    /// The kind of a virtual interface, such as `tun`; `nil` for a physical one.
+    let kind: String?
 
     /// From an RTM_NEWLINK message.
     init?(_ content: RawSpan) {
@@ -31,11 +33,16 @@ struct RouteNetlink: ~Copyable {
       guard content.byteCount >= size else { return nil }
       var (mtu, name): (Int?, String?)
       var (hasCarrier, isInDomain) = (true, false)
+      var kind: String?
       let isWhole = NetlinkAnswer.attributes(content, from: size) { type, value in
         switch Int(type) {
         case IFLA_MTU: mtu = value.number.map { Int($0) }
         case IFLA_IFNAME: name = value.text
         case IFLA_CARRIER where value.byteCount == 1: hasCarrier = value.byte(0) != 0
+        case Int(IFLA_LINKINFO):
+          _ = NetlinkAnswer.attributes(value, from: 0) { type, value in
+            if Int(type) == IFLA_INFO_KIND { kind = value.text }
+          }
         case IFLA_MASTER: isInDomain = value.number ?? 0 != 0
         default: break
         }
@@ -45,6 +52,7 @@ struct RouteNetlink: ~Copyable {
       self.name = name
       self.hasCarrier = hasCarrier
       self.isInDomain = isInDomain
+      self.kind = kind
       isUp = content.hostDoubleWord(8) & UInt32(IFF_UP) != 0
     }
   }

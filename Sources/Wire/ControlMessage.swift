@@ -26,6 +26,8 @@ public enum ControlMessage: Sendable, Equatable {
   case locate(Sought)
   /// Relay to device: no connected device has this address or label.
   case unreachable(Sought)
+  /// Device to relay: asks which of these keys belong to devices of the network. Relay to device: the answer.
+  case standing(Standing)
   /// Relay to device: the relay's key from now on.
   case relayKey(KeyNotice)
   /// Device to relay: the device will connect with this key from now on. The answer is `nextKeyAccepted` or
@@ -44,7 +46,7 @@ public enum ControlMessage: Sendable, Equatable {
 
   /// The texts of `type`.
   public enum Kind: String, CaseIterable, Sendable, Codable {
-    case network, join, welcome, pending, refused, peers, sync, locate, unreachable, drain, leave, decline
+    case network, join, welcome, pending, refused, peers, sync, locate, unreachable, standing, drain, leave, decline
     case relayKey = "relay-key"
     case nextKey = "next-key"
     case nextKeyAccepted = "next-key-accepted"
@@ -102,6 +104,7 @@ extension ControlMessage: Codable {
       case .sync: .sync
       case .locate: .locate(try Sought(from: decoder))
       case .unreachable: .unreachable(try Sought(from: decoder))
+      case .standing: .standing(try Standing(from: decoder))
       case .relayKey: .relayKey(try KeyNotice(from: decoder))
       case .nextKey: .nextKey(try KeyNotice(from: decoder))
       case .nextKeyAccepted: .nextKeyAccepted(try KeyNotice(from: decoder))
@@ -124,6 +127,7 @@ extension ControlMessage: Codable {
       case .sync: (.sync, nil)
       case .locate(let body): (.locate, body)
       case .unreachable(let body): (.unreachable, body)
+      case .standing(let body): (.standing, body)
       case .relayKey(let body): (.relayKey, body)
       case .nextKey(let body): (.nextKey, body)
       case .nextKeyAccepted(let body): (.nextKeyAccepted, body)

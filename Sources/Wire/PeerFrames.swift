@@ -85,10 +85,10 @@ public struct PeerName: Sendable, Equatable {
 }
 
 /// The beginning of a data frame's payload: the associated data of the sealed content and its tag of 16 bytes, which
-/// follow. `counter` is the nonce.
+/// follow. `path` and `counter` make the nonce.
 ///
 ///     0             4         5         8            16
-///     | session 32  | kind 8  | zero 24 | counter 64 |
+///     | session 32  | kind 8  | path 24 | counter 64 |
 public struct SealedHeader: Sendable, Equatable {
   public static let size = 16
 
@@ -98,26 +98,36 @@ public struct SealedHeader: Sendable, Equatable {
     case packets = 0
     /// A `PeerMessage`.
     case message = 1
+    /// A `PathMessage`.
+    case path = 2
   }
+
+  public static let maximumPath: UInt32 = 0xFF_FFFF
 
   /// The number that the receiver gave the session.
   public var session: UInt32
   public var kind: Kind
-  /// Begins with 0 and rises with every frame of the session in this direction.
+  /// The sender's number for the path that the frame takes: 0 by way of the relay, from 1 on for direct paths. At most
+  /// `maximumPath`.
+  public var path: UInt32
+  /// Begins with 0 and rises with every frame of the session in this direction on this path.
   public var counter: UInt64
 
-  public init(session: UInt32, kind: Kind, counter: UInt64) {
+  public init(session: UInt32, kind: Kind, path: UInt32 = 0, counter: UInt64) {
+    precondition(path <= Self.maximumPath)
     self.session = session
     self.kind = kind
+    self.path = path
     self.counter = counter
   }
 
-  /// `nil` for what is too short, of an unknown kind or has reserved bits set.
+  /// `nil` for what is too short or of an unknown kind.
   @inlinable public init?(parsing payload: RawSpan) {
     guard payload.byteCount >= Self.size else { return nil }
     let second = payload.word32(4)
-    guard second & 0xFF_FFFF == 0, let kind = Kind(rawValue: UInt8(second >> 24)) else { return nil }
+    guard let kind = Kind(rawValue: UInt8(second >> 24)) else { return nil }
     self.kind = kind
+    path = second & Self.maximumPath
     session = payload.word32(0)
     counter = payload.word64(8)
   }
@@ -126,7 +136,7 @@ public struct SealedHeader: Sendable, Equatable {
   @inlinable public func write(to bytes: UnsafeMutableRawBufferPointer) {
     precondition(bytes.count >= Self.size)
     bytes.storeBytes(of: session.bigEndian, toByteOffset: 0, as: UInt32.self)
-    bytes.storeBytes(of: (UInt32(kind.rawValue) << 24).bigEndian, toByteOffset: 4, as: UInt32.self)
+    bytes.storeBytes(of: (UInt32(kind.rawValue) << 24 | path).bigEndian, toByteOffset: 4, as: UInt32.self)
     bytes.storeBytes(of: counter.bigEndian, toByteOffset: 8, as: UInt64.self)
   }
 }

@@ -10,6 +10,11 @@ public enum PeerMessage: Sendable, Equatable {
   /// Asks for an answer with the same number, which proves that the peer lives and measures the round trip.
   case echo(Int)
   case echoReply(Int)
+  /// Addresses with ports (`192.0.2.1:40000`, `[2001:db8::1]:40000`) at which the sender may take direct connections,
+  /// at most `maximumCandidates`.
+  case candidates(tcp: [String])
+
+  public static let maximumCandidates = 16
 
   /// The longest message, in bytes of JSON.
   public static let maximumSize = Orchestration.maximumSize + 64
@@ -22,6 +27,10 @@ public enum PeerMessage: Sendable, Equatable {
     guard bytes.count <= maximumSize else { throw .badMessage("longer than \(maximumSize) bytes") }
     guard Kind(rawValue: try JSONScan.type(of: bytes)) != nil else { return nil }
     let message = try JSON.decode(PeerMessage.self, bytes)
+    if case .candidates(let tcp) = message, tcp.count > maximumCandidates || tcp.contains(where: { $0.utf8.count > 64 })
+    {
+      throw .badMessage("more than \(maximumCandidates) candidates, or one that is too long")
+    }
     if case .orchestration(let information) = message, let problem = information.problem { throw .badMessage(problem) }
     return message
   }
@@ -31,10 +40,10 @@ public enum PeerMessage: Sendable, Equatable {
 }
 
 extension PeerMessage: Codable {
-  private enum Key: String, CodingKey { case type, have, number }
+  private enum Key: String, CodingKey { case type, have, number, tcp }
 
   private enum Kind: String, Codable {
-    case ask, orchestration, unchanged, echo
+    case ask, orchestration, unchanged, echo, candidates
     case echoReply = "echo-reply"
   }
 
@@ -47,6 +56,7 @@ extension PeerMessage: Codable {
       case .unchanged: .unchanged
       case .echo: .echo(try container.decode(Int.self, forKey: .number))
       case .echoReply: .echoReply(try container.decode(Int.self, forKey: .number))
+      case .candidates: .candidates(tcp: try container.decodeIfPresent([String].self, forKey: .tcp) ?? [])
       }
   }
 
@@ -67,6 +77,9 @@ extension PeerMessage: Codable {
     case .echoReply(let number):
       try container.encode(Kind.echoReply, forKey: .type)
       try container.encode(number, forKey: .number)
+    case .candidates(let tcp):
+      try container.encode(Kind.candidates, forKey: .type)
+      try container.encode(tcp, forKey: .tcp)
     }
   }
 }

@@ -143,3 +143,28 @@ public struct KeyNotice: Codable, Sendable, Equatable {
     self.key = key
   }
 }
+
+/// A device's question which keys belong to devices of the network, and the relay's answer.
+public struct Standing: Codable, Sendable, Equatable {
+  public var keys: [PublicKey]
+  /// Those of active devices; absent in the question.
+  public var known: [PublicKey]?
+
+  /// How many keys a question may have.
+  public static let maximumKeys = 64
+
+  public init(keys: [PublicKey], known: [PublicKey]? = nil) {
+    self.keys = keys
+    self.known = known
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    keys = try container.decode([PublicKey].self, forKey: .keys)
+    known = try container.decodeIfPresent([PublicKey].self, forKey: .known)
+    guard keys.count <= Self.maximumKeys, known?.count ?? 0 <= Self.maximumKeys else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .keys, in: container, debugDescription: "more than \(Self.maximumKeys) keys")
+    }
+  }
+}

@@ -133,6 +133,10 @@ final class DeviceDaemon: @unchecked Sendable {
       mtu: settings.join.mtu)
     deviceSettings.offersNextKey = !identity.isNextOfReset
     deviceSettings.hasJoined = identity.hasJoined
+    if settings.join.direct == .auto {
+      deviceSettings.direct = DirectSettings(
+        port: settings.join.directPort, maximumOffline: settings.join.directMaxOffline)
+    }
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
     host = try HostDevice(deviceSettings, tun, settings.join, in: state, names, daemon)
     host?.onPeerEvent = { [daemon] in daemon.publish($0) }

@@ -7,7 +7,8 @@ import Wire
   static let top = "the keys here are server, server-key, server-ip, port, device-id, log-level, metrics, join, relay"
   static let join =
     "the keys here are interface, mtu, address, allow-overlap, allow-public-pool, timeout, offload, socket, state, "
-    + "cipher, congestion-control, peer-keys, names, hosts-file, on-peer, peer-information, orchestration"
+    + "cipher, congestion-control, peer-keys, names, hosts-file, on-peer, peer-information, direct, "
+    + "direct-port, direct-max-offline, orchestration"
   static let server =
     #"expected a host with or without a port, such as relay.example, 192.0.2.1:3334 or "[2001:db8::1]:3334""#
 

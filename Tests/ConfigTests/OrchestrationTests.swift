@@ -120,6 +120,9 @@ import Wire
     ).render()
     let expected = """
         peer-information: 250
+        direct: auto
+        direct-port: 0
+        direct-max-offline: 1d
         orchestration:
           services:
             - detector

@@ -23,6 +23,9 @@ import Wire
           names: auto
           hosts-file: auto
           peer-information: 250
+          direct: auto
+          direct-port: 0
+          direct-max-offline: 1d
         relay:
           listen: auto
           pool: 10.0.0.0/24
@@ -58,7 +61,7 @@ import Wire
       text.contains(
         "  peer-keys:\n    a: \(ValueTests.device)\n    \"null\": \(ValueTests.other)\n  names: auto\n  hosts-file: "
           + "auto\n"
-          + "  peer-information: 250\nrelay:\n"),
+          + "  peer-information: 250\n  direct: auto\n  direct-port: 0\n  direct-max-offline: 1d\nrelay:\n"),
       "\(text)"
     )
     #expect(try load("join: {peer-keys: {}}").render() == Settings().render())
@@ -112,6 +115,9 @@ extension Settings {
       settings.join.peerKeys[name] = arbitraryKey(&numbers)
     }
     settings.join.peerInformation = .random(in: 1...16384, using: &numbers)
+    settings.join.direct = Settings.Direct.allCases.randomElement(using: &numbers)!
+    settings.join.directPort = .random(in: 0...UInt16.max, using: &numbers)
+    settings.join.directMaxOffline = .seconds(Int.random(in: 60...31_536_000, using: &numbers))
     settings.join.orchestration = arbitraryOrchestration(&numbers)
     settings.relay.listen = ["::", "::1", "0.0.0.0"].shuffled(using: &numbers)
       .prefix(.random(in: 0...3, using: &numbers))

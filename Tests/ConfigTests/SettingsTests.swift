@@ -42,6 +42,9 @@ import Wire
         names: resolver
         hosts-file: /etc/hosts
         peer-information: 16384
+        direct: "off"
+        direct-port: 4443
+        direct-max-offline: 2h
         orchestration:
           host-name: cam.lan
           platform: linux/arm64
@@ -95,6 +98,9 @@ import Wire
     expected.join.names = .resolver
     expected.join.hostsFile = .path("/etc/hosts")
     expected.join.peerInformation = 16384
+    expected.join.direct = .off
+    expected.join.directPort = 4443
+    expected.join.directMaxOffline = .seconds(7200)
     expected.join.orchestration.hostName = "cam.lan"
     expected.join.orchestration.platform = "linux/arm64"
     expected.join.orchestration.executionType = "container"
@@ -165,7 +171,8 @@ import Wire
         "join.address", "join.allow-overlap", "join.allow-public-pool",
         "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.congestion-control",
         "join.peer-keys", "join.names", "join.hosts-file", "join.on-peer",
-        "join.peer-information", "join.orchestration.host-name", "join.orchestration.platform",
+        "join.peer-information", "join.direct", "join.direct-port", "join.direct-max-offline",
+        "join.orchestration.host-name", "join.orchestration.platform",
         "join.orchestration.execution-type", "join.orchestration.services", "join.orchestration.labels", "relay.listen",
         "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
         "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive", "relay.congestion-control",

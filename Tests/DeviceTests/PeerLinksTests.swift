@@ -98,7 +98,7 @@ import Wire
     func open(_ payload: [UInt8], from source: Peer) -> [UInt8]? {
       guard let state = state(source) else { return nil }
       var payload = payload
-      return payload.withUnsafeMutableBytes { bytes in links.open(bytes, from: state).map { Array($0.packets) } }
+      return payload.withUnsafeMutableBytes { bytes in links.open(bytes, from: state).map { Array($0.content) } }
     }
   }
 

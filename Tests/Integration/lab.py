@@ -354,7 +354,8 @@ class Node:
             # A first join writes to it, and the machine's own is none of the lab's.
             socket_path = Path(options[options.index("--socket") + 1])
             config = self.lab.directory / f"{socket_path.stem}.join.yaml"
-            config.touch()
+            if not config.exists():
+                config.write_text("" if self.lab.direct else "join: {direct: off}\n")
             options += ["--config", str(config)]
         return options
 
@@ -381,6 +382,8 @@ class Lab:
         self.directory = Path(tempfile.mkdtemp(prefix="mnedc-", dir=directory))
         # As /tmp: the relay, which becomes another user, has to remove its socket.
         self.directory.chmod(0o1777)
+        #: Whether devices may take direct paths. Most tests are about the relay, which these would leave out.
+        self.direct = False
         self.started = []
         self.sockets = []
         #: Called first when the lab is closed, the last one first.

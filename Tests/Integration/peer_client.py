@@ -28,6 +28,7 @@ TAG = 16
 INITIATION, RESPONSE = 1, 2
 #: The kind of sealed frame that is no packets.
 MESSAGE = 1
+PATH = 2
 CIPHERS = ("aes-256-gcm", "chacha20-poly1305")
 _NOISE_NAMES = {"aes-256-gcm": "AESGCM", "chacha20-poly1305": "ChaChaPoly"}
 
@@ -151,20 +152,24 @@ class PeerSession:
         self.sealing = noise.noise_protocol.cipher_state_encrypt
         self.opening = noise.noise_protocol.cipher_state_decrypt
         self.ours, self.theirs = ours, theirs
-        self.counter = 0
+        #: {path: the counter of the next frame}
+        self.counters = {}
 
-    def seal(self, content=b"", counter=None, kind=0):
+    def seal(self, content=b"", counter=None, kind=0, path=0):
         """A data frame's payload. With a counter, that one is used, and those without go on behind the highest."""
-        counter = self.counter if counter is None else counter
-        self.counter = max(self.counter, counter + 1)
-        head = struct.pack("!IB3xQ", self.theirs, kind, counter)
-        self.sealing.set_nonce(counter)
-        return head + self.sealing.encrypt_with_ad(head, content)
+        counter = self.counters.get(path, 0) if counter is None else counter
+        self.counters[path] = max(self.counters.get(path, 0), counter + 1)
+        head = struct.pack("!IIQ", self.theirs, kind << 24 | path, counter)
+        return head + self.sealing.cipher.cipher.encrypt(_nonce(self.sealing, head), content, head)
 
     def open(self, payload):
         head = payload[:16]
-        self.opening.set_nonce(int.from_bytes(head[8:]))
-        return self.opening.decrypt_with_ad(head, payload[16:])
+        return self.opening.cipher.cipher.decrypt(_nonce(self.opening, head), payload[16:], head)
+
+
+def _nonce(state, head):
+    """The path of a sealed frame's header in four bytes, and its counter as the cipher has it."""
+    return b"\0" + head[5:8] + state.cipher.format_nonce(int.from_bytes(head[8:]))[4:]
 
 
 # --- The device ---
@@ -460,7 +465,7 @@ class Client:
             self.sessions[received.address] = session
         if kind == MESSAGE:
             self._take_message(received.address, json.loads(content))
-        else:
+        elif kind != PATH:
             self.packets += [Packet(received.address, *each) for each in read_records(content)]
 
     # Messages of peers

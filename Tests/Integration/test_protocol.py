@@ -74,6 +74,7 @@ def test_who_computes_the_pages_examples_gets_what_it_shows():
     packet = bytes.fromhex("4500001e00004000401126ca0a0000040a0000029c400009000ae7216869")
 
     to_peer = "10.0.0.2"
+    challenge = b"\x01" + bytes(7) + bytes(range(1, 9))
     assert example_frames() == [
         frame(HANDSHAKE, first + hello_message),
         frame(HANDSHAKE, proof),
@@ -84,6 +85,7 @@ def test_who_computes_the_pages_examples_gets_what_it_shows():
         frame(PEER_HANDSHAKE, peer_header(RESPONSE, "aes-256-gcm", 0x01020304) + response, to_peer),
         frame(DATA, session.seal(record(packet)), to_peer, 0xDC01),
         frame(DATA, session.seal(), to_peer),
+        frame(DATA, session.seal(challenge, kind=2, path=1), "10.0.0.4", 0xFFFF),
     ]
 
 

@@ -14,19 +14,23 @@ extension Handshake {
 
 extension TransportCipher {
   /// Ciphertext and tag.
-  borrowing func sealed(_ plaintext: [UInt8], counter: UInt64 = 0, associatedData: [UInt8] = []) -> [UInt8] {
+  borrowing func sealed(
+    _ plaintext: [UInt8], path: UInt32 = 0, counter: UInt64 = 0, associatedData: [UInt8] = []
+  ) -> [UInt8] {
     var bytes = plaintext + Array(repeating: 0, count: Self.tagSize)
     bytes.withUnsafeMutableBytes { bytes in
-      associatedData.withUnsafeBytes { seal(bytes, counter: counter, associatedData: $0) }
+      associatedData.withUnsafeBytes { seal(bytes, path: path, counter: counter, associatedData: $0) }
     }
     return bytes
   }
 
   /// The plaintext, or nil if it is not authentic.
-  borrowing func opened(_ sealed: [UInt8], counter: UInt64 = 0, associatedData: [UInt8] = []) -> [UInt8]? {
+  borrowing func opened(
+    _ sealed: [UInt8], path: UInt32 = 0, counter: UInt64 = 0, associatedData: [UInt8] = []
+  ) -> [UInt8]? {
     var bytes = sealed
     let isAuthentic = bytes.withUnsafeMutableBytes { bytes in
-      associatedData.withUnsafeBytes { open(bytes, counter: counter, associatedData: $0) }
+      associatedData.withUnsafeBytes { open(bytes, path: path, counter: counter, associatedData: $0) }
     }
     return isAuthentic ? bytes.dropLast(Self.tagSize) : nil
   }

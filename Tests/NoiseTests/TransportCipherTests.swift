@@ -52,6 +52,31 @@ import Wire
     #expect(cipher(other).opened(sealed, counter: 5, associatedData: [1, 2]) == nil)
   }
 
+  /// Computed with Python's cryptography from the nonces 00 00 00 01 | counter.
+  @Test(
+    arguments: [
+      (.aes256GCM, 0, "9fe862abc6f2df98b90c35747b5a02eb4d5872592335045de4b2ef2fc5180131"),
+      (.aes256GCM, 5, "5680a600034fc28f68a33a5a6294e46f2697398913654838d12f07d375bcb563"),
+      (.chaCha20Poly1305, 5, "1d9cfd45fd6d26f069e49e0e921ed6d8d07ed759cb1dad0353b14294b97955be"),
+    ] as [(CipherSuite, UInt64, String)])
+  func `a path's number is a part of the nonce`(suite: CipherSuite, counter: UInt64, expected: String) {
+    let key = bytes("3390fbe708e0f0a8cc271011b1160463508bbd178fca5a3828e6907493fbfcbf")
+    let header = bytes("05060708020000010000000000000000")
+    let content = bytes("01000000000000000102030405060708")
+    let cipher = TransportCipher(TransportKey(suite: suite, bytes: key))
+    let sealed = cipher.sealed(content, path: 1, counter: counter, associatedData: header)
+    #expect(sealed == bytes(expected))
+    #expect(cipher.opened(sealed, path: 1, counter: counter, associatedData: header) == content)
+    for path in [0, 2, 256, 1 << 23] as [UInt32] {
+      #expect(cipher.opened(sealed, path: path, counter: counter, associatedData: header) == nil)
+    }
+  }
+
+  private func bytes(_ hexadecimal: String) -> [UInt8] {
+    let digits = hexadecimal.compactMap(\.hexDigitValue)
+    return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+  }
+
   @Test(arguments: CipherSuite.allCases)
   func `the last counter may be used, and the reserved one never opens`(suite: CipherSuite) {
     let sealed = cipher(suite).sealed(plaintext, counter: .max - 1)

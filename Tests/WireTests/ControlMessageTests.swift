@@ -82,6 +82,14 @@ import Wire
     (.locate(.address(address("10.0.0.9"))), #"{"address":"10.0.0.9","type":"locate"}"#),
     (.locate(.label("kitchen-hub")), #"{"label":"kitchen-hub","type":"locate"}"#),
     (.unreachable(.label("kitchen-hub")), #"{"label":"kitchen-hub","type":"unreachable"}"#),
+    (
+      .standing(Standing(keys: [key])),
+      #"{"keys":["CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"],"type":"standing"}"#
+    ),
+    (
+      .standing(Standing(keys: [key], known: [])),
+      #"{"keys":["CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"],"known":[],"type":"standing"}"#
+    ),
     (.relayKey(KeyNotice(key: key)), #"{"key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk","type":"relay-key"}"#),
     (.nextKey(KeyNotice(key: key)), #"{"key":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk","type":"next-key"}"#),
     (

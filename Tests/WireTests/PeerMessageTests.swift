@@ -19,6 +19,11 @@ import Wire
     (.echo(1), #"{"number":1,"type":"echo"}"#),
     (.echoReply(1), #"{"number":1,"type":"echo-reply"}"#),
     (
+      .candidates(tcp: ["192.0.2.1:40000", "[2001:db8::1]:40000"]),
+      #"{"tcp":["192.0.2.1:40000","[2001:db8::1]:40000"],"type":"candidates"}"#
+    ),
+    (.candidates(tcp: []), #"{"tcp":[],"type":"candidates"}"#),
+    (
       .orchestration(camera),
       #"{"device_id":"cam","execution_type":"container","host_name":"cam.lan","labels":{"zone":"hall"},"load":0.5,"#
         + #""place":{"hops":["10.1.1.1"],"local":"fd00::2","outer":"192.0.2.1"},"platform":"linux/arm64","revision":7,"#
