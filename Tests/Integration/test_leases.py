@@ -167,7 +167,7 @@ def test_leases_are_listed_pinned_and_freed(flat):
     refuses(lab, "lease", "pin", "nobody", says="knows no device nobody; see `mnedc-ctl devices`")
     refuses(lab, "lease", "free", "10.0.0.99", says="no lease of 10.0.0.99; see `mnedc-ctl leases`")
     done = ctl(lab, "lease", "pin", "d2", "10.0.0", check=False)
-    assert done.returncode == 64 and "'10.0.0' is not an IPv4 address" in done.stderr
+    assert done.returncode == 64 and '"10.0.0" is not an IPv4 address' in done.stderr
     done = lab.relay.run(lab.program("mnedc-ctl"), "lease", check=False)
     assert done.returncode == 64 and "pin or free" in done.stderr
     host = lab.relay.status()["device"]["device_id"]
