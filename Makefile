@@ -70,15 +70,15 @@ allocations: ## that the data path allocates nothing per packet
 	.build/release/allocations
 
 # With the debug programs, which the unit tests have built already: they also check who owns what. Mostly the tests wait for one
-# another's timers, so one file more than there are cores runs at a time, where pytest-xdist is there. A test that hangs says
-# after a quarter of an hour where it is, and all of them end within fifty minutes.
+# another's timers, so one test more than there are cores runs at a time, where pytest-xdist is there; the long ones begin
+# (conftest.py). A test that hangs says after a quarter of an hour where it is, and all of them end within fifty minutes.
 integration: ## the real programs in network namespaces (root)
 	$(SWIFT) build $(DEBUG)
 	Tests/no-foundation.sh .build/debug
 	export BUILD=.build/debug PYTHONPATH=.build/python; \
 	timeout --foreground --signal=INT --kill-after=60 3000 \
 	  $(PYTHON) -m pytest -q --tb=short -p no:cacheprovider -o faulthandler_timeout=900 Tests/Integration \
-	  $$($(PYTHON) -c 'import xdist' 2>/dev/null && echo --numprocesses $$(($$(nproc) + 1)) --dist loadfile)
+	  $$($(PYTHON) -c 'import xdist' 2>/dev/null && echo --numprocesses $$(($$(nproc) + 1)) --dist loadgroup --no-loadscope-reorder)
 
 bench: ## measure beside OpenVPN, SoftEther and others, and two limits; then 10,000 devices (root, half an hour)
 	@Tests/requirements.sh bench

@@ -78,25 +78,10 @@ struct UsageMessage: CustomStringConvertible {
 
   /// As one line that begins in lower case and does not end in a full stop.
   private static func plain(_ message: String) -> String {
-    var text = message.split(separator: "\n").joined(separator: " ")
-    if let (value, option, why) = invalidValue(text) {
-      text = why.contains(value) ? "\(option): \(why)" : "\(option): '\(value)' is not right; \(why)"
-    }
-    text = text.replacing("'. Did you mean ", with: "'; did you mean ")
+    let line = message.split(separator: "\n").joined(separator: " ")
+    var text = line.replacing("'. Did you mean ", with: "'; did you mean ")
     while text.hasSuffix(".") { text.removeLast() }
     return text.prefix(1).lowercased() + text.dropFirst()
-  }
-
-  /// The parts of `The value 'x' is invalid for '--option <value>': why`.
-  private static func invalidValue(_ text: String) -> (value: String, option: String, why: String)? {
-    guard let match = text.wholeMatch(of: /The value '(.*?)' is invalid for '(.*?)': (.+)/) else { return nil }
-    return (String(match.1), String(match.2), singlyQuoted(String(match.3)))
-  }
-
-  /// With the value that a text may begin with in the quotes of a command line's messages, not of the configuration's.
-  private static func singlyQuoted(_ text: String) -> String {
-    guard let match = text.prefixMatch(of: /"([^"\\]*)"/) else { return text }
-    return "'\(match.1)'\(text[match.range.upperBound...])"
   }
 }
 

@@ -67,10 +67,14 @@ private struct Tool: ParsableCommand {
       ("status extra", "unexpected argument 'extra'; see tool status --help"),
       ("status --jsn", "unknown option '--jsn'; did you mean '--json'?"),
       ("status --limit", "missing value for '--limit <limit>'; see tool status --help"),
-      ("status --limit x", "--limit <limit>: 'x' is not right; a limit is a whole number; see tool status --help"),
+      (
+        "status --limit x",
+        "the value 'x' is invalid for '--limit <limit>': a limit is a whole number; see tool status --help"
+      ),
       (
         "status --wait soon",
-        "--wait <wait>: 'soon' is not a duration; expected 100ms to 1h, in ms, s, m or h; see tool status --help"
+        "the value 'soon' is invalid for '--wait <wait>': \"soon\" is not a duration; expected 100ms to 1h, in ms, "
+          + "s, m or h; see tool status --help"
       ),
       ("lease free", "missing expected argument '<address>'; see tool lease free --help"),
       ("lease free a\u{7}b c", "unexpected argument 'c'; see tool lease free --help"),

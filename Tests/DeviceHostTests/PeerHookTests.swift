@@ -1,5 +1,6 @@
 import Control
 import DeviceHost
+import Glibc
 import Logging
 import SystemIO
 import TestSupport
@@ -16,14 +17,19 @@ import Testing
     init(_ script: String) throws {
       thread = try LoopThread()
       let loop = thread.loop
-      let command = ["/bin/sh", "-c", script, "hook", directory.file("out")]
+      let command = ["/bin/sh", "-c", "echo $$ >> \"$1.processes\"; \(script)", "hook", directory.file("out")]
       thread.run { [self] in
         hook = PeerHook(
           command, interface: "mnedc0", on: loop, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
       }
     }
 
-    deinit { thread.stop() }
+    /// Once the loop has taken note of the end of each command: a process that nobody waits for would stay, and an exit
+    /// test of Swift Testing in this process would not end.
+    deinit {
+      _ = wait { lines(in: "out.processes").allSatisfy { kill(pid_t($0) ?? 0, 0) != 0 } }
+      thread.stop()
+    }
 
     func take(_ event: PeerEventReport.Event, _ deviceID: String) {
       thread.run { [self] in
@@ -38,8 +44,10 @@ import Testing
       }
     }
 
-    var lines: [String] {
-      let content = (try? readFile(directory.file("out"), limit: 1 << 20)) ?? []
+    var lines: [String] { lines(in: "out") }
+
+    private func lines(in file: String) -> [String] {
+      let content = (try? readFile(directory.file(file), limit: 1 << 20)) ?? []
       return String(decoding: content, as: UTF8.self).split(separator: "\n").map(String.init)
     }
   }

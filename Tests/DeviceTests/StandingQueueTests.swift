@@ -30,22 +30,29 @@ import Wire
     mutating func run(_ window: Int, roundTrip: Duration, for time: Duration) {
       let step = Duration.nanoseconds(roundTrip.nanoseconds * Int64(packetSize) / Int64(window))
       let end = now.advanced(by: time)
+      // Made once, since they are many.
+      var data = segment(from: here, to: there, payload: packetSize - Self.header)
+      data[9] = transport
+      var acknowledgment = segment(from: there, to: here, ports: (443, acknowledgedPort))
       while now < end {
         now = now.advanced(by: step)
-        send()
-        acknowledge(next &- UInt32(window))
+        Self.write(next, at: 24, of: &data)
+        send(data)
+        Self.write(next &- UInt32(window), at: 28, of: &acknowledgment)
+        acknowledge(acknowledgment)
       }
     }
 
-    private mutating func send() {
-      var packet = segment(from: here, to: there, sequence: next, payload: packetSize - Self.header)
-      packet[9] = transport
+    private static func write(_ number: UInt32, at offset: Int, of packet: inout [UInt8]) {
+      packet.withUnsafeMutableBytes { $0.storeBytes(of: number.bigEndian, toByteOffset: offset, as: UInt32.self) }
+    }
+
+    private mutating func send(_ packet: [UInt8]) {
       next &+= UInt32(packetSize - Self.header)
       if !packet.withUnsafeBytes({ queue.admits($0.bytes, at: now) }) { drops.append(now) }
     }
 
-    private mutating func acknowledge(_ number: UInt32) {
-      let packet = segment(from: there, to: here, acknowledgment: number, ports: (443, acknowledgedPort))
+    private mutating func acknowledge(_ packet: [UInt8]) {
       packet.withUnsafeBytes { bytes in
         guard let peek = IPPeek(bytes.bytes) else { return }
         queue.receive(bytes.bytes, peek, at: now)

@@ -16,7 +16,14 @@ def pytest_configure(config):
     os.environ.pop("COLUMNS", None)
     config.addinivalue_line("markers", "network_only: needs a lab but none of the programs")
     config.addinivalue_line("markers", "no_lab: needs neither a lab nor the installed programs")
+    config.addinivalue_line("markers", "long: takes more than 15 seconds, and begins before the others")
+    config.addinivalue_line("markers", "xdist_group(name): these run in turn, as they share a fixture or the processor")
     config.why_not = labs.why_not()
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the long tests first, or one of them would run alone at the end."""
+    items.sort(key=lambda item: "long" not in item.keywords)
 
 
 @pytest.fixture(autouse=True)

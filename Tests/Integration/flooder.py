@@ -111,7 +111,7 @@ class Flood:
         self.pending = self.pending[self.connection.send(self.pending, socket.MSG_DONTWAIT) :]
 
     def read(self):
-        """Drops what the relay says, but for its last word."""
+        """Discards what the relay sends, except its last message."""
         if self.cipher is None:
             if not self.connection.recv(1 << 16):
                 raise ConnectionError("closed")

@@ -71,7 +71,7 @@ def from_text(text):
 
 
 def hello(relay_key=None, oldest=1, newest=1):
-    """What the first message begins with, for who expects this key of the relay, or none."""
+    """The beginning of the first message of a device that expects this key of the relay, or none."""
     hint = hashlib.sha256(relay_key).digest()[:8] if relay_key else bytes(8)
     return struct.pack("!BBH8s", oldest, newest, 0, hint)
 
@@ -116,7 +116,7 @@ class Key:
 
 
 def noise(pattern, cipher, prologue, initiates, key, remote=None, ephemeral=None):
-    """An end of a Noise handshake, begun. The ephemeral key is random unless an example is to be computed again."""
+    """One end of a Noise handshake that has begun. Without `ephemeral`, that key is random."""
     end = _noise.NoiseConnection.from_name(f"Noise_{pattern}_25519_{_NOISE_NAMES[cipher]}_SHA256".encode())
     end.set_prologue(prologue)
     end.set_keypair_from_private_bytes(_noise.Keypair.STATIC, key.private)
@@ -146,7 +146,7 @@ def peer_prologue(initiation_header, initiator, responder):
 
 
 class PeerSession:
-    """The keys that two devices have agreed on, and what the session is called at either end."""
+    """A session of two devices: its keys, and its number at each end."""
 
     def __init__(self, noise, ours, theirs):
         self.sealing = noise.noise_protocol.cipher_state_encrypt
@@ -156,7 +156,7 @@ class PeerSession:
         self.counters = {}
 
     def seal(self, content=b"", counter=None, kind=0, path=0):
-        """A data frame's payload. With a counter, that one is used, and those without go on behind the highest."""
+        """Seals a data frame's payload with this counter; without one, with the next after the path's highest used."""
         counter = self.counters.get(path, 0) if counter is None else counter
         self.counters[path] = max(self.counters.get(path, 0), counter + 1)
         head = struct.pack("!IIQ", self.theirs, kind << 24 | path, counter)
@@ -209,11 +209,11 @@ class Client:
     # Frames
 
     def send(self, kind, payload=b"", address="0.0.0.0", flow=0):
-        """Sends a frame, sealed if the connection seals its type and has come that far."""
+        """Sends a frame; seals it if its type is sealed and the handshake is complete."""
         self.connection.sendall(self.sealed(kind, payload, address, flow))
 
     def sealed(self, kind, payload=b"", address="0.0.0.0", flow=0):
-        """The bytes of the next frame, for who wants to do something to them before they are sent."""
+        """The bytes of the next frame, for a test that changes them before it sends them."""
         if kind in SEALED and self._sealing:
             head = header(kind, len(payload) + TAG, address, flow)
             return head + self._sealing.encrypt_with_ad(head, bytes(payload))
@@ -238,7 +238,7 @@ class Client:
         return Frame(kind, socket.inet_ntoa(address), flow, payload)
 
     def _have(self, count):
-        """Reads until there are so many bytes; what has come stays when the time is over."""
+        """Reads until there are so many bytes; keeps what has come if the time is over before."""
         while len(self._received) < count:
             try:
                 part = self.connection.recv(1 << 16)
@@ -250,7 +250,7 @@ class Client:
         return True
 
     def step(self):
-        """Receives a frame and does what it asks for; the frame, or None at the end."""
+        """Receives a frame, answers it if that is due, and returns it; None at the end of the connection."""
         received = self.receive()
         if received is None:
             return None
@@ -276,7 +276,7 @@ class Client:
         return received
 
     def wait(self, condition, what, timeout=10.0):
-        """Goes on until `condition` returns something true, and returns that."""
+        """Handles frames until `condition` returns something true, and returns that."""
         deadline = time.monotonic() + timeout
         usual = self.connection.gettimeout()
         try:
@@ -291,7 +291,7 @@ class Client:
             self.connection.settimeout(usual)
 
     def live(self, seconds):
-        """Does for a while what a device does that has nothing to say."""
+        """Handles frames for a while, as an idle device does."""
         end = time.monotonic() + seconds
         try:
             self.wait(lambda: time.monotonic() >= end, "the time is over", seconds)
@@ -310,7 +310,7 @@ class Client:
     # Joining
 
     def shake_hands(self, hello_bytes=None):
-        """The handshake's first two messages; None, or the relay's refusal in the clear."""
+        """Exchanges the handshake's first two messages; returns None, or the relay's unencrypted refusal."""
         first = hello_bytes or hello(self.relay_key)
         self._handshake = noise("XX", "chacha20-poly1305", relay_prologue(first), True, self.key)
         self.send(HANDSHAKE, first + self._handshake.write_message())
@@ -326,7 +326,7 @@ class Client:
         return None
 
     def ask_to_join(self, device_id, address=None, required=None, instance=None, token=None):
-        """The handshake, with the join in it; None, or the relay's refusal in the clear."""
+        """Completes the handshake, with the join in it; returns None, or the relay's unencrypted refusal."""
         self.device_id, self.instance = device_id, instance or secrets.token_hex(8)
         request = {
             "type": "join", "device_id": device_id, "instance": self.instance, "ciphers": list(self.ciphers),
@@ -343,7 +343,7 @@ class Client:
         return None
 
     def join(self, device_id, **options):
-        """Asks to be let in, and returns the relay's answer: a welcome or a refusal."""
+        """Joins, and returns the relay's answer: a welcome or a refusal."""
         return self.ask_to_join(device_id, **options) or self.next_message("welcome", "refused")
 
     @property
@@ -379,7 +379,7 @@ class Client:
             self.peers, self._begun = self._begun, None
 
     def peer(self, device_id):
-        """What the relay tells of a device; waits until it does."""
+        """Waits until the relay announces the device, and returns what it says."""
         return self.wait(
             lambda: next((each for each in self.peers.values() if each["device_id"] == device_id), None),
             f"the relay tells of {device_id}",
@@ -402,7 +402,7 @@ class Client:
         return self.sessions[address]
 
     def begin_again(self, address, attempts=20):
-        """As `begin`, as often as a device does whose peer may not have heard of it yet."""
+        """As `begin`, and repeats it as a device does, since the peer may not know this device yet."""
         for _ in range(attempts - 1):
             try:
                 return self.begin(address, timeout=1.0)
@@ -411,7 +411,7 @@ class Client:
         return self.begin(address, timeout=1.0)
 
     def send_packets(self, address, *packets, flow=1):
-        """Sends packets in one frame, by the session that there is, or else by a new one."""
+        """Sends packets in one frame of the present session, or of a new one if there is none."""
         session = self.sessions.get(address) or self.begin(address)
         self.send(DATA, session.seal(b"".join(map(record, packets))), address=address, flow=flow)
 

@@ -291,6 +291,7 @@ def test_a_relay_whose_disk_fails_lets_known_devices_in_and_is_well_with_a_mende
 TEN_YEARS = 10 * 365 * 24 * 3600
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_is_nothing_to_sessions(flat):
     """Ten years ahead and back, and a day before the true time: everybody stays in; invites go by the clock."""
     lab = flat(3)
@@ -364,6 +365,7 @@ def fill_pool(lab):
     assert not lets_in(lab, "early")
 
 
+@pytest.mark.long
 def test_a_clock_that_was_just_set_costs_no_lease(flat):
     """Who joins a full pool right after the jump: the clocks are compared when a lease is about to be taken away."""
     lab = flat(1)
@@ -379,6 +381,7 @@ def test_a_clock_that_was_just_set_costs_no_lease(flat):
     until(lambda: lines(relay, "the clock was set 5184... s ahead"), "the relay says so")
 
 
+@pytest.mark.long
 def test_a_relay_that_starts_with_a_clock_far_ahead_reclaims_no_lease_either(flat):
     """It cannot know how long its devices have been away, and says so."""
     lab = flat(1)

@@ -6,6 +6,8 @@ import socket
 import time
 from pathlib import Path
 
+import pytest
+
 from lab import PORT, RELAY, until
 
 
@@ -30,6 +32,8 @@ def memory(program):
     return program.resident()[2]
 
 
+@pytest.mark.long
+@pytest.mark.xdist_group("processor")
 def test_ten_thousand_joins_and_leaves_leave_nothing_behind_at_the_relay(flat):
     """By goodbye, by close, by reset, refused, halfway through the handshake, and after nonsense; old devices and new
     ones.
@@ -39,7 +43,7 @@ def test_ten_thousand_joins_and_leaves_leave_nothing_behind_at_the_relay(flat):
     fresh = descriptors(relay)
 
     def churn(first, count):
-        lab.relay.run(lab.program("join-churn"), "127.0.0.1", PORT, first, count, timeout=300)
+        lab.relay.run(lab.program("join-churn"), "127.0.0.1", PORT, first, count, timeout=600)
         settled(relay, fresh, "the relay")
         until(lambda: lab.relay.status()["relay"]["online"] == 0, "nobody is in any more", 30)
 
@@ -84,6 +88,7 @@ def test_thousands_of_requests_leave_nothing_behind_at_the_local_socket(flat):
     assert after - before < 256, f"the relay's own memory was {before} KiB and is {after} KiB"
 
 
+@pytest.mark.long
 def test_reconnects_leave_nothing_behind_at_the_devices(flat):
     """The relay is killed again and again; each time every device tries thirty places where nobody listens first."""
     lab = flat(6)

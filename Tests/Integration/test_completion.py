@@ -19,6 +19,9 @@ import pytest
 import lab as labs
 from lab import REPOSITORY, RELAY, Failure, Lab, until
 
+# What they complete is there once.
+pytestmark = pytest.mark.xdist_group("completion")
+
 SHELLS = ("bash", "zsh", "fish")
 COMPLETIONS = REPOSITORY / "completions"
 

@@ -192,6 +192,7 @@ def test_the_container_has_what_it_needs_and_no_more():
     assert places == set(json.loads(volumes))
 
 
+@pytest.mark.long
 def test_the_container_works_without_root(flat, tmp_path):
     """Its image's steps, then what compose.yaml's comment types: a relay without any right joins a device with two."""
     if "debian" not in Path("/etc/os-release").read_text():
@@ -323,6 +324,7 @@ class Fleet:
         return invite["uses_left"] if "uses_left" in invite else invite
 
 
+@pytest.mark.long
 def test_the_playbook_joins_devices_with_one_invite_and_changes_nothing_again(nat, tmp_path):
     """On two devices, without the steps that need a package and systemd; the second run finds nothing to do, a third
     new services.

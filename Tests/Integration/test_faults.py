@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from lab import PORT, RELAY, Lab, programs, until
-from wellness import Cut, Traffic, all_is_well, beside
+from lab import PORT, RELAY, until
+from wellness import Cut, Traffic, all_is_well, all_is_well_under
 
 JOIN = ("--server", f"{RELAY}:{PORT}")
 
@@ -56,15 +56,6 @@ def test_a_relay_that_is_killed_comes_back_with_the_same_command(flat, state):
             if delay != 0.01:
                 killed = lab.start_relay()
     lab.start_relay()
-    all_is_well(lab)
-
-
-def all_is_well_under(lab, traffic):
-    """Before and after the traffic ends."""
-    try:
-        all_is_well(lab)
-    finally:
-        traffic.stop()
     all_is_well(lab)
 
 
@@ -166,84 +157,7 @@ def test_a_tool_that_is_killed_in_the_middle_leaves_nothing_behind(flat, tool):
     all_is_well(lab)
 
 
-# --- Links and processes that stand still. The slow ones wait together, each in a lab of its own. ---
-
-
-def cut_for(seconds):
-    """The link of a device, under traffic."""
-
-    def fault(lab, running):
-        traffic = Traffic(lab)
-        cut = Cut(lab["d1"])
-        time.sleep(seconds)
-        cut.mend()
-        all_is_well_under(lab, traffic)
-
-    return fault
-
-
-def relay_cut_off(lab, running):
-    """All devices at once."""
-    cut = Cut(lab.relay)
-    time.sleep(10)
-    cut.mend()
-    all_is_well(lab)
-
-
-def stopped(name):
-    def fault(lab, running):
-        running[name].pause()
-        time.sleep(10)
-        running[name].resume()
-        all_is_well(lab)
-
-    return fault
-
-
-FAULTS = {
-    "a link cut for 1 s": cut_for(1),
-    "a link cut for 10 s": cut_for(10),
-    "a link cut for 60 s": cut_for(60),
-    "a relay without a link for 10 s": relay_cut_off,
-    "a stopped relay": stopped("relay"),
-    "a stopped device": stopped("d1"),
-}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def standstill(request):
-    """{fault: a function that waits for its test}; all that are wanted begin at once, beside the other tests."""
-    items = [item for item in request.session.items if item.originalname == _STANDSTILL]
-    can_run = not request.config.why_not and programs()
-    wanted = [item.callspec.params["fault"] for item in items] if can_run else []
-    labs = {fault: Lab.flat(2) for fault in wanted}
-    waits = {}
-
-    def run(fault, lab):
-        running = lab.start_all()
-        all_is_well(lab)
-        FAULTS[fault](lab, running)
-
-    try:
-        waits = {fault: beside(lab, lambda fault=fault, lab=lab: run(fault, lab)) for fault, lab in labs.items()}
-        yield waits
-    finally:
-        for wait in waits.values():
-            try:
-                wait()
-            except Exception:  # its own test has told
-                pass
-        for lab in labs.values():
-            lab.close()
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_all_is_well_after_a_standstill(standstill, fault):
-    """A cut link, a stopped relay, a stopped device: everybody is back by themselves."""
-    standstill[fault]()
-
-
-_STANDSTILL = test_all_is_well_after_a_standstill.__name__
+# --- Loss ---
 
 
 @pytest.mark.parametrize("percent", [1, 5])

@@ -57,6 +57,7 @@ def flood(flat):
         program.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", ["", '{"command":"status","version":1}\\n'])
 def test_root_and_other_users_are_served_while_one_user_floods_the_local_socket(flat, flood, data):
     """Root at once, by a socket of its own; another user within the time that the tool waits."""

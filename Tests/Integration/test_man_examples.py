@@ -468,6 +468,7 @@ RULES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_the_commands_of_a_page_work_as_printed(page):
     """Their exit status is the expected one, and what they print has the shape that the page shows."""

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 
+import pytest
+
 from lab import INTERFACE, PORT, RELAY, until
 from terminal import Terminal
 from test_admission import asked, ctl
@@ -286,6 +288,7 @@ def test_a_signal_to_abort_ends_a_daemon_at_once(flat):
     assert relay.wait(5) == -signal.SIGABRT
 
 
+@pytest.mark.long
 def test_a_daemon_with_a_stuck_thread_ends_itself_and_a_frozen_one_goes_on(flat):
     """Under a service manager, once 30 seconds have passed in which it ran."""
     lab = flat(1)

@@ -19,6 +19,9 @@ import pytest
 import lab as labs
 from lab import PROGRAMS, REPOSITORY
 
+# The package is made once.
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("package")]
+
 MIRROR = "http://deb.debian.org/debian"
 
 

@@ -50,6 +50,7 @@ class Transfer:
         return self.size == self.sent.stat().st_size and self.received.read_bytes() == self.sent.read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("direction", ["up", "down", "both"])
 def test_bulk_data_gets_through_where_large_packets_are_lost_in_silence(nat, direction):
     """The device finds out, connects anew with smaller segments, and says why; so does what explains the path."""
@@ -87,6 +88,7 @@ def test_plain_loss_leaves_a_connection_its_segments(nat):
     assert "do not get through" not in device.log, device.log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_a_slow_link_whose_queue_is_full_loses_no_connection(nat, direction):
     """64 kbit/s, and ten seconds of queue, which the echo stands behind: what is acknowledged shows that the link

@@ -5,6 +5,8 @@ import socket
 import struct
 import time
 
+import pytest
+
 from lab import PORT, RELAY, Failure, until
 from test_failure import Stream
 
@@ -82,6 +84,7 @@ def test_both_ends_find_a_cut_link_in_use_within_6_s(flat):
     assert sorted(sessions(lab)) == sorted(["d1", "d2", lab.relay.status()["device"]["device_id"]])
 
 
+@pytest.mark.long
 def test_an_idle_link_is_asked_less_and_less(flat):
     """From every keepalive to every idle keepalive, and at once again when data goes."""
     lab = flat(1)
@@ -122,6 +125,7 @@ def test_a_device_that_was_stopped_is_back_with_its_connections(flat):
     assert list(sessions(lab)).count("d1") == 1
 
 
+@pytest.mark.long
 def test_a_relay_that_was_stopped_ends_no_session_that_lives(flat):
     """Its own absence is no silence of its devices; one with less patience than that comes back by itself."""
     lab = flat(2)
@@ -278,6 +282,7 @@ def test_a_nat_that_has_forgotten_the_connection_is_found_out_in_use(nat):
     assert device(deep)["joins"] == 1
 
 
+@pytest.mark.long
 def test_open_connections_survive_a_relay_that_is_away_for_30_s(flat):
     """They continue soon after it is back, and not only when TCP tries again by itself, 20 seconds later.
 

@@ -13,7 +13,7 @@ _MAY_STAY = {"relay.key.next"}
 
 
 def all_is_well(lab, timeout=75.0):
-    """Waits until everybody is in once, knows exactly the others and reaches them, and nothing is left over."""
+    """Waits until each device has one session, knows and reaches exactly the others, and nothing is left behind."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -100,8 +100,17 @@ class Traffic:
             each.wait()
 
 
+def all_is_well_under(lab, traffic):
+    """Waits until all is well under this traffic, ends it, and waits again."""
+    try:
+        all_is_well(lab)
+    finally:
+        traffic.stop()
+    all_is_well(lab)
+
+
 class Cut:
-    """A link that carries nothing, either way, until it is mended."""
+    """Drops everything on a node's link, both ways, until `mend`."""
 
     def __init__(self, node):
         self.node = node
@@ -117,7 +126,7 @@ class Cut:
 
 
 def beside(lab, body):
-    """Runs `body` in a thread; a function that waits for its end and returns its result or raises what it raised."""
+    """Runs `body` in a thread. Returns a function that waits for its end and returns its result or raises its error."""
     outcome = []
 
     def run():

@@ -1,8 +1,8 @@
 // Lets many devices join a relay at once, and says how long it took until the last was in. For benchmarks.
 //
 //     join-storm ADDRESS PORT COUNT             prints seconds
-//     join-storm ADDRESS PORT COUNT --return    waits on until the relay has gone and all are back, and prints when that
-//                                               was: seconds on CLOCK_BOOTTIME
+//     join-storm ADDRESS PORT COUNT --return    waits on until the relay has gone and all are back, and prints when,
+//                                               in seconds on CLOCK_BOOTTIME
 
 import SystemIO
 import TestSupport

@@ -82,8 +82,8 @@ import Wire
   @Test func `a ping is on its way as long as more is acknowledged, and not once it has arrived`() {
     var ping = EchoWatch(end: 100)
     let moves = [10, 10, 60, 120, 500].map { ping.note(acknowledged: $0) }
-    // What was before the first look says nothing; and once the ping is there, the other end's kernel may take bytes for
-    // a program that is stuck.
+    // What was before the first look says nothing; and once the ping is there, the other end's kernel may take bytes
+    // for a program that is stuck.
     #expect(moves == [false, false, true, true, false])
     #expect(ping.isDelivered)
   }

@@ -4,7 +4,7 @@ public import SystemPackage
 public import Tun
 public import Wire
 
-/// A packet device without a kernel behind it: a test injects packets on one side, and takes those written on the other.
+/// A packet device without a kernel: a test injects packets on one side, and takes those written on the other.
 ///
 /// What a test does and asks is for any thread; the rest is as with any packet device.
 public final class MemoryPacketDevice: PacketDevice, Sendable {

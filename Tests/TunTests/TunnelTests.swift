@@ -186,7 +186,7 @@ struct TunnelTests {
     try client.connect(host, 4000)
     let server = try listener.accept()
 
-    let sent = TestPacket.payload(count: 3_000_001)
+    let sent = TestPacket.payload(count: 1_000_001)
     let sender = SystemThread.start(name: "sender") {
       try? client.send(sent)
       client.endOfSending()
