@@ -111,6 +111,7 @@ let package = Package(
     .testTarget(
       name: "LinkTests",
       dependencies: ["Link", "Noise", "SystemIO", "TestSupport", "Wire", .systemPackage]),
+    .executableTarget(name: "control-schema", dependencies: ["Control"], path: "Tests/ControlSchema"),
     .testTarget(name: "ControlTests", dependencies: ["Control", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .executableTarget(
       name: "allocations",

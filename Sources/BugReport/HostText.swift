@@ -2,11 +2,11 @@ internal import SystemIO
 internal import Tun
 internal import Wire
 
-/// What a bug report says of the host, as far as this user may know it. Nothing is run for it.
+/// Facts about the host for a bug report, as far as this user may read them. No program is run.
 public enum HostText {
   private static let unknown = "not known"
   private static let limit = 64 << 10
-  /// A router of the Internet has very many; the first will do.
+  /// An Internet router has very many routes; the first ones suffice.
   private static let maximumNetworks = 500
 
   /// The kernel and the distribution.
@@ -40,7 +40,8 @@ public enum HostText {
     return lines.joined(separator: "\n")
   }
 
-  /// Of IPv4, from /proc/net/route: interface, destination, gateway, …, the mask as the eighth; addresses as the processor keeps them.
+  /// Of IPv4, from /proc/net/route: interface, destination, gateway, …, the mask as the eighth; addresses as the
+  /// processor keeps them.
   private static func defaultRoutes() -> [String] {
     let routes = content("/proc/net/route").split(separator: "\n").dropFirst().compactMap { line -> String? in
       let fields = line.split(separator: "\t").map { $0.filter { $0 != " " } }

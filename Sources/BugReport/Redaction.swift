@@ -1,21 +1,21 @@
 internal import Wire
 
-/// What must not leave the host is cut out of a text, by what it looks like and not by where it stands: public keys and fingerprints
-/// keep their beginnings, so that they can be told apart; invites and private keys keep nothing.
+/// Cuts secrets out of a text. It recognizes them by their form, wherever they stand. Public keys and fingerprints keep
+/// their beginnings, so that people can tell them apart. Invites and private keys keep nothing.
 public enum Redaction {
-  /// As many of a key's characters stay.
+  /// The number of a key's characters that stay.
   private static let kept = 8
   /// 32 bytes are 43 characters of base64url and 64 of hexadecimal.
   private static let shortestKey = 43
   private static let mark = "..."
 
-  /// What is longer is nothing that people write; lines of a log are shorter.
+  /// The text with every line redacted.
   public static func text(_ text: String) -> String {
     text.split(separator: "\n", omittingEmptySubsequences: false).map { line(String($0)) }.joined(separator: "\n")
   }
 
   private static func line(_ line: String) -> String {
-    // Words of a command may be passwords; what a reload says of a changed one has them all.
+    // Arguments of a command may be passwords. The log of a reload has all of them.
     if let command = line.firstRange(of: "join.on-peer ") {
       // JSON stays JSON.
       let end = ["\",", "\""].first { line.hasSuffix($0) } ?? ""
@@ -39,7 +39,7 @@ public enum Redaction {
     return String(decoding: result, as: UTF8.self)
   }
 
-  /// A word as it may be shown, behind the text before it.
+  /// The redacted word; `text` is what precedes it.
   private static func secret(_ word: [UInt8], behind text: [UInt8]) -> [UInt8] {
     for prefix in [InviteText.prefix, KeyText.privateKey.prefix] where text.ends(with: prefix) && !word.isEmpty {
       return Array("(left out)".utf8)
@@ -47,7 +47,7 @@ public enum Redaction {
     return word.count < shortestKey ? word : Array(word.prefix(kept)) + Array(mark.utf8)
   }
 
-  /// The alphabet of base64url, and what ordinary base64 has in place of two of its characters, but for the slash of paths.
+  /// The alphabets of base64url and base64, without the slash, which occurs in paths.
   private static func isOfKey(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

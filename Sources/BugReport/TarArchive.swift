@@ -1,14 +1,14 @@
-/// A tar archive as it grows in memory, in the format ustar (POSIX.1-1988, pax(1)): of each file a header of 512 bytes and its
-/// content, filled up with zeros to whole blocks; two blocks of zeros are the end.
+/// A tar archive in memory, in the format ustar (POSIX.1-1988, pax(1)). Each file is a header of 512 bytes and its
+/// content, padded with zeros to whole blocks. Two blocks of zeros end the archive.
 public struct TarArchive: Sendable {
   private var blocks: [UInt8] = []
-  /// Of all files in it, in seconds since 1970.
+  /// The time of all files, in Unix seconds.
   private let time: Int64
 
   private static let blockSize = 512
-  /// A longer one would need the header's second part.
+  /// A longer name would need the header's prefix field.
   public static let maximumNameLength = 100
-  /// What eleven octal digits hold.
+  /// The largest number of eleven octal digits.
   public static let maximumSize = 0o777_7777_7777
 
   public init(time: Int64) {

@@ -11,7 +11,7 @@ struct CompletionWord {
 
   /// Nobody reads a longer list, and a shell takes long to show it.
   static let maximumCount = 500
-  /// For one daemon to answer: whoever has pressed the key waits for it.
+  /// How long a completion waits for each daemon's answer. It is short, because the user waits at the prompt.
   static let patience = Duration.seconds(1)
 
   init(_ prefix: String) {

@@ -145,7 +145,7 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
         missing.append("\(place.path): \(errno)")
       }
     }
-    if command.name.isForRelay {
+    if command.kind.daemons == .relay {
       // A device answers with where to find the relay.
       if let place = running.first(where: { $0.name == .relay }) ?? running.first { return place }
     }
@@ -159,11 +159,11 @@ public struct DaemonChoice<Configuration: ConfigChoice>: ParsableArguments {
   /// The systemd units of the daemons that could carry the command out.
   private static func units(for command: ControlCommand) -> [String] {
     let relay = DaemonName.relay.unit
-    return command.name.isForRelay ? [relay] : [DaemonName.device.unit, relay, "mnedc-join@*.service"]
+    return command.kind.daemons == .relay ? [relay] : [DaemonName.device.unit, relay, "mnedc-join@*.service"]
   }
 
   private static func either(_ command: ControlCommand) -> String {
-    command.name.isForRelay ? "mnedcd" : "mnedcd or mnedc-join"
+    command.kind.daemons == .relay ? "mnedcd" : "mnedcd or mnedc-join"
   }
 
   /// If `--of` names a daemon that does not run, the error lists those that run: the name may be misspelt.

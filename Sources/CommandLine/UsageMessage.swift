@@ -121,7 +121,7 @@ private struct CommandWay {
       "list": "mnedc-peers list", "netcheck": "mnedc-ctl netcheck", "report": "mnedc-ctl report",
       "lease": "mnedc-ctl lease",
     ]
-    guard let typed = ControlCommand.Name(rawValue: word)?.typed ?? others[word] else { return nil }
+    guard let typed = ControlCommand.Kind(named: word)?.typed ?? others[word] else { return nil }
     let tool = typed.prefix { $0 != " " }
     return ["mnedc-ctl", "mnedc-peers"].contains(tool) && tool != path[0] ? typed : nil
   }

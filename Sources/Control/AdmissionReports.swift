@@ -1,8 +1,8 @@
 public import Wire
 
-// Who is let in and by what. Points in time are Unix seconds (`_at`).
+// Keys, invites and devices. Points in time (`_at`) are Unix seconds.
 
-/// The answer to `key`: who the daemon proves to be.
+/// The answer to `key` and `rotate-key`.
 public struct KeyReport: Codable, Sendable, Equatable {
   public enum Role: String, Codable, Sendable {
     case relay
@@ -11,13 +11,13 @@ public struct KeyReport: Codable, Sendable, Equatable {
 
   public private(set) var version = JSONVersion()
   public var role: Role
-  /// Of a device.
+  /// `nil` for a relay.
   public var deviceId: String?
-  /// The public key, as configurations name it.
+  /// The public key, as it is written in configurations.
   public var key: String
-  /// What people compare.
+  /// The key's fingerprint, for people to compare.
   public var fingerprint: String
-  /// Of a relay that has forgotten its old key: how many invites named that one, and are revoked now.
+  /// How many invites `rotate-key` with `forget_old` revoked, because they named the relay's old key.
   public var revokedInvites: Int?
 
   public init(role: Role, deviceId: String? = nil, key: String, fingerprint: String, revokedInvites: Int? = nil) {
@@ -32,13 +32,13 @@ public struct KeyReport: Codable, Sendable, Equatable {
 /// The answer to `invite`.
 public struct NewInviteReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
-  /// The line for mnedc-join. It is a secret, and told this once only.
+  /// The line for mnedc-join. It is a secret, and only this answer has it.
   public var invite: String
   public var id: String
   public var uses: Int
   public var expiresAt: Int
   public var deviceId: String?
-  /// Where the invite says that the relay is.
+  /// The relay's addresses in the invite.
   public var servers: [String]
 
   public init(invite: String, id: String, uses: Int, expiresAt: Int, deviceId: String?, servers: [String]) {
@@ -51,7 +51,7 @@ public struct NewInviteReport: Codable, Sendable, Equatable {
   }
 }
 
-/// The answer to `invites`, and to `uninvite` with the one.
+/// The answer to `invites`, and to `uninvite` with the revoked one.
 public struct InvitesReport: Codable, Sendable, Equatable {
   public struct Invite: Codable, Sendable, Equatable {
     public var id: String
@@ -60,7 +60,7 @@ public struct InvitesReport: Codable, Sendable, Equatable {
     public var usesTotal: Int
     public var createdAt: Int
     public var expiresAt: Int
-    /// The only device ID that it is good for.
+    /// The only device ID that it admits; `nil` admits any.
     public var deviceId: String?
 
     public init(
@@ -84,14 +84,14 @@ public struct InvitesReport: Codable, Sendable, Equatable {
   }
 }
 
-/// The answer to `pending`, and to `approve` and `deny` with the one.
+/// The answer to `pending`, and to `approve` and `deny` with the device in question.
 public struct PendingReport: Codable, Sendable, Equatable {
   public struct Device: Codable, Sendable, Equatable {
     public var deviceId: String
     public var fingerprint: String
     /// Where the device connects from, as the relay sees it.
     public var outerAddress: String
-    /// For how long, in seconds.
+    /// How long it has waited, in seconds.
     public var waiting: Double
 
     public init(deviceId: String, fingerprint: String, outerAddress: String, waiting: Double) {
@@ -110,7 +110,7 @@ public struct PendingReport: Codable, Sendable, Equatable {
   }
 }
 
-/// The answer to `devices`, and to `revoke` and `forget` with those that it was about.
+/// The answer to `devices`, and to `revoke` and `forget` with the devices that these changed.
 public struct DevicesReport: Codable, Sendable, Equatable {
   public enum Status: String, Codable, Sendable {
     case active
@@ -118,7 +118,7 @@ public struct DevicesReport: Codable, Sendable, Equatable {
     case revoked
   }
 
-  /// By which way a device was let in.
+  /// Why the relay admitted a device.
   public enum Admitter: String, Codable, Sendable {
     case open
     case approved
@@ -132,13 +132,13 @@ public struct DevicesReport: Codable, Sendable, Equatable {
     public var fingerprint: String
     public var status: Status
     public var admittedBy: Admitter
-    /// The invite's, if it was one.
+    /// The invite that the device came with.
     public var inviteId: String?
     public var admittedAt: Int
-    /// When it joined or left last.
+    /// When it last joined or left.
     public var lastSeenAt: Int
     public var online: Bool
-    /// The virtual address, while it is in.
+    /// The virtual address, while it is connected.
     public var address: String?
 
     public init(

@@ -1,22 +1,22 @@
-// What was looked at and found, by explain and by netcheck.
+// The findings of explain and netcheck.
 
-/// One thing that was looked at.
+/// One check.
 public struct CheckReport: Codable, Sendable, Equatable {
   public enum Result: String, Codable, Sendable {
     case ok
-    /// It works, but is not as it should be, or could not be seen.
+    /// It works but is not as it should be, or the check could not be made.
     case warn
     case fail
-    /// Not looked at, because of what went before.
+    /// Not checked, because an earlier check failed.
     case skipped
   }
 
-  /// What it is about, one word.
+  /// One word.
   public var name: String
   public var result: Result
   /// One line for people.
   public var finding: String
-  /// What to do about it, if there is something.
+  /// What the operator can do about it.
   public var advice: String?
 
   public init(_ name: String, _ result: Result, _ finding: String, advice: String? = nil) {
@@ -30,16 +30,16 @@ public struct CheckReport: Codable, Sendable, Equatable {
 /// The answer to `explain`: the path from this host to a peer, step by step.
 public struct ExplainReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
-  /// As it was asked for.
+  /// As the request named it.
   public var peer: String
-  /// Who that is, if it is known.
+  /// The peer's ID, if it is known.
   public var deviceId: String?
   public var address: String?
-  /// Whether all of the path does.
+  /// Whether the whole path works.
   public var works: Bool
   /// The name of the first step that fails.
   public var failedStep: String?
-  /// The echoes of the relay and, from end to end, of the peer.
+  /// Round trips of the echoes to the relay and, end to end, to the peer.
   public var relayRoundTripMs: Double?
   public var roundTripMs: Double?
   public var steps: [CheckReport]
@@ -54,16 +54,16 @@ public struct ExplainReport: Codable, Sendable, Equatable {
   }
 }
 
-/// What netcheck finds before a device joins.
+/// What `mnedc-ctl netcheck` prints with --json.
 public struct NetcheckReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
-  /// Whether joining should.
+  /// Whether joining should work.
   public var works: Bool
-  /// Of this host alone.
+  /// The checks of this host.
   public var checks: [CheckReport]
   /// In the order in which a device tries them.
   public var servers: [ServerReport]
-  /// What cannot be told before joining, for people.
+  /// What cannot be measured before joining, for people.
   public var notMeasured: [String]
 
   public init(works: Bool, checks: [CheckReport], servers: [ServerReport], notMeasured: [String]) {
@@ -74,21 +74,21 @@ public struct NetcheckReport: Codable, Sendable, Equatable {
   }
 }
 
-/// The way to one server.
+/// The checks of one server.
 public struct ServerReport: Codable, Sendable, Equatable {
   public var server: String
   public var works: Bool
   /// The address that answered first, with its port.
   public var address: String?
-  /// Of the key that it has proved to have, and the version of the protocol that it speaks.
+  /// The fingerprint of the key that it proved, and its version of the protocol.
   public var fingerprint: String?
   public var protocolVersion: Int?
-  /// The median of those that were measured.
+  /// The median of the measurements.
   public var roundTripMs: Double?
   /// In bytes, as the kernel knows them.
   public var segmentSize: Int?
   public var pathMtu: Int?
-  /// The routers on the way that have told of themselves, the nearest first.
+  /// The routers on the path that answered, the nearest first.
   public var routers: [String]
   public var checks: [CheckReport]
 

@@ -4,25 +4,25 @@ public import SystemPackage
 /// Asks a daemon on this host.
 public enum ControlClient {
   public enum Failure: Error, Sendable {
-    /// Nobody listens at the path.
+    /// No daemon listens at the path.
     case notRunning(Errno)
     case timeout
-    /// The daemon has ended, or has given up on the answer.
+    /// The daemon ended the connection without an answer.
     case noAnswer
-    /// The daemon said no.
+    /// The daemon answered with an error.
     case refused(ControlError)
-    /// What came back is no answer, or one to another question.
+    /// What came back is not an answer to this command.
     case badAnswer
   }
 
-  /// An answer longer than this is none.
+  /// Bytes of the longest answer that the client takes.
   static let maximumAnswer = 64 << 20
 
   /// The client asks a daemon with too many connections again after this time.
   private static let pause = Duration.milliseconds(50)
 
-  /// Asks for `command`, whose answer is a `Report`. If the daemon ends after that, this waits for its end too, as long as `timeout`
-  /// allows. A daemon with too many connections is asked again within that time.
+  /// Sends `command`, whose answer is a `Report`, and returns that. If the command ends the daemon, this waits for its
+  /// end too, until `timeout`. Asks a daemon that has too many connections again within that time.
   public static func ask<Report: Codable>(
     _ command: ControlCommand, _: Report.Type = Report.self, at path: String, timeout: Duration
   ) throws(Failure) -> Report {
@@ -56,8 +56,8 @@ public enum ControlClient {
     _ command: ControlCommand, _: Report.Type, at path: String, until deadline: Instant
   ) throws(Failure) -> (Report, OpenFile?) {
     let socket = try connect(to: path, until: deadline)
-    // Before it can be gone.
-    let end = command.name.endsDaemon ? end(ofDaemonAt: socket) : nil
+    // Before the daemon can end.
+    let end = command.endsDaemon ? end(ofDaemonAt: socket) : nil
     let answer: [UInt8]
     let file: OpenFile?
     do {
@@ -78,7 +78,8 @@ public enum ControlClient {
     return (result, file)
   }
 
-  /// `nil`: the daemon is not to be seen from here, or the kernel is too old to tell; then nobody waits for its end.
+  /// `nil` if this process cannot see the daemon's, or the kernel is too old; then the client does not wait for its
+  /// end.
   private static func end(ofDaemonAt socket: borrowing Descriptor) -> ProcessEnd? {
     guard let process = try? socket.peerCredentials().process, process > 0, process != currentProcess() else {
       return nil
@@ -111,7 +112,7 @@ public enum ControlClient {
           continue
         }
       } catch {
-        return  // A daemon with too many to answer says so without reading it.
+        return  // A daemon with too many connections answers without reading the request.
       }
       guard try socket.wait(for: .writable, until: deadline) else { throw Failure.timeout }
     }

@@ -5,24 +5,24 @@ internal import FoundationEssentials
 //     {"command":"status","version":1}
 //     {"result":{…},"version":1}      or      {"error":{"code":"denied","text":"…"},"version":1}
 //
-// The answer to `subscribe` has no end: a line an event, see `PeerEventReport`, or the one line with an error.
+// The answer to `subscribe` has no end: one line per event, see `PeerEventReport`, or one line with an error.
 
-/// Why a request was not carried out.
+/// Why the daemon did not carry a request out.
 public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringConvertible {
   public enum Code: String, Codable, Sendable {
-    /// The request is no request, or not one of this version.
+    /// The request is malformed, or not of this version.
     case badRequest = "bad-request"
-    /// The user may not ask for this.
+    /// The user may not give this command.
     case denied
-    /// The daemon has too many to answer.
+    /// The daemon has too many requests to answer.
     case busy
-    /// This daemon has no such command; another of the suite has.
+    /// This daemon does not have the command; the suite's other daemon has it.
     case unsupported
-    /// What the request names is not there.
+    /// What the request names does not exist.
     case notFound = "not-found"
     /// The configuration file cannot be read or is wrong.
     case badConfiguration = "bad-configuration"
-    /// It was tried, and did not work.
+    /// The daemon tried, and failed.
     case failed
   }
 
@@ -61,7 +61,7 @@ struct ControlResponse<Result: Codable>: Codable {
   }
 }
 
-/// What a command that returns nothing returns.
+/// The answer to a command that returns nothing.
 public struct Done: Codable, Sendable, Equatable {
   public init() {}
 }
@@ -93,7 +93,7 @@ public enum JSON {
     encode(value, []) + [UInt8(ascii: "\n")]
   }
 
-  /// For people to read as well.
+  /// Indented, for people.
   public static func pretty(_ value: some Encodable) -> String {
     String(decoding: encode(value, .prettyPrinted), as: UTF8.self)
   }

@@ -106,10 +106,10 @@ public final class ControlServer {
   }
 }
 
-/// What a command comes to.
+/// The result of a command.
 public enum ControlAnswer: Sendable {
   case report(any Codable & Sendable)
-  /// With an open file, which the other end gets too.
+  /// With an open file, whose descriptor the client receives.
   case file(any Codable & Sendable, OpenFile)
   case done
   case failed(ControlError)

@@ -11,19 +11,20 @@ final class ControlSession: StreamConnection {
   // Owned by the loop's thread.
   private var request: [UInt8] = []
   private var stream: Stream?
-  /// Lines behind those that the socket is given.
+  /// Lines that wait until the socket has taken those before them.
   private var waiting: [UInt8] = []
 
-  /// A subscriber's stream. One that does not read loses what waits, and gets a snapshot in its place once it reads.
+  /// A subscriber's stream. If the subscriber does not read, the session drops the waiting lines, and sends a snapshot
+  /// once it reads again.
   private enum Stream {
-    /// The snapshot is asked for; what happens meanwhile is in it.
+    /// The daemon makes the snapshot, which will contain the events until then.
     case awaitsSnapshot
     case isUpToDate
     /// Lines were lost.
     case isBehind
   }
 
-  /// How long a request may take to come, and its answer to be given and taken.
+  /// Limits for receiving a request, and for making and sending its answer.
   private static let requestTime = Duration.seconds(5)
   private static let answerTime = Duration.seconds(60)
   /// Of `waiting`, in bytes.
@@ -32,7 +33,7 @@ final class ControlSession: StreamConnection {
   var user: UInt32 { peer.user }
   var isSubscriber: Bool { stream != nil }
 
-  /// `maySubscribe`: false while there are too many subscribers.
+  /// `maySubscribe` is false while there are too many subscribers.
   init(
     _ socket: consuming Descriptor, _ peer: PeerCredentials, on events: EventLoop,
     _ handler: @escaping ControlServer.Handler, maySubscribe: @escaping (ControlSession) -> Bool
@@ -50,17 +51,17 @@ final class ControlSession: StreamConnection {
     request += bytes
     if let newline = request.firstIndex(of: UInt8(ascii: "\n")) {
       carryOut(request[..<newline])
-    } else if request.count > ControlRequest.maximumSize {
-      reply(.failed(ControlError(.badRequest, "the request is longer than \(ControlRequest.maximumSize) bytes")))
+    } else if request.count > ControlCommand.maximumRequest {
+      reply(.failed(ControlError(.badRequest, "the request is longer than \(ControlCommand.maximumRequest) bytes")))
     }
   }
 
   private func carryOut(_ line: ArraySlice<UInt8>) {
-    // The rest is not read, but the loop still tells when the other end is gone.
+    // The session ignores further bytes, but the loop still reports the end of the connection.
     isReading = false
     do throws(ControlError) {
       let command = try ControlRequest(parsing: line).command
-      try checkRight(to: command.name)
+      try checkRight(to: command.kind)
       if command == .subscribe {
         guard maySubscribe(self) else { throw ControlError(.busy, "too many programs listen at once; try again later") }
         end(after: nil)
@@ -74,12 +75,12 @@ final class ControlSession: StreamConnection {
     }
   }
 
-  private func checkRight(to name: ControlCommand.Name) throws(ControlError) {
+  private func checkRight(to kind: ControlCommand.Kind) throws(ControlError) {
     let owner = currentUser()
-    guard !name.isForEverybody, peer.user != 0, peer.user != owner else { return }
+    guard kind.audience == .owner, peer.user != 0, peer.user != owner else { return }
     let others = owner == 0 ? "" : " and the daemon's own user (\(User.name(of: owner)))"
     throw ControlError(
-      .denied, "\(name.typed) is for root\(others), and you are \(User.name(of: peer.user)); run as root")
+      .denied, "\(kind.typed) is for root\(others), and you are \(User.name(of: peer.user)); run as root")
   }
 
   private func reply(_ answer: ControlAnswer) {
@@ -93,7 +94,7 @@ final class ControlSession: StreamConnection {
   private func askForSnapshot() {
     stream = .awaitsSnapshot
     let session = LoopBound(self)
-    // At once if it can be: what is published from now on is not in it.
+    // Not posted if it need not be: events published after the snapshot was made must follow it.
     handler(.subscribe) { [events] answer in
       if events.isCurrent { return session.value.takeSnapshot(answer) }
       events.post { session.value.takeSnapshot(answer) }

@@ -1,14 +1,14 @@
 public import SystemIO
 
-/// A daemon's answer to `subscribe`, as it comes. Owned by one thread.
+/// The events of a daemon's answer to `subscribe`. Owned by one thread.
 public final class ControlSubscription {
   private let socket: Descriptor
   private var rest: [UInt8] = []
-  /// How far `rest` holds no end of a line.
+  /// No line of `rest` ends before this index.
   private var searched = 0
   private let buffer = RawBuffer(count: 64 << 10)
 
-  /// Asks the daemon at `path`; what it says to that comes with `read`.
+  /// Subscribes at the daemon at `path`. Its answer comes with `read`.
   public init(at path: String, timeout: Duration) throws(ControlClient.Failure) {
     let deadline = Instant.now().advanced(by: timeout)
     socket = try ControlClient.connect(to: path, until: deadline)
@@ -28,7 +28,7 @@ public final class ControlSubscription {
     _ = try events.register(socket, for: .readable, handler: handler)
   }
 
-  /// Waits for the next events, until `deadline` at most; empty if there were none. Throws when the daemon has ended, too.
+  /// Waits for the next events, until `deadline` at most; empty if there were none. Also throws when the daemon ends.
   public func next(until deadline: Instant) throws(ControlClient.Failure) -> [PeerEventReport] {
     while true {
       let events = try read()
@@ -37,7 +37,7 @@ public final class ControlSubscription {
     }
   }
 
-  /// The events that have come, without waiting.
+  /// The events that have arrived, without waiting.
   public func read() throws(ControlClient.Failure) -> [PeerEventReport] {
     let count: Int?
     do {

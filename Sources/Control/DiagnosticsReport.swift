@@ -1,7 +1,8 @@
-/// The answer to `diagnostics`: what a bug report tells of a daemon beside its status. For `mnedc-ctl report`, which leaves keys out.
+/// The answer to `diagnostics`: what a bug report has of a daemon beside its status. It contains public keys, which
+/// `mnedc-ctl report` leaves out.
 public struct DiagnosticsReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
-  /// What the daemon goes by, as a configuration file that says the same; arguments of commands are left out.
+  /// The settings in force, as a configuration file, without the arguments of commands.
   public var configuration: String
   /// The last lines of its log, the newest last.
   public var log: [LogLineReport]
@@ -14,9 +15,9 @@ public struct DiagnosticsReport: Codable, Sendable, Equatable {
 
 /// A line of a daemon's log.
 public struct LogLineReport: Codable, Sendable, Equatable {
-  /// The time of day there, for people.
+  /// The daemon's local time, for people.
   public var time: String
-  /// In seconds since 1970.
+  /// Unix seconds.
   public var loggedAt: Int
   /// Such as `warning`.
   public var level: String
@@ -30,10 +31,10 @@ public struct LogLineReport: Codable, Sendable, Equatable {
   }
 }
 
-/// What `report` prints with --json: the file that it has written.
+/// What `mnedc-ctl report` prints with --json: the file that it has written.
 public struct ArchiveReport: Codable, Sendable, Equatable {
   public struct Entry: Codable, Sendable, Equatable {
-    /// In the archive.
+    /// The file's name in the archive.
     public var name: String
     public var bytes: Int
 
@@ -46,7 +47,7 @@ public struct ArchiveReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
   public var file: String
   public var entries: [Entry]
-  /// What is not in it, and why.
+  /// What the archive lacks, and why.
   public var missing: [String]
 
   public init(file: String, entries: [Entry], missing: [String]) {

@@ -1,6 +1,7 @@
 public import Wire
 
-/// The answer to `leases`, and to `lease-pin` and `lease-free` with the one. Points in time are Unix seconds (`_at`).
+/// The answer to `leases`, and to `lease-pin` and `lease-free` with the changed one. Points in time (`_at`) are Unix
+/// seconds.
 public struct LeasesReport: Codable, Sendable, Equatable {
   public struct Lease: Codable, Sendable, Equatable {
     public var address: String
@@ -9,7 +10,7 @@ public struct LeasesReport: Codable, Sendable, Equatable {
     public var deviceId: String
     public var kind: LeaseKind
     public var online: Bool
-    /// When the device joined or left last.
+    /// When the device last joined or left.
     public var lastUsedAt: Int
 
     public init(

@@ -1,8 +1,8 @@
-/// The answer to `metrics`: what a daemon counts and measures, in the terms of OpenMetrics. Every metric is there, one of which
-/// nothing is known with no samples.
+/// The answer to `metrics`: what a daemon counts and measures, in the terms of OpenMetrics. It has every metric; one
+/// without a known value has no samples.
 public struct MetricsReport: Codable, Sendable, Equatable {
   public struct Family: Codable, Sendable, Equatable {
-    /// As OpenMetrics has it: with the unit, but without `_total` or `_info`.
+    /// The name in OpenMetrics: with the unit, but without `_total` or `_info`.
     public var name: String
     public var type: Kind
     /// In base units: `seconds` or `bytes`.
@@ -20,16 +20,16 @@ public struct MetricsReport: Codable, Sendable, Equatable {
   }
 
   public enum Kind: String, Codable, Sendable {
-    /// What can go down.
+    /// A value that can go down.
     case gauge
-    /// What only ever rises while the daemon runs.
+    /// A value that only rises while the daemon runs.
     case counter
-    /// What does not change, told by its labels.
+    /// Labels that do not change.
     case info
   }
 
   public struct Sample: Codable, Sendable, Equatable {
-    /// By name; no two samples of a family have the same.
+    /// Values by label name. No two samples of a family have equal labels.
     public var labels: [String: String]
     public var value: Double
 
@@ -47,7 +47,7 @@ public struct MetricsReport: Codable, Sendable, Equatable {
   }
 }
 
-// MARK: Adding to it
+// MARK: Adding metrics
 
 extension MetricsReport {
   /// A value that can go down; `nil` if it is not known.
@@ -59,7 +59,7 @@ extension MetricsReport {
     families.append(Family(.gauge, name, unit: unit, help, samples))
   }
 
-  /// A number that only ever rises; its name goes without `_total`.
+  /// A value that only rises. The name is without `_total`.
   public mutating func counter(_ name: String, unit: String? = nil, _ help: String, _ value: Double) {
     counter(name, unit: unit, help, [Sample(value)])
   }
@@ -68,7 +68,7 @@ extension MetricsReport {
     families.append(Family(.counter, name, unit: unit, help, samples))
   }
 
-  /// What its labels tell; its name goes without `_info`.
+  /// Labels that do not change. The name is without `_info`.
   public mutating func info(_ name: String, _ help: String, _ labels: [String: String]) {
     families.append(Family(.info, name, help, [Sample(1, labels)]))
   }

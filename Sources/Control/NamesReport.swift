@@ -1,22 +1,22 @@
 /// How the names of the network's devices resolve on this host.
 public struct NamesReport: Codable, Sendable, Equatable {
   public enum Means: String, Codable, Sendable {
-    /// It asks the device's own server.
+    /// systemd-resolved asks the device's own name server.
     case systemdResolved = "systemd-resolved"
     case hostsFile = "hosts-file"
-    /// The device answers, and nothing on this host was told to ask it.
+    /// The device's name server answers, but this host's resolver does not ask it.
     case server
     case off
   }
 
-  /// What the names end with.
+  /// The domain of the names.
   public var domain: String
   public var by: Means
-  /// The file that has the names, if one has.
+  /// The file with the names, if they are in one.
   public var hostsFile: String?
-  /// Whether the device's own name has its address for programs of this host; `nil`: that was not looked up yet.
+  /// Whether programs of this host resolve the device's own name to its address; `nil` before the first lookup.
   public var resolves: Bool?
-  /// Why the names do not resolve, or not as they usually would, for people.
+  /// Why the names do not resolve, or not in the usual way, for people.
   public var note: String?
 
   public init(domain: String, by: Means, hostsFile: String? = nil, resolves: Bool? = nil, note: String? = nil) {

@@ -1,6 +1,6 @@
-// What becomes of a daemon that runs.
+// Answers to the commands that change a running daemon.
 
-/// The answer to `reload`. A key that is in neither list is as it was.
+/// The answer to `reload`. A key in neither list did not change.
 public struct ReloadReport: Codable, Sendable, Equatable {
   public struct Change: Codable, Sendable, Equatable {
     /// A key of the configuration file, such as `relay.queue`.
@@ -17,9 +17,9 @@ public struct ReloadReport: Codable, Sendable, Equatable {
   }
 
   public private(set) var version = JSONVersion()
-  /// What holds from now on.
+  /// Changes that took effect.
   public var applied: [Change]
-  /// What holds once the daemon is started anew.
+  /// Changes that take effect when the daemon restarts.
   public var needsRestart: [Change]
 
   public init(applied: [Change], needsRestart: [Change]) {
@@ -31,7 +31,7 @@ public struct ReloadReport: Codable, Sendable, Equatable {
 /// What `stop` prints with --json.
 public struct StopReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
-  /// Where the daemon was told.
+  /// The socket of the daemon.
   public var socket: String
 
   public init(socket: String) {
@@ -42,9 +42,9 @@ public struct StopReport: Codable, Sendable, Equatable {
 /// The answer to `log-level`.
 public struct LogLevelReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
-  /// What is of this level and worse is logged.
+  /// The daemon logs messages of this level and above.
   public var level: String
-  /// The level that the configuration, or the command line, says.
+  /// The level of the configuration or command line.
   public var configuredLevel: String
 
   public init(level: String, configuredLevel: String) {
@@ -58,7 +58,7 @@ public struct DrainReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
   /// How many sessions there were.
   public var sessions: Int
-  /// How many of them were not through when the time was over.
+  /// How many of them still had packets queued at the end of the time.
   public var cutOff: Int
   public var duration: Double
   /// The relay's process that serves after `drain --restart`.
@@ -74,13 +74,13 @@ public struct DrainReport: Codable, Sendable, Equatable {
 /// The answer to `backup`.
 public struct BackupReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
-  /// Where the tool has put the copy.
+  /// The file of the copy, which the tool adds.
   public var file: String?
   public var bytes: Int
   public var devices: Int
   public var leases: Int
   public var invites: Int
-  /// What the copy was made of.
+  /// The path of the relay's own database.
   public var database: String
   /// The files with keys, which a restored relay needs as well.
   public var keys: [String]

@@ -1,6 +1,6 @@
 public import Wire
 
-/// The answer to `announce`: what the device tells its peers of itself now.
+/// The answer to `announce`: the information that the device sends to its peers now.
 public struct OrchestrationReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
   /// Rises with every change.
@@ -13,7 +13,7 @@ public struct OrchestrationReport: Codable, Sendable, Equatable {
   public var labels: [String: String]
   public var load: Double?
   public var place: Orchestration.Location?
-  /// The names of what was announced, and can be taken back.
+  /// The names of announced services and labels, which can be withdrawn.
   public var announcedServices: [String]
   public var announcedLabels: [String]
 

@@ -1,13 +1,13 @@
-/// One line of the answer to `subscribe`: first a snapshot, then what becomes of peers.
+/// One line of the answer to `subscribe`: first a snapshot, then the changes.
 public struct PeerEventReport: Codable, Sendable, Equatable {
   public enum Event: String, Codable, Sendable {
-    /// All that is known now, in `report`: what went before is outdated.
+    /// `report` has the present state and replaces all earlier events.
     case snapshot
     case joined
     case left
-    /// What the peer tells of itself is known now, or newer.
+    /// The peer's information has become known, or has changed.
     case changed
-    /// The daemon's own connection to the relay.
+    // The daemon's own connection to the relay.
     case uplinkLost = "uplink-lost"
     case uplinkBack = "uplink-back"
   }

@@ -1,13 +1,13 @@
 public import Wire
 
-/// The answer to `peers`, and to `fetch` and `show` with the one. Times are in seconds unless the name says otherwise.
+/// The answer to `peers` and `fetch`, and to `show` with one peer. Times are in seconds unless the name says otherwise.
 public struct PeersReport: Codable, Sendable, Equatable {
   public enum State: String, CaseIterable, Codable, Sendable {
     /// The relay has a live session with it.
     case online
-    /// The relay has, but the last echo between this device and it was not answered.
+    /// The relay has a session with it, but it did not answer this device's last echo.
     case silent
-    /// This device exchanges nothing with it, because of its key.
+    /// This device refuses its key and exchanges nothing with it.
     case untrusted
     /// This device has no connection to the relay, so it cannot tell.
     case unknown
@@ -18,18 +18,18 @@ public struct PeersReport: Codable, Sendable, Equatable {
     public var address6: String?
     public var deviceId: String
     public var state: State
-    /// The path that packets to it take: `relay`, or `tcp` for a direct one, whose other end is `remote`.
+    /// The path of packets to it: `relay`, or `tcp` for a direct connection, whose other end is `remote`.
     public var path: String?
     public var remote: String?
-    /// The last echo between this device and the peer, sealed from end to end.
+    /// The round trip of the last end-to-end echo between this device and the peer.
     public var roundTripMs: Double?
-    /// How long ago the peer has last proved that it is there.
+    /// Time since the peer last proved that it is alive.
     public var proofAge: Double?
-    /// What only the relay knows: where the device connects from, since when, and the echo between them.
+    // Known to the relay only: the device's outer address, the time since it connected, and the relay's echo.
     public var outerAddress: String?
     public var connected: Double?
     public var relayRoundTripMs: Double?
-    // What the peer tells of itself; all absent while that is not known here.
+    // The peer's own information, absent while it is unknown here.
     public var revision: Int?
     public var hostName: String?
     public var platform: String?
@@ -49,15 +49,15 @@ public struct PeersReport: Codable, Sendable, Equatable {
 
   public private(set) var version = JSONVersion()
   public var network: String?
-  /// The address of the relay's host, whether that is a device or not.
+  /// The virtual address of the relay's host, whether or not that is a device.
   public var relayAddress: String?
-  /// The host that was asked, if it is a device: its state is `online` while it has a connection to the relay.
+  /// This host, if it is a device. Its state is `online` while it has a connection to the relay.
   public var `self`: Peer?
-  /// Why this host cannot tell how its peers are: it has no connection to the relay. Absent while it has one.
+  /// Why this host has no connection to the relay, so the peers' state is unknown. Absent while it has one.
   public var disconnected: String?
-  /// Whether `peers` are all there are; in a large network, a device knows those that it deals with.
+  /// Whether `peers` lists all devices. In a large network, a device knows only those that it exchanges packets with.
   public var complete: Bool
-  /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
+  /// The other network of this host whose addresses overlap with this one's, and which; absent if none does.
   public var collision: String?
   public var peers: [Peer]
 

@@ -3,9 +3,9 @@ public struct PingReport: Codable, Sendable, Equatable {
   public private(set) var version = JSONVersion()
   public var address: String
   public var deviceId: String
-  /// Absent: no answer came in time.
+  /// Absent if no answer came in time.
   public var roundTripMs: Double?
-  /// The way that it took: `relay`, and where that is.
+  /// The path of the echo, `relay`, and the relay's address.
   public var path: String
   public var server: String?
 

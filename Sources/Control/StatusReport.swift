@@ -1,7 +1,7 @@
 public import Wire
 
-// What the daemons answer, and what the tools print with --json: the property names, in snake_case, are the JSON's keys.
-// Times are in seconds unless the name says otherwise; absent members are not known.
+// The reports are what daemons answer and tools print with --json. The JSON's keys are the property names in
+// snake_case. Times are in seconds unless the name says otherwise. Members that are not known are absent.
 
 /// The answer to `status`.
 public struct StatusReport: Codable, Sendable, Equatable {
@@ -11,11 +11,11 @@ public struct StatusReport: Codable, Sendable, Equatable {
   public var programVersion: String
   public var processId: Int
   public var uptime: Double
-  /// What the daemon is in the first place; a relay's host may be a device as well.
+  /// The daemon's role; a relay's host may be a device as well.
   public var role: KeyReport.Role
-  /// What is of this level and worse is logged.
+  /// The daemon logs messages of this level and above.
   public var logLevel: String
-  /// The last lines of its log of the level warning and worse, the newest last.
+  /// The last log lines of level warning and above, the newest last.
   public var lastErrors: [LogLineReport] = []
   /// The relay's part, if the daemon is one.
   public var relay: RelayReport?
@@ -37,29 +37,29 @@ public struct StatusReport: Codable, Sendable, Equatable {
 public struct RelayReport: Codable, Sendable, Equatable {
   public var listen: [String]
   public var pool: String
-  /// Where the leases' IPv6 addresses are, if they have any.
+  /// The IPv6 pool, if leases have IPv6 addresses.
   public var pool6: String?
   public var address: String
-  /// Of the relay's public key.
+  /// The fingerprint of the relay's public key.
   public var fingerprint: String
   /// `invite`, `approve` or `open`.
   public var admission: String
-  /// Whether it lets what is under way arrive before it ends.
+  /// Whether the relay delivers queued packets before it ends.
   public var draining: Bool
-  /// Devices that are in, without the relay's host, and how many can be.
+  /// Connected devices without the relay's host, and the most there can be.
   public var online: Int
   public var capacity: Int
-  /// Devices that wait for an operator.
+  /// Devices that wait for an operator's approval.
   public var pending: Int
-  /// Connections that have not joined yet, those that wait for an operator among them.
+  /// Connections that have not joined yet, including those of pending devices.
   public var joining: Int
-  /// Data frames for addresses that nobody has.
+  /// Data frames for addresses that no device has.
   public var unreachableFrames: Int
   /// Memory of all send queues together, in bytes.
   public var queueMemory: Int
-  /// Devices that were not let in, by why.
+  /// Counts of refused devices by reason.
   public var refused: [RefusedReport]
-  /// Connections closed because of a frame that did not open, and of one that made no sense.
+  /// Connections closed because of a frame that failed authentication, and of a malformed frame.
   public var notAuthentic: Int
   public var malformed: Int
   public var sessions: [SessionReport]
@@ -89,7 +89,7 @@ public struct RelayReport: Codable, Sendable, Equatable {
   }
 }
 
-/// How often devices were refused for one reason.
+/// How often the relay refused devices for one reason.
 public struct RefusedReport: Codable, Sendable, Equatable {
   /// A code of the protocol, such as `invite-unknown`.
   public var code: String
@@ -107,7 +107,7 @@ public struct SessionReport: Codable, Sendable, Equatable {
   /// Where the device connects from, as the relay sees it.
   public var outerAddress: String
   public var connected: Double
-  /// How long ago the device was heard last.
+  /// Time since the relay last received a frame of the device.
   public var silent: Double
   public var roundTripMs: Double?
   public var link: LinkReport
@@ -132,7 +132,7 @@ public struct LinkReport: Codable, Sendable, Equatable {
   public var receivedBytes: Int
   public var sentFrames: Int
   public var sentBytes: Int
-  /// What waits to be sent, and how long the last data frame had waited.
+  /// The send queue's size, and how long the last data frame waited in it.
   public var queueBytes: Int
   public var queueDelayMs: Double
   /// Data frames dropped because they waited too long, and because the queue was full.
@@ -162,10 +162,10 @@ public struct DeviceReport: Codable, Sendable, Equatable {
 
   public var deviceId: String
   public var state: State
-  /// What the uplink is about, for people.
+  /// What the uplink does at the moment, for people.
   public var progress: String
   public var interface: String
-  /// Why the interface is not always as it should be, if that is so.
+  /// What is wrong with the interface, for people.
   public var interfaceProblem: String?
   public var address: String?
   public var address6: String?
@@ -173,10 +173,10 @@ public struct DeviceReport: Codable, Sendable, Equatable {
   public var relayAddress: String?
   public var server: String?
   public var roundTripMs: Double?
-  /// How often it has joined since it started.
+  /// How often the device has joined since it started.
   public var joins: Int
   public var lastError: String?
-  /// Which other network of this host has addresses of this one, and which addresses; absent: none has.
+  /// The other network of this host whose addresses overlap with this one's, and which; absent if none does.
   public var collision: String?
   public var place: Orchestration.Location?
   /// How the names of devices resolve on this host.
@@ -215,57 +215,33 @@ public struct DeviceReport: Codable, Sendable, Equatable {
 
 /// Packets through the interface; a super-packet counts once.
 public struct PacketReport: Codable, Sendable, Equatable {
-  public var sent: Int
-  public var received: Int
-  /// Dropped, by cause: no valid packet, for nobody, from or for somebody else, too many broadcasts, too many that waited
-  /// for a session with their peer, too much that stood on the way to it.
-  public var malformed: Int
-  public var unroutable: Int
-  public var misaddressed: Int
-  public var limited: Int
-  public var overdue: Int
-  public var early: Int
+  public var sent = 0
+  public var received = 0
+  // Dropped packets, by cause: invalid; no peer has the address; source or destination of another device; too many
+  // broadcasts; too many waited for a session with their peer; the queues on the path to their peer were too long.
+  public var malformed = 0
+  public var unroutable = 0
+  public var misaddressed = 0
+  public var limited = 0
+  public var overdue = 0
+  public var early = 0
 
-  public init(
-    sent: Int, received: Int, malformed: Int, unroutable: Int, misaddressed: Int, limited: Int, overdue: Int,
-    early: Int
-  ) {
-    self.sent = sent
-    self.received = received
-    self.malformed = malformed
-    self.unroutable = unroutable
-    self.misaddressed = misaddressed
-    self.limited = limited
-    self.overdue = overdue
-    self.early = early
-  }
+  public init() {}
 }
 
 /// The sealed sessions with peers.
 public struct PeerLinksReport: Codable, Sendable, Equatable {
-  /// Handshakes begun and answered, and sessions that came of them.
-  public var initiations: Int
-  public var answers: Int
-  public var sessions: Int
-  /// Dropped, by cause: it does not open, it came twice or too late, its session is not there, too many handshakes, a peer
-  /// with a key that it must not have or with no cipher in common.
-  public var forged: Int
-  public var replayed: Int
-  public var unknownSession: Int
-  public var limited: Int
-  public var refused: Int
+  // Handshakes begun and answered, and sessions made.
+  public var initiations = 0
+  public var answers = 0
+  public var sessions = 0
+  // Dropped messages, by cause: failed authentication; came twice or too late; no such session; too many handshakes;
+  // the peer's key is wrong or there is no common cipher.
+  public var forged = 0
+  public var replayed = 0
+  public var unknownSession = 0
+  public var limited = 0
+  public var refused = 0
 
-  public init(
-    initiations: Int, answers: Int, sessions: Int, forged: Int, replayed: Int, unknownSession: Int, limited: Int,
-    refused: Int
-  ) {
-    self.initiations = initiations
-    self.answers = answers
-    self.sessions = sessions
-    self.forged = forged
-    self.replayed = replayed
-    self.unknownSession = unknownSession
-    self.limited = limited
-    self.refused = refused
-  }
+  public init() {}
 }

@@ -133,6 +133,14 @@ public final class Daemon: @unchecked Sendable {
 
   private func carryOut(_ command: ControlCommand, _ answer: @escaping @Sendable (ControlAnswer) -> Void) {
     releaseCodeSoon()
+    if command.kind.daemons == .relay, whatToDo.reloading.role == .device {
+      return answer(
+        .failed(
+          ControlError(
+            .unsupported,
+            "\(command.kind.typed) is for a relay, and this is a device; run it on the relay's host, and there with "
+              + "--of relay if mnedc-join runs beside mnedcd")))
+    }
     switch command {
     case .stop:
       answer(.done)

@@ -4,7 +4,7 @@ internal import Control
 /// Takes the configuration file's changes over while the daemon runs. Owned by the main thread.
 public final class Reloading {
   // Set once.
-  private let role: Settings.Role
+  let role: Settings.Role
   private let read: () throws -> Settings
   private let apply: (inout Settings) -> Void
 

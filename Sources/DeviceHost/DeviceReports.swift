@@ -25,19 +25,19 @@ extension DeviceReport {
 
 extension PacketReport {
   fileprivate init(_ counters: DeviceCounters) {
-    self.init(
-      sent: counters.sent, received: counters.received, malformed: counters.malformed,
-      unroutable: counters.unroutable, misaddressed: counters.misaddressed, limited: counters.limited,
-      overdue: counters.overdue, early: counters.early)
+    self.init()
+    (sent, received) = (counters.sent, counters.received)
+    (malformed, unroutable, misaddressed) = (counters.malformed, counters.unroutable, counters.misaddressed)
+    (limited, overdue, early) = (counters.limited, counters.overdue, counters.early)
   }
 }
 
 extension PeerLinksReport {
   fileprivate init(_ counters: PeerLinkCounters) {
-    self.init(
-      initiations: counters.initiations, answers: counters.answers, sessions: counters.sessions,
-      forged: counters.forged, replayed: counters.replayed, unknownSession: counters.unknownSession,
-      limited: counters.limited, refused: counters.refused)
+    self.init()
+    (initiations, answers, sessions) = (counters.initiations, counters.answers, counters.sessions)
+    (forged, replayed, unknownSession) = (counters.forged, counters.replayed, counters.unknownSession)
+    (limited, refused) = (counters.limited, counters.refused)
   }
 }
 

@@ -39,7 +39,7 @@ public final class PeerCommands {
     case .fetch(let milliseconds): fetch(within: .milliseconds(milliseconds), answer)
     case .show(let peer, let milliseconds): show(peer, within: .milliseconds(milliseconds), answer)
     case .ping(let peer, let milliseconds): ping(peer, within: .milliseconds(milliseconds), answer)
-    default: preconditionFailure("\(command.name) is no command about peers")
+    default: preconditionFailure("\(command.kind.name) is no command about peers")
     }
   }
 

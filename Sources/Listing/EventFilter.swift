@@ -2,17 +2,17 @@ internal import CommandLine
 public import Control
 internal import Wire
 
-/// Which events somebody who wants some peers only is told of. A peer that is wanted no more is told of once more.
+/// Passes only events about peers that the filter selects, and one last event about a peer that it no longer selects.
 public struct EventFilter: Sendable {
   private let list: PeerList
-  /// Those that were told of, by address.
+  /// The peers of passed events, by address.
   private var shown: Set<String> = []
 
   public init(_ list: PeerList) {
     self.list = list
   }
 
-  /// The event as it is told; `nil` if it is not.
+  /// The event to show, or `nil`.
   public mutating func take(_ event: PeerEventReport) -> PeerEventReport? {
     var event = event
     if let report = event.report {
@@ -29,7 +29,7 @@ public struct EventFilter: Sendable {
 }
 
 extension PeerEventReport {
-  /// For people, in a line.
+  /// One line for people.
   public var line: String {
     guard let peer else { return event == .uplinkLost ? "no connection to the relay" : "connected to the relay again" }
     var words = [peer.address, peer.deviceId, event.rawValue]

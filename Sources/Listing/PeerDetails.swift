@@ -3,7 +3,7 @@ public import Control
 internal import Wire
 
 extension PeersReport.Peer {
-  /// All that is known of the peer, a line a thing.
+  /// Everything known about the peer, one line per fact.
   public var details: String {
     var rows: [(String, String?)] = [
       ("device ID", deviceId), ("address", address), ("IPv6", address6), ("state", state.rawValue), ("path", path),

@@ -1,21 +1,21 @@
 public import Control
 internal import Wire
 
-/// Which peers are wanted: those that everything that is said is true of. What a peer has not told is true of nothing.
+/// Selects the peers that meet all conditions. Information that a peer has not sent meets no condition.
 public struct PeerFilter: Sendable {
   public var services: [ServiceQuery] = []
-  /// Operating systems with or without a processor, such as `linux/arm64` or `linux`; any of them will do.
+  /// Operating systems with or without a processor, such as `linux/arm64` or `linux`. A peer needs one of them.
   public var platforms: [String] = []
   public var labels: [LabelQuery] = []
-  /// Any of them will do.
+  /// A peer needs one of them.
   public var states: [PeersReport.State] = []
 
   public init() {}
 
-  /// Whether it lets all pass.
+  /// Whether it selects all peers.
   public var isEmpty: Bool { services.isEmpty && platforms.isEmpty && labels.isEmpty && states.isEmpty }
 
-  /// Whether it goes by what peers tell of themselves.
+  /// Whether it depends on the peers' own information.
   public var needsInformation: Bool { !(services.isEmpty && platforms.isEmpty && labels.isEmpty) }
 
   public func passes(_ peer: PeersReport.Peer) -> Bool {
@@ -30,12 +30,12 @@ public struct PeerFilter: Sendable {
   }
 }
 
-/// `detector`, or `detector:1.2` for its version 1.2 and what begins with `1.2.`.
+/// `detector`, or `detector:1.2` for version 1.2 and versions that begin with `1.2.`.
 public struct ServiceQuery: Sendable, Equatable {
   public var name: String
   public var version: String?
 
-  /// `nil` if the text is none.
+  /// `nil` if the text is malformed.
   public init?(_ text: String) {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     guard parts.allSatisfy({ !$0.isEmpty }) else { return nil }
@@ -43,7 +43,7 @@ public struct ServiceQuery: Sendable, Equatable {
     version = parts.count == 2 ? String(parts[1]) : nil
   }
 
-  /// Only what is up is offered.
+  /// Only a service that is up matches.
   func isOffered(by peer: PeersReport.Peer) -> Bool {
     (peer.services ?? []).contains { service in
       guard service.name == name, service.health == .up else { return false }
@@ -58,7 +58,7 @@ public struct LabelQuery: Sendable, Equatable {
   public var name: String
   public var value: String?
 
-  /// `nil` if the text is none.
+  /// `nil` if the text is malformed.
   public init?(_ text: String) {
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     guard !parts[0].isEmpty else { return nil }

@@ -6,7 +6,7 @@ internal import Wire
 public struct PeerList: Sendable {
   public var filter = PeerFilter()
   public var order = PeerOrder.address
-  /// No more than so many peers.
+  /// The most peers that are listed.
   public var limit: Int?
   public var isWide = false
   public var hasHeader = true
@@ -14,21 +14,21 @@ public struct PeerList: Sendable {
 
   public init() {}
 
-  /// The peers that are wanted, in order.
+  /// The selected peers, in order.
   public func peers(of report: PeersReport) -> [PeersReport.Peer] {
     let wanted = order.sorted(filter.isEmpty ? report.peers : report.peers.filter(filter.passes))
     return limit.map { Array(wanted.prefix($0)) } ?? wanted
   }
 
-  /// The report with these peers alone.
+  /// The report with these peers only.
   public func applied(to report: PeersReport) -> PeersReport {
     var report = report
     report.peers = peers(of: report)
     return report
   }
 
-  /// A line a peer, this host first unless only some peers are wanted; no line longer than `width` columns: first long
-  /// device IDs are shortened, then the ends of lines are cut. Addresses stay whole.
+  /// One line per peer; this host comes first unless a filter is set. Lines longer than `width` columns have their
+  /// device IDs shortened first, then their ends cut. Addresses stay whole.
   public func text(_ report: PeersReport, width: Int? = nil) -> String {
     var rows: [[String]] = []
     if filter.isEmpty, let own = report.`self` {
@@ -50,7 +50,7 @@ public struct PeerList: Sendable {
     return columns.lines(all).joined(separator: "\n")
   }
 
-  /// What a person should know who reads the table; `nil` if there is nothing.
+  /// A remark for the reader of the table, if there is one.
   public func footnote(_ report: PeersReport) -> String? {
     var notes: [String] = []
     if let collision = report.collision, report.network != nil || !report.peers.isEmpty {
@@ -73,7 +73,7 @@ public struct PeerList: Sendable {
     return notes.isEmpty ? nil : notes.joined(separator: "\n")
   }
 
-  /// Why nothing is listed, for people; `nil` if something is.
+  /// Why the list is empty, for people; `nil` if it is not.
   public func emptiness(of report: PeersReport) -> String? {
     guard peers(of: report).isEmpty, !filter.isEmpty || report.`self` == nil else { return nil }
     if report.network == nil {
@@ -81,7 +81,7 @@ public struct PeerList: Sendable {
       return "this host has not joined its network\(why)"
     }
     switch report.peers.count {
-    // The remark says why.
+    // The footnote says why.
     case 0 where report.disconnected != nil: return "this host knows of no other device"
     case 0: return filter.isEmpty ? "no device is in the network" : "no other device is in the network"
     case 1: return "the only other device is not as wanted"
@@ -105,7 +105,7 @@ public struct PeerList: Sendable {
     return cells.map(\.harmless)
   }
 
-  /// Their names, and how they are unless they are up.
+  /// The services' names, with their health unless it is up.
   static func text(_ services: [Orchestration.Service]) -> String {
     services.map { $0.health == .up ? $0.name : "\($0.name)(\($0.health.rawValue))" }.joined(separator: ",")
   }

@@ -1,6 +1,7 @@
 public import Control
 
-/// What a list of peers is sorted by, the least first. Those of which it is not known come last; equal ones go by address.
+/// What a list of peers is sorted by, in rising order. Peers without a known value come last. Equal ones are sorted by
+/// address.
 public enum PeerOrder: String, CaseIterable, Sendable {
   case address, id, rtt, load, proof
 

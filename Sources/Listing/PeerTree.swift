@@ -2,7 +2,7 @@ internal import CommandLine
 public import Control
 internal import Wire
 
-/// Peers by the NAT that each sits behind: outer addresses, below them the private routers, below those the devices.
+/// Peers grouped by NAT: outer addresses, below them private routers, below those devices.
 public struct PeerTree: Sendable {
   private struct Node: Sendable {
     var name: String
@@ -25,7 +25,7 @@ public struct PeerTree: Sendable {
   private var relay = Node(name: "relay")
   private var unknown = Node(name: "unknown")
 
-  /// `relay`: the address of the relay's host, which sits behind nothing that matters here.
+  /// `relay` is the address of the relay's host, which has no NAT here.
   public init(_ peers: [PeersReport.Peer], of host: PeersReport.Peer? = nil, relay relayAddress: String? = nil) {
     for (index, peer) in (peers + (host.map { [$0] } ?? [])).enumerated() {
       let state = index == peers.count ? "this host" : peer.state.rawValue
@@ -38,13 +38,13 @@ public struct PeerTree: Sendable {
         unknown.add(leaf, below: [])
         continue
       }
-      // The outermost router first; the way's own ends are no routers.
+      // The outermost router first. The ends of the path are no routers.
       let routers = (peer.place?.hops ?? []).reversed().filter { $0 != outer }
       root.add(leaf, below: ([outer] + routers).map(\.harmless)[...])
     }
   }
 
-  /// Lines of text; no line longer than `width` columns.
+  /// Lines of text, cut to `width` columns.
   public func text(width: Int? = nil) -> String {
     var lines: [String] = []
     let nodes = (relay.leaves.isEmpty ? [] : [relay]) + root.children + (unknown.leaves.isEmpty ? [] : [unknown])
@@ -55,15 +55,17 @@ public struct PeerTree: Sendable {
   private static func draw(_ node: Node, _ first: String, _ rest: String, _ lines: inout [String]) {
     lines.append(first + node.name)
     let count = node.children.count + node.leaves.count
-    for (index, leaf) in node.leaves.enumerated() { lines.append(rest + (index == count - 1 ? "└─ " : "├─ ") + leaf) }
+    for (index, leaf) in node.leaves.enumerated() {
+      lines.append(rest + (index == count - 1 ? "└─ " : "├─ ") + leaf)
+    }
     for (index, child) in node.children.enumerated() {
       let isLast = index == node.children.count - 1
       draw(child, rest + (isLast ? "└─ " : "├─ "), rest + (isLast ? "   " : "│  "), &lines)
     }
   }
 
-  /// An address without its port, of `192.0.2.7:40000` or `[2001:db8::7]:40000`; `nil` for what is no address, as the relay's
-  /// own host.
+  /// An address without its port, of `192.0.2.7:40000` or `[2001:db8::7]:40000`; `nil` for text that is not an
+  /// address, such as `this host`.
   private static func host(_ address: String?) -> String? {
     guard let address, let colon = address.lastIndex(of: ":") else { return nil }
     let host = address[..<colon]

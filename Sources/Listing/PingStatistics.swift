@@ -1,7 +1,7 @@
 internal import CommandLine
 public import Control
 
-/// What several pings come to.
+/// The results of several pings.
 public struct PingStatistics: Sendable {
   public private(set) var sent = 0
   public private(set) var received = 0
@@ -29,9 +29,9 @@ public struct PingStatistics: Sendable {
 }
 
 extension PingReport {
-  /// For people, in a line.
+  /// One line for people.
   public var line: String {
-    // A relay's own host is told no address of it, but "this host".
+    // On the relay's own host the server is "this host", not an address.
     let way = "by the \(path)" + (server.map { $0 == "this host" ? " on this host" : " \($0)" } ?? "")
     guard let roundTripMs else { return "no answer from \(deviceId) (\(address)) \(way)".harmless }
     return "answer from \(deviceId) (\(address)): \(Table.milliseconds(roundTripMs)) \(way)".harmless

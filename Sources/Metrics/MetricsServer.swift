@@ -111,10 +111,9 @@ public final class MetricsServer {
       guard !address.isLoopback else { return }
       logger.warning(
         """
-        whoever reaches \(address) can read the metrics, device IDs among them, and everybody on the way too: there \
-        is neither a \
-        password nor encryption; write a loopback address to metrics.listen, or have a firewall let in only who \
-        collects them
+        every host that reaches \(address) can read the metrics, which name devices, and so can hosts on the path: \
+        there is no password and no encryption; set metrics.listen to a loopback address, or have a firewall admit \
+        only the collector
         """)
     }
   }

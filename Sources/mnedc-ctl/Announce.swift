@@ -4,13 +4,13 @@ import Config
 import Control
 import Wire
 
-struct Announce: ParsableCommand {
+struct Announce: RequestCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Tells this device's peers what it offers.",
-    discussion: """
-      Adds to the configuration until it is withdrawn; all but the load outlives restarts. All options of one call are one \
-      change. Without options, it shows what peers are told now. For root, and for the daemon's user.
-      """)
+    for: "announce",
+    """
+    Adds to the configuration until it is withdrawn; all but the load outlives restarts. All options of one call are \
+    one change. Without options, it shows what peers are told now.
+    """)
 
   @Option(
     help: .repeatable("Say that this service is up (no default)", "name"), completion: .ownServices,
@@ -104,7 +104,7 @@ struct Announce: ParsableCommand {
     return names.first { !seen.insert($0).inserted }
   }
 
-  private var order: AnnounceOrder {
+  var request: ControlCommand {
     var order = AnnounceOrder()
     order.reset = reset
     order.services =
@@ -117,15 +117,10 @@ struct Announce: ParsableCommand {
     order.labels = Dictionary(label.map { ($0.name, $0.value) }) { _, last in last }
     order.withdrawnLabels = noLabel
     order.load = load.map { .number($0) } ?? (noLoad ? .nothing : nil)
-    return order
+    return .announce(order)
   }
 
-  func run() throws {
-    let report: OrchestrationReport = try control.ask(.announce(order))
-    try output.show(report) { Self.text(report) }
-  }
-
-  private static func text(_ report: OrchestrationReport) -> String {
+  func text(_ report: OrchestrationReport) -> String {
     let labels = report.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     var lines = [
       "device     \(report.deviceId), revision \(report.revision)",

@@ -6,11 +6,11 @@ import SystemPackage
 
 struct Backup: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Writes a copy of a relay's database.",
-    discussion: """
-      It holds devices, leases and invites as they are now, and takes the file's place when it is whole; the relay goes on \
-      meanwhile. Keep the relay's keys with it. For root, and for the relay's user.
-      """)
+    for: "backup",
+    """
+    It holds devices, leases and invites as they are now, and takes the file's place when it is whole; the relay goes \
+    on meanwhile. Keep the relay's keys with it.
+    """)
 
   @Argument(help: "The copy, new or in place of a former one; - for standard output.", completion: .file())
   var file: String
@@ -74,7 +74,7 @@ struct Backup: ParsableCommand {
     } catch {
       fatalError("no other error is thrown here")
     }
-    // A database of SQLite, and the relay's mark in its header.
+    // An SQLite database with the relay's application ID in its header.
     let isCopy =
       header.count == 100 && header.starts(with: Array("SQLite format 3\0".utf8))
       && header[68..<72] == Array("MNED".utf8)[...]

@@ -1,6 +1,6 @@
 import Control
 
-/// Checks as people read them: a line each, and under it what to do.
+/// Checks as text: one line each, with the advice below it.
 enum CheckText {
   static func lines(_ checks: [CheckReport], indent: String = "") -> String {
     let width = checks.map(\.name.count).max() ?? 0

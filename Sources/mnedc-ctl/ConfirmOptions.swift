@@ -7,10 +7,10 @@ struct ConfirmOptions: ParsableArguments {
   @Flag(help: "Do not ask first; without a terminal, nothing is asked in any case.")
   var yes = false
 
-  /// Whether a person is there to answer, and has not answered yet.
+  /// Whether there is a terminal, and --yes was not given.
   var isAsking: Bool { !yes && Terminal.isOne(.input) && Terminal.isOne(.error) }
 
-  /// Says what is about to happen, and throws unless the person agrees.
+  /// Shows the consequence, and throws unless the operator agrees.
   func confirm(_ consequence: String) throws {
     guard isAsking else { return }
     do {
@@ -20,14 +20,14 @@ struct ConfirmOptions: ParsableArguments {
     }
     let answer = Terminal.readLine()?.lowercased()
     if answer == "y" || answer == "yes" { return }
-    // The end of the input leaves the cursor behind the question.
+    // At the end of the input the cursor is still on the question's line.
     if answer == nil { printError("") }
     throw Failure(.noAnswer, "nothing was done, as the answer was not yes")
   }
 }
 
 extension ConfirmOptions {
-  /// Some of the names, and how many more there are.
+  /// The first names, and the number of the others.
   static func some(of names: [String]) -> String {
     let shown = names.prefix(8).joined(separator: ", ")
     return names.count > 8 ? "\(shown) and \(names.count - 8) more" : shown

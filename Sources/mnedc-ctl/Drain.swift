@@ -6,11 +6,8 @@ import SystemIO
 
 struct Drain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Ends a relay once what is under way has arrived.",
-    discussion: """
-      Devices stop sending and nobody new is let in. Returns when the relay has ended, or serves again. For root, and for the \
-      relay's user.
-      """)
+    for: "drain",
+    "Devices stop sending and nobody new is let in. Returns when the relay has ended, or serves again.")
 
   @Option(
     name: .shortAndLong,
@@ -28,7 +25,7 @@ struct Drain: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   private static let defaultTime = Duration.milliseconds(ControlCommand.defaultDrain)
-  /// How long the service manager may take to start the relay, and the relay to begin.
+  /// How long the service manager and the relay may take together until the relay serves.
   private static let startTime = Duration.seconds(30)
 
   func run() throws {
@@ -65,19 +62,19 @@ struct Drain: ParsableCommand {
       : "start mnedcd to have it serve again"
   }
 
-  /// The process that answers there.
+  /// The ID of the process that answers.
   private static func waitForStart(at path: String) throws -> Int {
     let deadline = Instant.now().advanced(by: startTime)
     while Instant.now() < deadline {
       let status = try? ControlClient.ask(.status, StatusReport.self, at: path, timeout: .seconds(1))
-      // One that drains is the old one, whose end could not be waited for.
+      // A draining relay is the old process, if this tool could not wait for its end.
       if let status, status.relay?.draining != true { return status.processId }
       sleep(for: .milliseconds(100))
     }
     throw Failure(
       .unavailable,
-      "the relay has drained and ended, and nothing has started it again within \(startTime.components.seconds) s; start it "
-        + "(systemctl start mnedcd), and see its log (journalctl --unit mnedcd); without a service manager that starts it after "
-        + "status \(ExitStatus.restart.rawValue), --restart has no effect")
+      "the relay has drained and ended, and nothing has started it again within \(startTime.components.seconds) s; "
+        + "start it (systemctl start mnedcd), and see its log (journalctl --unit mnedcd); without a service manager "
+        + "that starts it after status \(ExitStatus.restart.rawValue), --restart has no effect")
   }
 }

@@ -4,9 +4,7 @@ import Control
 import SystemIO
 
 struct Explain: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Tests the path to a peer and names what fails.",
-    discussion: "Any user may ask.")
+  static let configuration = CommandConfiguration(for: "explain")
 
   @Argument(help: "The peer's ID, host name or virtual address.", completion: .peers)
   var peer: String
@@ -32,7 +30,7 @@ struct Explain: ParsableCommand {
   private static func text(_ report: ExplainReport) -> String {
     let address = report.address.map { " (\($0))" } ?? ""
     let steps = CheckText.lines(report.steps)
-    // That it fails is the error.
+    // Otherwise the error says so.
     guard report.failedStep == nil else { return steps }
     let isNameless = report.steps.contains { $0.name == "name" && $0.result == .warn }
     return steps + "\n\nthe path to \(report.deviceId ?? report.peer)\(address) works"

@@ -7,11 +7,11 @@ import Wire
 
 struct Invite: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Makes an invite, the line that lets a device join.",
-    discussion: """
-      Prints the line alone on standard output, and what it is good for on standard error. It is a secret and is shown only \
-      once. For root, and for the relay's user.
-      """)
+    for: "invite",
+    """
+    Prints the line alone on standard output, and what it is good for on standard error. It is a secret and is shown \
+    only once.
+    """)
 
   @OptionGroup var control: ControlOptions
 
@@ -38,7 +38,10 @@ struct Invite: ParsableCommand {
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Name this address of the relay (default: relay.public-address, or what the relay finds out); may be given several times.",
+      """
+      Name this address of the relay (default: relay.public-address, or what the relay finds out); may be given \
+      several times.
+      """,
       valueName: "host:port"),
     transform: { try ValueKind<ServerAddress>.server.option($0) })
   var server: [ServerAddress] = []
@@ -48,7 +51,7 @@ struct Invite: ParsableCommand {
   private static let defaultLifetime = Duration.seconds(InviteOrder.defaultLifetime)
 
   func run() throws {
-    // A part of a second is none to the relay.
+    // The relay counts whole seconds.
     let (seconds, fraction) = expires.components
     let order = InviteOrder(
       uses: uses, lifetime: Int(seconds) + (fraction > 0 ? 1 : 0), deviceID: deviceID,
@@ -63,12 +66,12 @@ struct Invite: ParsableCommand {
           + "address that devices can reach (--server HOST:PORT, or relay.public-address in the configuration)")
     } else if servers.allSatisfy({ $0.isPrivate || $0.isLoopback }) {
       printError(
-        "warning: every server of the invite is a private address, which devices elsewhere cannot reach; if they are to join, "
-          + "name a public one (--server HOST:PORT, or relay.public-address in the configuration)")
+        "warning: every server of the invite is a private address, which devices elsewhere cannot reach; if they are "
+          + "to join, name a public one (--server HOST:PORT, or relay.public-address in the configuration)")
     }
   }
 
-  /// What the line is good for; it says nothing of that itself.
+  /// For whom, how long and where the invite is valid, which people cannot read off the line.
   private func summary(_ report: NewInviteReport) -> String {
     let devices = report.deviceId ?? Table.count(report.uses, "device")
     return "invite \(report.id): for \(devices), for \(ValueKind<Duration>.inviteLifetime.text(expires)), at "

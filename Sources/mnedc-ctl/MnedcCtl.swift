@@ -12,17 +12,7 @@ struct MnedcCtl: ParsableCommand {
       CommandGroup(
         name: "Diagnosis",
         subcommands: [Status.self, Explain.self, Netcheck.self, ShowMetrics.self, Report.self]),
-      CommandGroup(
-        name: "Daemon",
-        subcommands: [
-          Reload.self, LogLevel.self, Announce.self, Key.self, RotateKey.self, Backup.self, Drain.self, Stop.self,
-        ]),
-      CommandGroup(
-        name: "Relay",
-        subcommands: [
-          Invite.self, Invites.self, Uninvite.self, Pending.self, Approve.self, Deny.self, Devices.self, Revoke.self,
-          Forget.self, Leases.self, Lease.self,
-        ]),
+      .daemon, .relay,
     ])
 
   func run() throws {

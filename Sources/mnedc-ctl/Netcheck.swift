@@ -44,7 +44,7 @@ struct Netcheck: ParsableCommand {
     if found.status != .success { throw Failure(found.status, "joining would not work; what fails is marked above") }
   }
 
-  /// A file with mistakes is one more thing to tell.
+  /// Reads the configuration. Mistakes in it are one more finding.
   private func read() -> (Settings, CheckReport) {
     let file = configuration.file()
     do {
@@ -65,7 +65,7 @@ struct Netcheck: ParsableCommand {
     }
   }
 
-  /// Where nothing else names a relay, mnedc-join goes by the reference implementation's file.
+  /// Adds the servers of the reference implementation's file, which mnedc-join uses if nothing else names a relay.
   private func addReference(to settings: inout Settings, _ check: inout CheckReport) {
     guard settings.servers.isEmpty, configuration.config == nil, check.result == .ok else { return }
     let path = ConfigOptions.referencePath
@@ -78,7 +78,7 @@ struct Netcheck: ParsableCommand {
     }
   }
 
-  /// What the arguments name, and the keys to expect.
+  /// The servers that the arguments name, and the keys to expect.
   private func arguments(_ configured: [[UInt8]]) throws -> (servers: [ServerAddress], keys: [[UInt8]]) {
     var (found, keys) = ([ServerAddress](), configured)
     for argument in servers {
@@ -101,7 +101,7 @@ struct Netcheck: ParsableCommand {
     var parts = ["this host\n" + CheckText.lines(report.checks, indent: "  ")]
     parts += report.servers.map { "\($0.server)\n" + CheckText.lines($0.checks, indent: "  ") }
     parts.append("not measured\n" + report.notMeasured.map { "  \($0)" }.joined(separator: "\n"))
-    // That it would not is the error.
+    // Otherwise the error says so.
     if report.works { parts.append("joining should work") }
     return parts.joined(separator: "\n\n")
   }

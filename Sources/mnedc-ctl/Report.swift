@@ -10,8 +10,8 @@ struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Writes an archive for a bug report, without secrets.",
     discussion: """
-      Holds status, peers, configuration and the end of the log of each daemon here, and facts about this host. Any user may \
-      write one; configuration and log need root or the daemon's user. Read it before you send it.
+      Holds status, peers, configuration and the end of the log of each daemon here, and facts about this host. Any \
+      user may write one; configuration and log need root or the daemon's user. Read it before you send it.
       """)
 
   @Argument(
@@ -110,8 +110,8 @@ struct Report: ParsableCommand {
     var lines = ["\(report.file) holds, for you alone to read:", "", table.text, ""]
     if !report.missing.isEmpty { lines += ["Not in it:"] + report.missing.map { "  \($0)" } + [""] }
     lines.append(
-      "Keys, invites and arguments of commands are left out; addresses, device IDs, names and labels are not. Look through it "
-        + "before you send it: tar -xOf \(report.file) | less")
+      "Keys, invites and arguments of commands are left out; addresses, device IDs, names and labels are not. Look "
+        + "through it before you send it: tar -xOf \(report.file) | less")
     return lines.joined(separator: "\n")
   }
 }

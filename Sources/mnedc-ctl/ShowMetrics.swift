@@ -3,11 +3,9 @@ import CommandLine
 import Control
 import Metrics
 
-struct ShowMetrics: ParsableCommand {
+struct ShowMetrics: RequestCommand {
   static let configuration = CommandConfiguration(
-    commandName: "metrics",
-    abstract: "Prints a daemon's metrics.",
-    discussion: "In the format of OpenMetrics, or the text format of Prometheus. Any user may ask.")
+    for: "metrics", "In the format of OpenMetrics, or the text format of Prometheus.")
 
   @OptionGroup var control: ControlOptions
   @OptionGroup var output: OutputOptions
@@ -28,8 +26,7 @@ struct ShowMetrics: ParsableCommand {
     if output.json, format != nil { throw ValidationError("--json goes without --format") }
   }
 
-  func run() throws {
-    let report: MetricsReport = try control.ask(.metrics)
-    try output.show(report) { (format ?? .openMetrics).text(report) }
-  }
+  var request: ControlCommand { .metrics }
+
+  func text(_ report: MetricsReport) -> String { (format ?? .openMetrics).text(report) }
 }

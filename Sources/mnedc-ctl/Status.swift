@@ -3,28 +3,22 @@ import CommandLine
 import Control
 import Wire
 
-struct Status: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Shows the state of a daemon.",
-    discussion: "Any user may ask.")
+struct Status: RequestCommand {
+  static let configuration = CommandConfiguration(for: "status")
 
   @OptionGroup var control: ControlOptions
-
   @OptionGroup var output: OutputOptions
 
-  func run() throws {
-    let report: StatusReport = try control.ask(.status)
-    try output.show(report) { Self.text(report) }
-  }
+  var request: ControlCommand { .status }
 
-  private static func text(_ report: StatusReport) -> String {
+  func text(_ report: StatusReport) -> String {
     var parts = [
       "\(report.program) \(report.programVersion), process \(report.processId), up \(Table.time(report.uptime)), logs "
         + report.logLevel
     ]
-    if let relay = report.relay { parts.append(text(relay)) }
-    if let device = report.device { parts.append(text(device)) }
-    if !report.lastErrors.isEmpty { parts.append(text(report.lastErrors)) }
+    if let relay = report.relay { parts.append(Self.text(relay)) }
+    if let device = report.device { parts.append(Self.text(device)) }
+    if !report.lastErrors.isEmpty { parts.append(Self.text(report.lastErrors)) }
     return parts.joined(separator: "\n\n")
   }
 
@@ -59,7 +53,7 @@ struct Status: ParsableCommand {
     return lines.joined(separator: "\n")
   }
 
-  /// Of all that are in, since each has connected.
+  /// The sum over all sessions, each since it connected.
   private static func traffic(_ links: [LinkReport]) -> String {
     func sum(_ part: (LinkReport) -> Int) -> Int { links.reduce(0) { $0 + part($1) } }
     return "\(Table.bytes(sum(\.receivedBytes))) received, \(Table.bytes(sum(\.sentBytes))) sent; "
@@ -69,10 +63,13 @@ struct Status: ParsableCommand {
   private static func text(_ device: DeviceReport) -> String {
     let (packets, links) = (device.packets, device.peerLinks)
     let state = device.state == .joined ? "joined" : "\(device.state.rawValue) (\(device.progress))"
+    let (address6, network) = (device.address6.map { ", \($0)" } ?? "", device.network.map { " in \($0)" } ?? "")
+    let relay = device.relayAddress.map { " (\($0))" } ?? ""
+    let roundTrip = device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? ""
     var lines = [
       "device     \(device.deviceId), \(state)",
-      "address    \(device.address ?? "none yet")\(device.address6.map { ", \($0)" } ?? "") (\(device.interface))\(device.network.map { " in \($0)" } ?? "")",
-      "server     \(device.server ?? "none yet")\(device.relayAddress.map { " (\($0))" } ?? "")\(device.roundTripMs.map { ", \(Table.milliseconds($0)) away" } ?? "")",
+      "address    \(device.address ?? "none yet")\(address6) (\(device.interface))\(network)",
+      "server     \(device.server ?? "none yet")\(relay)\(roundTrip)",
       "place      \(device.place?.text ?? "not known")",
       "names      \(device.names.map { text($0) } ?? "not known")",
       "peers      \(device.peers)",
@@ -81,8 +78,8 @@ struct Status: ParsableCommand {
           (packets.malformed, "malformed"), (packets.unroutable, "for nobody"), (packets.misaddressed, "misaddressed"),
           (packets.limited, "beyond the limit"), (packets.overdue, "overdue"), (packets.early, "early"),
         ]),
-      "sealed     \(Table.count(links.sessions, "session")); handshakes: \(links.initiations) begun, \(links.answers) answered; "
-        + "dropped: "
+      "sealed     \(Table.count(links.sessions, "session")); handshakes: \(links.initiations) begun, "
+        + "\(links.answers) answered; dropped: "
         + Table.kinds([
           (links.forged, "forged"), (links.replayed, "replayed"), (links.unknownSession, "of no session"),
           (links.limited, "beyond the limit"), (links.refused, "refused"),
@@ -112,7 +109,7 @@ struct Status: ParsableCommand {
 }
 
 extension Table {
-  /// Why frames were dropped that waited for these links.
+  /// The frames that these links' queues dropped, by cause.
   fileprivate static func drops(_ links: [LinkReport]) -> String {
     kinds([
       (links.reduce(0) { $0 + $1.lateDrops }, "late"), (links.reduce(0) { $0 + $1.overflowDrops }, "full"),

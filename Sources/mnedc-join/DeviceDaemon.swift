@@ -206,15 +206,8 @@ final class DeviceDaemon: @unchecked Sendable {
       rotation.begin(device, isJoined: isJoined, answer)
     case .announce(let order):
       host?.announce(order, answer)
-    case .stop, .reload, .logLevel, .diagnostics, .metrics:
-      preconditionFailure("Daemon carries that out itself")
     default:
-      answer(
-        .failed(
-          ControlError(
-            .unsupported,
-            "\(command.name.typed) is for a relay, and this is a device; run it on the relay's host, and there with "
-              + "--of relay if mnedc-join runs beside mnedcd")))
+      preconditionFailure("Daemon carries \(command.kind.name) out itself, or refuses it")
     }
   }
 

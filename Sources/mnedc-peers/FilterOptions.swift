@@ -3,7 +3,7 @@ import CommandLine
 import Control
 import Listing
 
-/// Which peers are listed.
+/// Selects the peers that are listed.
 struct FilterOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(

@@ -4,7 +4,7 @@ import Control
 import Listing
 import SystemIO
 
-/// What is listed, and how: for the program without a command, and for `list`.
+/// Options of the list, for the program without a command and for `list`.
 struct ListOptions: ParsableArguments {
   @OptionGroup var filters: FilterOptions
 
@@ -70,7 +70,7 @@ struct ListOptions: ParsableArguments {
     if !noHeader, let why = list.emptiness(of: report) { printError(why) }
   }
 
-  /// For the commands that are about one device: the parser has taken these options from the whole line.
+  /// For subcommands about one device, because the parser takes these options from the whole line.
   func checkThatNoneIsGiven() throws {
     let given: [(name: String, isGiven: Bool)] = [
       ("service", !filters.service.isEmpty), ("platform", !filters.platform.isEmpty), ("label", !filters.label.isEmpty),
@@ -87,7 +87,7 @@ struct ListOptions: ParsableArguments {
     return try control.waitingLonger(by: control.timeout).askAndLocate(.fetch(milliseconds: time))
   }
 
-  /// What a person gets to see.
+  /// The list as text.
   func text(_ report: PeersReport, withRemarks: Bool) -> String {
     let width = Terminal.width()
     let text =

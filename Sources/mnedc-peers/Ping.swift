@@ -6,9 +6,7 @@ import Listing
 import SystemIO
 
 struct Ping: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Measures the round trip to a device, end to end.",
-    discussion: "The status is 1 if no ping was answered. Any user may ask.")
+  static let configuration = CommandConfiguration(for: "ping", "The status is 1 if no ping was answered.")
 
   @Argument(help: "The device's ID, host name, virtual address or fingerprint's start.", completion: .peers)
   var peer: String

@@ -6,8 +6,7 @@ import SystemIO
 
 struct Show: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Shows all that is known of one device.",
-    discussion: "First asks the device, for up to --timeout, if it has not told what it offers. Any user may ask.")
+    for: "show", "First asks the device, for up to --timeout, if it has not told what it offers.")
 
   @Argument(help: "The device's ID, host name, virtual address or fingerprint's start.", completion: .peers)
   var peer: String

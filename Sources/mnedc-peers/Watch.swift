@@ -4,7 +4,7 @@ import Listing
 import SystemIO
 import SystemPackage
 
-/// Shows what changes: in place on a terminal, otherwise a line an event. Owned by the main thread.
+/// Shows changes: in place on a terminal, otherwise one line per event. Owned by the main thread.
 final class Watch: EventHandler {
   // Set once.
   private let options: ListOptions
@@ -19,9 +19,9 @@ final class Watch: EventHandler {
   private var lastDrawn = Instant.now()
   private var isDrawingDue = false
 
-  /// No oftener than this is the terminal written anew.
+  /// The shortest time between two redraws.
   private static let shortest = Duration.milliseconds(250)
-  /// At least this often, as times pass without an event.
+  /// The longest time between two redraws, because shown times change without an event.
   private static let longest = Duration.seconds(2)
 
   init(_ options: ListOptions, at path: String) throws {
@@ -44,7 +44,7 @@ final class Watch: EventHandler {
     }
   }
 
-  /// Until a signal says that it is enough, or the daemon ends.
+  /// Runs until a signal comes or the daemon ends.
   func run(first report: PeersReport) throws {
     if isInPlace {
       try show("\u{1B}[?1049h\u{1B}[?25l")
@@ -97,7 +97,7 @@ final class Watch: EventHandler {
     let since = Instant.now().since(lastDrawn)
     events.schedule(after: since < Self.shortest ? Self.shortest - since : .zero) { [self] in
       isDrawingDue = false
-      // The stream tells when the daemon has ended.
+      // If the daemon has ended, the stream reports that.
       if let report: PeersReport = try? ControlClient.ask(.peers, at: path, timeout: options.control.timeout) {
         draw(report)
       }
@@ -108,7 +108,7 @@ final class Watch: EventHandler {
     lastDrawn = .now()
     var lines = options.text(report, withRemarks: true).split(separator: "\n", omittingEmptySubsequences: false)
     if let rows = Terminal.size()?.rows, lines.count >= rows { lines = Array(lines.prefix(max(1, rows - 1))) }
-    // Each line clears what was behind it, the last one what was below.
+    // Each line clears the rest of its line, the last one also all below.
     do {
       try show("\u{1B}[H" + lines.map { "\($0)\u{1B}[K\r\n" }.joined() + "\u{1B}[J")
     } catch {

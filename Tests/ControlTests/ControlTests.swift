@@ -1,10 +1,11 @@
-import Control
 import Glibc
 import SystemIO
 import SystemPackage
 import TestSupport
 import Testing
 import Wire
+
+@testable import Control
 
 @Suite(.serialized) struct ControlTests {
   /// A server on a thread of its own that answers with a fixed status.
@@ -23,7 +24,7 @@ import Wire
           case .status: answer(.report(Daemon.report))
           case .peers: answer(.failed(ControlError(.busy, "later")))
           case .stop: answer(.done)
-          // Everything else is said back in a member that has room for it.
+          // All other commands come back as text, in a member for any text.
           default: answer(.report(KeyReport(role: .relay, key: "\(command)", fingerprint: "")))
           }
         }
@@ -42,7 +43,7 @@ import Wire
       program: "test", programVersion: "1", processId: 1, uptime: 2, role: .relay, logLevel: "info")
   }
 
-  /// What comes back for `bytes`, with the sending side closed behind them or not.
+  /// The answer to `bytes`. With `thenClose` the client closes its sending side after them.
   private func ask(_ daemon: Daemon, _ bytes: [UInt8], thenClose: Bool = false) throws -> String {
     let socket = try Descriptor.connected(toUnix: daemon.path)
     _ = try bytes.withUnsafeBytes { try socket.send($0) }
@@ -144,7 +145,7 @@ import Wire
   @Test func `a server that cannot have both sockets leaves none behind`() throws {
     let directory = TemporaryDirectory()
     let path = directory.file("test.sock")
-    // A file that is no socket is in the place of the second one.
+    // A regular file is in the place of the second socket.
     close(open(ControlServer.ownersPath(path), O_WRONLY | O_CREAT, 0o600))
     let thread = try LoopThread()
     defer { thread.stop() }
@@ -177,27 +178,42 @@ import Wire
     }
   }
 
-  @Test(
-    arguments: [
-      .key, .invites, .pending, .devices(), .devices(named: "SHA256:abcd"), .uninvite(id: "0123abcd"),
-      .approve("SHA256:x"), .deny("cam"),
-      .revoke(device: "cam"), .forget(device: "cam"), .leases, .freeLease("10.0.0.7"),
-      .pinLease(device: "cam", address: nil), .pinLease(device: "cam", address: "10.0.0.7"), .invite(InviteOrder()),
-      .reload, .drain(milliseconds: 100), .drain(milliseconds: 3_600_000, restart: true), .backup,
-      .fetch(milliseconds: 100),
-      .show(peer: "cam", milliseconds: 2000), .ping(peer: "10.0.0.7", milliseconds: 60_000),
-      .explain(peer: "cam.mnedc", milliseconds: 5000),
-      .announce(AnnounceOrder()), .logLevel(nil), .logLevel("debug"), .diagnostics,
-      .invite(
-        InviteOrder(uses: 10_000, lifetime: 1, deviceID: "cam", servers: ["relay.example:3334", "[2001:db8::1]:1"])),
-    ] as [ControlCommand])
-  func `a command arrives with all that it says`(command: ControlCommand) throws {
-    let daemon = try Daemon()
-    let answer: KeyReport = try ControlClient.ask(command, at: daemon.path, timeout: generousWait)
-    #expect(answer.key == "\(command)")
+  /// Requests of that kind, from the shortest to one with as many members as go together.
+  private static func examples(_ kind: ControlCommand.Kind) -> [ControlCommand] {
+    var commands: [ControlCommand] = []
+    var members = [#""version":1"#, #""command":"\#(kind.name)""#]
+    /// Whether the request takes the member; others may still be missing.
+    func add(_ member: [String]) -> Bool {
+      let all = (members + member).joined(separator: ",")
+      do throws(ControlError) {
+        commands.append(try ControlRequest(parsing: "{\(all)}".utf8).command)
+      } catch {
+        guard error.text.hasSuffix(" is missing") else { return false }
+      }
+      members += member
+      return true
+    }
+    _ = add([])
+    for name in kind.members {
+      let values = ["true", "1000", #""x""#, #"["x"]"#, #"[{"name":"x","health":"up"}]"#, #"{"x":"x"}"#]
+      _ = values.first { add([#""\#(name)":\#($0)"#]) }
+    }
+    return commands
   }
 
-  /// With names that a change of JSON's keys would show in.
+  @Test(arguments: ControlCommand.Kind.all)
+  func `a command arrives with all that it says`(kind: ControlCommand.Kind) throws {
+    let commands = Self.examples(kind)
+    #expect(!commands.isEmpty && commands.allSatisfy { $0.kind.name == kind.name })
+    if ["status", "peers", "subscribe", "stop"].contains(kind.name) { return }
+    let daemon = try Daemon()
+    for command in commands {
+      let answer: KeyReport = try ControlClient.ask(command, at: daemon.path, timeout: generousWait)
+      #expect(answer.key == "\(command)")
+    }
+  }
+
+  /// Its names would change if the coder converted them like keys.
   static let announceOrder: AnnounceOrder = {
     var order = AnnounceOrder()
     order.reset = true
@@ -217,7 +233,7 @@ import Wire
     for load in [.number(0), .nothing, nil] as [AnnounceOrder.Load?] {
       var order = Self.announceOrder
       order.load = load
-      // A dictionary has no order, so it is said back without its labels.
+      // The text of a dictionary has no fixed order, so this compares the order without labels.
       let labels = order.labels
       order.labels = [:]
       let answer: KeyReport = try ControlClient.ask(.announce(order), at: daemon.path, timeout: generousWait)
@@ -291,7 +307,7 @@ import Wire
   }
 
   @Test func `everybody may ask how it goes, and nobody else may change it`() {
-    let open = ControlCommand.Name.allCases.filter(\.isForEverybody)
-    #expect(open == [.status, .metrics, .peers, .fetch, .show, .ping, .explain, .subscribe, .key])
+    let open = ControlCommand.Kind.all.filter { $0.audience == .everybody }.map(\.name)
+    #expect(open == ["status", "metrics", "peers", "fetch", "show", "ping", "explain", "subscribe", "key"])
   }
 }

@@ -5,8 +5,7 @@ import TestSupport
 import Testing
 
 @Suite(.serialized) struct StreamTests {
-  /// A daemon that knows as many peers as it is told to have joined. Everything but its path belongs to its loop's
-  /// thread.
+  /// A daemon whose peers the test adds. Everything but its path belongs to its loop's thread.
   private final class Daemon: @unchecked Sendable {
     let path: String
     private let directory = TemporaryDirectory()
@@ -51,7 +50,7 @@ import Testing
     try stream.next(until: Instant.now().advanced(by: generousWait))
   }
 
-  /// Reads until an event of that kind about that peer, or a snapshot with it.
+  /// Reads until an event about that peer, or a snapshot with it.
   private func read(_ stream: ControlSubscription, until deviceID: String) throws -> [PeerEventReport] {
     var all: [PeerEventReport] = []
     while true {
@@ -82,7 +81,7 @@ import Testing
     let slow = try ControlSubscription(at: daemon.path, timeout: generousWait)
     let quick = try ControlSubscription(at: daemon.path, timeout: generousWait)
     _ = try (next(slow), next(quick))
-    // More than the socket's own memory and the queue hold.
+    // More than the socket's buffer and the queue hold.
     let label = ["text": String(repeating: "x", count: 8192)]
     for number in 0..<250 {
       daemon.join(number..<number + 1, labels: label)
@@ -110,7 +109,7 @@ import Testing
         refusal = failure
       }
     }
-    // Root may have twice as many as everybody together, one other user half of them.
+    // Root may have twice as many as all users together, any other user half of them.
     #expect(streams.count == (currentUser() == 0 ? 32 : 8))
     guard case .refused(let error) = refusal else {
       Issue.record("nobody was refused")

@@ -100,10 +100,13 @@ def documented_options(program):
     }
 
 
+def report_sources():
+    return "".join(path.read_text() for path in sorted((REPOSITORY / "Sources" / "Control").glob("*Report*.swift")))
+
+
 def keys_of(report):
     """The keys of a report of Sources/Control, or of a part of Orchestration, including those of the structs in it."""
-    paths = [*sorted((REPOSITORY / "Sources" / "Control").glob("*Report*.swift"))]
-    text = "".join(path.read_text() for path in paths) + source("Wire/Orchestration.swift")
+    text = report_sources() + source("Wire/Orchestration.swift")
     body = re.search(rf"^( *)public struct {report}:.*?^\1}}", text, re.MULTILINE | re.DOTALL)[0]
     found = set()
     for name, kind in re.findall(r"public var `?(\w+)`?(?:: ([^\n{]+)| =)", body):
@@ -307,23 +310,14 @@ def test_example_configurations_are_right(tmp_path, program, where, text):
 # --- JSON ---
 
 
-ADMISSION_REPORTS = ["KeyReport", "NewInviteReport", "InvitesReport", "PendingReport", "DevicesReport", "LeasesReport"]
-OPERATION_REPORTS = [
-    "ReloadReport", "DrainReport", "OrchestrationReport", "ExplainReport", "NetcheckReport", "LogLevelReport",
-    "StopReport",     "ArchiveReport", "BackupReport", "MetricsReport",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "program, reports",
-    [
-        ("mnedc-ctl", ["StatusReport", *ADMISSION_REPORTS, *OPERATION_REPORTS]),
-        ("mnedc-peers", ["PeersReport", "PeerEventReport", "PingReport"]),
-    ],
-)
-def test_the_man_pages_have_exactly_the_keys_of_the_reports(program, reports):
-    """No key is without a word, and no word without a key."""
-    assert documented_keys(program) == set().union(*map(keys_of, reports))
+def test_the_man_pages_have_exactly_the_keys_of_the_reports():
+    """No key is without a word, and no word without a key. What has a version is a whole report."""
+    structs = re.finditer(r"^public struct (\w+).*?^}", report_sources(), re.MULTILINE | re.DOTALL)
+    whole = {each[1] for each in structs if "JSONVersion()" in each[0]}
+    peers = {"PeersReport", "PeerEventReport", "PingReport"}
+    assert peers < whole and len(whole) > 15
+    for program, reports in (("mnedc-peers", peers), ("mnedc-ctl", whole - peers - {"DiagnosticsReport"})):
+        assert documented_keys(program) == set().union(*map(keys_of, reports)), program
 
 
 def test_every_key_that_real_programs_print_is_documented(flat):
@@ -364,16 +358,12 @@ def keepalive(lab, time):
     return config
 
 
-def requests():
-    """{command: the members that its request may have beside these}, as Sources/Control takes them."""
-    text, announce = source("Control/ControlCommand.swift"), source("Control/AnnounceOrder.swift")
-    text = text.replace("Self.askTime(&members)", 'members.number("within_ms")')
-    text = text.replace("AnnounceOrder(&members)", " ".join(re.findall(r'members\.\w+\(\s*"\w+"', announce)))
-    names = re.search(r"enum Name.*?\n\n", text, re.DOTALL)[0]
-    written = dict(re.findall(r'case (\w+) = "([a-z-]+)"', names))
-    taking = text.partition("init(_ name: Name")[2].partition("private static func askTime")[0]
-    parts = [part.partition(":") for part in taking.split("    case .")[1:]]
-    return {written.get(name, name): set(re.findall(r'members\.\w+\(\s*"(\w+)"', body)) for name, _, body in parts}
+def control_schema():
+    """The table of control commands, which Tests/ControlSchema prints."""
+    directory = labs.programs(["control-schema"])
+    if directory is None:
+        pytest.skip("control-schema is not built; 'swift build', or BUILD=DIRECTORY")
+    return json.loads(subprocess.run([directory / "control-schema"], stdout=subprocess.PIPE, check=True).stdout)
 
 
 def test_the_man_page_of_the_local_socket_has_every_command_and_member():
@@ -385,17 +375,33 @@ def test_the_man_page_of_the_local_socket_has_every_command_and_member():
         for name in re.findall(r"^\.Cm ([a-z-]+)(?: ,| :)?$", head + ":", re.MULTILINE):
             documented[name] = set(re.findall(r"^\.(?:Pq )?Li ([a-z_]+)", body, re.MULTILINE))
     peers = section(page("mnedc-peers"), "LOCAL SOCKET")
-    wanted = {name: members for name, members in requests().items() if members}
-    assert len(wanted) > 10 and {"uses", "expires_s", "device_id", "servers"} == wanted["invite"]
+    schema = control_schema()
+    wanted = {each["name"]: set(each["members"]) for each in schema["commands"] if each["members"]}
     for name in ("fetch", "show", "ping"):
         assert f".It Li {name}\n" in peers and all(member in peers for member in wanted.pop(name))
     # Of announce, those of what is in its lists, too.
     assert documented.keys() == wanted.keys()
     assert all(wanted[name] <= documented[name] for name in wanted)
     assert all(wanted[name] == documented[name] for name in wanted.keys() - {"announce", "rotate-key"})
-    size = int(eval(re.search(r"maximumSize = ([\d <]+)", source("Control/ControlRequest.swift"))[1]))
+    size = schema["maximum_request"]
     assert f"{size} bytes" in text and f"{size} bytes" in peers
     assert f"{size >> 10} KiB a request" in page("mnedcd")
+
+
+def test_the_man_page_says_who_may_use_each_command_and_which_daemons_have_it():
+    """The commands of a relay stand in a list of their own; two commands ask for several things, or for none."""
+    common, _, relay = section(page("mnedc-ctl"), "DESCRIPTION").partition("The following need a relay")
+    documented = {
+        (re.match(r"[a-z-]+(?: (?:pin|free))?", head.replace(" Cm", ""))[0], daemons, "Any user may run" in body)
+        for daemons, text in (("both", common), ("relay", relay))
+        for head, body in items(text, "Cm").items()
+    }
+    wanted = {
+        (each["typed"].removeprefix("mnedc-ctl "), each["daemons"], each["audience"] == "everybody")
+        for each in control_schema()["commands"]
+        if each["typed"].startswith("mnedc-ctl ")
+    }
+    assert documented - {("help", "relay", False)} == wanted | {("netcheck", "both", True), ("report", "both", True)}
 
 
 # --- Protocol ---

@@ -277,8 +277,8 @@ def test_a_reload_moves_the_metrics_and_warns_of_open_addresses(flat):
     assert not lab.relay.listens(PORT)
     config.write_text(f'metrics: {{listen: ["{labs.RELAY}:{PORT}", "[::1]:{PORT}"]}}\n')
     relay.signal(signal.SIGHUP)
-    until(lambda: f"whoever reaches {labs.RELAY}:{PORT} can read the metrics" in relay.log, "it is warned")
-    assert "whoever reaches [::1]" not in relay.log
+    until(lambda: f"every host that reaches {labs.RELAY}:{PORT} can read the metrics" in relay.log, "it is warned")
+    assert "every host that reaches [::1]" not in relay.log
     assert get(lab["d1"], address=labs.RELAY)[0] == get(lab.relay, address="[::1]")[0] == 200
     config.write_text("")
     lab.relay.mnedc("mnedc-ctl", "reload")

@@ -66,7 +66,7 @@ def test_a_person_is_asked_before_a_device_is_locked_out(flat):
     for answer in ("n\n", "\n", "\x04"):
         with on_a_terminal(lab, "revoke", lab["d1"].virtual_address()) as terminal:
             terminal.until(r"Go on\? \[y/N\] ")
-            assert f"locks d1 ({fingerprint}) out, which is connected at {lab['d1'].virtual_address()}" in terminal.text
+            assert f"locks out d1 ({fingerprint}), which is connected at {lab['d1'].virtual_address()}" in terminal.text
             terminal.type(answer)
             assert terminal.wait() == 1 and "nothing was done" in terminal.text
     assert "d1" in lab["d2"].peers()
