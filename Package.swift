@@ -138,6 +138,7 @@ let package = Package(
     .testTarget(name: "AdmissionTests", dependencies: ["Admission", "Noise", "Store", "Wire"]),
     .testTarget(name: "IdentityTests", dependencies: ["Identity", "SystemIO", "TestSupport", "Wire", .systemPackage]),
     .testTarget(name: "ConfigTests", dependencies: ["Config", "Wire"]),
+    .executableTarget(name: "config-keys", dependencies: ["Config"], path: "Tests/ConfigKeys"),
     .testTarget(name: "BugReportTests", dependencies: ["BugReport", "Control", "Wire"]),
     .testTarget(
       name: "MetricsTests", dependencies: ["Config", "Control", "Metrics", "SystemIO", "TestSupport", .logging]),

@@ -37,13 +37,6 @@ extension RelayNetwork {
     case prefix(IPv4Prefix)
   }
 
-  public enum Pool6Choice: Sendable {
-    /// The relay makes one at its first start, and keeps it.
-    case auto
-    case off
-    case prefix(IPv6Prefix)
-  }
-
   /// Why a relay cannot start with its configuration.
   public enum Problem: Error, CustomStringConvertible {
     case store(StoreError)

@@ -1,11 +1,10 @@
 internal import CYAML
 
 extension Settings {
-  /// `file` with these top-level keys set to these values. The rest stays as it is, comments too. A missing key is
-  /// added at the end.
+  /// `file` with these top-level keys set to these values. The rest stays as it is, with its comments. A missing key is
+  /// added at the end. Throws if `file` is not YAML.
   ///
-  /// The caller checks the result by `load`: with some layouts it does not have the new values. Throws if `file` is not
-  /// YAML.
+  /// The caller must check the result by `load`: some layouts do not allow the change.
   public static func edited(
     _ file: [UInt8], setting changes: [(key: String, values: [String])]
   ) throws(ConfigError) -> [UInt8] {
@@ -22,7 +21,7 @@ extension Settings {
     var added = ""
     let places = Dictionary(text.entries.map { ($0.key, $0.value) }) { first, _ in first }
     let present = changes.compactMap { change in places[change.key].map { (place: $0, values: change.values) } }
-    // The last one first, because a replacement moves everything after it.
+    // From the end, because a replacement moves everything after it.
     for (place, newValues) in present.sorted(by: { $0.place.lowerBound > $1.place.lowerBound }) {
       let values = newValues.map(quoted)
       let value = values.count == 1 ? values[0] : "[\(values.joined(separator: ", "))]"
@@ -41,7 +40,7 @@ extension Settings {
     return content
   }
 
-  /// Values are ASCII without quotes and backslashes.
+  /// For values in ASCII without quotes and backslashes.
   private static func quoted(_ value: String) -> String { "\"\(value)\"" }
 }
 

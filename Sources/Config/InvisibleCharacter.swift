@@ -1,5 +1,5 @@
-/// A character of a file that is invisible, or that looks like a space and is no space to YAML. Text that was copied
-/// from a web page or a word processor may contain some.
+/// An invisible character, or one that looks like a space and is not a space in YAML. Text copied from a web page or a
+/// word processor may contain such characters.
 struct InvisibleCharacter: Sendable {
   let mark: Mark
   let isInComment: Bool
@@ -49,7 +49,7 @@ struct InvisibleCharacter: Sendable {
     }
   }
 
-  /// Why the file cannot be read with it.
+  /// The error for a file with this character.
   var error: SourceError {
     let advice =
       isSpace ? "which is no space to YAML; type a space instead" : "which is invisible; remove it"

@@ -1,14 +1,15 @@
-/// The name of one of several networks that this host is in as a device (`mnedc-join --name`), and what goes by it, so that
-/// the networks do not get in each other's way.
+/// The name of a network that this host joins beside others (`mnedc-join --name`). Configuration, interface, socket and
+/// state directory contain it, so that the networks do not share them.
 public struct NetworkName: Equatable, Sendable, CustomStringConvertible {
-  /// `mnedc-` and so many bytes are the longest name that the kernel takes for an interface.
+  /// With `mnedc-` before it, the longest interface name that the kernel accepts.
   public static let maximumLength = 9
-  /// Those of the daemons, and that of the file which is read without a name.
+  /// The names of the daemons' files and of the configuration without a network's name.
   static let taken = ["relay", "device", "mnedc"]
 
   public let description: String
 
-  /// `nil` unless it is 1 to 9 lower-case letters, digits and hyphens that begin and end with a letter or digit, and not taken.
+  /// `nil` unless the name is 1 to 9 lower-case letters, digits and hyphens, begins and ends with a letter or digit,
+  /// and is not taken.
   public init?(_ text: String) {
     let isPlain = { (byte: UInt8) in
       (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
@@ -23,14 +24,15 @@ public struct NetworkName: Equatable, Sendable, CustomStringConvertible {
   public var configuration: String { "/etc/mnedc/\(self).yaml" }
   public var interface: String { "mnedc-\(self)" }
   public var socket: String { "/run/mnedc/mnedc-join@\(self).sock" }
-  /// Beside the one of the device without a name, which is closed to everything else.
+  /// Not in the state directory of the device without a name, which has other rules for its content.
   public var state: String { "/var/lib/mnedc-join@\(self)" }
 }
 
 extension ValueKind where Value == NetworkName {
   public static var network: ValueKind {
     let rule =
-      "1 to \(NetworkName.maximumLength) lower-case letters, digits and hyphens that begin and end with a letter or digit"
+      "1 to \(NetworkName.maximumLength) lower-case letters, digits and hyphens that begin and end with a letter or "
+      + "digit"
     return ValueKind("a network's name", rule) { text in
       if let name = NetworkName(text) { return .value(name) }
       guard NetworkName.taken.contains(text) else { return .malformed }
@@ -40,7 +42,7 @@ extension ValueKind where Value == NetworkName {
 }
 
 extension Settings {
-  /// What holds where the file says nothing, in the network of that name.
+  /// The defaults for the network of that name.
   public init(in network: NetworkName?) {
     self.init()
     guard let network else { return }

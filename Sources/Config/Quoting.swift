@@ -1,8 +1,8 @@
 internal import Wire
 
 extension String {
-  /// In double quotes as YAML writes it, on one line, with nothing in it that a terminal would act upon, or that would
-  /// be taken for a space.
+  /// In double quotes as in YAML, on one line. Control characters and spaces other than the ASCII one are escaped, so
+  /// that a terminal does not act upon them and a reader sees them.
   var quoted: String {
     var result = "\""
     for scalar in unicodeScalars {
@@ -23,7 +23,7 @@ extension String {
     return result + "\""
   }
 
-  /// `quoted`, cut where an error message would get unwieldy.
+  /// `quoted`, cut to a length that fits an error message.
   var quotedBriefly: String {
     let limit = 60
     guard unicodeScalars.count > limit else { return quoted }

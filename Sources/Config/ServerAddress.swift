@@ -1,11 +1,11 @@
 internal import Wire
 
-/// A host and a TCP port: where a device finds the relay, or where the relay listens.
+/// A host and a TCP port: the address of a relay for its devices, or an address to listen on.
 public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
-  /// The port of a relay where none is given.
+  /// The port of a relay if none is given.
   public static let defaultPort: UInt16 = 3334
 
-  /// A name or a numeric address; an IPv6 address without its brackets, perhaps with a zone (`fe80::1%eth0`).
+  /// A name or a numeric address. An IPv6 address has no brackets, and may have a zone (`fe80::1%eth0`).
   public var host: String
   public var port: UInt16
 
@@ -14,7 +14,7 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
-  /// `relay.example`, `192.0.2.1:3334`, `[2001:db8::1]:3334`, as the key `server` takes it.
+  /// Reads a text such as `relay.example`, `192.0.2.1:3334` or `[2001:db8::1]:3334`, as the key `server` does.
   public init(parsing text: String) throws(ValueError) {
     self = try ValueKind.server.parse(text)
   }
@@ -26,7 +26,7 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
 
   public var isIPv6: Bool { Self.isIPv6(host) }
 
-  /// Whether only programs of the same host can connect to it.
+  /// Whether only programs of the same host can connect.
   public var isLoopback: Bool {
     if let address = IPv4Address(host) { return address.bits >> 24 == 127 }
     return host == "localhost" || IPv6Address(host)?.bits == 1
@@ -37,7 +37,7 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension ServerAddress {
-  /// A text cut at its port.
+  /// Host and port of a text.
   struct Parts {
     var host: String
     /// `nil` if none is given.
@@ -45,7 +45,7 @@ extension ServerAddress {
     var hasBrackets = false
   }
 
-  /// Cuts `host`, `host:port`, `[host]` or `[host]:port`; `nil` if the text is none of these.
+  /// Splits `host`, `host:port`, `[host]` or `[host]:port`. `nil` for any other text.
   static func split(_ text: String) -> Parts? {
     if text.hasPrefix("[") {
       guard let close = text.firstIndex(of: "]") else { return nil }
@@ -80,7 +80,7 @@ extension ServerAddress {
     }
   }
 
-  /// How many 16-bit groups `a:b:c` is; an IPv4 address at the end stands for two.
+  /// The number of 16-bit groups in `a:b:c`. An IPv4 address at the end counts as two. `nil` if there is a mistake.
   private static func groups(_ text: Substring, mayEndInIPv4: Bool) -> Int? {
     guard !text.isEmpty else { return 0 }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)

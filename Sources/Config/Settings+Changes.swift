@@ -1,40 +1,39 @@
 extension Settings {
-  /// What a daemon is.
+  /// The kind of daemon.
   public enum Role: Sendable {
     case relay
     case device
   }
 
-  /// A key whose value is another one.
+  /// A key with its old and its new value.
   public struct Change: Equatable, Sendable {
-    /// As `relay.queue`.
+    /// The path, such as `relay.queue`.
     public let key: String
     /// For people; long values are cut.
     public let old: String
     public let new: String
   }
 
-  /// The keys that concern a daemon of this role and have another value in `other`, in the schema's order.
+  /// The keys that concern a daemon of this role and have another value in `other`, in the table's order.
   public func changes(to other: Settings, for role: Role) -> [Change] {
-    let (old, new) = (Draft(settings: self), Draft(settings: other))
-    return Schema.keys.compactMap { key in
-      let (before, after) = (key.written(old), key.written(new))
+    Self.rows.compactMap { key in
+      let (before, after) = (key.written(in: self), key.written(in: other))
       guard key.reach.roles.contains(role), before.text != after.text else { return nil }
       return Change(key: key.path, old: before.brief, new: after.brief)
     }
   }
 
-  /// These settings, but with the values of `other` for the keys that a daemon of this role takes over while it runs.
+  /// These settings with the values of `other` for the keys that a daemon of this role takes over while it runs.
   public func takingOver(_ other: Settings, for role: Role) -> Settings {
-    var result = Draft(settings: self)
-    for key in Schema.keys where key.reach.uptake == .live && key.reach.roles.contains(role) {
-      key.copy(Draft(settings: other), &result)
+    var result = self
+    for key in Self.rows where key.reach.uptake == .live && key.reach.roles.contains(role) {
+      result.values[key.path] = other.values[key.path]
     }
-    return result.settings
+    return result
   }
 }
 
-extension SchemaKey.Written {
+extension Written {
   private static let longest = 200
 
   fileprivate var text: String {

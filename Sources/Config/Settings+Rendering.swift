@@ -1,24 +1,24 @@
 extension Settings {
-  /// The settings in force as a configuration file, which loads back to an equal value. A key that has neither value nor
-  /// default is left out.
+  /// The settings as a configuration file, which loads back to equal settings. Leaves out a key that has neither a
+  /// value nor a default.
   public func render() -> String {
-    let draft = Draft(settings: self)
     var text = ""
-    // The sections that the last line stands in.
-    var open: [Substring] = []
-    for key in Schema.keys {
-      let written = key.written(draft)
+    // The sections of the last line.
+    var open: ArraySlice<Substring> = []
+    for key in Self.rows {
+      let written = key.written(in: self)
       if written.isEmpty { continue }
-      let sections = key.section?.split(separator: ".") ?? []
+      let names = key.path.split(separator: ".")
+      let sections = names.dropLast()
       let common = zip(open, sections).prefix { $0 == $1 }.count
       for (depth, name) in sections.enumerated().dropFirst(common) { text += "\(Self.indentation(depth))\(name):\n" }
       open = sections
-      text += Self.line(key.name, written, depth: sections.count)
+      text += Self.line(names[sections.count], written, depth: sections.count)
     }
     return text
   }
 
-  private static func line(_ name: String, _ written: SchemaKey.Written, depth: Int) -> String {
+  private static func line(_ name: Substring, _ written: Written, depth: Int) -> String {
     let (outer, inner) = (indentation(depth), indentation(depth + 1))
     switch written {
     case .values(let values) where values.count == 1:
@@ -39,7 +39,7 @@ extension Settings {
 
   private static func indentation(_ depth: Int) -> String { String(repeating: "  ", count: depth) }
 
-  /// Plain where this module's loader surely reads the same text, else in quotes.
+  /// In quotes unless the loader reads the plain text as the same value.
   private static func scalar(_ text: String) -> String {
     let isPlain =
       text.utf8.first.map { $0.isAlphanumeric || $0.isOne(of: "/") } ?? false
@@ -49,7 +49,7 @@ extension Settings {
   }
 }
 
-extension SchemaKey.Written {
+extension Written {
   fileprivate var isEmpty: Bool {
     switch self {
     case .values(let values): values.isEmpty

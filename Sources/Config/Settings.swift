@@ -1,143 +1,77 @@
 public import Wire
 
-/// Everything the configuration file can say, with what holds where it says nothing.
+/// The settings of a configuration file. A key that the file does not give has its default. The rows of
+/// `SettingsTable.swift` are the members: `settings.relay.idleKeepalive`.
+@dynamicMemberLookup
 public struct Settings: Equatable, Sendable {
-  /// A larger file is refused; a caller need not read more than one byte beyond it.
+  /// In bytes. A larger file is refused, so a caller needs to read at most one byte more.
   public static let maximumFileSize = 1 << 20
 
-  /// `server`: where devices find the relay, tried in this order. Empty if the file names none.
-  public var servers: [ServerAddress] = []
-  /// `server-key`: the relays' public keys, 32 bytes each, any of which will do. Empty trusts the first one seen.
-  public var serverKeys: [[UInt8]] = []
-  /// `device-id`: `nil` for the one derived from the machine's identity.
-  public var deviceID: String?
-  public var logLevel = LogLevel.info
-  public var metrics = Metrics()
-  public var join = Join()
-  public var relay = Relay()
+  /// The values that were set, by the path of the key. A key without one has its default.
+  var values: [String: any Sendable] = [:]
 
   public init() {}
 
-  /// The section `metrics`.
-  public struct Metrics: Equatable, Sendable {
-    /// Numeric addresses at which the metrics are given out by HTTP; empty: none. Port 0 leaves the choice to the kernel.
-    public var listen: [ServerAddress] = []
-    /// Up to how many peers each has series of its own.
-    public var peerLimit = 100
-
-    public init() {}
+  public subscript<Value>(dynamicMember key: KeyPath<TopTable, SettingsKey<Value>>) -> Value {
+    get { TopTable.table[keyPath: key].value(in: self) }
+    set { values[TopTable.table[keyPath: key].path] = newValue }
   }
 
-  /// The section `join`: this device.
-  public struct Join: Equatable, Sendable {
-    public var interface = "mnedc0"
-    public var mtu = 1400
-    /// The virtual address to ask the relay for; `nil` takes what it gives.
-    public var address: IPv4Address?
-    /// Whether a network may have addresses that mean something else on this host.
-    public var allowOverlap = false
-    /// Whether a network's pool may have addresses of the Internet.
-    public var allowPublicPool = false
-    /// How long the first join may take.
-    public var timeout = Duration.seconds(30)
-    public var offload = Offload.auto
-    /// The path of the control socket.
-    public var socket = "/run/mnedc/mnedc-join.sock"
-    /// The directory of what must outlive the program: this device's key, and those of the relays it knows.
-    public var state = "/var/lib/mnedc-join"
-    public var cipher = Cipher.auto
-    public var congestionControl = CongestionControl.auto
-    /// Public keys of other devices by device ID, 32 bytes each; they count for more than what the relay says.
-    public var peerKeys: [String: [UInt8]] = [:]
-    public var names = Names.auto
-    public var hostsFile = HostsFile.auto
-    /// The program and its arguments that are run when something becomes of a peer; empty: none.
-    public var onPeer: [String] = []
-    /// Of how many peers the orchestration information is kept; in a network of more, it is asked for when it is needed.
-    public var peerInformation = 250
-    public var direct = Direct.auto
-    /// The TCP port for direct connections of peers; 0 leaves the choice to the kernel.
-    public var directPort: UInt16 = 0
-    /// How long direct paths go on without the relay.
-    public var directMaxOffline = Duration.seconds(86_400)
-    public var orchestration = Orchestration()
-
-    public init() {}
+  public var metrics: Metrics {
+    get { Metrics(settings: self) }
+    set { take("metrics.", of: newValue.settings) }
   }
 
-  /// The section `join.orchestration`: what this device tells its peers of itself.
-  public struct Orchestration: Equatable, Sendable {
-    /// `nil` for the one that the host has.
-    public var hostName: String?
-    /// `nil` for what the program was built for.
-    public var platform: String?
-    public var executionType: String?
-    public var services: [Wire.Orchestration.Service] = []
-    public var labels: [String: String] = [:]
+  public var join: Join {
+    get { Join(settings: self) }
+    set { take("join.", of: newValue.settings) }
+  }
 
-    public init() {}
+  public var relay: Relay {
+    get { Relay(settings: self) }
+    set { take("relay.", of: newValue.settings) }
+  }
 
-    /// As the device of this ID tells it, but for the revision and for what only a running device knows.
-    public func information(of deviceID: String) -> Wire.Orchestration {
-      Wire.Orchestration(
-        deviceID: deviceID, revision: 0, hostName: hostName, platform: platform ?? currentPlatform,
-        executionType: executionType, services: services, labels: labels)
+  /// Copies the values of the keys whose paths begin so from `other`.
+  fileprivate mutating func take(_ section: String, of other: Settings) {
+    for key in Self.rows where key.path.hasPrefix(section) { values[key.path] = other.values[key.path] }
+  }
+
+  public static func == (left: Settings, right: Settings) -> Bool { rows.allSatisfy { $0.isEqual(left, right) } }
+
+  /// The keys of one section.
+  @dynamicMemberLookup
+  public struct Section<Table: SettingsTable>: Equatable, Sendable {
+    /// The settings of the whole file.
+    fileprivate var settings: Settings
+
+    public subscript<Value>(dynamicMember key: KeyPath<Table, SettingsKey<Value>>) -> Value {
+      get { Table.table[keyPath: key].value(in: settings) }
+      set { settings.values[Table.table[keyPath: key].path] = newValue }
+    }
+
+    /// Compares the keys of this section, without those of a section in it.
+    public static func == (left: Section, right: Section) -> Bool {
+      Table.rows.allSatisfy { $0.isEqual(left.settings, right.settings) }
     }
   }
 
-  /// The section `relay`.
-  public struct Relay: Equatable, Sendable {
-    /// Every address of the host: the first takes IPv4 too, and the second is for a kernel without IPv6.
-    public static let usualListen = [ServerAddress(host: "::"), ServerAddress(host: "0.0.0.0")]
+  public typealias Metrics = Section<MetricsTable>
+  public typealias Join = Section<JoinTable>
+  public typealias Orchestration = Section<OrchestrationTable>
+  public typealias Relay = Section<RelayTable>
 
-    /// Numeric addresses; port 0 leaves the choice to the kernel. Empty: the first of `usualListen` that the kernel
-    /// has.
-    public var listen: [ServerAddress] = []
-    /// The virtual addresses to lease from.
-    public var pool = Pool.prefix(IPv4Prefix(IPv4Address(bits: 0x0A00_0000), length: 24))
-    /// The IPv6 addresses that go with them.
-    public var pool6 = Pool6.auto
-    /// How long a device must have been away before another may get its address, in a pool that is full.
-    public var leaseAge = Duration.seconds(30 * 86_400)
-    /// Fixed virtual addresses by device ID.
-    public var addresses: [String: IPv4Address] = [:]
-    /// The relay host is itself a device, at an address of the pool that no other gets.
-    public var device = true
-    public var interface = "mnedc0"
-    public var mtu = 1400
-    public var offload = Offload.auto
-    /// After this silence a device is asked for an echo.
-    public var keepalive = Duration.seconds(2)
-    /// What that grows to while no data goes; never less than `keepalive`.
-    public var idleKeepalive = Duration.seconds(30)
-    public var congestionControl = CongestionControl.auto
-    /// The bound of each destination's send queue, in bytes.
-    public var queue = 4 << 20
-    /// The bound of all send queues together, in bytes.
-    public var memory = 256 << 20
-    /// In a network of more devices than this, a device is told only of those that it deals with.
-    public var peerList = 1000
-    public var threads = Threads.auto
-    /// The path of the control socket.
-    public var socket = "/run/mnedc/mnedcd.sock"
-    /// The directory of what must outlive the program: the relay's key, leases and invites.
-    public var state = "/var/lib/mnedcd"
-    public var admission = AdmissionMode.invite
-    public var user = User.auto
-    /// Where devices find the relay, as invites name it; empty leaves that to be found out.
-    public var publicAddresses: [ServerAddress] = []
+  /// All addresses of the host: the first accepts IPv4 too, the second is for a kernel without IPv6.
+  public static let usualListen = [ServerAddress(host: "::"), ServerAddress(host: "0.0.0.0")]
 
-    public init() {}
-  }
-
-  /// The names are those of swift-log, from the most talkative to the least.
+  /// The levels of swift-log, from the one with the most lines to the one with the fewest.
   public enum LogLevel: String, CaseIterable, Sendable {
     case trace, debug, info, notice, warning, error, critical
   }
 
-  /// Whether the TUN interface is made with segmentation offload.
+  /// Whether the TUN interface has segmentation offload.
   public enum Offload: String, CaseIterable, Sendable {
-    /// As far as the kernel has it.
+    /// If the kernel supports it.
     case auto
     case off
   }
@@ -149,67 +83,79 @@ public struct Settings: Equatable, Sendable {
     case off
   }
 
-  /// How the names of devices resolve on this one.
+  /// How the names of devices resolve on this host.
   public enum Names: String, CaseIterable, Sendable {
-    /// By a server on this device, of which systemd-resolved is told if it runs, or else by the hosts file.
+    /// By the name server of this device, which systemd-resolved asks. Without systemd-resolved, by the hosts file.
     case auto
-    /// By that server alone.
+    /// By the name server alone.
     case resolver
     case off
   }
 
-  /// The file that gets a block of names.
+  /// The file in which the daemon keeps a block of names.
   public enum HostsFile: Equatable, Sendable {
-    /// The system's, where nothing else resolves the names and it may be written.
+    /// `/etc/hosts`, if systemd-resolved does not resolve the names and the daemon may write the file.
     case auto
     case off
     case path(String)
   }
 
-  /// What seals the packets between two devices.
+  /// The cipher for packets between two devices.
   public enum Cipher: String, CaseIterable, Sendable {
-    /// AES where both devices have instructions for it.
+    /// AES if both processors have instructions for it.
     case auto
     case aes256GCM = "aes-256-gcm"
     case chaCha20Poly1305 = "chacha20-poly1305"
   }
 
-  /// What keeps the connection between device and relay from filling queues on its way.
+  /// The congestion control of the connection between device and relay.
   public enum CongestionControl: String, CaseIterable, Sendable {
     /// BBR while the path is slow, if the kernel has it.
     case auto
-    /// What the system uses for all connections.
+    /// The system's default.
     case system
   }
 
-  /// Whom the relay runs as once it has what only root can get.
+  /// The user that the relay becomes when root starts it, once it has its sockets and its interface.
   public enum User: Hashable, Sendable {
-    /// `mnedc` if there is such a user, else `nobody`.
+    /// `mnedc` if that user exists, else `nobody`.
     case auto
-    /// Root stays root if it is the name.
+    /// With the name `root` the relay stays root.
     case named(String)
   }
 
-  /// The network that a relay leases from.
+  /// The network of virtual addresses.
   public enum Pool: Hashable, Sendable {
-    /// One that the relay chooses at its first start, clear of its host's own networks.
+    /// The relay chooses one at its first start that differs from the networks of its host.
     case auto
     case prefix(IPv4Prefix)
   }
 
-  /// A network's IPv6 addresses.
-  public enum Pool6: Hashable, Sendable {
-    /// Ones that the relay makes up at its first start.
-    case auto
-    /// None.
-    case off
-    case prefix(IPv6Prefix)
-  }
-
-  /// How many event loops the relay runs.
+  /// The number of the relay's event loops.
   public enum Threads: Hashable, Sendable {
-    /// One a core, at most four.
+    /// One per core, at most four.
     case auto
     case count(Int)
   }
+}
+
+extension Settings.Join {
+  public var orchestration: Settings.Orchestration {
+    get { Settings.Orchestration(settings: settings) }
+    set { settings.take("join.orchestration.", of: newValue.settings) }
+  }
+}
+
+extension Settings.Orchestration {
+  /// The orchestration information of the device with this ID, without revision, load and place.
+  public func information(of deviceID: String) -> Orchestration {
+    Orchestration(
+      deviceID: deviceID, revision: 0, hostName: self.hostName, platform: self.platform ?? currentPlatform,
+      executionType: self.executionType, services: self.services, labels: self.labels)
+  }
+}
+
+extension Settings {
+  /// All keys in the order in which they are printed, and whether a reload takes a new value over.
+  public static var keys: [(path: String, isReloadable: Bool)] { rows.map { ($0.path, $0.reach.uptake == .live) } }
 }

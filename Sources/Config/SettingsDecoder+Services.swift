@@ -1,10 +1,10 @@
 internal import Wire
 
-/// What the configuration can say of a service, beside that it is there.
+/// The keys of a service.
 enum ServiceMember: String, CaseIterable {
   case name, version, port, `protocol`, health
 
-  /// The members of a service but its name, as the file has them; none if its name says it all.
+  /// The members of a service without its name, as in the file. Members with their defaults are left out.
   static func written(_ service: Orchestration.Service) -> [(name: String, value: String)] {
     let members: [(ServiceMember, String?)] = [
       (.version, service.version), (.port, service.port.map { "\($0)" }), (.protocol, service.protocol),
@@ -15,7 +15,7 @@ enum ServiceMember: String, CaseIterable {
 }
 
 extension SettingsDecoder {
-  /// One name or a list of services, each a name or a mapping; a name that comes twice is a slip.
+  /// One name or a list of services, each a name or a mapping. A name must not be listed twice.
   mutating func services(_ node: YAMLNode) -> [Orchestration.Service]? {
     guard case .sequence(let items) = node.content else {
       if case .scalar = node.content, !node.isNull {
@@ -61,7 +61,7 @@ extension SettingsDecoder {
       case nil: break
       }
     }
-    // A key that is misspelt is told already.
+    // A misspelt key has been reported.
     if !hasName, problems.count == former {
       report(node.mark, "a service without a name; write name: and what it is called")
     }

@@ -1,24 +1,22 @@
 internal import Wire
 
 extension Settings {
-  /// Reads a configuration file in spite of mistakes in it: a key with a mistake has its default. If the file is not
-  /// YAML, all keys have.
+  /// Reads a configuration file that may have mistakes: a key with a mistake has its default. If the file is not YAML,
+  /// all keys have their defaults.
   public static func loadInPart(_ bytes: [UInt8], over defaults: Settings = Settings()) -> Settings {
-    var decoder = SettingsDecoder()
-    decoder.draft.settings = defaults
+    var decoder = SettingsDecoder(settings: defaults)
     guard let source = try? SourceText(bytes, maximumSize: maximumFileSize), let root = try? YAMLParser.parse(source)
     else { return defaults }
     decoder.decode(root)
-    return decoder.draft.settings
+    return decoder.settings
   }
 
-  /// Reads a configuration file's bytes. `file` is its name for the error, which holds every problem found; only where
-  /// the text is not YAML or passes a limit is that one problem all there is to say.
+  /// Reads a configuration file. The error names `file` and has all problems; if the text is not YAML or exceeds a
+  /// limit, it has only that one.
   public static func load(
     _ bytes: [UInt8], file: String, over defaults: Settings = Settings()
   ) throws(ConfigError) -> Settings {
-    var decoder = SettingsDecoder()
-    decoder.draft.settings = defaults
+    var decoder = SettingsDecoder(settings: defaults)
     do throws(SourceError) {
       let source = try SourceText(bytes, maximumSize: maximumFileSize)
       if let root = try YAMLParser.parse(source) { decoder.decode(root) }
@@ -26,16 +24,16 @@ extension Settings {
       decoder.report(error.mark, error.message)
     }
     guard decoder.problems.isEmpty else { throw ConfigError(file: file, problems: decoder.problems) }
-    return decoder.draft.settings
+    return decoder.settings
   }
 }
 
-/// Takes a document's nodes into the settings and collects what is wrong with them.
+/// Turns the nodes of a document into settings, and collects the problems.
 struct SettingsDecoder {
-  var draft = Draft()
-  private(set) var problems: [ConfigError.Problem] = []
-  /// Where each key of the schema was given, by its path.
-  private var given: [String: Mark] = [:]
+  var settings: Settings
+  fileprivate(set) var problems: [ConfigError.Problem] = []
+  /// Where each key and section of the table was given, by its path.
+  fileprivate var given: [String: Mark] = [:]
 
   mutating func report(_ mark: Mark, _ message: String) {
     problems.append(ConfigError.Problem(line: mark.line, column: mark.column, message: message))
@@ -48,23 +46,24 @@ struct SettingsDecoder {
     settleOrchestration()
   }
 
-  /// A mapping of the schema: the file's top or a section. An empty one is all defaults.
+  /// Reads the top of the file or a section. In an empty one, all keys have their defaults.
   private mutating func decode(_ node: YAMLNode, section: String?) {
     if node.isNull { return }
-    let names = Schema.names(in: section)
+    let names = Settings.places.filter { $0.section == section }.map(\.name)
     for (name, mark, value) in members(node, names, unknown: { Self.unknownKey($0, names, section) })
     where !value.isWordForNull {
-      if let known = Schema.keys.first(where: { $0.section == section && $0.name == name }) {
-        given[known.path] = mark
-        known.decode(value, &self)
-      } else if let inner = Schema.sections.first(where: { $0.parent == section && $0.name == name }) {
-        given[inner.path] = mark
-        decode(value, section: inner.path)
+      let path = section.map { "\($0).\(name)" } ?? name
+      given[path] = mark
+      if let row = Settings.rows.first(where: { $0.path == path }) {
+        row.decode(value, &self)
+      } else {
+        decode(value, section: path)
       }
     }
   }
 
-  /// What a mapping has for the keys `names`; whatever else it has is reported, by `unknown` if it is a key.
+  /// The values of a mapping for the keys `names`. Reports everything else in it; `unknown` gives the message about
+  /// another key.
   mutating func members(
     _ node: YAMLNode, _ names: [String], unknown: (String) -> String
   ) -> [(name: String, mark: Mark, value: YAMLNode)] {
@@ -94,8 +93,7 @@ struct SettingsDecoder {
   }
 
   private static func unknownKey(_ name: String, _ names: [String], _ section: String?) -> String {
-    let homes =
-      Schema.keys.filter { $0.name == name }.map(\.section) + Schema.sections.filter { $0.name == name }.map(\.parent)
+    let homes = Settings.places.filter { $0.name == name }.map(\.section)
     guard homes.isEmpty else {
       let places = homes.map { $0 ?? "the top of the file" }.joined(separator: " or ")
       return "unknown key \(name.quotedBriefly) here; it belongs to \(places)"
@@ -103,7 +101,7 @@ struct SettingsDecoder {
     return unknownKey(name, among: names)
   }
 
-  /// Of a key that is none anywhere.
+  /// The message about a key that no section has.
   static func unknownKey(_ name: String, among names: [String]) -> String {
     var unknown = "unknown key \(name.quotedBriefly)"
     // A letter of another alphabet may look like one of ASCII.
@@ -115,8 +113,9 @@ struct SettingsDecoder {
     return "\(unknown); the keys here are \(names.joined(separator: ", "))"
   }
 
-  /// The reference implementation's two keys become a server, unless they contradict `server`.
+  /// Makes a server of the reference implementation's two keys, which may not stand beside `server`.
   private mutating func settleServer() {
+    defer { (settings.serverIP, settings.port) = (nil, nil) }
     if let port = given["port"], given["server-ip"] == nil {
       report(port, #"port goes with server-ip only; with server write "host:port""#)
     }
@@ -127,36 +126,36 @@ struct SettingsDecoder {
         "server and server-ip both name the relay; keep one (the other is on line "
           + "\(min(server, hostMark).line))")
     }
-    guard let host = draft.referenceHost else { return }
-    draft.settings.servers = [ServerAddress(host: host, port: draft.referencePort ?? ServerAddress.defaultPort)]
-  }
-
-  /// An idle connection is not asked more often than a busy one.
-  private mutating func settleKeepalive() {
-    let keepalive = draft.settings.relay.keepalive
-    guard draft.settings.relay.idleKeepalive < keepalive else { return }
-    if let mark = given["relay.idle-keepalive"] {
-      let text = ValueKind<Duration>.keepalive.text(keepalive)
-      report(mark, "idle-keepalive is less than keepalive; give \(text) or more, or leave it out")
+    if let host = settings.serverIP {
+      settings.servers = [ServerAddress(host: host, port: settings.port ?? ServerAddress.defaultPort)]
     }
-    draft.settings.relay.idleKeepalive = keepalive
   }
-}
 
-extension SettingsDecoder {
-  /// What this device tells has to fit into one message, whatever the device adds to it.
+  /// An idle connection never has a shorter keepalive interval than a busy one.
+  private mutating func settleKeepalive() {
+    let keepalive = settings.relay.keepalive
+    guard settings.relay.idleKeepalive < keepalive else { return }
+    if let mark = given["relay.idle-keepalive"] {
+      report(
+        mark,
+        "idle-keepalive is less than keepalive; give \(ValueKind<Duration>.text(keepalive)) or more, or leave it out")
+    }
+    settings.relay.idleKeepalive = keepalive
+  }
+
+  /// The orchestration information has to fit into one message, with all that the device adds to it.
   private mutating func settleOrchestration() {
     guard let mark = given["join.orchestration"] else { return }
-    let size = draft.settings.join.orchestration.information(of: "x").largestSize
+    let size = settings.join.orchestration.information(of: "x").largestSize
     guard size > Orchestration.maximumSize else { return }
     report(
       mark,
-      "orchestration is up to \(size) bytes as it is told to peers, of which there may be \(Orchestration.maximumSize); "
-        + "give fewer or shorter services and labels")
+      "orchestration is up to \(size) bytes as it is told to peers, of which there may be "
+        + "\(Orchestration.maximumSize); give fewer or shorter services and labels")
   }
 }
 
-// MARK: Values, for the schema's keys
+// MARK: Values, for the rows of the table
 
 extension SettingsDecoder {
   mutating func value<Value>(_ node: YAMLNode, _ kind: ValueKind<Value>) -> Value? {
@@ -171,8 +170,8 @@ extension SettingsDecoder {
       if let octal = node.octal, (try? kind.parse("\(octal)")) != nil {
         report(
           node.mark,
-          "\(text.quotedBriefly) begins with 0, so YAML takes it for the octal form of \(octal); write \(octal) if that is "
-            + "meant, else leave out the 0")
+          "\(text.quotedBriefly) begins with 0, so YAML takes it for the octal form of \(octal); write \(octal) if "
+            + "that is meant, else leave out the 0")
         return nil
       }
       report(node.mark, error.message)
@@ -180,7 +179,7 @@ extension SettingsDecoder {
     }
   }
 
-  /// One value or a list of them, which may have none where that is the default; a value given twice is a slip.
+  /// One value or a list, which may be empty if that is the default. A value must not be listed twice.
   mutating func values<Value: Hashable>(
     _ node: YAMLNode, _ kind: ValueKind<Value>, mayBeEmpty: Bool
   ) -> [Value]? {
@@ -200,7 +199,7 @@ extension SettingsDecoder {
     return values
   }
 
-  /// A program's path alone, or a list of it and its arguments; an empty list is no program.
+  /// The path of a program, or a list of the path and the arguments. An empty list means no program.
   mutating func command(_ node: YAMLNode) -> [String]? {
     guard case .sequence(let items) = node.content else { return value(node, .program).map { [$0] } }
     guard let first = items.first else { return [] }
@@ -211,7 +210,7 @@ extension SettingsDecoder {
     return words.contains(nil) ? nil : words.compactMap { $0 }
   }
 
-  /// At most `limit` names with a value each; a name given twice is a slip, and so is a value if it `isUnique`.
+  /// At most `limit` names with a value each. A name must not be listed twice. With `isUnique`, nor must a value.
   mutating func mapping<Value: Hashable>(
     _ node: YAMLNode, _ nameKind: ValueKind<String>, _ kind: ValueKind<Value>, limit: Int, isUnique: Bool
   ) -> [String: Value]? {
@@ -239,7 +238,7 @@ extension SettingsDecoder {
 }
 
 extension YAMLNode {
-  /// Without the top-level keys that only hold anchors (`x-…`).
+  /// Without the top-level keys that only hold values for aliases (`x-…`).
   fileprivate var withoutExtensions: YAMLNode {
     guard case .mapping(let pairs) = content else { return self }
     let own = pairs.filter { pair in pair.key.text?.hasPrefix("x-") != true }

@@ -1,4 +1,4 @@
-/// Where something stands in a file; lines and columns count from 1, columns in characters.
+/// A place in a file. Lines and columns count from 1, columns in characters.
 struct Mark: Hashable, Comparable, Sendable {
   var line = 1
   var column = 1
@@ -8,13 +8,13 @@ struct Mark: Hashable, Comparable, Sendable {
   }
 }
 
-/// Why a file could not be read as YAML, or is more than this program would read.
+/// Why a file cannot be read as YAML, or the limit that it exceeds.
 struct SourceError: Error {
   let mark: Mark
   let message: String
 }
 
-/// The bytes of a file, known to be UTF-8 text of a reasonable size.
+/// The bytes of a file, checked: UTF-8 text, not too large, without control characters.
 struct SourceText {
   /// Without the byte order mark that some editors put first.
   let bytes: ArraySlice<UInt8>
@@ -42,7 +42,7 @@ struct SourceText {
     if bytes.contains(where: { $0 >= 0x80 }) { invisible = InvisibleCharacter.all(in: Self.lines(bytes)) }
   }
 
-  /// A character that YAML 1.1 (section 5.1) does not take, found here because libyaml would not say on which line.
+  /// The first character that YAML 1.1 (section 5.1) does not allow. libyaml does not report its line.
   private var firstControlCharacter: Int? {
     for (index, byte) in zip(bytes.indices, bytes) {
       switch byte {
@@ -56,19 +56,19 @@ struct SourceText {
     return nil
   }
 
-  /// The mark of the character that begins at `position`; what stands before it must be UTF-8.
+  /// The mark of the character that begins at `position`. The bytes before it must be UTF-8.
   private func mark(at position: Int) -> Mark {
     let lines = Self.lines(bytes[..<position])
     return Mark(line: lines.count, column: lines[lines.count - 1].unicodeScalars.count + 1)
   }
 
-  /// The text of a line without its line break; empty behind the end.
+  /// The text of a line without its line break. Empty after the end of the file.
   func line(_ number: Int) -> Substring {
     let lines = Self.lines(bytes)
     return lines.indices.contains(number - 1) ? lines[number - 1] : ""
   }
 
-  /// `\r\n` is one `Character`, and what else is a newline to Swift is one to libyaml, so both count the same lines.
+  /// Swift and libyaml count the same lines: they agree on newlines, and `\r\n` is one `Character`.
   private static func lines(_ bytes: ArraySlice<UInt8>) -> [Substring] {
     String(decoding: bytes, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: { $0.isNewline })
   }

@@ -1,8 +1,8 @@
-/// The candidate that `text` was most likely meant to be; `nil` if none is near.
+/// The candidate nearest to `text`. `nil` if none is near.
 public func suggestion(for text: String, among candidates: [String]) -> String? {
   var best: (candidate: String, distance: Int)?
   for candidate in candidates {
-    // One slip in three characters.
+    // One mistake in three characters.
     let limit = max(1, candidate.utf8.count / 3)
     guard abs(candidate.utf8.count - text.utf8.count) <= limit else { continue }
     let distance = editDistance(Array(text.utf8), Array(candidate.utf8))
@@ -11,13 +11,13 @@ public func suggestion(for text: String, among candidates: [String]) -> String? 
   return best?.candidate
 }
 
-/// The candidates that `text` was perhaps meant to be: the nearest, else up to three that begin with it.
+/// The candidate nearest to `text`, else up to three that begin with it.
 public func suggestions(for text: String, among candidates: [String]) -> [String] {
   if let nearest = suggestion(for: text, among: candidates) { return [nearest] }
   return text.isEmpty ? [] : Array(candidates.filter { $0.hasPrefix(text) }.sorted().prefix(3))
 }
 
-/// How many insertions, deletions, replacements and swaps of neighbours lead from one to the other (optimal string
+/// The number of insertions, deletions, replacements and swaps of neighbours between the texts (optimal string
 /// alignment).
 func editDistance(_ from: [UInt8], _ to: [UInt8]) -> Int {
   var beforeLast: [Int] = []

@@ -1,20 +1,20 @@
-/// How the text of one kind of value is read, checked and written. A key of the file and an option on the command line
-/// use the same kind, so both say the same about a bad value.
+/// Reads, checks and writes the text of one kind of value. A key of the file and an option on the command line use the
+/// same kind, so both give the same message about a bad value.
 public struct ValueKind<Value: Sendable>: Sendable {
-  /// What came of reading a text.
+  /// The result of reading a text.
   enum Reading {
     case value(Value)
     case malformed
     case outOfRange
-    /// Says what is wrong and what would be right, as it goes on behind the quoted text.
+    /// The rest of the message after the quoted text: what is wrong and what would be right.
     case refused(String)
-    /// As `refused`, of a text that no message may show.
+    /// The same for a text that no message may show.
     case withheld(String)
   }
 
-  /// What such a value is called, with its article: `an MTU`.
+  /// With its article: `an MTU`.
   public let name: String
-  /// What is right, as it goes on behind "expected".
+  /// The rest of a message after "expected".
   public let rule: String
   private let read: @Sendable (String) -> Reading
   private let write: @Sendable (Value) -> String
@@ -29,7 +29,7 @@ public struct ValueKind<Value: Sendable>: Sendable {
     self.write = write
   }
 
-  /// The value, or why the text is none and what would be right.
+  /// The value. The error says what is wrong and what would be right.
   public func parse(_ text: String) throws(ValueError) -> Value {
     switch read(text) {
     case .value(let value): return value
@@ -40,11 +40,11 @@ public struct ValueKind<Value: Sendable>: Sendable {
     }
   }
 
-  /// The text that `parse` reads back as `value`.
+  /// The text that `parse` reads as `value`.
   public func text(_ value: Value) -> String { write(value) }
 }
 
-// MARK: Shapes that several kinds share
+// MARK: Numbers, choices, durations, sizes
 
 extension ValueKind where Value: FixedWidthInteger {
   static func wholeNumber(_ name: String, in range: ClosedRange<Value>) -> ValueKind {
@@ -71,10 +71,10 @@ extension ValueKind where Value == Duration {
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)]
   }
 
-  /// A whole number with one unit; a value is written in the largest unit that leaves it whole.
-  static func duration(from lowest: Duration, to highest: Duration) -> ValueKind {
-    let names = highest < .seconds(86_400) ? "ms, s, m or h" : "ms, s, m, h or d"
-    let rule = "\(text(lowest)) to \(text(highest)), in \(names)"
+  /// A whole number with one unit. Written in the largest unit that keeps the number whole.
+  static func duration(_ range: ClosedRange<Duration>) -> ValueKind {
+    let names = range.upperBound < .seconds(86_400) ? "ms, s, m or h" : "ms, s, m, h or d"
+    let rule = "\(text(range.lowerBound)) to \(text(range.upperBound)), in \(names)"
     return ValueKind("a duration", rule, write: text) { text in
       guard let (number, unit) = text.splitUnit, let factor = units.first(where: { $0.name == unit })?.milliseconds
       else {
@@ -82,11 +82,11 @@ extension ValueKind where Value == Duration {
       }
       let (product, overflow) = (Int64(number) ?? .max).multipliedReportingOverflow(by: factor)
       let value = Duration.milliseconds(overflow ? .max : product)
-      return value >= lowest && value <= highest ? .value(value) : .outOfRange
+      return range.contains(value) ? .value(value) : .outOfRange
     }
   }
 
-  private static func text(_ value: Duration) -> String {
+  static func text(_ value: Duration) -> String {
     let (seconds, attoseconds) = value.components
     let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
     for unit in units where milliseconds.isMultiple(of: unit.milliseconds) && milliseconds != 0 {
@@ -102,15 +102,15 @@ extension ValueKind where Value == Int {
   }
 
   /// A count of bytes, plain or in binary units.
-  static func size(from lowest: Int, to highest: Int) -> ValueKind {
-    let rule = "\(text(lowest)) to \(text(highest)), in KiB, MiB, GiB or plain bytes"
+  static func size(_ range: ClosedRange<Int>) -> ValueKind {
+    let rule = "\(text(range.lowerBound)) to \(text(range.upperBound)), in KiB, MiB, GiB or plain bytes"
     return ValueKind("a size", rule, write: text) { text in
       guard let (number, unit) = text.splitUnit, let factor = units.first(where: { $0.name == unit })?.bytes else {
         return .malformed
       }
       let (product, overflow) = (Int(number) ?? .max).multipliedReportingOverflow(by: factor)
       let value = overflow ? .max : product
-      return value >= lowest && value <= highest ? .value(value) : .outOfRange
+      return range.contains(value) ? .value(value) : .outOfRange
     }
   }
 
@@ -123,7 +123,7 @@ extension ValueKind where Value == Int {
 }
 
 extension String {
-  /// Decimal digits alone, without a sign or a leading zero that could be taken for octal.
+  /// Decimal digits only, without a sign, and without a leading zero, which may mean octal.
   var isWholeNumber: Bool {
     guard let first = utf8.first, utf8.allSatisfy(\.isDigit) else { return false }
     return utf8.count == 1 || !first.isOne(of: "0")

@@ -1,6 +1,6 @@
 internal import Wire
 
-// What a device may tell of itself: the rules are those of the information itself, `Orchestration`.
+// Orchestration information. `Orchestration` has the rules.
 
 extension ValueKind where Value == String {
   static var hostName: ValueKind {
@@ -37,7 +37,7 @@ extension ValueKind where Value == Orchestration.Health {
 }
 
 extension ValueKind where Value == Double {
-  /// How busy a device is.
+  /// The load of a device.
   public static var load: ValueKind {
     let range = Orchestration.loadRange
     let rule = "a number from \(Int(range.lowerBound)) to \(Int(range.upperBound)), such as 0.25"
@@ -47,9 +47,4 @@ extension ValueKind where Value == Double {
       return range.contains(value) ? .value(value) : .outOfRange
     }
   }
-}
-
-extension ValueKind where Value == Int {
-  /// Of how many peers the information is kept.
-  public static var peerInformation: ValueKind { wholeNumber("a number of devices", in: 1...16384) }
 }

@@ -1,15 +1,15 @@
 public import Wire
 
-// One entry a kind of value: its name, what is right, and how its text is read.
+// The kinds of values: name, rule, and how the text is read.
 
 extension ValueKind where Value == ServerAddress {
-  /// Where a device finds the relay.
+  /// The address of a relay for its devices.
   public static var server: ValueKind {
     let rule = #"a host with or without a port, such as relay.example, 192.0.2.1:3334 or "[2001:db8::1]:3334""#
     return ValueKind("a server address", rule) { address($0, port: .port, mayBeName: true) }
   }
 
-  /// Where a relay listens.
+  /// An address that a relay listens on.
   public static var listen: ValueKind {
     let rule = #"a numeric address with or without a port, such as "[::]:3334" or 192.0.2.1:3334"#
     return ValueKind("a listen address", rule) { address($0, port: .listenPort, mayBeName: false) }
@@ -27,11 +27,33 @@ extension ValueKind where Value == ServerAddress {
       : IPv4Address(parts.host) != nil || mayBeName && ServerAddress.isName(parts.host)
     guard isHost else { return .malformed }
     guard let portText = parts.port else { return .value(ServerAddress(host: parts.host)) }
+    return address(at: parts.host, portText, port)
+  }
+
+  private static func address(at host: String, _ port: String, _ kind: ValueKind<UInt16>) -> Reading {
     do throws(ValueError) {
-      return .value(ServerAddress(host: parts.host, port: try port.parse(portText)))
+      return .value(ServerAddress(host: host, port: try kind.parse(port)))
     } catch {
       return .refused("has a bad port: \(error.message)")
     }
+  }
+
+  /// An address at which a daemon serves metrics.
+  public static var metricsListen: ValueKind {
+    let rule = #"a port, or a numeric address with a port, such as 9834, 192.0.2.1:9834 or "[::1]:9834""#
+    return ValueKind("a listen address", rule) { text in
+      if text.isWholeNumber { return address(at: "127.0.0.1", text, .listenPort) }
+      if ServerAddress.isIPv6(text) {
+        return .refused("needs brackets and a port: \"[\(text)]:9834\"")
+      }
+      guard let parts = ServerAddress.split(text), isNumeric(parts) else { return .malformed }
+      guard let port = parts.port else { return .refused("needs a port: \"\(text):9834\"") }
+      return address(at: parts.host, port, .listenPort)
+    }
+  }
+
+  private static func isNumeric(_ parts: ServerAddress.Parts) -> Bool {
+    parts.hasBrackets ? ServerAddress.isIPv6(parts.host) : IPv4Address(parts.host) != nil
   }
 }
 
@@ -41,7 +63,7 @@ extension ValueKind where Value == UInt16 {
 }
 
 extension ValueKind where Value == String {
-  /// The reference implementation's `server-ip`: a host that has its port in another key.
+  /// The reference implementation's `server-ip`: a host without a port, which another key gives.
   static var host: ValueKind {
     ValueKind("a host", "an IP address or a name, its port in the key port") { text in
       let parts = ServerAddress.split(text)
@@ -56,7 +78,7 @@ extension ValueKind where Value == String {
     return ValueKind("a device ID", rule) { DeviceID.isValid($0) ? .value($0) : .malformed }
   }
 
-  /// What the kernel takes (`dev_valid_name`), kept to visible ASCII.
+  /// The names that the kernel accepts (`dev_valid_name`), restricted to visible ASCII.
   public static var interface: ValueKind {
     let rule = #"1 to 15 visible ASCII characters other than "/", ":" and "%""#
     return ValueKind("an interface name", rule) { text in
@@ -67,7 +89,7 @@ extension ValueKind where Value == String {
     }
   }
 
-  /// What fits into `sun_path` with its final zero.
+  /// A path that fits into `sun_path` with its final zero.
   public static var socketPath: ValueKind {
     ValueKind("a socket's path", "an absolute path of at most 107 bytes") { text in
       guard text.utf8.first == UInt8(ascii: "/"), text.utf8.last != UInt8(ascii: "/") else { return .malformed }
@@ -77,36 +99,29 @@ extension ValueKind where Value == String {
         ? .value(text) : .refused("is \(count) bytes long; expected an absolute path of at most 107 bytes")
     }
   }
-}
 
-extension ValueKind where Value == String {
-  /// Where a daemon keeps what must outlive it.
+  /// A state directory.
   public static var directory: ValueKind {
-    ValueKind("a directory", "an absolute path of at most 1000 bytes, without a slash at its end") { text in
-      let isPath =
-        text.utf8.first == UInt8(ascii: "/") && text.utf8.last != UInt8(ascii: "/") && text.utf8.count <= 1000
-        && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
-      return isPath ? .value(text) : .malformed
-    }
+    ValueKind("a directory", "an absolute path of at most 1000 bytes, without a slash at its end") { path($0) }
   }
-}
 
-extension ValueKind where Value == String {
-  /// What a daemon runs.
+  /// A program that a daemon runs.
   static var program: ValueKind {
-    ValueKind("a program", "an absolute path of at most 1000 bytes, or a list of it and its arguments") { text in
-      let isPath =
-        text.utf8.first == UInt8(ascii: "/") && text.utf8.last != UInt8(ascii: "/") && text.utf8.count <= 1000
-        && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
-      return isPath ? .value(text) : .malformed
-    }
+    ValueKind("a program", "an absolute path of at most 1000 bytes, or a list of it and its arguments") { path($0) }
   }
 
-  /// What it is given.
+  /// An argument of that program.
   static var argument: ValueKind {
     ValueKind("an argument", "at most 4096 bytes, without a zero byte") { text in
       text.utf8.count <= 4096 && !text.utf8.contains(0) ? .value(text) : .malformed
     }
+  }
+
+  private static func path(_ text: String) -> Reading {
+    let isPath =
+      text.utf8.first == UInt8(ascii: "/") && text.utf8.last != UInt8(ascii: "/") && text.utf8.count <= 1000
+      && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+    return isPath ? .value(text) : .malformed
   }
 }
 
@@ -133,10 +148,6 @@ extension ValueKind where Value == [UInt8] {
 
 // MARK: Choices
 
-extension ValueKind where Value == Settings.Cipher {
-  public static var cipher: ValueKind { choice("a cipher") }
-}
-
 extension ValueKind where Value == Settings.CongestionControl {
   public static var congestionControl: ValueKind { choice("a congestion control") }
 }
@@ -146,7 +157,7 @@ extension ValueKind where Value == AdmissionMode {
 }
 
 extension ValueKind where Value == Settings.User {
-  /// A name as useradd(8) takes it.
+  /// A name that useradd(8) accepts.
   public static var user: ValueKind {
     let rule = "auto or a user's name, 1 to 32 letters, digits, dots, hyphens and underscores"
     let write: @Sendable (Value) -> String = { if case .named(let name) = $0 { name } else { "auto" } }
@@ -168,26 +179,8 @@ extension ValueKind where Value == Settings.Offload {
   public static var offload: ValueKind { choice("an offload setting") }
 }
 
-extension ValueKind where Value == Settings.Names {
-  public static var names: ValueKind { choice("a way to resolve names") }
-}
-
-extension ValueKind where Value == Settings.Direct {
-  public static var direct: ValueKind { choice("a setting of direct paths") }
-}
-
-extension ValueKind where Value == UInt16 {
-  /// A port, or 0.
-  public static var directPort: ValueKind {
-    ValueKind("a port", "a whole number from 0 to 65535") { text in
-      guard text.isWholeNumber else { return .malformed }
-      return UInt16(text).map { .value($0) } ?? .outOfRange
-    }
-  }
-}
-
 extension ValueKind where Value == Settings.HostsFile {
-  /// A file that gets a block of names, or none.
+  /// The file for the block of names, or none.
   public static var hostsFile: ValueKind {
     let file = ValueKind<String>.directory
     let write: @Sendable (Value) -> String = {
@@ -231,30 +224,19 @@ extension ValueKind where Value == Bool {
 
 extension ValueKind where Value == Int {
   public static var mtu: ValueKind { wholeNumber("an MTU", in: 576...65535) }
-  /// How many devices an invite lets in.
+  /// The number of devices that may join by an invite.
   public static var inviteUses: ValueKind { wholeNumber("a number of devices", in: 1...10_000) }
-  /// Up to how many devices everybody is told of everybody.
-  public static var peerList: ValueKind { wholeNumber("a number of devices", in: 0...5000) }
-  /// The bound of a send queue, in bytes.
-  public static var queue: ValueKind { size(from: 256 << 10, to: 64 << 20) }
-  /// The bound of all send queues together, in bytes.
-  public static var memory: ValueKind { size(from: 16 << 20, to: 64 << 30) }
 }
 
 extension ValueKind where Value == Duration {
-  /// How long the first join may take.
-  public static var joinTimeout: ValueKind { duration(from: .seconds(1), to: .seconds(3600)) }
-  /// How long a tool waits for its daemon.
-  public static var answerTimeout: ValueKind { duration(from: .milliseconds(100), to: .seconds(3600)) }
-  /// How long a relay may take to end.
-  public static var drainTime: ValueKind { duration(from: .milliseconds(100), to: .seconds(3600)) }
-  /// How long an invite is good.
-  public static var inviteLifetime: ValueKind { duration(from: .seconds(1), to: .seconds(365 * 24 * 3600)) }
-  /// How long a device must have been away before its address is another's.
-  public static var leaseAge: ValueKind { duration(from: .zero, to: .seconds(3650 * 86_400)) }
-  public static var directMaxOffline: ValueKind { duration(from: .seconds(60), to: .seconds(365 * 86_400)) }
-  public static var keepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(300)) }
-  public static var idleKeepalive: ValueKind { duration(from: .milliseconds(500), to: .seconds(600)) }
+  /// The time limit of the first join.
+  public static var joinTimeout: ValueKind { duration(.seconds(1) ... .seconds(3600)) }
+  /// The time that a tool waits for its daemon.
+  public static var answerTimeout: ValueKind { duration(.milliseconds(100) ... .seconds(3600)) }
+  /// The time limit of a drain.
+  public static var drainTime: ValueKind { duration(.milliseconds(100) ... .seconds(3600)) }
+  /// The time until an invite expires.
+  public static var inviteLifetime: ValueKind { duration(.seconds(1) ... .seconds(365 * 24 * 3600)) }
 }
 
 extension ValueKind where Value == IPv4Address {
@@ -268,7 +250,7 @@ extension ValueKind where Value == IPv4Address {
 }
 
 extension ValueKind where Value == Settings.Pool {
-  /// The virtual addresses a relay leases from.
+  /// The network of virtual addresses.
   public static var pool: ValueKind {
     let rule = "auto or a network of length /8 to /30, such as 10.0.0.0/24"
     let write: @Sendable (Value) -> String = { if case .prefix(let prefix) = $0 { "\(prefix)" } else { "auto" } }
@@ -287,8 +269,8 @@ extension ValueKind where Value == Settings.Pool {
   }
 }
 
-extension ValueKind where Value == Settings.Pool6 {
-  /// The IPv6 addresses that go with them.
+extension ValueKind where Value == Pool6Choice {
+  /// The IPv6 prefix of the network.
   public static var pool6: ValueKind {
     let rule = "auto, off or a network of length /96 within fd00::/8, such as fd12:3456:789a:1::/96"
     let write: @Sendable (Value) -> String = { value in

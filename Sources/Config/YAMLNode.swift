@@ -1,16 +1,16 @@
-/// A value of a YAML document and where it stands.
+/// A value of a YAML document, with its place.
 struct YAMLNode: Sendable {
   enum Content: Sendable {
-    /// `isPlain` if its text decides its type: it was written without quotes and not as a block, or its tag says so.
+    /// `isPlain`: the text decides the type, because it has neither quotes nor block style, or because of its tag.
     case scalar(String, isPlain: Bool)
     case sequence([YAMLNode])
-    /// In the order of the file; the same key may come twice.
+    /// In the order of the file. A key may occur twice.
     case mapping([(key: YAMLNode, value: YAMLNode)])
   }
 
   let mark: Mark
   let content: Content
-  /// How many nodes it is, itself and what its aliases stand for among them.
+  /// The number of nodes in it, itself included, with every alias expanded.
   let weight: Int
 
   /// Of a scalar.
@@ -18,10 +18,10 @@ struct YAMLNode: Sendable {
     if case .scalar(let text, _) = content { text } else { nil }
   }
 
-  /// No value: nothing behind the colon, or YAML's words for it.
+  /// Nothing after the colon, or a word for null.
   var isNull: Bool { isWordForNull || plainText == "" }
 
-  /// YAML's words for no value, which tools write for a setting that is not set.
+  /// A word for null, which tools write for a setting that is not set.
   var isWordForNull: Bool { plainText.map { ["~", "null", "Null", "NULL"].contains($0) } ?? false }
 
   /// Of a scalar whose type its text decides.
@@ -29,7 +29,7 @@ struct YAMLNode: Sendable {
     if case .scalar(let text, isPlain: true) = content { text } else { nil }
   }
 
-  /// What it is, for an error message.
+  /// For error messages.
   var kind: String {
     switch content {
     case .scalar: isNull ? "no value" : "text"

@@ -1,7 +1,7 @@
 internal import CYAML
 
 extension YAMLParser {
-  /// What the tree needs of one of libyaml's events.
+  /// The parts of a libyaml event that the nodes need.
   struct Event {
     enum Kind: Equatable {
       /// Of the stream or a document.
@@ -19,7 +19,7 @@ extension YAMLParser {
     var anchor: String?
     /// With its handle resolved, as `tag:yaml.org,2002:str`.
     var tag: String?
-    /// Where it is, in Unicode scalars from the beginning.
+    /// In Unicode scalars from the beginning of the text.
     var range = 0..<0
     /// Whether a sequence or mapping is in brackets.
     var isFlow = false
@@ -63,17 +63,17 @@ extension YAMLParser {
     return event
   }
 
-  /// Throws if an invisible character, or one that looks like a space and is none, stands between the two marks.
+  /// Throws if there is an invisible character, or a space that is not one in YAML, between the marks.
   private func checkVisible(from start: Mark, to end: Mark) throws(SourceError) {
-    if let stranger = source.invisible.first(where: { $0.mark >= start && $0.mark < end }) { throw stranger.error }
+    if let found = source.invisible.first(where: { $0.mark >= start && $0.mark < end }) { throw found.error }
   }
 
-  /// libyaml's own words, or better ones for the slips that are common.
+  /// libyaml's message, or a better one for a common mistake.
   private func failure() -> SourceError {
     let mark = Mark(parser.pointee.problem_mark)
     let contextLine = Mark(parser.pointee.context_mark).line
-    let strangers = source.invisible.filter { !$0.isInComment && [contextLine, mark.line].contains($0.mark.line) }
-    if let stranger = strangers.first { return stranger.error }
+    let isNear = { (line: Int) in [contextLine, mark.line].contains(line) }
+    if let found = source.invisible.first(where: { !$0.isInComment && isNear($0.mark.line) }) { return found.error }
     let line = source.line(mark.line)
     let indentation = line.unicodeScalars.prefix { $0 == " " || $0 == "\t" }
     if let tab = indentation.firstIndex(of: "\t") {
@@ -114,9 +114,9 @@ extension Mark {
 }
 
 extension Substring {
-  /// The column of a bracketed IPv6 address that YAML would take for a list.
+  /// The column of an IPv6 address in brackets, which YAML reads as a list.
   fileprivate var unquotedIPv6: Int? {
-    // A line a person wrote; an endless one is not worth the search.
+    // Nobody writes a longer line by hand.
     let line = unicodeScalars.prefix(1024)
     var previous: Unicode.Scalar = " "
     for (column, index) in zip(1..., line.indices) {

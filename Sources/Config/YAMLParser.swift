@@ -1,15 +1,15 @@
 internal import CYAML
 
-/// Reads one YAML document by libyaml's events into nodes, within limits that no honest configuration meets.
+/// Builds nodes from libyaml's events for one YAML document. Its limits are far above what a configuration needs.
 struct YAMLParser: ~Copyable {
   static let maximumDepth = 32
-  /// Counted with every alias expanded, so that a few lines of aliases cannot stand for billions of values.
+  /// With every alias expanded, so that a few lines of aliases cannot make billions of values.
   static let maximumNodes = 10_000
   /// Of one scalar, in bytes.
   static let maximumScalar = 4096
 
   private enum Anchor {
-    /// The node it names has begun and not ended.
+    /// The node has begun and not ended.
     case open
     case node(YAMLNode)
   }
@@ -19,7 +19,7 @@ struct YAMLParser: ~Copyable {
   private var anchors: [String: Anchor] = [:]
   private var nodeCount = 0
 
-  /// The document's root; `nil` if the text holds no document.
+  /// The root of the document. `nil` if the text has no document.
   static func parse(_ source: SourceText) throws(SourceError) -> YAMLNode? {
     try source.bytes.withUnsafeBufferPointer { (bytes) throws(SourceError) -> YAMLNode? in
       var parser = YAMLParser(source, bytes)
@@ -31,7 +31,7 @@ struct YAMLParser: ~Copyable {
   init(_ source: SourceText, _ bytes: UnsafeBufferPointer<UInt8>) {
     self.source = source
     parser = .allocate(capacity: 1)
-    // It fails only where memory is out, and the Swift runtime ends the process there too.
+    // It fails only without memory, as does the Swift runtime.
     guard yaml_parser_initialize(parser) == 1 else { fatalError("no memory for the YAML parser") }
     yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
     yaml_parser_set_input_string(parser, bytes.baseAddress, bytes.count)
@@ -100,7 +100,7 @@ struct YAMLParser: ~Copyable {
       let value = try node(nextEvent(), depth: depth)
       if key.isMergeKey { merged += try value.mergedPairs() } else { pairs.append((key, value)) }
     }
-    // The mapping's own keys win, then the first of those merged.
+    // The mapping's own keys override merged ones, and an earlier merged key a later one.
     var names = Set(pairs.compactMap(\.key.text))
     for pair in merged where pair.key.text.map({ names.insert($0).inserted }) ?? true { pairs.append(pair) }
     return pairs

@@ -1,15 +1,15 @@
-// YAML 1.1's types: tags, words for true and false, numbers in other forms and merge keys (https://yaml.org/type/).
-// Programs that read a file and write it again, as Ansible does, use all of them.
+// The types of YAML 1.1: tags, words for true and false, numbers in other forms, merge keys (https://yaml.org/type/).
+// Programs such as Ansible that read and rewrite files use all of them.
 
 extension YAMLParser.Event {
   private static let common = "tag:yaml.org,2002:"
 
-  /// The kind of the value according to its tag. Throws if the tag does not fit the value, or is not one of YAML's own.
+  /// The kind of the value by its tag. Throws if the tag does not fit the value, or is not one of YAML's own.
   func tagged() throws(SourceError) -> Kind {
     guard let tag else { return kind }
     guard tag == "!" || tag.hasPrefix(Self.common) else { throw unknown(tag) }
     switch (kind, tag.dropFirst(tag == "!" ? 1 : Self.common.count)) {
-    // The last two are what PyYAML calls a text that Python 2 knows as such.
+    // PyYAML writes the last two for the texts of Python 2.
     case (.scalar(let text, _), ""), (.scalar(let text, _), "str"), (.scalar(let text, _), "python/unicode"),
       (.scalar(let text, _), "python/str"):
       return .scalar(text, isPlain: false)
@@ -31,7 +31,7 @@ extension YAMLParser.Event {
   }
 }
 
-/// YAML's words for true and false; `nil` of any other text.
+/// The truth value of YAML's words for true and false. `nil` for any other text.
 func yamlBoolean(_ text: String) -> Bool? {
   switch text {
   case "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y": true
@@ -41,8 +41,8 @@ func yamlBoolean(_ text: String) -> Bool? {
 }
 
 extension YAMLNode {
-  /// Another text for the same value: `off` for any word for false, decimal digits for a number in another form. `nil`
-  /// if there is none.
+  /// Another text for the same value: `on` or `off` for a word for true or false, decimal digits for a number in
+  /// another form. `nil` if there is none.
   var synonym: String? {
     guard let plainText else { return nil }
     if let truth = yamlBoolean(plainText) { return truth ? "on" : "off" }
@@ -50,13 +50,13 @@ extension YAMLNode {
     return Self.number(digits).map { "\($0)" }
   }
 
-  /// The value of a number that begins with 0, which YAML reads as octal; `nil` for any other text.
+  /// The value of a number that begins with 0, which YAML reads as octal. `nil` for any other text.
   var octal: Int? {
     guard let plainText, plainText.utf8.count > 1, plainText.utf8.first == UInt8(ascii: "0") else { return nil }
     return Self.number(plainText.dropFirst(), radix: 8)
   }
 
-  /// Binary, hexadecimal, or decimal without a leading zero; underscores may stand between digits.
+  /// Reads a binary, hexadecimal, or decimal number without a leading zero. Underscores between digits are skipped.
   private static func number(_ text: Substring) -> Int? {
     if text.hasPrefix("0b") { return number(text.dropFirst(2), radix: 2) }
     if text.hasPrefix("0x") { return number(text.dropFirst(2), radix: 16) }
@@ -72,8 +72,7 @@ extension YAMLNode {
 
   var isMergeKey: Bool { plainText == "<<" }
 
-  /// The pairs that a mapping gets from the value of its merge key: a mapping, or a list of them, of which the first
-  /// wins.
+  /// The pairs of a merge key's value: a mapping, or a list of mappings. The first pair of a key counts.
   func mergedPairs() throws(SourceError) -> [(key: YAMLNode, value: YAMLNode)] {
     var pairs: [(key: YAMLNode, value: YAMLNode)] = []
     let sources: [YAMLNode] = if case .sequence(let items) = content { items } else { [self] }

@@ -8,8 +8,8 @@ internal import Metrics
 public import SystemIO
 internal import SystemPackage
 
-/// What both daemons share: the main thread's loop with signals, the local socket and the metrics server, the log,
-/// reloading, and the end.
+/// The parts that both daemons share: the main thread's loop with signals, the local socket and the metrics server, the
+/// log, reload and shutdown.
 ///
 /// Everything but `stop`, `fail` and `warnLater` belongs to the main thread.
 public final class Daemon: @unchecked Sendable {
@@ -22,7 +22,7 @@ public final class Daemon: @unchecked Sendable {
 
   // Owned by the main thread.
   private lazy var startTime = StartTime(started)
-  /// The log level that the configuration says.
+  /// The log level of the configuration.
   private var configuredLevel: Settings.LogLevel
   private var signals: SignalSource?
   private var control: ControlServer?
@@ -41,15 +41,15 @@ public final class Daemon: @unchecked Sendable {
   private var isReleaseDue = false
   private var lastRelease = Instant(nanoseconds: 0)
 
-  /// What the daemon does when it is asked.
+  /// The daemon's own parts of the requests.
   private struct Duties {
     let reloading: Reloading
     let handler: ControlServer.Handler
     let metrics: (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
   }
 
-  /// To be made on the main thread, before there is any other: the signals that end the daemon are blocked from here
-  /// on.
+  /// To be called on the main thread before there is any other thread, because it blocks the signals that end the
+  /// daemon.
   public init(_ program: String, level: Settings.LogLevel) throws(Failure) {
     self.program = program
     configuredLevel = level
@@ -78,8 +78,8 @@ public final class Daemon: @unchecked Sendable {
 
   // MARK: Sockets
 
-  /// Throws if a daemon answers at `path` already. It takes nothing, so `listen` still decides. Called before the
-  /// daemon takes anything else that only one can have, so that a second start fails with this reason.
+  /// Throws if a daemon answers at `path`. Called before the daemon takes anything else that only one process can have,
+  /// so that a second start fails for this reason. `listen` still decides.
   public static func checkIsFirst(at path: String) throws(Failure) {
     let deadline = Instant.now().advanced(by: .seconds(1))
     guard let socket = try? Descriptor.connected(toUnix: path, until: deadline),
@@ -88,8 +88,7 @@ public final class Daemon: @unchecked Sendable {
     throw failure(.inUse(by: peer), path)
   }
 
-  /// Opens the local socket; `heir` is the user that this process will become. Requests are answered once the loop
-  /// runs.
+  /// Opens the local socket for `heir`, the user that this process will become. The loop answers the requests.
   public func listen(at path: String, for heir: User? = nil) throws(Failure) {
     do {
       let onTrouble = { [logger] (error: Errno) in
@@ -106,18 +105,18 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// Gives metrics out at these addresses from now on. It warns of those that it cannot have, and tries them again from
-  /// time to time.
+  /// Serves metrics at these addresses from now on. Logs a warning about an address that it cannot have, and tries
+  /// again.
   public func serveMetrics(at addresses: [ServerAddress]) {
     metrics.serve(at: addresses)
   }
 
   // MARK: Requests
 
-  /// What the daemon does when it is asked, told to reload, or its metrics are read. Called before `run`.
+  /// Sets what the daemon does at a request, a reload, and when its metrics are read. Called before `run`.
   ///
-  /// `handler` gets the commands that both daemons do not carry out alike. `metrics` gives what the daemon counts to
-  /// `reply`, on any thread, with series for each of up to `peerLimit` peers.
+  /// `handler` gets the commands that the daemons carry out differently. `metrics` gives the daemon's metrics to
+  /// `reply`, on any thread, with series of each peer for up to `peerLimit` of them.
   public func serve(
     _ reloading: Reloading, _ handler: @escaping ControlServer.Handler,
     metrics: @escaping (_ peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) -> Void
@@ -153,26 +152,26 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// Sends the event to the clients that have subscribed at the local socket.
+  /// Sends the event to the subscribers at the local socket.
   public func publish(_ event: PeerEventReport) {
     control?.publish(event)
   }
 
   public var hasSubscribers: Bool { control?.hasSubscribers ?? false }
 
-  /// Notes that more of the configuration holds now than when it was read.
+  /// Changes the settings in force after this program has written the file.
   public func updateSettingsInForce(_ body: (inout Settings) -> Void) {
     body(&whatToDo.reloading.inForce)
   }
 
-  /// What the daemon goes by, and its latest log lines.
+  /// The settings in force and the latest log lines.
   private func diagnostics() -> DiagnosticsReport {
     DiagnosticsReport(
       configuration: whatToDo.reloading.inForce.withoutCommands.render(), log: output.recent.map { LogLineReport($0) })
   }
 
-  /// Takes over the level of a reloaded configuration. A level that was set by hand stays unless the configuration's level
-  /// has changed.
+  /// Applies the log level of a reloaded configuration. A level that an operator has set stays unless the
+  /// configuration's level has changed.
   private func configure(_ level: Settings.LogLevel) {
     guard level != configuredLevel else { return }
     configuredLevel = level
@@ -194,7 +193,7 @@ public final class Daemon: @unchecked Sendable {
     return .report(LogLevelReport(level: "\(output.level)", configuredLevel: configuredLevel.rawValue))
   }
 
-  /// Takes the configuration file's changes over, or says what is wrong with the file.
+  /// Applies changes of the configuration file, or answers with its mistakes.
   private func reload(_ answer: (ControlAnswer) -> Void) {
     if isReady {
       notifyServiceManager("RELOADING=1\nMONOTONIC_USEC=\(Instant.now().nanoseconds / 1000)")
@@ -219,7 +218,7 @@ public final class Daemon: @unchecked Sendable {
     if isReady { notifier.tellReady() }
   }
 
-  /// Tells the service manager that the daemon does its work, and what that is.
+  /// Tells the service manager that the daemon is ready, with its status line.
   public func becomeReady(_ status: String) {
     let isFirst = !isReady
     isReady = true
@@ -228,22 +227,22 @@ public final class Daemon: @unchecked Sendable {
     releaseCodeSoon()
   }
 
-  /// Tells the service manager what the daemon does now.
+  /// Sends a new status line to the service manager.
   public func tell(_ status: String) {
     notifier.tell(status)
   }
 
-  /// Proves to the service manager that the daemon works. `proof` has each working thread call back in its turn, then
-  /// calls `done` with the daemon's status line, or `nil` to leave the line as it is.
+  /// Begins to prove to the service manager that the daemon works. `proof` has each working thread call back in its
+  /// turn, then calls `done` with the new status line, or with `nil` to keep the present one.
   public func prove(by proof: @escaping (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void) {
     notifier.begin(proof)
   }
 
-  /// Most of the resident code after a start, a join or a request was needed for that alone.
+  /// Most of the code that is resident after a start, a join or a request is not needed again soon.
   private func releaseCodeSoon() {
     guard !isReleaseDue else { return }
     isReleaseDue = true
-    // A client that asks every second must not cost more than one that asks every ten.
+    // A client with a request every second must not cost more than one with a request every ten.
     let pause = max(.seconds(2), .seconds(10) - Instant.now().since(lastRelease))
     events.schedule(after: pause) { [unowned self] in
       isReleaseDue = false
@@ -286,13 +285,13 @@ public final class Daemon: @unchecked Sendable {
     if let failure { throw failure }
   }
 
-  /// Logs a warning once `run` runs: the log starts a thread, and no thread may run before rights are given up. From
-  /// any thread.
+  /// Logs a warning when `run` has begun: the log starts a thread, and no thread may start before the process has
+  /// dropped its privileges. From any thread.
   public func warnLater(_ line: String) {
     events.post { [logger] in logger.warning("\(line)") }
   }
 
-  /// Ends `run`, after the answers under way. From any thread.
+  /// Ends `run` after the answers under way. From any thread.
   public func stop(_ why: String) {
     events.post { [self] in
       guard !isStopping else { return }
@@ -312,7 +311,7 @@ public final class Daemon: @unchecked Sendable {
     }
   }
 
-  /// A status report with what both daemons know of themselves.
+  /// A status report with the fields of both daemons.
   public func statusReport(_ role: KeyReport.Role) -> StatusReport {
     var report = StatusReport(
       program: program, programVersion: suiteVersion, processId: currentProcess(),
@@ -340,7 +339,7 @@ public final class Daemon: @unchecked Sendable {
         "process \(peer.process) answers at \(path) already; stop it (mnedc-ctl stop --socket \(path)) or choose "
           + "another --socket")
     case .notASocket:
-      Failure(.cannotCreate, "\(path) is there and is no socket; remove it or choose another --socket")
+      Failure(.cannotCreate, "\(path) exists and is not a socket; remove it or choose another --socket")
     case .pathTooLong:
       Failure(.usage, "the path \(path) is longer than the 107 bytes that a socket's may have; choose another --socket")
     case .system(let errno):

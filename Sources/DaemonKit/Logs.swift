@@ -4,9 +4,9 @@ internal import Synchronization
 public import SystemIO
 public import SystemPackage
 
-/// A daemon's log, on standard error, or in the system's log once the daemon is in the background.
+/// A daemon's log: on standard error, or in the system's log if the daemon is in the background.
 ///
-/// A thread writes the lines, so that a stopped terminal or an unread pipe blocks no other thread. Lines beyond
+/// A thread writes the lines, so that a stopped terminal or a full pipe blocks no other thread. Lines beyond
 /// `maximumLines` or `LogLimit` are counted and left out; debug and trace have no rate limit.
 public final class LogOutput: Sendable {
   // Set once.
@@ -52,8 +52,8 @@ public final class LogOutput: Sendable {
 
   private static let maximumLines = 1000
 
-  /// The metadata key for the part of a line that stays the same when, say, a delay in it changes. The engines do not
-  /// import this module and use the key's text.
+  /// The metadata key for the part of a line that stays the same when, for example, a delay in it changes. The engines
+  /// do not import this module, so they use the text of the key.
   public static let subject = "subject"
 
   /// Begins with standard error. The journal adds the time itself.
@@ -117,7 +117,7 @@ public final class LogOutput: Sendable {
       defer { state.hasThread = true }
       return !state.hasThread
     }
-    // The next line that is written tells how many were left out.
+    // The next line written says how many were left out.
     guard let needsThread else { return }
     // The thread starts with the first line, after the signals are blocked.
     if needsThread { SystemThread.detach(name: "log") { self.writeLines() } }
@@ -252,7 +252,7 @@ struct LogLimit {
   /// Warnings and worse have their own limit, so that other lines do not use it up.
   private var problems = RateLimit(perSecond: 2, burst: 200)
 
-  /// In bytes; a line may quote what another host sent.
+  /// In bytes. A line may quote what another host has sent.
   static let maximumLength = 2000
 
   /// Whether one more line may be written.
@@ -273,7 +273,7 @@ struct LogLimit {
   }
 }
 
-/// When to log again what goes on: at first, and then at intervals. For one thread at a time.
+/// Decides when a condition that lasts is logged: at first, and then at intervals. For one thread at a time.
 public struct Reminder {
   private let interval: Duration
   private var last: (subject: String, at: Instant)?
@@ -289,7 +289,7 @@ public struct Reminder {
     return true
   }
 
-  /// It is over.
+  /// The condition has ended.
   public mutating func reset() {
     last = nil
   }

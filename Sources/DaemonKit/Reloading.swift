@@ -1,18 +1,18 @@
 public import Config
 internal import Control
 
-/// Takes the configuration file's changes over while the daemon runs. Owned by the main thread.
+/// Applies changes of the configuration file while the daemon runs. Owned by the main thread.
 public final class Reloading {
   // Set once.
   let role: Settings.Role
   private let read: () throws -> Settings
   private let apply: (inout Settings) -> Void
 
-  /// What the daemon goes by: a key that needs a restart keeps the value from the start.
+  /// The settings in force: a key that needs a restart keeps its value.
   public internal(set) var inForce: Settings
 
-  /// `read` gives the settings that a daemon started now would go by. `apply` takes over what may change while the
-  /// daemon runs, and puts the old value back where that fails.
+  /// `read` gives the settings that a daemon started now would have. `apply` applies the settings that may change while
+  /// the daemon runs, and restores the old value of a setting that it cannot apply.
   public init(
     _ role: Settings.Role, inForce: Settings, read: @escaping () throws -> Settings,
     apply: @escaping (inout Settings) -> Void
@@ -23,8 +23,8 @@ public final class Reloading {
     self.apply = apply
   }
 
-  /// Reads the file and takes over what can be; `applyCommon` does so for what both daemons have. Throws, with nothing
-  /// changed, if the file has any mistake.
+  /// Reads the file and applies what can change; `applyCommon` does so for the settings of both daemons. Throws if the
+  /// file has a mistake, and then changes nothing.
   func reload(_ applyCommon: (inout Settings) -> Void) throws -> ReloadReport {
     let wanted = try read()
     let former = inForce

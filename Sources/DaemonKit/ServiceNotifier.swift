@@ -1,18 +1,17 @@
-// A daemon watches its own threads, each of which has to take turns, because a timer of the main thread alone would go
-// on while the packet thread hangs. systemd's watchdog would also count the time in which the host was frozen.
+// The proof of life comes from every thread: a timer of the main thread alone would continue while the packet thread
+// hangs. The daemon has a watchdog of its own, since systemd's also counts the time for which the host was frozen.
 
 internal import Synchronization
 internal import SystemIO
 internal import Wire
 
-/// Tells the service manager how the daemon does, if one has asked for that: a line about it, and, where it watches,
-/// again and again that all of the daemon's threads still work. Where it does not watch, the daemon's own watchdog
-/// does.
+/// Sends the daemon's status line to the service manager, if there is one. If the unit has a watchdog, it also sends
+/// regular proofs that all threads of the daemon work; otherwise the daemon's own watchdog gets them.
 ///
-/// Owned by the main thread (`@unchecked`: others hand back to it).
+/// Owned by the main thread (`@unchecked`: other threads hand back to it).
 final class ServiceNotifier: @unchecked Sendable {
-  /// Has each thread that does the daemon's work call back in its turn, and then gives what the daemon does now, if
-  /// that is to be told.
+  /// Has each working thread call back in its turn, then calls `done` with the new status line, or with `nil` to keep
+  /// the present one.
   typealias Proof = (_ done: @escaping @Sendable (_ status: String?) -> Void) -> Void
 
   // Set once.
@@ -24,7 +23,7 @@ final class ServiceNotifier: @unchecked Sendable {
   private var proof: Proof = { _ in }
   private var ownWatchdog: Watchdog?
 
-  /// How often the line is looked at where nobody watches.
+  /// The interval of proofs without a watchdog of the unit.
   private static let interval = Duration.seconds(10)
 
   init(_ program: String, on events: EventLoop) {
@@ -32,21 +31,21 @@ final class ServiceNotifier: @unchecked Sendable {
     self.events = events
   }
 
-  /// The line, unless it has been told.
+  /// Sends the status line if it is new.
   func tell(_ status: String) {
     guard status != self.status else { return }
     self.status = status
     notifyServiceManager("STATUS=\(Self.line(status))")
   }
 
-  /// The daemon does its work, and what that is.
+  /// Sends that the daemon is ready, and the status line.
   func tellReady(_ status: String? = nil) {
     if let status { self.status = status }
     notifyServiceManager("READY=1\nSTATUS=\(Self.line(self.status))")
   }
 
-  /// From now on, as long as the loop runs. A thread that is stuck keeps the proof from being given, and with it every
-  /// further word of this daemon's life, until it goes on.
+  /// Begins the proofs, which continue while the loop runs. A stuck thread delays the proof under way, and so all
+  /// further ones.
   func begin(_ proof: @escaping Proof) {
     self.proof = proof
     guard ServiceManager.isThere else { return }
@@ -69,7 +68,7 @@ final class ServiceNotifier: @unchecked Sendable {
   }
 
   private func next() {
-    // Three times within the time, so that one that is late does no harm.
+    // Three proofs within the time limit, so that one may be late.
     let pause = watchdog.map { min($0 / 3, Self.interval) } ?? Self.interval
     events.schedule(after: pause) { [unowned self] in
       proof { [self] status in
@@ -85,16 +84,16 @@ final class ServiceNotifier: @unchecked Sendable {
     next()
   }
 
-  /// Part of it may be what a relay or a server has said.
+  /// Without control characters: the status may quote a relay or a server.
   private static func line(_ status: String) -> String {
     status.replacing(unless: \.isHarmless, with: " ")
   }
 }
 
-/// Ends the daemon once a thread of it is stuck, so that the service manager starts it again.
+/// Ends the daemon if one of its threads is stuck, so that the service manager starts it again.
 ///
-/// systemd's own watchdog (WatchdogSec=) also counts the time for which the host, the container or the daemon was
-/// frozen, and ends a healthy daemon after it. This one counts the turns of a thread, which is frozen with the others.
+/// systemd's watchdog (WatchdogSec=) also counts the time for which the host, the container or the daemon was frozen,
+/// and then ends a healthy daemon. This watchdog counts the turns of a thread that is frozen with the others.
 final class Watchdog: Sendable {
   // Set once.
   private let isOver: WakeUp
@@ -104,7 +103,7 @@ final class Watchdog: Sendable {
 
   /// The time from one turn to the next.
   private static let pause = Duration.seconds(5)
-  /// After so many turns without a beat, which comes every 10 seconds, a thread is stuck.
+  /// After this many turns without a beat, a thread is stuck. Beats come every 10 seconds.
   static let patience = 6
 
   init?() {
@@ -112,7 +111,7 @@ final class Watchdog: Sendable {
     self.isOver = isOver
   }
 
-  /// Watches from now on, on a thread of its own, until `stop`. `bite` is called once, on that thread.
+  /// Watches on a thread of its own until `stop`. Calls `bite` at most once, on that thread.
   func start(_ bite: @escaping @Sendable () -> Void) {
     SystemThread.detach(name: "watchdog") { [self] in
       var turns = Turns()
@@ -122,7 +121,7 @@ final class Watchdog: Sendable {
     }
   }
 
-  /// All threads have done their work since the last beat. From any thread.
+  /// Notes that all threads have worked since the last beat. From any thread.
   func beat() {
     beats.add(1, ordering: .relaxed)
   }
@@ -132,12 +131,12 @@ final class Watchdog: Sendable {
     isOver.raise()
   }
 
-  /// The turns in a row that found no new beat.
+  /// Counts the turns in a row without a new beat.
   struct Turns {
     private var seen = 0
     private var missed = 0
 
-    /// True: a thread is stuck.
+    /// Returns whether a thread is stuck.
     mutating func next(beats: Int) -> Bool {
       missed = beats == seen ? missed + 1 : 0
       seen = beats

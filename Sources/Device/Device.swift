@@ -131,9 +131,11 @@ public final class Device: @unchecked Sendable {
     keeper.stop()
   }
 
-  /// Applies changes without touching the connection or a session with a peer that may stay.
-  public func apply(_ changes: DeviceChanges) {
-    events.post { [self] in
+  /// Applies what `change` sets without touching the connection or a session with a peer that may stay.
+  public func apply(_ change: (inout DeviceChanges) -> Void) {
+    var changes = DeviceChanges()
+    change(&changes)
+    events.post { [self, changes] in
       if let servers = changes.servers { uplink.setServers(servers) }
       if let limit = changes.queueLimit { uplink.setQueueLimit(limit) }
       if let keys = changes.pinnedKeys {

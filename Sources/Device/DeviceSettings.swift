@@ -19,7 +19,7 @@ public struct DeviceSettings: Sendable {
   /// The only address to accept from the relay; `nil`: any.
   public var address: IPv4Address?
   /// In bytes.
-  public var mtu: Int
+  public var mtu = 1400
   /// Whether to join a network whose addresses other networks of this host use.
   public var allowOverlap = false
   /// Whether a relay has admitted this device before, so that a route to more than the pool does not keep it out.
@@ -27,7 +27,7 @@ public struct DeviceSettings: Sendable {
   /// Whether the network's pool may have addresses of the Internet (`IPv4Prefix.isPrivate`).
   public var allowPublicPool = false
   /// How many bytes of data may wait for the relay.
-  public var queueLimit: Int
+  public var queueLimit = 4 << 20
   /// Whether the connection to the relay uses BBR on a slow path, where the kernel has it.
   public var choosesCongestionControl = true
   /// What this device tells its peers of itself. Its revision is higher than all that former processes used; the device
@@ -38,21 +38,12 @@ public struct DeviceSettings: Sendable {
   /// Direct paths to peers; `nil`: all packets go by way of the relay.
   public var direct: DirectSettings?
 
-  public init(
-    deviceID: String, peers: PeerSettings, nextKey: PrivateKey? = nil, trust: any RelayTrust, token: Token? = nil,
-    route: RelayRoute, address: IPv4Address? = nil, mtu: Int = 1400, queueLimit: Int = 4 << 20,
-    orchestration: Orchestration? = nil
-  ) {
+  public init(deviceID: String, peers: PeerSettings, trust: any RelayTrust, route: RelayRoute) {
     self.deviceID = deviceID
     self.peers = peers
-    self.nextKey = nextKey
     self.trust = trust
-    self.token = token
     self.route = route
-    self.address = address
-    self.mtu = mtu
-    self.queueLimit = queueLimit
-    self.orchestration = orchestration ?? Orchestration(deviceID: deviceID, revision: 1, platform: currentPlatform)
+    orchestration = Orchestration(deviceID: deviceID, revision: 1, platform: currentPlatform)
   }
 
   /// How long one address of the relay may take to answer before the next is tried.
@@ -84,17 +75,6 @@ public struct DeviceChanges: Sendable {
   /// What the device tells its peers of itself; its revision does not matter.
   public var orchestration: Orchestration?
   public var peerInformation: Int?
-
-  public init(
-    servers: [(host: String, port: UInt16)]? = nil, queueLimit: Int? = nil, pinnedKeys: [String: PublicKey]? = nil,
-    orchestration: Orchestration? = nil, peerInformation: Int? = nil
-  ) {
-    self.servers = servers
-    self.queueLimit = queueLimit
-    self.pinnedKeys = pinnedKeys
-    self.orchestration = orchestration
-    self.peerInformation = peerInformation
-  }
 }
 
 /// How the relay is reached.

@@ -9,10 +9,10 @@ public import Wire
 /// The device's keys and ID, from its state directory.
 public struct DeviceIdentity: Sendable {
   public let key: PrivateKey
-  /// The key that is about to take the place of `key`, if a change or a reset was interrupted.
+  /// The key that will replace `key`, if a rotation or a reset was interrupted.
   public let nextKey: PrivateKey?
-  /// Whether `nextKey` is of a reset: the relay knows it if it has admitted this device with it, and else must not hear
-  /// of it.
+  /// Whether `nextKey` is the key of a reset. The relay knows it if it has admitted this device with it; otherwise the
+  /// device must not show it.
   public let isNextOfReset: Bool
   public let deviceID: String
   /// Whether a relay has admitted this device as `deviceID` before.
@@ -27,11 +27,11 @@ public struct DeviceIdentity: Sendable {
 
   private static let fileName = "device-id"
 
-  /// Makes a key if there is none. The device ID is the `configured` one; else the one that this key joined with last,
-  /// since the relay knows the key by it; else one derived from the machine. `warn` gets a line for the log.
+  /// Makes a key if there is none. The device ID is the `configured` one, else the ID with which this key joined last,
+  /// since the relay knows the key by it, else an ID derived from the machine. `warn` gets a line for the log.
   ///
-  /// `isReset`: the device gets another key and forgets its ID once a relay has admitted it. Until `remember`, a start
-  /// without `isReset` finds the former ones.
+  /// `isReset`: the device gets another key and forgets its ID when a relay has admitted it. Until `remember`, a start
+  /// without `isReset` finds the former key and ID.
   public init(
     in directory: StateDirectory, configured: String?, isReset: Bool = false, warn: (String) -> Void
   ) throws(Failure) {
@@ -65,7 +65,7 @@ public struct DeviceIdentity: Sendable {
     hasJoined = remembered == deviceID
   }
 
-  /// `nil` if no valid ID was kept.
+  /// `nil` if the file has no valid ID.
   private static func remembered(in directory: StateDirectory, _ warn: (String) -> Void) -> String? {
     do throws(StateError) {
       guard let content = try directory.read(fileName, limit: 256, .trusted) else { return nil }
@@ -83,24 +83,24 @@ public struct DeviceIdentity: Sendable {
     }
   }
 
-  /// Undoes a reset that no relay has admitted this device for.
+  /// Undoes a reset if no relay has admitted this device with the new key.
   public func giveUpReset() throws(StateError) {
     if replacesKey { try KeyFile.deviceReset(in: directory).removeNext() }
   }
 
-  /// Removes what a killed process has left of its reset, to be called once the relay has admitted this device with
-  /// `key`.
+  /// Removes the files of a reset that a killed process has left. To be called when the relay has admitted this device
+  /// with `key`.
   public func dropInterruptedReset() throws(StateError) {
     if isNextOfReset { try KeyFile.deviceReset(in: directory).removeNext() }
   }
 
-  /// Completes a reset, to be called once a relay has admitted this device with the new key.
+  /// Completes a reset. To be called when a relay has admitted this device with the new key.
   public func completeReset() throws(StateError) {
     if replacesKey || isNextOfReset { try KeyFile.deviceReset(in: directory).promoteNext() }
     try KnownRelays(in: directory).removeAll()
   }
 
-  /// Keeps the ID after the relay has admitted the device, so that it outlives a new host name.
+  /// Stores the ID that the relay has admitted, so that it stays if the host is renamed.
   public func remember() throws(StateError) {
     let content = Array("\(deviceID)\n".utf8)
     try directory.update(Self.fileName, limit: 256, .trusted) { former in former == content ? nil : content }
@@ -126,8 +126,8 @@ extension PeerSettings {
 
 /// The default device ID.
 public enum MachineIdentity {
-  /// The host's name and eight hexadecimal digits that stand for the machine (`kitchen-3fa1c09b`): different on two
-  /// machines of the same name, the same after every restart. The machine's identity itself cannot be told from it.
+  /// The host's name and eight hexadecimal digits derived from the machine ID (`kitchen-3fa1c09b`): different on two
+  /// machines of the same name, and the same after a restart. The digits do not disclose the machine ID.
   public static func deviceID() throws(Failure) -> String {
     let bytes = (try? readFile("/etc/machine-id", limit: 64)) ?? []
     let digits = bytes.prefix { $0 != UInt8(ascii: "\n") }
@@ -140,8 +140,8 @@ public enum MachineIdentity {
     return "\(host.prefix(DeviceID.maximumLength - 9))-\(hexadecimal(fold(digits)))"
   }
 
-  /// FNV-1a over the identity and a word of our own, folded to 32 bits: it tells machines apart, and hides nothing
-  /// secret.
+  /// FNV-1a over the machine ID and a constant, folded to 32 bits: enough to distinguish machines, and no protection of
+  /// a secret.
   private static func fold(_ identity: some Sequence<UInt8>) -> UInt32 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in Array("mnedc device ".utf8) + Array(identity) {

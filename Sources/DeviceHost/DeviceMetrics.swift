@@ -22,24 +22,24 @@ extension MetricsReport {
   }
 
   private mutating func addUplink(_ status: DeviceStatus) {
-    gauge("mnedc_device_joined", "Whether the device is in: 1, or 0 without a relay.", status.isJoined ? 1 : 0)
+    gauge("mnedc_device_joined", "Whether the device is connected to the relay: 1, or 0.", status.isJoined ? 1 : 0)
     counter("mnedc_device_joins", "Times that the device has joined.", Double(status.joins))
     counter(
       "mnedc_device_connection_losses",
-      "Connections to the relay, and attempts to make one, that came to their end, by cause.",
+      "Ended connections and failed attempts to connect to the relay, by cause.",
       UplinkLoss.causes.map { Sample(Double(status.losses[$0] ?? 0), ["cause": $0]) })
     gauge(
       "mnedc_device_round_trip_seconds", unit: "seconds", "The last echo between the device and the relay.",
       status.roundTrip?.seconds)
     gauge(
-      "mnedc_device_peers", "Other devices that this one knows of; in a large network, those that it deals with.",
+      "mnedc_device_peers", "Known peers; in a large network, those that this device communicates with.",
       Double(status.peers.count))
     let (received, sent) = (status.totals.received, status.totals.sent)
-    counter("mnedc_uplink_received_frames", "Frames that came from the relay.", Double(received.frames))
-    counter("mnedc_uplink_received_bytes", unit: "bytes", "Bytes that came from the relay.", Double(received.bytes))
+    counter("mnedc_uplink_received_frames", "Frames received from the relay.", Double(received.frames))
+    counter("mnedc_uplink_received_bytes", unit: "bytes", "Bytes received from the relay.", Double(received.bytes))
     counter(
-      "mnedc_uplink_sent_frames", "Frames for the relay, those among them that the queue dropped.", Double(sent.frames))
-    counter("mnedc_uplink_sent_bytes", unit: "bytes", "Bytes that were sent to the relay.", Double(sent.bytes))
+      "mnedc_uplink_sent_frames", "Frames for the relay, including those that the queue dropped.", Double(sent.frames))
+    counter("mnedc_uplink_sent_bytes", unit: "bytes", "Bytes sent to the relay.", Double(sent.bytes))
   }
 
   private mutating func addPackets(_ counters: DeviceCounters) {
@@ -61,12 +61,12 @@ extension MetricsReport {
 
   private mutating func addPeerSessions(_ links: PeerLinkCounters) {
     counter(
-      "mnedc_device_handshakes", "Handshakes with other devices, by who began: this one (initiator) or the other.",
+      "mnedc_device_handshakes", "Handshakes with other devices, by role of this device: initiator or responder.",
       [Sample](by: "role", ["initiator": links.initiations, "responder": links.answers]))
     counter(
-      "mnedc_device_peer_sessions", "Encrypted sessions with other devices that have begun.", Double(links.sessions))
+      "mnedc_device_peer_sessions", "Encrypted sessions begun with other devices.", Double(links.sessions))
     counter(
-      "mnedc_device_peer_drops", "What came from other devices and was dropped, by cause.",
+      "mnedc_device_peer_drops", "Frames from other devices that were dropped, by cause.",
       [Sample](
         by: "cause",
         [
@@ -93,11 +93,11 @@ extension MetricsReport {
   /// A send queue: for the relay (`uplink`) or for the devices (`relay`). A relay's host can have both.
   public mutating func addQueue(_ queue: String, bytes: Int, delay: Double, late: Int, overflow: Int) {
     gauge(
-      "mnedc_queue_bytes", unit: "bytes", "Bytes that wait to be sent, by queue.",
+      "mnedc_queue_bytes", unit: "bytes", "Bytes that wait in the send queue, by queue.",
       [Sample(Double(bytes), ["queue": queue])])
     gauge(
       "mnedc_queue_delay_seconds", unit: "seconds",
-      "How long the data frame that left the queue last had waited; of the relay's queues the longest.",
+      "Queueing delay of the latest data frame, by queue; on a relay the longest of all devices.",
       [Sample(delay, ["queue": queue])])
     counter(
       "mnedc_queue_drops", "Data frames that a queue dropped, because they had waited too long (late) or it was full.",

@@ -8,8 +8,7 @@ internal import Logging
 public import SystemIO
 public import Tun
 
-/// The device that this host is, with what both daemons do for it: names, the hook, what it announces. Owned by the
-/// main thread.
+/// The device of this host, with its names, its hook and its announcements, in both daemons. Owned by the main thread.
 public final class HostDevice {
   // Set once.
   public let device: Device
@@ -19,7 +18,7 @@ public final class HostDevice {
   private let hook: PeerHook
 
   // Owned by the main thread.
-  /// Gets each event of the device, after this class has done its part.
+  /// Gets each event of the device after this class has handled it.
   public var onEvent: (DeviceEvent) -> Void = { _ in }
   /// Gets each change of a peer as a report.
   public var onPeerEvent: (PeerEventReport) -> Void = { _ in }
@@ -28,13 +27,13 @@ public final class HostDevice {
     hook.take(event)
   }
 
-  /// Hands the device's events, which come on its thread, to the main thread.
+  /// Passes the device's events from its thread to the main thread.
   private final class Inbox: @unchecked Sendable {
     // `@unchecked`: only jobs on the main thread look at it.
     weak var owner: HostDevice?
   }
 
-  /// `settings` are completed by what `join` and `state` say of the device.
+  /// Completes `settings` from `join` and `state`.
   public init(
     _ settings: DeviceSettings, _ tun: any PacketDevice, _ join: Settings.Join, in state: StateDirectory,
     _ names: NameService, _ daemon: Daemon
@@ -74,15 +73,16 @@ public final class HostDevice {
     device.stop(declining: declining)
   }
 
-  /// Takes over what a reloaded configuration says of the device; `changes` has what one daemon alone changes.
-  public func apply(_ join: Settings.Join, _ changes: DeviceChanges = DeviceChanges()) {
+  /// Applies a reloaded configuration to the device. `change` adds the changes of one of the daemons alone.
+  public func apply(_ join: Settings.Join, _ change: (inout DeviceChanges) -> Void) {
     hook.command = join.onPeer
     names.retry()
-    var changes = changes
-    changes.pinnedKeys = PeerSettings.pinnedKeys(join)
-    changes.orchestration = orchestration.reload(join.orchestration)
-    changes.peerInformation = join.peerInformation
-    device.apply(changes)
+    device.apply {
+      $0.pinnedKeys = PeerSettings.pinnedKeys(join)
+      $0.orchestration = orchestration.reload(join.orchestration)
+      $0.peerInformation = join.peerInformation
+      change(&$0)
+    }
   }
 
   private func handle(_ event: DeviceEvent) {
@@ -91,7 +91,7 @@ public final class HostDevice {
     case .peers(let events): news.take(events, status: status)
     case .interfaceChanged(let name): hook.interface = name
     case .located(let place):
-      if let new = orchestration.moved(to: place) { device.apply(DeviceChanges(orchestration: new)) }
+      if let new = orchestration.moved(to: place) { device.apply { $0.orchestration = new } }
     case .notice(let line): daemon.logger.notice("\(line)")
     case .warning(let line): daemon.logger.warning("\(line)")
     case .failed(let failure): daemon.fail(Failure(failure))
@@ -100,12 +100,12 @@ public final class HostDevice {
     onEvent(event)
   }
 
-  /// Logs that another network of this host has begun to use addresses of the device's network.
+  /// Logs that another network of this host uses addresses of the device's network.
   public func log(_ collision: NetworkCollision) {
     daemon.logger.warning("\(collision): \(collision.effect); \(collision.advice)")
   }
 
-  /// Logs that no other network does so any more.
+  /// Logs that no other network uses them any more.
   public func logEnd(of collision: NetworkCollision) {
     daemon.logger.notice("the collision is over: no other network of this host uses addresses of \(collision.pool)")
   }
@@ -119,18 +119,18 @@ public final class HostDevice {
   }
 
   public func announce(_ order: AnnounceOrder, _ answer: (ControlAnswer) -> Void) {
-    answer(orchestration.answer(order) { device.apply(DeviceChanges(orchestration: $0)) })
+    answer(orchestration.answer(order) { new in device.apply { $0.orchestration = new } })
   }
 }
 
-/// What a daemon does with its rights when it starts. Tests make the interface in memory and keep their rights.
+/// The steps of a start that need privileges. Tests make the interface in memory and keep their privileges.
 public struct HostAccess {
   /// Makes the interface of this name, with segmentation offload or not.
   public var makeInterface: (_ name: String, _ offload: Bool) throws(TunError) -> any PacketDevice = {
     name, offload throws(TunError) in
     try LinuxTun(name: name, offload: offload)
   }
-  /// Gives up all other rights.
+  /// Drops all other privileges.
   public var keepOnly: (_ rights: Set<Capability>) throws(PrivilegeError) -> Void = {
     rights throws(PrivilegeError) in
     try Privileges.keepOnly(rights)

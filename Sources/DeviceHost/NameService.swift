@@ -39,7 +39,7 @@ public final class NameService: @unchecked Sendable {
   private var repairs = RateLimit(perSecond: 1.0 / 60, burst: 5)
   /// Limits how often systemd is asked to mount the hosts file again.
   private var mounts = RateLimit(perSecond: 1.0 / 60, burst: 5)
-  /// Whether `arrange` or `look` waits for systemd-resolved or a look-up, and whether `arrange` has to run again.
+  /// Whether `arrange` or `look` waits for systemd-resolved or a look-up, and whether to run `arrange` again.
   private var isBusy = false
   private var isAskedAgain = false
   private var isLookingUp = false
@@ -60,12 +60,12 @@ public final class NameService: @unchecked Sendable {
   /// Why the hosts file cannot be written.
   private var hostsTrouble: String?
   private var resolves: Bool?
-  /// The wrong result of looking the own name up.
+  /// The wrong result of looking up the device's own name.
   private var finding: String?
 
   /// The relay's time to answer a search. Resolvers ask again later than that.
   private static let searchTime = Duration.seconds(2)
-  /// Names are looked up at this interval, since not every change is noticed.
+  /// The interval of look-ups, since the daemon does not notice every change.
   private static let lookInterval = Duration.seconds(60)
   /// The time until the next attempt to listen at a port that was taken.
   private static let serverRetry = Duration.seconds(10)
@@ -86,7 +86,7 @@ public final class NameService: @unchecked Sendable {
     serviceManager = SystemTool("systemctl", on: daemon.events)
   }
 
-  /// Removes the blocks that killed daemons left in hosts files. To be called before rights are given up.
+  /// Removes the blocks that killed daemons left in hosts files. To be called before privileges are dropped.
   public func removeStaleBlocks() {
     let named: String? = if case .path(let path) = settings.hostsFile { path } else { nil }
     guard settings.hostsFile != .off else { return }
@@ -304,7 +304,7 @@ public final class NameService: @unchecked Sendable {
   /// Looks when a file of the system's resolver changes, and at intervals.
   private func beginLooking() {
     guard settings.names != .off || hostsFile != nil else { return }
-    // If the kernel has no watch left, once a minute has to do.
+    // If the kernel has no watch left, a look-up a minute is enough.
     watch = try? FileWatch(SystemResolver.traces, on: daemon.events) { [weak self] _ in self?.resolverChange.request() }
     lookRegularly()
   }
@@ -378,13 +378,13 @@ public final class NameService: @unchecked Sendable {
     if hasComplained.insert(line).inserted { daemon.logger.warning("\(line)") }
   }
 
-  /// Warns that names do not resolve. It is no warning where systemd-resolved does not run and this user may not write
-  /// the hosts file, as on most relay hosts.
+  /// Warns that names do not resolve. Not a warning if systemd-resolved does not run and this user may not write the
+  /// hosts file, as on most relay hosts.
   private func complainOfNames() {
     let usesHosts = settings.hostsFile == .auto
     guard settings.names == .auto, usesHosts || isResolverTold, let finding else { return }
     let why = [reason, usesHosts ? hostsTrouble ?? "\(HostsFile.system) has them" : nil].compactMap { $0 }
-    // Where nothing has the names, what a look-up finds says no more.
+    // If nothing has the names, the result of a look-up adds nothing.
     let found = hostsTrouble == nil || isResolverTold ? "; \(finding)" : ""
     let line =
       "names in \(domain) do not work on this host (addresses do): \(why.joined(separator: ", and "))\(found); see "

@@ -6,29 +6,29 @@ internal import SystemIO
 internal import SystemPackage
 public import Wire
 
-/// The information that this device gives its peers: the configuration's, and over it what was announced, which is kept
-/// across restarts except the load. Owned by the main thread.
+/// The orchestration information that this device sends to its peers. Announcements override the configuration, and
+/// survive a restart, except the load. Owned by the main thread.
 public final class OwnOrchestration {
   // Set once.
   private let deviceID: String
   private let file: AnnouncementFile
   private let warn: (String) -> Void
 
-  /// Called after each attempt to write announcements; `nil`: written.
+  /// Called with the error of each attempt to write announcements, `nil` if there was none.
   public var onSave: ((any Error)?) -> Void = { _ in }
 
   private var settings: Settings.Orchestration
   private var announcement: Announcement
   private var load: Double?
   private var place: Orchestration.Location?
-  /// The present information. Its revision is the device's, which counts every change by one.
+  /// The present information. Each change increments its revision by one.
   public private(set) var current: Orchestration
 
-  /// Bits for the revisions of one start, more than one start can use.
+  /// The number of bits for the revisions of one start, more than it can use.
   private static let revisionBits = 24
 
-  /// Counts this start and reads former announcements. Neither a disk that cannot be written nor a damaged file keeps a
-  /// device from its network. `warn` gets a line for the log.
+  /// Counts this start and reads former announcements. A disk that cannot be written or a damaged file only causes a
+  /// warning. `warn` gets a line for the log.
   public init(
     in directory: StateDirectory, deviceID: String, _ settings: Settings.Orchestration,
     warn: @escaping (String) -> Void
@@ -43,7 +43,7 @@ public final class OwnOrchestration {
     current = merged()
   }
 
-  /// The configuration's part, with the present revision and host name.
+  /// The information of the configuration, with the present revision and host name.
   private var base: Orchestration {
     var base = settings.information(of: deviceID)
     base.revision = current.revision
@@ -72,14 +72,14 @@ public final class OwnOrchestration {
 
   /// The nearest valid host name; `nil` if there is none.
   static func validHostName(_ name: String) -> String? {
-    // The kernel's name for a host without one.
+    // The kernel's name for a host without a name.
     guard name != "(none)" else { return nil }
     let labels = name.split(separator: ".").compactMap { DeviceID.sanitized(String($0)) }
     let result = labels.joined(separator: ".")
     return Orchestration.isHostName(result) ? result : nil
   }
 
-  /// Takes `information` over; returns whether it is new.
+  /// Replaces the present information. Returns whether it has changed.
   private func replace(by information: Orchestration) -> Bool {
     guard information != current else { return false }
     current = information
@@ -89,19 +89,19 @@ public final class OwnOrchestration {
 
   // MARK: Changes
 
-  /// Takes over the configuration's part. Returns the information if it is new.
+  /// Applies the settings of a reload. Returns the information if it has changed.
   public func reload(_ settings: Settings.Orchestration) -> Orchestration? {
     self.settings = settings
     return replace(by: merged()) ? current : nil
   }
 
-  /// Takes over where the device is. Returns the information if it is new.
+  /// Applies a new location of the device. Returns the information if it has changed.
   public func moved(to place: Orchestration.Location) -> Orchestration? {
     self.place = place
     return replace(by: merged()) ? current : nil
   }
 
-  /// Carries an order out, wholly or not at all, and answers with the information. `tell` gets it if it is new.
+  /// Carries out an order wholly or not at all, and answers with the information. Calls `tell` if it has changed.
   public func answer(_ order: AnnounceOrder, tell: (Orchestration) -> Void) -> ControlAnswer {
     do throws(ControlError) {
       if try announce(order) { tell(current) }
@@ -128,8 +128,8 @@ public final class OwnOrchestration {
     if isMore, let obstacle = information.obstacle {
       throw ControlError(
         .failed,
-        "this cannot be told, and nothing has changed: \(obstacle); withdraw what is of no use any more, or take it "
-          + "out of the configuration")
+        "this cannot be announced, and nothing has changed: \(obstacle); withdraw what is no longer needed, or remove "
+          + "it from the configuration")
     }
     if changed != announcement {
       do {
@@ -137,7 +137,7 @@ public final class OwnOrchestration {
         onSave(nil)
       } catch {
         onSave(error)
-        throw ControlError(.failed, "nothing has changed, as it could not be kept: \(error)")
+        throw ControlError(.failed, "nothing has changed, because the announcement cannot be stored: \(error)")
       }
       announcement = changed
     }
@@ -168,9 +168,9 @@ public final class OwnOrchestration {
         throw ControlError(
           .notFound,
           isConfigured
-            ? "the service \(shown(name)) is told because the configuration says so; take it out there and reload, or "
+            ? "the service \(shown(name)) comes from the configuration; remove it there and reload, or "
               + "announce it as down (--down \(shown(name)))"
-            : "no service \(shown(name)) was announced; mnedc-ctl announce shows what is told")
+            : "no service \(shown(name)) was announced; mnedc-ctl announce shows the announced ones")
       }
       result.services.remove(at: index)
     }
@@ -179,14 +179,14 @@ public final class OwnOrchestration {
       throw ControlError(
         .notFound,
         settings.labels[name] != nil
-          ? "the label \(shown(name)) is told because the configuration says so; take it out there and reload, or "
+          ? "the label \(shown(name)) comes from the configuration; remove it there and reload, or "
             + "announce another value (--label \(shown(name))=VALUE)"
-          : "no label \(shown(name)) was announced; mnedc-ctl announce shows what is told")
+          : "no label \(shown(name)) was announced; mnedc-ctl announce shows the announced ones")
     }
     return result
   }
 
-  /// The request may hold any text.
+  /// A request may contain any text.
   private func shown(_ name: String) -> String { Orchestration.isName(name) ? name : "of that name" }
 }
 

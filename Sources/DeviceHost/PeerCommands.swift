@@ -123,7 +123,7 @@ public final class PeerCommands {
   /// The relay's time to answer a search.
   private static let searchTime = Duration.seconds(2)
 
-  /// Why `name` means no peer of the report.
+  /// Why no peer of the report has this name.
   static func notFound(_ name: String, _ report: PeersReport) -> ControlError {
     let isHost = report.`self`.map { $0.deviceId == name || $0.address == name } ?? false
     if let why = report.disconnected, !isHost {
@@ -134,8 +134,8 @@ public final class PeerCommands {
     }
     let rest =
       report.complete
-      ? "mnedc-peers lists those that there are"
-      : "in this large network only those that this host deals with are listed here; the relay lists all"
+      ? "mnedc-peers lists the known ones"
+      : "in this large network this host lists only the peers that it communicates with; the relay lists all"
     let what =
       isHost ? "\(name) is this host itself" : "no peer has the ID, name, address or fingerprint \(name.harmless)"
     return ControlError(.notFound, "\(what); \(rest)")
@@ -160,7 +160,7 @@ public final class PeerCommands {
     case .answered(let time): return report(time)
     case .silent: return report(nil)
     case .unknownPeer:
-      return .failed(ControlError(.notFound, "\(peer.deviceId) has just left; mnedc-peers lists those that are there"))
+      return .failed(ControlError(.notFound, "\(peer.deviceId) has just left; mnedc-peers lists the connected ones"))
     case .untrusted(let why):
       return .failed(ControlError(.failed, "nothing is exchanged with \(peer.deviceId): \(why)"))
     case .busy:

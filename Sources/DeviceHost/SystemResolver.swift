@@ -28,7 +28,7 @@ final class SystemResolver {
   private enum Presence {
     case runs
     case isAbsent
-    /// Too old for the socket; the attempt to tell it shows.
+    /// Too old for the socket: only the attempt to configure it shows whether it runs.
     case unknown
   }
 
@@ -51,8 +51,8 @@ final class SystemResolver {
     }
   }
 
-  /// Has it ask the servers at these addresses for names in `domains`; it forgets them with the interface. Calls `done`
-  /// on the main thread, at once if it does not run.
+  /// Configures it to ask the servers at these addresses for names in `domains`, until the interface is gone. Calls
+  /// `done` on the main thread, at once if it does not run.
   func tell(_ servers: [String], _ domains: [String], _ done: @escaping (Outcome) -> Void) {
     let presence = Self.presence
     guard presence != .isAbsent else { return done(.absent("systemd-resolved does not run")) }

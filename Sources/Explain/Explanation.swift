@@ -130,7 +130,7 @@ public final class Explanation {
     do {
       facts.state = try InterfaceState.look(at: status.interface)
     } catch {
-      facts.problem = "how \(status.interface) is cannot be told: \(error)"
+      facts.problem = "the state of \(status.interface) is unknown: \(error)"
     }
     guard let own = status.address, let pool = status.pool else { return facts }
     let relay = status.relayAddress == own ? nil : status.relayAddress

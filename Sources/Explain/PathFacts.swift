@@ -5,9 +5,9 @@ internal import SystemIO
 internal import Tun
 internal import Wire
 
-/// What is known of the path from this host to a peer at one time; `PathWalk` judges it.
+/// The facts about the path from this host to a peer at one time. `PathWalk` judges them.
 public struct PathFacts: Sendable {
-  /// The peer's name as it was asked for.
+  /// The peer's name as the operator gave it.
   var name: String
   var peer: Peer
   var interface: Interface
@@ -21,9 +21,9 @@ public struct PathFacts: Sendable {
   var packets: PacketProbe.Answer?
   /// The same by the second one.
   var packets6: PacketProbe.Answer?
-  /// What programs of this host find under the peer's name; `nil`: nobody looked it up.
+  /// The result of looking up the peer's name, as programs of this host do; `nil`: not looked up.
   var naming: Naming?
-  /// What this device has carried meanwhile; `nil`: not measured.
+  /// The packets that this device carried during the walk; `nil`: not measured.
   var traffic: Traffic?
 
   enum Peer: Sendable {
@@ -39,11 +39,11 @@ public struct PathFacts: Sendable {
     var near: String?
     /// Whether this host knows of all peers.
     var isSure = true
-    /// What the relay remembers of the device; only on the relay's host.
+    /// The relay's record of the device; only on the relay's host.
     var memory: Memory?
   }
 
-  /// What a relay remembers of a device that is not connected. Times are in seconds.
+  /// A relay's record of a device that is not connected. Times are in seconds.
   public enum Memory: Sendable, Equatable {
     case revoked
     /// It was connected this long ago.
@@ -61,7 +61,7 @@ public struct PathFacts: Sendable {
     var state: InterfaceState?
     /// Why the kernel does not tell the state.
     var problem: String?
-    /// What the interface should have; `nil` before the first join, and while the address is given up.
+    /// The addresses that the interface should have; `nil` before the first join, and while the address is released.
     var address: IPv4Address?
     var pool: IPv4Prefix?
     /// IPv4, IPv6 or both, as `name` asks for: an address for its own, any other name for both where this host has
@@ -71,7 +71,7 @@ public struct PathFacts: Sendable {
 
   /// IPv4 or IPv6 on the interface.
   struct Family: Sendable {
-    /// What the interface should have: this host's address in the network, and a route to it.
+    /// This host's address in the network and the route to it, which the interface should have.
     var address: String
     var network: HostNetwork.Prefix
     var hasAddress: Bool

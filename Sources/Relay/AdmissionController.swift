@@ -23,7 +23,7 @@ final class AdmissionController: Sendable {
   init(_ settings: RelaySettings, _ presence: Presence, logger: Logger) {
     store = settings.store
     age = settings.leaseAge
-    mode = Mutex(settings.admission)
+    mode = Mutex(settings.reloadable.admission)
     gracePeriod = ReclaimGracePeriod(age: settings.leaseAge, returnTime: settings.returnTime)
     self.presence = presence
     self.logger = logger

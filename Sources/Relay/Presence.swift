@@ -159,8 +159,8 @@ final class Presence: DevicePresence {
   private func welcome(_ session: Session, _ address: IPv4Address, _ network: RelayNetwork) -> Welcome {
     Welcome(
       address: address, pool: network.pool.prefix, pool6: network.pool6, relayAddress: network.pool.relayAddress,
-      keepalive: Int(settings.now.keepalive.nanoseconds / 1_000_000),
-      idleKeepalive: Int(settings.now.idleKeepalive.nanoseconds / 1_000_000),
+      keepalive: Int(settings.now.reloadable.keepalive.nanoseconds / 1_000_000),
+      idleKeepalive: Int(settings.now.reloadable.idleKeepalive.nanoseconds / 1_000_000),
       outerAddress: session.origin.address, relayVersion: settings.now.version)
   }
 

@@ -67,7 +67,7 @@ final class RelayLoop: @unchecked Sendable {
   func adopt(_ descriptor: consuming Descriptor, from origin: ConnectionOrigin) {
     let settings = live.now
     let connection = FrameConnection(
-      descriptor, loop: events, queueLimit: settings.queueLimit, memory: bounds.sendMemory,
+      descriptor, loop: events, queueLimit: settings.reloadable.queueLimit, memory: bounds.sendMemory,
       choosesCongestionControl: settings.choosesCongestionControl)
     let session = Session(connection, origin: origin, loop: self)
     connections.add(1, ordering: .relaxed)
@@ -157,7 +157,7 @@ final class RelayLoop: @unchecked Sendable {
   }
 
   private var terms: KeepaliveTerms {
-    let live = live.now
+    let live = live.now.reloadable
     return KeepaliveTerms(base: live.keepalive, idle: live.idleKeepalive)
   }
 

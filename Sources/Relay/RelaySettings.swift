@@ -8,54 +8,48 @@ public import Wire
 public struct RelaySettings: Sendable {
   public var keys: RelayKeys
   public var store: any NetworkStore
-  public var admission: AdmissionMode
   /// The network at the start.
   public var network: RelayNetwork
   /// How long a device must have been away before another may get its address, in a full pool.
-  public var leaseAge: Duration
-  /// After this silence on a connection in use, either end asks for an echo. A dead connection ends within three of
-  /// them.
-  public var keepalive: Duration
-  /// What the silence may grow to on an idle connection.
-  public var idleKeepalive: Duration
-  /// How much data may wait for one destination.
-  public var queueLimit: Int
+  public var leaseAge = Duration.seconds(30 * 86_400)
+  public var reloadable = Reloadable()
   /// Whether connections use BBR on a slow path, where the kernel has it.
   public var choosesCongestionControl = true
   /// The program's version for the devices; `nil`: they do not hear it.
   public var version: String?
   /// How many threads share the sessions.
-  public var threads: Int
+  public var threads = 1
   /// Up to this number of connections all belong to the first thread.
   public var sharedLoop = 0
   /// In a network of more devices than this, each gets updates only about the peers that it asks for.
-  public var peerList: Int
+  public var peerList = 1000
   /// How many connections of one thread may be unauthenticated at once.
   public var maximumUnauthenticated = 4096
   /// How long after a start no lease is reclaimed: as long as devices may wait between two attempts to connect.
   public var returnTime = Duration.seconds(30)
   /// How much memory all send queues may take together.
-  public var memory: Int
+  public var memory = 256 << 20
   /// How many connections there may be at once.
-  public var connections: Int
+  public var connections = Int.max
 
-  public init(
-    keys: RelayKeys, store: any NetworkStore, admission: AdmissionMode, network: RelayNetwork, leaseAge: Duration,
-    keepalive: Duration, idleKeepalive: Duration, queueLimit: Int, threads: Int, peerList: Int = 1000,
-    memory: Int = 256 << 20, connections: Int = .max
-  ) {
+  public init(keys: RelayKeys, store: any NetworkStore, network: RelayNetwork) {
     self.keys = keys
     self.store = store
-    self.admission = admission
     self.network = network
-    self.leaseAge = leaseAge
-    self.keepalive = keepalive
-    self.idleKeepalive = idleKeepalive
-    self.queueLimit = queueLimit
-    self.threads = threads
-    self.peerList = peerList
-    self.memory = memory
-    self.connections = connections
+  }
+
+  /// The settings that may change while a relay runs.
+  public struct Reloadable: Sendable {
+    public var admission = AdmissionMode.invite
+    /// After this silence on a connection in use, either end asks for an echo. A dead connection ends within three of
+    /// them.
+    public var keepalive = Duration.seconds(2)
+    /// What the silence may grow to on an idle connection.
+    public var idleKeepalive = Duration.seconds(30)
+    /// How much data may wait for one destination.
+    public var queueLimit = 4 << 20
+
+    public init() {}
   }
 
   /// How many connections a process with this limit of descriptors accepts. The rest is for its other files, above all
@@ -95,22 +89,6 @@ public struct RelaySettings: Sendable {
   }
 }
 
-/// The settings that may change while a relay runs.
-public struct RelayChanges: Sendable {
-  public var admission: AdmissionMode
-  public var keepalive: Duration
-  public var idleKeepalive: Duration
-  /// Bytes for each destination.
-  public var queueLimit: Int
-
-  public init(admission: AdmissionMode, keepalive: Duration, idleKeepalive: Duration, queueLimit: Int) {
-    self.admission = admission
-    self.keepalive = keepalive
-    self.idleKeepalive = idleKeepalive
-    self.queueLimit = queueLimit
-  }
-}
-
 /// The settings in force. For any thread.
 final class LiveSettings: Sendable {
   private let current: Mutex<RelaySettings>
@@ -121,25 +99,20 @@ final class LiveSettings: Sendable {
 
   var now: RelaySettings { current.withLock { $0 } }
 
-  func change(_ changes: RelayChanges) {
-    current.withLock { settings in
-      settings.admission = changes.admission
-      settings.keepalive = changes.keepalive
-      settings.idleKeepalive = changes.idleKeepalive
-      settings.queueLimit = changes.queueLimit
-    }
+  func change(_ reloadable: RelaySettings.Reloadable) {
+    current.withLock { $0.reloadable = reloadable }
   }
 }
 
 extension Relay {
   /// Changes settings without ending a session; devices hear of new keepalives. From any thread.
-  public func apply(_ changes: RelayChanges) {
-    let former = settings
-    live.change(changes)
-    admission.setMode(changes.admission)
-    if changes.queueLimit != former.queueLimit {
-      for loop in loops { loop.setQueueLimit(changes.queueLimit) }
+  public func apply(_ new: RelaySettings.Reloadable) {
+    let former = settings.reloadable
+    live.change(new)
+    admission.setMode(new.admission)
+    if new.queueLimit != former.queueLimit {
+      for loop in loops { loop.setQueueLimit(new.queueLimit) }
     }
-    if (changes.keepalive, changes.idleKeepalive) != (former.keepalive, former.idleKeepalive) { presence.renewTerms() }
+    if (new.keepalive, new.idleKeepalive) != (former.keepalive, former.idleKeepalive) { presence.renewTerms() }
   }
 }

@@ -10,6 +10,14 @@ public enum AdmissionMode: String, CaseIterable, Sendable {
   case open
 }
 
+/// The IPv6 addresses of a relay's network.
+public enum Pool6Choice: Hashable, Sendable {
+  /// The relay makes a prefix at its first start, and keeps it.
+  case auto
+  case off
+  case prefix(IPv6Prefix)
+}
+
 /// Whether an invite can be used.
 public enum InviteState: String, Codable, Sendable {
   case usable

@@ -13,7 +13,7 @@ import SystemPackage
 import Tun
 import Wire
 
-/// The device and the wiring of its parts. Owned by the main thread; the device reports events on its own thread.
+/// The device and its wiring. Owned by the main thread; the device reports events on its own thread.
 final class DeviceDaemon: @unchecked Sendable {
   // Set once.
   private let settings: Settings
@@ -38,23 +38,23 @@ final class DeviceDaemon: @unchecked Sendable {
   private lazy var explanation = Explanation(daemon, device, peers) { [names] in names.report }
   private let names: NameService
   private var publicKey: PublicKey
-  /// What the first join writes to the configuration file, and where.
+  /// The change that the first join makes in the configuration file, and the place of the file.
   private var update: FileUpdate
   private var place: FileUpdate.Place?
   private var hasJoined = false
   private var isJoined = false
-  /// Whether the time limit of the first join runs (not while a person has to act), and how often it has begun.
+  /// Whether the time limit of the first join runs (not while a person has to act), and how often it has started.
   private var isLimited = false
   private var attempts = 0
   private var lastLoss: UplinkLoss?
   private var collisionReminder = Reminder(every: .seconds(600))
-  /// Whether the relay is to undo the admission as this device ends.
+  /// Whether the relay is to undo the admission when this device ends.
   private var declines = false
-  /// The last lease.
+  /// The address of the last lease.
   private var address: IPv4Address?
-  /// Shown until joined, and only on a terminal.
+  /// Set until the device has joined, and only on a terminal.
   private var progress: JoinProgress?
-  /// The line about the first join, until its progress is shown.
+  /// The line about the first join, until the terminal has shown all steps.
   private var joinedLine: String?
   /// The process that waits for the first join; `nil` in the foreground, and once joined.
   private var foreground: Foreground?
@@ -62,8 +62,8 @@ final class DeviceDaemon: @unchecked Sendable {
   /// How long the first echo may delay the line about the join.
   private static let echoPatience = Duration.seconds(2)
 
-  /// Takes everything that can be refused: the interface, the state directory, the local socket. Then it gives up every
-  /// right but those to change the interface and to answer DNS questions.
+  /// Opens everything that the system can refuse: the interface, the state directory, the local socket. Then drops all
+  /// privileges but those to change the interface and to answer DNS queries.
   ///
   /// `reread` gives the settings of a daemon started now.
   init(
@@ -128,14 +128,17 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     rotation = KeyRotation(daemon, state, deviceID: deviceID)
     var deviceSettings = DeviceSettings(
-      deviceID: deviceID, peers: PeerSettings(key: key, settings.join), nextKey: identity.nextKey, trust: trust,
-      token: invitation?.token, route: .servers(Self.servers(settings)), address: settings.join.address,
-      mtu: settings.join.mtu)
+      deviceID: deviceID, peers: PeerSettings(key: key, settings.join), trust: trust,
+      route: .servers(Self.servers(settings)))
+    deviceSettings.token = invitation?.token
+    deviceSettings.address = settings.join.address
+    deviceSettings.mtu = settings.join.mtu
+    deviceSettings.nextKey = identity.nextKey
     deviceSettings.offersNextKey = !identity.isNextOfReset
     deviceSettings.hasJoined = identity.hasJoined
     if settings.join.direct == .auto {
       deviceSettings.direct = DirectSettings(
-        port: settings.join.directPort, maximumOffline: settings.join.directMaxOffline)
+        port: UInt16(settings.join.directPort), maximumOffline: settings.join.directMaxOffline)
     }
     deviceSettings.choosesCongestionControl = settings.join.congestionControl == .auto
     host = try HostDevice(deviceSettings, tun, settings.join, in: state, names, daemon)
@@ -158,7 +161,7 @@ final class DeviceDaemon: @unchecked Sendable {
     isMade = true
   }
 
-  /// Logs a line about the start, once the log runs.
+  /// Logs a line about the start when the loop runs.
   func note(_ line: String) {
     daemon.events.post { [daemon] in daemon.logger.notice("\(line)") }
   }
@@ -167,9 +170,9 @@ final class DeviceDaemon: @unchecked Sendable {
     settings.servers.map { ($0.host, $0.port) }
   }
 
-  /// Takes over what may change while the device runs.
+  /// Applies the settings that may change while the device runs.
   private func apply(_ settings: Settings) {
-    host?.apply(settings.join, DeviceChanges(servers: Self.servers(settings)))
+    host?.apply(settings.join) { $0.servers = Self.servers(settings) }
   }
 
   /// Carries out a command from the local socket.
@@ -223,7 +226,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
   }
 
-  /// Gives up unless joined in time.
+  /// Starts the time limit of the first join, if it does not run.
   private func limitFirstJoin() {
     guard !hasJoined, !isLimited else { return }
     isLimited = true
@@ -260,7 +263,7 @@ final class DeviceDaemon: @unchecked Sendable {
     case .networkChanged(let pool, let pool6):
       daemon.logger.notice("the network is \(pool)\(pool6.map { " and \($0)" } ?? "") from now on")
     case .collided(let collision):
-      // The end of an attempt to join reports it, too.
+      // The end of an attempt to join reports the collision, too.
       if isJoined { host?.log(collision) }
     case .collisionEnded(let collision):
       collisionReminder.reset()
@@ -268,7 +271,8 @@ final class DeviceDaemon: @unchecked Sendable {
     case .lost(let loss, let retry): lost(loss, retry)
     case .pending(let server): pending(server)
     case .draining(let server):
-      daemon.logger.notice("the relay at \(server) is about to end; nothing is sent until there is one again")
+      daemon.logger.notice(
+        "the relay at \(server) is about to end; this device sends nothing until it has a relay again")
     case .trusted(let key, let server):
       trusted(key, server)
     case .keyReplaced(let key):
@@ -282,7 +286,7 @@ final class DeviceDaemon: @unchecked Sendable {
       rotation.end(refusal)
     case .keyKept(nil):
       try? identity.dropInterruptedReset()
-    // HostDevice has done all that these need.
+    // HostDevice has handled these.
     case .located, .peers, .interfaceChanged, .notice, .warning, .failed: break
     }
   }
@@ -294,8 +298,7 @@ final class DeviceDaemon: @unchecked Sendable {
         ? "the relay at \(server) has replaced its key by \(key.fingerprint), which is kept in \(state.path)"
         : """
         the relay at \(server) is met for the first time; its key \(key.fingerprint) (there, mnedc-ctl key shows it) \
-        is \
-        trusted from now on, and kept in \(KnownRelays(in: state).path)
+        is trusted from now on, and kept in \(KnownRelays(in: state).path)
         """)
   }
 
@@ -318,7 +321,7 @@ final class DeviceDaemon: @unchecked Sendable {
     do {
       try identity.remember()
     } catch {
-      daemon.logger.warning("the device ID cannot be kept for the case that this host is renamed: \(error)")
+      daemon.logger.warning("the device ID cannot be stored, so it changes if this host is renamed: \(error)")
     }
     let line = "joined \(pool) as \(deviceID) at \(address) through \(server)"
     hasJoined = true
@@ -330,7 +333,7 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.becomeReady(line)
   }
 
-  /// Writes to the configuration and the state directory what this join has settled.
+  /// Writes the results of this join to the configuration and the state directory.
   private func settleFirstJoin() throws(Failure) {
     if let problem = update.problem { daemon.logger.warning("\(problem)") }
     update.addServerKey { trust.expectedKey(of: $0)?.bytes }
@@ -352,11 +355,11 @@ final class DeviceDaemon: @unchecked Sendable {
     do {
       try identity.completeReset()
     } catch {
-      daemon.logger.error("the new key is in use, but not in its place, which the next start sees to: \(error)")
+      daemon.logger.error("the new key is in use, but not in its file, which the next start corrects: \(error)")
     }
   }
 
-  /// The terminal has shown all steps, or the first echo takes too long.
+  /// Called when the terminal has shown all steps, or if the first echo takes too long.
   private func endProgress() {
     progress = nil
     tellOfJoin()
@@ -373,7 +376,7 @@ final class DeviceDaemon: @unchecked Sendable {
     daemon.logger.notice("\(line)")
   }
 
-  /// An operator has to admit this device, which may take longer than the limit of the first join.
+  /// Called if an operator has to admit this device, which may take longer than the limit of the first join.
   private func pending(_ server: String) {
     isLimited = false
     if let progress {
@@ -392,11 +395,11 @@ final class DeviceDaemon: @unchecked Sendable {
     if isJoined { daemon.publish(PeerEventReport(.uplinkLost, time: Int(UnixTime.now()))) }
     isJoined = false
     lastLoss = loss
-    // Before the first join, a refusal is final; later the relay may change its mind, or be another.
+    // Before the first join, a refusal is final. Later, the relay may decide otherwise, or be another relay.
     if !hasJoined, let failure = failure(after: loss) { return daemon.fail(failure) }
     var isWorthALine = true
     if case .collision = loss, foreground == nil {
-      // The host of a device that was in the network before leaves the other network sooner or later.
+      // This device was in the network before, so its host will probably leave the other network.
       isLimited = false
       isWorthALine = collisionReminder.isDue("\(loss)", at: .now())
     } else {
@@ -404,7 +407,7 @@ final class DeviceDaemon: @unchecked Sendable {
     }
     progress?.lose()
     if hasJoined { endProgress() } else if foreground != nil { progress?.retry(after: loss.description) }
-    // The waiting process is told once, if the join fails.
+    // The waiting process reports a failed join once.
     let level: Logger.Level = foreground == nil && isWorthALine ? .warning : .debug
     daemon.logger.log(
       level: level, "\(loss); trying again in \(Int(retry.milliseconds)) ms", metadata: [LogOutput.subject: "\(loss)"])
@@ -416,7 +419,7 @@ final class DeviceDaemon: @unchecked Sendable {
       + "with a new invite"
   }
 
-  /// The failure that ends the first join; `nil`: another attempt is worth it.
+  /// The failure that ends the first join; `nil` to try again.
   private func failure(after loss: UplinkLoss) -> Failure? {
     switch loss {
     case .refused(let refusal) where refusal.code == .deviceIDTaken && identity.lostID == deviceID:
@@ -443,7 +446,7 @@ final class DeviceDaemon: @unchecked Sendable {
     case .publicPool: Failure(.configuration, loss.description)
     case .collision(let collision) where HostRelay.claim(behind: collision, settings) != nil:
       HostRelay.claim(behind: collision, settings).map { Failure(.configuration, $0) }
-    // A device that was in the network before waits until its host is elsewhere.
+    // A device that was in the network before waits until its host has left the other network.
     case .collision where !identity.hasJoined: Failure(.temporaryFailure, loss.description)
     default: nil
     }

@@ -4,25 +4,25 @@ import SystemIO
 import SystemPackage
 import Wire
 
-/// What to write to the configuration file once a relay has admitted this device: the relay with its key, and the
-/// device ID by which it knows this device's key. The next start then needs neither invite nor options. A join that
-/// fails writes nothing.
+/// The change of the configuration file after a relay has admitted this device: the relay, its key, and the device ID
+/// by which it knows this device's key. The next start then needs neither invite nor options. A failed join writes
+/// nothing.
 struct FileUpdate {
   let path: String
-  /// Whether the join fails if the file cannot be written: an invite works once only.
+  /// Whether the join fails if the file cannot be written, because the invite cannot be used again.
   let isRequired: Bool
   private let given: JoinOptions
-  /// What the file is to say.
+  /// The new settings of the file.
   private var wanted: Settings
   private var changes: [Change] = []
-  /// What a person has to do because the file cannot say the device ID; `nil`: nothing.
+  /// What the operator has to do because the file cannot have the device ID; `nil`: nothing.
   private(set) var problem: String?
   /// Whether the file may name the device ID.
   private let mayNameDevice: Bool
 
   private typealias Change = (key: String, values: [String])
 
-  /// For a join by an invite: the file will name the invite's relay. Adds that relay to `settings`, for this run.
+  /// For a join by an invite: the file will name the relay of the invite. Adds that relay to `settings` for this run.
   init(_ invitation: Invitation, _ given: JoinOptions, isReset: Bool, _ settings: inout Settings) throws {
     path = given.path
     isRequired = true
@@ -41,9 +41,8 @@ struct FileUpdate {
     _ = try content()
   }
 
-  /// For a join by options alone. `isUsualState`: the device's state directory is the one that the file names, so the
-  /// next start without options has the same key. `isOwn`: the file is meant for this device, and not only the default
-  /// one.
+  /// For a join by options alone. `isUsualState`: the file names the state directory in use, so the next start without
+  /// options has the same key. `isOwn`: the file is for this device, and not only the default file.
   init(_ given: JoinOptions, isUsualState: Bool, isOwn: Bool) {
     path = given.path
     isRequired = false
@@ -51,38 +50,38 @@ struct FileUpdate {
     wanted = given.file
     let isNew = wanted.servers.isEmpty
     mayNameDevice = isNew || isUsualState
-    // Another relay for once does not change where the device belongs.
+    // Another relay for one run does not change the file.
     guard isOwn, isNew || given.servers.isEmpty || !Set(wanted.servers).isDisjoint(with: given.servers) else { return }
     if isNew { setServers(given.servers) }
     if wanted.serverKeys.isEmpty { setServerKeys(given.serverKeys) }
     if mayNameDevice, let id = given.deviceID { setDeviceID(id) }
   }
 
-  /// Whether the file, and no option, gives the device ID.
+  /// Whether the device ID comes from the file, and not from an option.
   var fileNamesDevice: Bool { given.deviceID == nil && given.file.deviceID != nil }
 
-  /// Adds the default device ID, if anything is to be written: a later start has the same one, even if the host has
+  /// Adds the default device ID if there is another change, so that a later start has the same ID even if the host has
   /// been renamed and the state directory is lost.
   mutating func add(deviceID id: String) {
     guard mayNameDevice, isRequired || !changes.isEmpty, wanted.deviceID == nil, !given.isOfRelay else { return }
     setDeviceID(id)
   }
 
-  /// Adds the key of a relay that is trusted because it was the first to answer, if anything is to be written. Of
-  /// several servers each may be a relay of its own, with another key. `key` gives the key of a server.
+  /// Adds the key that the relay had at first contact, if there is another change and only one server: each of several
+  /// servers may be another relay, with another key. `key` gives the key of a server.
   mutating func addServerKey(_ key: (String) -> [UInt8]?) {
     guard !changes.isEmpty, wanted.serverKeys.isEmpty, wanted.servers.count == 1,
       let key = key(wanted.servers[0].description)
     else { return }
     setServerKeys([key])
-    // In the file it stands behind the server.
+    // After the server in the file.
     if let id = changes.firstIndex(where: { $0.key == "device-id" }) { changes.append(changes.remove(at: id)) }
   }
 
-  /// The relay's key, if the file will pin one that it did not pin before.
+  /// The relay's key, if the file will pin one for the first time.
   var newServerKeys: [[UInt8]] { given.file.serverKeys.isEmpty ? wanted.serverKeys : [] }
 
-  /// Adds what the file says now, after `write`, to what the daemon goes by.
+  /// Adds the new settings of the file to those in force. Called after `write`.
   func complete(_ settings: inout Settings) {
     if settings.deviceID == nil { settings.deviceID = wanted.deviceID }
     if settings.serverKeys.isEmpty { settings.serverKeys = wanted.serverKeys }
@@ -96,8 +95,8 @@ struct FileUpdate {
     Self.set(\.serverKeys, keys, "server-key", keys.map(KeyText.relay.text), &wanted, &changes)
   }
 
-  /// The relay knows the key by this ID from now on, and refuses it under another. A file that is a relay's too does
-  /// not say it, as that host has another ID in its own network; the state directory remembers it.
+  /// From now on the relay knows the key by this ID, and refuses it with another. A file that also configures a relay
+  /// does not get the ID, because that host has another ID in its own network; the state directory has it.
   private mutating func setDeviceID(_ id: String) {
     guard given.isOfRelay else {
       return Self.set(\.deviceID, id, "device-id", [id], &wanted, &changes)
@@ -117,8 +116,8 @@ struct FileUpdate {
     changes.append((key, texts))
   }
 
-  /// What the file is to hold; `nil` if nothing changes. It is read again to see whether it says what it should: a file
-  /// may be laid out in a way that lets nothing follow, or use a value in several places.
+  /// The new content of the file; `nil` if nothing changes. Throws if the content does not load as the wanted settings:
+  /// the layout may not allow another key at the end, or an alias may use a value in several places.
   private func content() throws(Failure) -> [UInt8]? {
     guard !changes.isEmpty else { return nil }
     if let content = try? Settings.edited(given.content ?? [], setting: changes),
@@ -141,7 +140,7 @@ struct FileUpdate {
 
   // MARK: Writing
 
-  /// Where the file is.
+  /// The place of the file.
   final class Place {
     fileprivate let directory: Directory
     fileprivate let name: String
@@ -152,8 +151,8 @@ struct FileUpdate {
     }
   }
 
-  /// The directory of the file, made if it is missing, and the file's name in it; `nil` if nothing is to be written.
-  /// Throws if that would fail later. To be called with the rights that `write` will have.
+  /// The directory of the file, made if it is missing, and the file's name in it; `nil` if nothing changes. Throws if
+  /// writing would fail later. To be called with the privileges that `write` will have.
   func place() throws(Failure) -> Place? {
     guard try content() != nil else { return nil }
     let slash = path.lastIndex(of: "/")
@@ -187,7 +186,7 @@ struct FileUpdate {
     return place
   }
 
-  /// Writes the file, whole or not at all.
+  /// Writes the file wholly or not at all.
   func write(to place: Place) throws(Failure) {
     guard let content = try content() else { return }
     do throws(Errno) {
@@ -204,9 +203,9 @@ struct FileUpdate {
       let why = error == .fileExists ? "another program has written it meanwhile" : "\(error)"
       throw Failure(
         .ioError,
-        "the relay has let this device in, but \(path) cannot be written: \(why); "
+        "the relay has admitted this device, but \(path) cannot be written: \(why); "
           + (isRequired
-            ? "so it has declined, and the invite is as it was; see to that and run the same again"
+            ? "so it has declined, and the invite can be used again; correct that and run the same again"
             : "write there: \(shown)"))
     }
   }

@@ -49,7 +49,7 @@ struct HostRelay {
 
   // MARK: A relay whose local socket is not known
 
-  /// Why an interface of that name cannot be had, if the relay that these settings would join is perhaps the reason.
+  /// The error about an interface name in use, if the relay that these settings would join may have the interface.
   static func claim(on interface: String, _ settings: Settings) -> String? {
     guard let server = settings.servers.first(where: isThisHost) else { return nil }
     return
@@ -57,8 +57,7 @@ struct HostRelay {
       + "this host is in its network already, and there is nothing to join; else choose another name (--interface)"
   }
 
-  /// Why there is nothing to join, if the network collides with itself: this host is its relay, and so has the pool's
-  /// first address.
+  /// The error if the network collides with itself: this host is its relay, and has the first address of the pool.
   static func claim(behind collision: NetworkCollision, _ settings: Settings) -> String? {
     guard let server = settings.servers.first(where: isThisHost), case .ipv4(let pool) = collision.pool,
       let network = collision.network, network.prefix == collision.pool, let interface = network.interface,

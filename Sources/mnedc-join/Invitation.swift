@@ -5,7 +5,7 @@ import Noise
 import SystemIO
 import Wire
 
-/// An invite and what it settles: it names the relay, so the configuration file need not.
+/// An invite, with the relay that it names.
 struct Invitation {
   let token: Token
   /// Whether only the invite gives the relay's key.
@@ -59,19 +59,19 @@ struct Invitation {
   private static func fingerprint(_ key: [UInt8]) -> String { PublicKey(key)?.fingerprint ?? "" }
 }
 
-/// The configuration file that a join found, and the options that add to it.
+/// The configuration file of a join, and the options that override it.
 struct JoinOptions {
   /// The file, its content if it exists, and its settings.
   var path: String
   var content: [UInt8]?
   var file: Settings
-  /// The settings where the file says nothing.
+  /// The defaults for the file.
   var defaults: Settings
   /// The options `--server`, `--server-key` and `--device-id`.
   var servers: [ServerAddress]
   var serverKeys: [[UInt8]]
   var deviceID: String?
-  /// The device's state directory, which may be missing yet.
+  /// The device's state directory, which may not exist yet.
   var state: String
 
   /// The keys that the file pins, and their successors.

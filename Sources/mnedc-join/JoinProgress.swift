@@ -6,19 +6,19 @@ import Noise
 import SystemIO
 import Wire
 
-/// Shows the steps of a join on a terminal: a line a step with its time, and what the device waits for after a second.
-/// Lines of an earlier attempt are not repeated. Owned by the main thread.
+/// Shows the steps of a join on a terminal: a line with the time of each step, and, after a second, what the device
+/// waits for. Does not repeat lines of an earlier attempt. Owned by the main thread.
 final class JoinProgress {
   // Set once.
   private let daemon: Daemon
   private let deviceID: String
   private let width: Int?
 
-  /// The step under way: since when, and how many there were before it in all attempts.
+  /// The start of the step under way, and the number of steps before it in all attempts.
   private var current: Step?
   private var since = Instant.now()
   private var steps = 0
-  /// The name that is looked up, and the address that is dialed.
+  /// The name that the device looks up, and the address that it dials.
   private var host = ""
   private var place = ""
   private var shown: Set<String> = []
@@ -68,7 +68,7 @@ final class JoinProgress {
     }
   }
 
-  /// An operator has to admit this device, which has this key.
+  /// Shows that an operator has to admit this device, with its key.
   func wait(forOperatorToAdmit key: PublicKey) {
     steps += 1
     show(.admission, "waiting for an operator of the relay, who types there:", isToBeCopied: true)
@@ -77,7 +77,7 @@ final class JoinProgress {
     }
   }
 
-  /// The attempt has failed, which the log does not say.
+  /// Shows that the attempt has failed, which is not in the log.
   func retry(after why: String) {
     show(nil, "\(why); trying again", isToBeCopied: true)
   }

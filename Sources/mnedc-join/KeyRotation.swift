@@ -16,7 +16,7 @@ final class KeyRotation: @unchecked Sendable {
   private let file: KeyFile
   private let deviceID: String
 
-  /// The answer that waits for the end.
+  /// The answer that waits for the end of the rotation.
   private var answer: (@Sendable (ControlAnswer) -> Void)?
   private var rotations = 0
 
@@ -62,7 +62,7 @@ final class KeyRotation: @unchecked Sendable {
     }
   }
 
-  /// The relay knows this device by the new key only, so the file must have it.
+  /// The relay knows this device only by the new key, so the file must have it.
   func end(with key: PublicKey) {
     do {
       try file.promoteNext()
@@ -72,8 +72,8 @@ final class KeyRotation: @unchecked Sendable {
           KeyReport(
             role: .device, deviceId: deviceID, key: KeyText.device.text(key.bytes), fingerprint: key.fingerprint)))
     } catch {
-      daemon.logger.error("the new key \(key.fingerprint) is in use, but not in its place: \(error)")
-      settle(.failed(ControlError(.failed, "the new key is in use, but not in its place: \(error)")))
+      daemon.logger.error("the new key \(key.fingerprint) is in use, but not in its file: \(error)")
+      settle(.failed(ControlError(.failed, "the new key is in use, but not in its file: \(error)")))
     }
   }
 

@@ -4,21 +4,21 @@ import Noise
 import Synchronization
 import Wire
 
-/// Trusts the relays that the configuration pins and their successors; if it pins none, those met first, whose keys the
-/// state directory keeps.
+/// Trusts the keys that the configuration pins, and their successors. If it pins none, trusts the key at first contact,
+/// which the state directory keeps.
 final class KnownRelayTrust: RelayTrust {
   private let pins: Mutex<[PublicKey]>
-  /// The pinned key to expect next: of several relays, one may have answered under another's address.
+  /// The pinned key to expect next: one of several relays may have answered at the address of another.
   private let expected = Atomic(0)
   private let known: KnownRelays
   private let successors: RelaySuccessors
   /// Whether the key comes from an invite and not yet from the configuration.
   private let isInvited: Atomic<Bool>
-  /// Whether the invite overrides a successor that was announced under its key.
+  /// Whether the invite overrides an announced successor of its key.
   private let isReset: Atomic<Bool>
 
-  /// `isInvited`: the invite has brought the key. Where keys are pinned, a damaged file is set aside, which `warn` is
-  /// told; else it is an error, since the device would trust whoever answers.
+  /// `isInvited`: the invite has brought the key. If keys are pinned, a damaged file is set aside, and `warn` gets a
+  /// line; otherwise it is an error, since the device would trust whoever answers.
   init(
     pinned: [[UInt8]], isInvited: Bool, isReset: Bool, in directory: StateDirectory, warn: (String) -> Void
   ) throws(StateError) {
@@ -44,8 +44,8 @@ final class KnownRelayTrust: RelayTrust {
 
   private var pinned: [PublicKey] { pins.withLock { $0 } }
 
-  /// The configuration names the relay now, and pins these `keys`, which nothing or an invite pinned before. From any
-  /// thread.
+  /// Notes that the configuration now names the relay and pins these `keys`, which only an invite or nothing pinned
+  /// before. From any thread.
   func noteConfigured(_ keys: [[UInt8]]) {
     if !keys.isEmpty { pins.withLock { $0 = keys.compactMap { PublicKey($0) } } }
     isInvited.store(false, ordering: .relaxed)
@@ -73,7 +73,7 @@ final class KnownRelayTrust: RelayTrust {
 
   private func checkPinned(_ key: PublicKey, _ server: String) throws -> Bool {
     if isReset.load(ordering: .relaxed), pinned.contains(key) { try successors.forgetSuccessor(of: key.bytes) }
-    // A key that has a successor is not trusted any more: it may have been stolen.
+    // A key with a successor is no longer trusted: it may have been stolen.
     for pin in pinned where try key == newest(of: pin) { return false }
     expected.add(1, ordering: .relaxed)
     let pins = pinned.map(\.fingerprint).joined(separator: ", ")

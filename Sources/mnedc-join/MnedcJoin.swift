@@ -121,7 +121,7 @@ struct MnedcJoin: ParsableCommand {
       settings, name, invitation, update, isReset: reset, isInBackground: isInBackground
     ) {
       var fresh = overridden(try atTheFile.reload(mayBeNew: invite != nil))
-      // The file does not have the invite's relay before the first join.
+      // Before the first join the file does not have the relay of the invite.
       if invite != nil, fresh.servers.isEmpty || reset && fresh.serverKeys != settings.serverKeys {
         (fresh.servers, fresh.serverKeys) = (settings.servers, settings.serverKeys)
       }
@@ -132,8 +132,8 @@ struct MnedcJoin: ParsableCommand {
     try daemon.run()
   }
 
-  /// Takes the relay from the reference implementation's file if nothing else names one; returns whether it did. Throws
-  /// if no relay is named at all.
+  /// Takes the relay from the reference implementation's file if nothing else names one, and returns whether it did.
+  /// Throws if nothing names a relay.
   private func completeServers(of settings: inout Settings) throws -> Bool {
     guard settings.servers.isEmpty else { return false }
     if configuration.config == nil, name == nil {

@@ -1,5 +1,5 @@
-// Subscribers of a relay get the changes of the last second: its loops share no presence list that could be watched
-// without slowing joins, and the comparison costs nothing while nobody subscribes.
+// Subscribers of a relay get the changes once a second, from a comparison. The relay's loops share no presence list
+// that could be watched without slowing joins down, and the comparison costs nothing while nobody subscribes.
 
 import Control
 import DaemonKit

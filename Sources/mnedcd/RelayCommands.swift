@@ -122,7 +122,7 @@ final class RelayCommands {
     }
   }
 
-  /// Gives what is counted to `reply`, on any thread.
+  /// Gives the metrics to `reply`, on any thread.
   func metrics(peerLimit: Int, _ reply: @escaping @Sendable (MetricsReport) -> Void) {
     relay.status(on: daemon.events) { [relay, device] status in
       let report = MetricsReport(status, pending: relay.pending.count, peerLimit: peerLimit)
@@ -135,7 +135,7 @@ final class RelayCommands {
     }
   }
 
-  /// Gives all devices that are known to `reply`, on the main thread.
+  /// Gives all known devices to `reply`, on the main thread.
   private func withPeers(_ reply: @escaping (PeersReport) -> Void) {
     let reply = LoopBound(reply)
     relay.status(on: daemon.events) { [daemon, device] status in
@@ -155,7 +155,7 @@ final class RelayCommands {
     }
   }
 
-  /// The relay's own device has reported a change of its peers.
+  /// Called when the relay's own device has reported a change of its peers.
   func noticeChanges() {
     changes.notice()
   }
@@ -203,8 +203,8 @@ final class RelayCommands {
 
   private static let timeToEnd = Duration.seconds(30)
 
-  /// A thread makes the copy. The tool gets it as an open file, because this process may not write to every path that
-  /// root names.
+  /// A thread makes the copy. The tool gets the copy as an open file, because this process may not write to every path
+  /// that root can name.
   private func backup(_ answer: @escaping Answer) {
     guard !isCopying else {
       return answer(.failed(ControlError(.busy, "another backup is being made; try again when it is done")))
@@ -233,7 +233,7 @@ final class RelayCommands {
     }
   }
 
-  /// The new key is on the disk before any device is told. Old invites name the old key; whoever stole that key could
+  /// Stores the new key before it tells any device. Old invites name the old key. Whoever stole that key could
   /// impersonate the relay, so `forgetOld` revokes them.
   private func rotateKey(forgetOld: Bool, _ answer: @escaping Answer) {
     do {

@@ -11,7 +11,7 @@ import Wire
 extension RelayListeners {
   /// Listens where the settings say; by default for IPv6 and IPv4, or for IPv4 alone on a kernel without IPv6.
   static func make(_ settings: Settings.Relay) throws(Failure) -> RelayListeners {
-    let usual = Settings.Relay.usualListen
+    let usual = Settings.usualListen
     let addresses = try self.addresses(settings.listen.isEmpty ? [usual[0]] : settings.listen)
     do throws(ListenError) {
       return try RelayListeners(on: addresses)

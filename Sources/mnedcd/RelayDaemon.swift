@@ -15,7 +15,7 @@ import SystemPackage
 import Tun
 import Wire
 
-/// The relay, the device that its host is, and their wiring. Owned by the main thread.
+/// The relay, its host as a device, and their wiring. Owned by the main thread.
 final class RelayDaemon {
   // Set once.
   private let settings: Settings.Relay
@@ -27,10 +27,10 @@ final class RelayDaemon {
   private let relay: Relay
   private let host: HostDevice?
 
-  /// Takes everything that can be refused: the interface, the state directory, the ports, the local socket. Root then
-  /// becomes the user that the settings name, before there is another thread, and that user takes the rest.
+  /// Opens everything that the system can refuse: the interface, the state directory, the ports, the local socket.
+  /// Then, before there is another thread, root becomes the user of the settings, and that user opens the rest.
   ///
-  /// `reread` gives the settings of a daemon started now. `mayMakeKey`: a relay whose devices know a key that is lost
+  /// `reread` gives the settings of a daemon started now. `mayMakeKey`: whether a relay whose devices know a lost key
   /// may get a new one.
   init(
     _ all: Settings, mayMakeKey: Bool = false,
@@ -44,7 +44,7 @@ final class RelayDaemon {
     daemon = try Daemon("mnedcd", level: all.logLevel)
     try Daemon.checkIsFirst(at: settings.socket)
     let tun = settings.device ? try Self.makeTun(settings, access) : nil
-    // A former mnedcd that was killed may have been a device.
+    // A killed mnedcd may have been a device.
     if tun == nil { LinuxTun.removeStaleRoutes() }
     do {
       state = try StateDirectory(settings.state, for: user)
@@ -67,7 +67,7 @@ final class RelayDaemon {
       store = try SQLiteStore(directory: state.path) { [logger = daemon.logger] health in
         switch health {
         case .failing(let error):
-          logger.warning("writing fails, so that nobody new can be let in and nothing else can be changed: \(error)")
+          logger.warning("writing fails, so the relay admits no new device and changes nothing else: \(error)")
         case .working(let path): logger.notice("writing \(path) works again")
         }
       }
@@ -85,15 +85,16 @@ final class RelayDaemon {
       if !all.join.allowOverlap { try Self.checkOverlap(of: relay, tun, isKnown: hostIdentity.hasJoined) }
       var own = DeviceSettings(
         deviceID: hostIdentity.deviceID, peers: PeerSettings(key: hostIdentity.key, all.join), trust: OwnRelay(),
-        route: .local { () throws(Errno) in try relay.connectLocally() }, mtu: settings.mtu,
-        queueLimit: settings.queue)
+        route: .local { () throws(Errno) in try relay.connectLocally() })
+      own.mtu = settings.mtu
+      own.queueLimit = settings.queue
       own.hasJoined = hostIdentity.hasJoined
       host = try HostDevice(own, tun, all.join, in: state, names, daemon)
     } else {
       host = nil
     }
     commands = RelayCommands(settings, daemon, state, relay, store, host, hostID: hostIdentity?.deviceID)
-    // The relay knows its own host, and the host its relay, so most events say nothing new.
+    // The relay and its host are one process, so most events add nothing.
     host?.onEvent = { [daemon, unowned commands, weak host, settings] event in
       switch event {
       case .joined(let address, _, _):
@@ -122,18 +123,15 @@ final class RelayDaemon {
     throw Failure(.configuration, "\(problem); choose another --pool, or set that key here too")
   }
 
-  /// Takes over what may change while the relay runs, and leaves the rest.
+  /// Applies the settings that may change while the relay runs. Restores the pool if it cannot be applied.
   private func apply(_ all: inout Settings) {
     growPool(&all.relay.pool)
-    relay.apply(
-      RelayChanges(
-        admission: all.relay.admission, keepalive: all.relay.keepalive, idleKeepalive: all.relay.idleKeepalive,
-        queueLimit: all.relay.queue))
-    host?.apply(all.join, DeviceChanges(queueLimit: all.relay.queue))
+    relay.apply(RelaySettings.Reloadable(all.relay))
+    host?.apply(all.join) { $0.queueLimit = all.relay.queue }
     commands.settings = all.relay
   }
 
-  /// Makes the pool larger, which waits for the disk. A pool that does not contain the present one needs a restart.
+  /// Makes the pool larger, and waits for the disk. A pool that does not contain the present one needs a restart.
   private func growPool(_ setting: inout Settings.Pool) {
     guard setting != commands.settings.pool else { return }
     if case .prefix(let prefix) = setting, !allowsPublicPool, let problem = Self.poolProblem(prefix) {
@@ -153,7 +151,8 @@ final class RelayDaemon {
       daemon.logger.error("the pool stays as it is: \(error)")
       setting = commands.settings.pool
     case nil:
-      daemon.logger.error("the disk takes too long to note the larger pool, which may still come; reload again to see")
+      daemon.logger.error(
+        "the disk takes too long to record the larger pool, which may still happen; reload again to see")
       setting = commands.settings.pool
     }
   }
@@ -193,7 +192,8 @@ final class RelayDaemon {
     }
   }
 
-  /// Loads the relay's keys. Every device refuses a relay with an unknown key, so a lost key is not replaced silently.
+  /// Loads the relay's keys. Does not replace a lost key silently, since every device refuses a relay with an unknown
+  /// key.
   private static func keys(
     in state: StateDirectory, _ store: SQLiteStore, mayBeNew: Bool, _ daemon: Daemon
   ) throws(Failure) -> RelayKeys {
@@ -233,7 +233,7 @@ final class RelayDaemon {
     }
   }
 
-  /// The user that root becomes; `nil` if the process stays who it is.
+  /// The user that root becomes; `nil` if the process keeps its user.
   private static func user(_ setting: Settings.User) throws -> User? {
     guard currentUser() == 0, setting != .named("root") else { return nil }
     let names =
@@ -254,7 +254,7 @@ final class RelayDaemon {
         + "write another to relay.user (root to stay root)")
   }
 
-  /// A user that is not root can have capabilities, by the file or the service manager.
+  /// Drops privileges also without root: the file or the service manager can give capabilities to another user.
   private static func dropPrivileges(
     _ user: User?, keeping kept: Set<Capability>, _ access: HostAccess, _ daemon: Daemon
   ) throws {
@@ -300,7 +300,7 @@ final class RelayDaemon {
     }
     do {
       let (network, notices) = try RelayNetwork.settle(
-        in: store, pool: pool, pool6: RelayNetwork.Pool6Choice(settings.pool6),
+        in: store, pool: pool, pool6: settings.pool6,
         fixed: settings.addresses)
       for notice in notices { logger.warning("\(notice)") }
       return network
@@ -324,11 +324,13 @@ final class RelayDaemon {
       case .auto: (min(4, usableCores()), 8)
       case .count(let count): (count, 0)
       }
-    var relaySettings = RelaySettings(
-      keys: keys, store: store, admission: settings.admission, network: network,
-      leaseAge: settings.leaseAge, keepalive: settings.keepalive, idleKeepalive: settings.idleKeepalive,
-      queueLimit: settings.queue, threads: threads, peerList: settings.peerList, memory: settings.memory,
-      connections: RelaySettings.connections(descriptors: descriptorLimit()))
+    var relaySettings = RelaySettings(keys: keys, store: store, network: network)
+    relaySettings.reloadable = RelaySettings.Reloadable(settings)
+    relaySettings.leaseAge = settings.leaseAge
+    relaySettings.peerList = settings.peerList
+    relaySettings.memory = settings.memory
+    relaySettings.connections = RelaySettings.connections(descriptors: descriptorLimit())
+    relaySettings.threads = threads
     relaySettings.sharedLoop = sharedLoop
     relaySettings.choosesCongestionControl = settings.congestionControl == .auto
     relaySettings.version = suiteVersion
@@ -349,15 +351,15 @@ final class RelayDaemon {
     }
     let pools = HostNetwork.Prefix.pools(relay.network.pool.prefix, relay.network.pool6)
     guard let collision = NetworkCollision(of: pools, with: networks, isKnown: isKnown) else { return }
-    // The other network may be gone at the next start.
+    // The other network may have ended by the next start.
     throw Failure(
       .temporaryFailure,
       "\(collision); choose another --pool (relay.pool: auto finds one), relay only (--no-device), or allow it with "
         + "join.allow-overlap")
   }
 
-  /// The host as a device. Its ID in its own network stays: a file that it shares with mnedc-join may give the ID for
-  /// another network.
+  /// The host's identity as a device. It keeps its ID in its own network: `device-id` of a file that mnedcd and
+  /// mnedc-join share may be the ID for another network.
   private static func hostIdentity(
     in state: StateDirectory, configured: String?, _ store: SQLiteStore, _ daemon: Daemon
   ) throws -> DeviceIdentity {
@@ -393,14 +395,14 @@ extension RelayNetwork.PoolChoice {
   }
 }
 
-extension RelayNetwork.Pool6Choice {
-  fileprivate init(_ setting: Settings.Pool6) {
-    self =
-      switch setting {
-      case .auto: .auto
-      case .off: .off
-      case .prefix(let prefix): .prefix(prefix)
-      }
+extension RelaySettings.Reloadable {
+  /// From the configuration, at the start and at a reload.
+  fileprivate init(_ settings: Settings.Relay) {
+    self.init()
+    admission = settings.admission
+    keepalive = settings.keepalive
+    idleKeepalive = settings.idleKeepalive
+    queueLimit = settings.queue
   }
 }
 

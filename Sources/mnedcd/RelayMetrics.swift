@@ -19,43 +19,43 @@ extension MetricsReport {
 
   private mutating func addDevices(_ status: RelayStatus, pending: Int) {
     let counters = status.counters
-    gauge("mnedc_relay_sessions", "Devices that are in; the relay's host is not counted.", Double(status.online))
-    gauge("mnedc_relay_capacity", "Devices that can be in at once.", Double(status.capacity))
-    gauge("mnedc_relay_joining", "Connections that have not joined, or not yet.", Double(status.joining))
-    gauge("mnedc_relay_pending", "Devices that wait for an operator to let them in.", Double(pending))
+    gauge("mnedc_relay_sessions", "Connected devices, without the relay's host.", Double(status.online))
+    gauge("mnedc_relay_capacity", "Devices that can be connected at once.", Double(status.capacity))
+    gauge("mnedc_relay_joining", "Connections that have not joined.", Double(status.joining))
+    gauge("mnedc_relay_pending", "Devices that wait for an operator to admit them.", Double(pending))
     gauge(
-      "mnedc_relay_draining", "Whether the relay lets what is under way arrive before it ends: 1, or 0.",
+      "mnedc_relay_draining", "Whether the relay is draining: 1, or 0.",
       status.isDraining ? 1 : 0)
-    counter("mnedc_relay_joins", "Devices that were let in, the relay's host among them.", Double(counters.joins))
+    counter("mnedc_relay_joins", "Joins, those of the relay's host included.", Double(counters.joins))
     counter("mnedc_relay_leaves", "Devices that have left or were lost.", Double(counters.leaves))
     counter(
-      "mnedc_relay_refusals", "Devices that were not let in, by the code that they were told.",
+      "mnedc_relay_refusals", "Refused join requests, by code.",
       counters.refused.sorted { $0.key < $1.key }.map { Sample(Double($0.value), ["code": $0.key]) })
     counter(
       "mnedc_relay_bad_connections",
-      "Connections closed because of what came: a frame that did not open, or one that made no sense.",
+      "Connections closed because of a frame that was not authentic or malformed, by cause.",
       [Sample](by: "cause", ["not-authentic": counters.notAuthentic, "malformed": counters.malformed]))
   }
 
   private mutating func addTraffic(_ status: RelayStatus) {
     let (received, sent) = (status.totals.received, status.totals.sent)
     counter(
-      "mnedc_relay_frames_forwarded", "Data frames that were handed on, those among them that a queue then dropped.",
+      "mnedc_relay_frames_forwarded", "Data frames forwarded, including those that a queue then dropped.",
       Double(status.forwarded.frames))
     counter(
       "mnedc_relay_forwarded_bytes", unit: "bytes", "Bytes of these frames, with their headers.",
       Double(status.forwarded.bytes))
-    counter("mnedc_relay_frames_unreachable", "Data frames for addresses that nobody had.", Double(status.unreachable))
-    counter("mnedc_relay_received_frames", "Frames that came from devices that were in.", Double(received.frames))
+    counter("mnedc_relay_frames_unreachable", "Data frames for addresses without a device.", Double(status.unreachable))
+    counter("mnedc_relay_received_frames", "Frames received from connected devices.", Double(received.frames))
     counter(
-      "mnedc_relay_received_bytes", unit: "bytes", "Bytes that came from devices that were in.", Double(received.bytes))
+      "mnedc_relay_received_bytes", unit: "bytes", "Bytes received from connected devices.", Double(received.bytes))
     counter(
-      "mnedc_relay_sent_frames", "Frames for devices, those among them that a queue dropped.", Double(sent.frames))
-    counter("mnedc_relay_sent_bytes", unit: "bytes", "Bytes that were sent to devices.", Double(sent.bytes))
+      "mnedc_relay_sent_frames", "Frames for devices, including those that a queue dropped.", Double(sent.frames))
+    counter("mnedc_relay_sent_bytes", unit: "bytes", "Bytes sent to devices.", Double(sent.bytes))
     gauge(
       "mnedc_relay_queue_memory_bytes", unit: "bytes", "Memory of all send queues together.", Double(status.sendMemory))
     gauge(
-      "mnedc_relay_queue_memory_limit_bytes", unit: "bytes", "What the send queues may have together (relay.memory).",
+      "mnedc_relay_queue_memory_limit_bytes", unit: "bytes", "Memory limit of all send queues together (relay.memory).",
       Double(status.sendMemoryLimit))
   }
 
@@ -78,7 +78,7 @@ extension MetricsReport {
       samples { Double($0.queue.bytes) })
     gauge(
       "mnedc_relay_session_queue_delay_seconds", unit: "seconds",
-      "How long the data frame to that device that left its queue last had waited. \(bound)",
+      "Queueing delay of the latest data frame to that device. \(bound)",
       samples { $0.queue.delay.seconds })
     gauge(
       "mnedc_relay_session_round_trip_seconds", unit: "seconds", "The last echo between relay and device. \(bound)",

@@ -11,7 +11,7 @@ import Store
 import SystemIO
 import Wire
 
-/// The relay's state as its tools get to see it.
+/// The relay's state for the tools.
 enum RelayReports {
   static func status(
     _ daemon: Daemon, _ relay: Relay, _ host: HostDevice?,
@@ -60,7 +60,7 @@ extension RelayReport {
     self.init(
       listen: listen, pool: status.pool.description, pool6: status.pool6?.description,
       address: status.address.description, fingerprint: relay.publicKey.fingerprint,
-      admission: relay.settings.admission.rawValue, draining: status.isDraining, online: status.online,
+      admission: relay.settings.reloadable.admission.rawValue, draining: status.isDraining, online: status.online,
       capacity: status.capacity, pending: relay.pending.count, joining: status.joining,
       unreachableFrames: status.unreachable, queueMemory: status.sendMemory,
       refused: status.counters.refused.sorted { $0.key < $1.key }.map { RefusedReport(code: $0.key, count: $0.value) },
@@ -94,7 +94,7 @@ extension RelayReports {
       let session = status.sessions.first { $0.deviceID == name }.map { SessionReport($0, at: now) }
       relay.devices { result in
         let records = (try? result.get()) ?? []
-        // Another device may have a revoked one's ID by now.
+        // Another device may have the ID of a revoked one.
         let meant = records.filter { isMeant($0.id) }
         let time = UnixTime.now()
         let memory: PathFacts.Memory =

@@ -4,13 +4,16 @@ import Wire
 @testable import Config
 
 @Suite struct ConfigErrorTests {
-  static let top = "the keys here are server, server-key, server-ip, port, device-id, log-level, metrics, join, relay"
-  static let join =
-    "the keys here are interface, mtu, address, allow-overlap, allow-public-pool, timeout, offload, socket, state, "
-    + "cipher, congestion-control, peer-keys, names, hosts-file, on-peer, peer-information, direct, "
-    + "direct-port, direct-max-offline, orchestration"
+  static let top = keys("", sections: ["metrics", "join", "relay"])
+  static let join = keys("join.", sections: ["orchestration"])
   static let server =
     #"expected a host with or without a port, such as relay.example, 192.0.2.1:3334 or "[2001:db8::1]:3334""#
+
+  private static func keys(_ section: String, sections: [String]) -> String {
+    let names = Settings.keys.filter { $0.path.hasPrefix(section) }.map { $0.path.dropFirst(section.count) }
+    return
+      "the keys here are \((names.filter { !$0.contains(".") } + sections.map { $0[...] }).joined(separator: ", "))"
+  }
 
   @Test(arguments: [
     Bad("sever: a", #"1:1: unknown key "sever"; did you mean "server"?"#),

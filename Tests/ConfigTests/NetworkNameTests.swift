@@ -10,7 +10,7 @@ import Testing
     #expect(settings.join.socket == "/run/mnedc/mnedc-join@\(name).sock")
     #expect(settings.join.state == "/var/lib/mnedc-join@\(name)")
     #expect(try ValueKind<String>.interface.parse(settings.join.interface) == "mnedc-\(name)")
-    #expect(settings.relay == Settings().relay)
+    #expect(Settings().changes(to: settings, for: .relay) == [])
   }
 
   @Test(arguments: ["", "relay", "device", "mnedc", "Shop", "a_b", "a.b", "a/b", "-a", "a-", "ten-letter", "ä"])

@@ -3,53 +3,6 @@ import Testing
 import Wire
 
 @Suite struct RenderingTests {
-  @Test func `the defaults are written as a file`() {
-    #expect(
-      Settings().render() == """
-        log-level: info
-        metrics:
-          peer-limit: 100
-        join:
-          interface: mnedc0
-          mtu: 1400
-          allow-overlap: false
-          allow-public-pool: false
-          timeout: 30s
-          offload: auto
-          socket: /run/mnedc/mnedc-join.sock
-          state: /var/lib/mnedc-join
-          cipher: auto
-          congestion-control: auto
-          names: auto
-          hosts-file: auto
-          peer-information: 250
-          direct: auto
-          direct-port: 0
-          direct-max-offline: 1d
-        relay:
-          listen: auto
-          pool: 10.0.0.0/24
-          pool6: auto
-          lease-age: 30d
-          device: true
-          interface: mnedc0
-          mtu: 1400
-          offload: auto
-          keepalive: 2s
-          idle-keepalive: 30s
-          congestion-control: auto
-          queue: 4MiB
-          memory: 256MiB
-          peer-list: 1000
-          threads: auto
-          socket: /run/mnedc/mnedcd.sock
-          state: /var/lib/mnedcd
-          admission: invite
-          user: auto
-
-        """)
-  }
-
   @Test func `several values are written as a list, and the reference's two keys as a server`() throws {
     #expect(try load("server: [a, 'b:1']").render().hasPrefix("server:\n  - a:3334\n  - b:1\nlog-level: info\n"))
     #expect(try load("server-ip: fd00::1\nport: 1").render().hasPrefix("server: \"[fd00::1]:1\"\nlog-level"))
@@ -115,9 +68,6 @@ extension Settings {
       settings.join.peerKeys[name] = arbitraryKey(&numbers)
     }
     settings.join.peerInformation = .random(in: 1...16384, using: &numbers)
-    settings.join.direct = Settings.Direct.allCases.randomElement(using: &numbers)!
-    settings.join.directPort = .random(in: 0...UInt16.max, using: &numbers)
-    settings.join.directMaxOffline = .seconds(Int.random(in: 60...31_536_000, using: &numbers))
     settings.join.orchestration = arbitraryOrchestration(&numbers)
     settings.relay.listen = ["::", "::1", "0.0.0.0"].shuffled(using: &numbers)
       .prefix(.random(in: 0...3, using: &numbers))
@@ -154,7 +104,7 @@ extension Settings {
   private static func arbitraryOrchestration(_ numbers: inout Numbers) -> Orchestration {
     let names = ["a", "null", "1e3", "x.y", "true"]
     let texts = ["", "1.0", "null", "- a", "a: b", "#", " é ", "\"", "\\n", "日本"]
-    var information = Orchestration()
+    var information = Settings().join.orchestration
     if Bool.random(using: &numbers) { information.hostName = "null.lan" }
     if Bool.random(using: &numbers) { information.platform = "linux/riscv64" }
     if Bool.random(using: &numbers) { information.executionType = names.randomElement(using: &numbers) }

@@ -162,23 +162,4 @@ import Wire
     #expect(settings.relay.mtu == 1300)
     #expect(settings.relay.interface == "up0")
   }
-
-  @Test func `every key is known by its path`() {
-    #expect(
-      Settings.keys == [
-        "server", "server-key", "server-ip", "port", "device-id", "log-level", "metrics.listen",
-        "metrics.peer-limit", "join.interface", "join.mtu",
-        "join.address", "join.allow-overlap", "join.allow-public-pool",
-        "join.timeout", "join.offload", "join.socket", "join.state", "join.cipher", "join.congestion-control",
-        "join.peer-keys", "join.names", "join.hosts-file", "join.on-peer",
-        "join.peer-information", "join.direct", "join.direct-port", "join.direct-max-offline",
-        "join.orchestration.host-name", "join.orchestration.platform",
-        "join.orchestration.execution-type", "join.orchestration.services", "join.orchestration.labels", "relay.listen",
-        "relay.pool", "relay.pool6", "relay.lease-age", "relay.addresses", "relay.device", "relay.interface",
-        "relay.mtu", "relay.offload", "relay.keepalive", "relay.idle-keepalive", "relay.congestion-control",
-        "relay.queue", "relay.memory", "relay.peer-list", "relay.threads",
-        "relay.socket", "relay.state",
-        "relay.admission", "relay.user", "relay.public-address",
-      ])
-  }
 }

@@ -116,7 +116,7 @@ import Wire
     let temporary = TemporaryDirectory()
     let own = try Self.start(temporary.path)
     func error(_ change: (inout AnnounceOrder) -> Void) -> String { announce(own, change)?.text ?? "" }
-    #expect(error { $0.withdrawnServices = ["cam"] }.contains("the configuration says so; take it out there"))
+    #expect(error { $0.withdrawnServices = ["cam"] }.contains("comes from the configuration; remove it there"))
     #expect(error { $0.withdrawnServices = ["x"] }.contains("no service x was announced"))
     #expect(error { $0.withdrawnServices = ["\u{1B}[1m"] }.contains("no service of that name was announced"))
     #expect(error { $0.withdrawnLabels = ["zone"] }.contains("--label zone=VALUE"))
@@ -131,7 +131,7 @@ import Wire
     #expect(
       error { order in
         for number in 0..<63 { order.labels["l\(number)"] = String(repeating: "é", count: 127) }
-      }.contains("bytes of JSON, of which there may be 16384; withdraw what is of no use any more"))
+      }.contains("bytes of JSON, of which there may be 16384; withdraw what is no longer needed"))
     #expect(
       error {
         $0.services = [.init(name: "fine")]

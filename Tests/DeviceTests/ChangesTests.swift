@@ -8,8 +8,8 @@ import Wire
 
 /// Other settings for a device that runs.
 @Suite(.serialized) struct ChangesTests {
-  private func servers(_ address: SocketAddress) -> DeviceChanges {
-    DeviceChanges(servers: [(host: address.host, port: address.port)])
+  private func servers(_ address: SocketAddress) -> [(host: String, port: UInt16)] {
+    [(host: address.host, port: address.port)]
   }
 
   @Test func `a device that waits to try again tries other servers at once`() throws {
@@ -19,7 +19,7 @@ import Wire
     defer { relay.stop() }
     let device = try TestDevice("one", relay: gone.address)
     #expect(!device.events.waitFor(2).isEmpty)
-    device.device.apply(servers(relay.address))
+    device.device.apply { $0.servers = servers(relay.address) }
     #expect(device.address() != nil)
     device.stop()
   }
@@ -30,8 +30,8 @@ import Wire
     defer { second.stop() }
     let device = try TestDevice("one", relay: first.address)
     #expect(device.address() != nil)
-    device.device.apply(servers(second.address))
-    device.device.apply(DeviceChanges(queueLimit: 1 << 20))
+    device.device.apply { $0.servers = servers(second.address) }
+    device.device.apply { $0.queueLimit = 1 << 20 }
     #expect(device.status()?.isJoined == true && device.status()?.joins == 1)
     first.stop()
     #expect(device.address(afterJoins: 2) != nil)
@@ -50,12 +50,12 @@ import Wire
     let packet = datagram(from: first, to: second, [1])
     one.send(packet)
     #expect(two.receive() == packet)
-    one.device.apply(DeviceChanges(pinnedKeys: ["two": testKey("somebody else").publicKey]))
+    one.device.apply { $0.pinnedKeys = ["two": testKey("somebody else").publicKey] }
     #expect(one.status() != nil)
     one.send(packet)
     #expect(wait { one.status()?.counters.unroutable == 1 })
     #expect(two.interface.takeWritten(within: .milliseconds(50)) == nil)
-    one.device.apply(DeviceChanges(pinnedKeys: ["two": testKey("two").publicKey]))
+    one.device.apply { $0.pinnedKeys = ["two": testKey("two").publicKey] }
     one.send(packet)
     #expect(two.receive() == packet)
     one.stop()

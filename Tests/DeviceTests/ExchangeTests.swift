@@ -76,7 +76,7 @@ import Wire
     defer { for device in devices { device.stop() } }
     #expect(wait { devices[1...].allSatisfy { services(of: "one", at: $0) == [] } })
     for number in 1...50 {
-      devices[0].device.apply(DeviceChanges(orchestration: information("one", revision: 0, "service-\(number)")))
+      devices[0].device.apply { $0.orchestration = information("one", revision: 0, "service-\(number)") }
     }
     for other in devices[1...] {
       #expect(wait { services(of: "one", at: other) == ["service-50"] })
@@ -84,8 +84,8 @@ import Wire
       #expect(told.first == 100 && told.last == 150 && told.count <= 5, "\(told)")
     }
     // The same information again is no change.
-    devices[0].device.apply(DeviceChanges(orchestration: information("one", revision: 0, "service-50")))
-    devices[0].device.apply(DeviceChanges(orchestration: information("another", revision: 0, "last")))
+    devices[0].device.apply { $0.orchestration = information("one", revision: 0, "service-50") }
+    devices[0].device.apply { $0.orchestration = information("another", revision: 0, "last") }
     #expect(wait { services(of: "one", at: devices[1]) == ["last"] })
     #expect(devices[1].status(of: "one")?.orchestration?.revision == 151)
   }
@@ -97,14 +97,14 @@ import Wire
     let two = try device("two", relay)
     defer { for device in [one, two] { device.stop() } }
     #expect(wait { services(of: "one", at: two) == [] })
-    one.device.apply(DeviceChanges(orchestration: information("one", revision: 0, "no name at all")))
+    one.device.apply { $0.orchestration = information("one", revision: 0, "no name at all") }
     #expect(
       wait {
         one.events.items.contains { event in
           if case .warning(let line) = event { line.contains("cannot be told") } else { false }
         }
       })
-    one.device.apply(DeviceChanges(orchestration: information("one", revision: 0, "good")))
+    one.device.apply { $0.orchestration = information("one", revision: 0, "good") }
     #expect(wait { services(of: "one", at: two) == ["good"] })
     #expect(changes(two, of: "one").map(\.revision) == [100, 101])
   }
@@ -129,7 +129,7 @@ import Wire
     #expect(wait { services(of: "one", at: devices[1]) == [] && services(of: "two", at: devices[0]) == [] })
     relay.stop()
     #expect(wait { devices.allSatisfy { $0.status()?.isJoined == false } })
-    devices[0].device.apply(DeviceChanges(orchestration: information("one", revision: 0, "meanwhile")))
+    devices[0].device.apply { $0.orchestration = information("one", revision: 0, "meanwhile") }
     // Known information is kept.
     #expect(services(of: "one", at: devices[1]) == [])
     let successor = try TestRelay(inPlaceOf: relay)
@@ -182,7 +182,7 @@ import Wire
     #expect(before.peers.allSatisfy { $0.orchestration == nil } && before.counters.messages.sent == 0)
     let status = try #require(fetch(asker, [addresses[1], addresses[2]]))
     #expect(Set(status.peers.filter { $0.orchestration != nil }.map(\.peer.deviceID)) == ["other-2", "other-3"])
-    asker.device.apply(DeviceChanges(peerInformation: 3))
+    asker.device.apply { $0.peerInformation = 3 }
     #expect(wait { services(of: "other-1", at: asker) == [] })
   }
 
@@ -201,7 +201,7 @@ import Wire
     #expect(ping(one, first) == .unknownPeer)
     #expect(ping(one, try #require(IPv4Address("10.0.0.77"))) == .unknownPeer)
     #expect(ping(one, try #require(IPv4Address("192.0.2.1"))) == .unknownPeer)
-    one.device.apply(DeviceChanges(pinnedKeys: ["two": testKey("somebody").publicKey]))
+    one.device.apply { $0.pinnedKeys = ["two": testKey("somebody").publicKey] }
     guard case .untrusted(let why)? = ping(one, second) else {
       Issue.record("trusted")
       return

@@ -181,7 +181,7 @@ import Wire
     #expect(device.address() != nil)
     device.interface.disturb([.down, .mtu(1200)])
     device.interface.rename(to: "other0")
-    device.device.apply(DeviceChanges())
+    device.device.apply { _ in }
     #expect(wait { device.status()?.interface == "other0" })
     #expect(
       lines(device) == [
@@ -190,7 +190,7 @@ import Wire
       ])
     #expect(device.status()?.interfaceProblem == nil)
     device.interface.refuseToRestore(.failed(step: "restoring", .notPermitted, detail: nil))
-    device.device.apply(DeviceChanges())
+    device.device.apply { _ in }
     #expect(wait { device.status()?.interfaceProblem?.contains("restoring") == true })
   }
 
@@ -202,11 +202,11 @@ import Wire
     #expect(device.address() != nil)
     let address6 = try #require(device.status()?.address6)
     device.interface.disableIPv6(.refused("off"))
-    device.device.apply(DeviceChanges())
+    device.device.apply { _ in }
     #expect(wait { device.status().map { $0.address6 == nil } == true })
     #expect(lines(device).count == 1 && lines(device)[0].contains("no IPv6 address"))
     device.interface.disableIPv6(nil)
-    device.device.apply(DeviceChanges())
+    device.device.apply { _ in }
     #expect(wait { device.status()?.address6 == address6 })
     let changes = device.events.items.filter { if case .interfaceChanged("memory") = $0 { true } else { false } }
     #expect(changes.count == 2)

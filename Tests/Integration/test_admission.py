@@ -390,7 +390,7 @@ def test_a_configuration_that_turns_out_unwritable_costs_nothing_but_another_try
     lab.start_relay(admission=None)
     assert program.wait(20) == 74
     assert re.search(
-        "has let this device in, but .*mnedc.yaml cannot be written: Perm.*run the same again", program.log
+        "has admitted this device, but .*mnedc.yaml cannot be written: Perm.*run the same again", program.log
     )
     until(lambda: "d1" not in devices(lab), "the relay forgets the device")
     assert asked(lab, "invites")["invites"][0]["uses_left"] == 1
@@ -614,7 +614,7 @@ def test_a_full_disk_keeps_nobody_out_who_is_known(flat):
         for _ in range(2):
             done = ctl(lab, "invite", check=False)
             assert done.returncode == 69 and "its disk is full" in done.stderr
-        failing = re.findall("warning: writing fails, so that nobody new can be let in.*its disk is full", relay.log)
+        failing = re.findall("warning: writing fails, so the relay admits no new device.*its disk is full", relay.log)
         assert len(failing) == 1 and "works again" not in relay.log, relay.log
         reader.close()
         (state / "filler").unlink()

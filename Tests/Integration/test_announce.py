@@ -257,8 +257,8 @@ def test_what_cannot_be_told_is_refused_with_what_to_do(device):
         status, error = refused(node, *options)
         assert status == 64 and words in error, options
     daemon = {
-        ("--withdraw", "camera"): "the configuration says so; take it out there and reload",
-        ("--withdraw", "x", "--up", "y"): "no service x was announced; mnedc-ctl announce shows what is told",
+        ("--withdraw", "camera"): "comes from the configuration; remove it there and reload",
+        ("--withdraw", "x", "--up", "y"): "no service x was announced; mnedc-ctl announce shows the announced ones",
         ("--no-label", "zone"): "--label zone=VALUE",
         tuple(
             each for number in range(63) for each in ("--up", f"s{number}")
@@ -317,7 +317,7 @@ def test_a_full_disk_keeps_what_was_told_and_nobody_out(device):
         told = announce(node, "--label", "a=b")
         make_room = fill(state)
         status, error = refused(node, "--label", "a=c")
-        assert status == 69 and "nothing has changed, as it could not be kept" in error
+        assert status == 69 and "nothing has changed, because the announcement cannot be stored" in error
         assert announce(node, "--load", "0.5")["load"] == 0.5
         daemon.kill()
         daemon = start()

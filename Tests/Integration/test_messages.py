@@ -171,7 +171,7 @@ MISTAKES = {
         r"runs beside mnedcd"),
     "an unknown peer": (
         "d1", lambda scene: ["mnedc-peers", "show", "nobody", "--socket", scene.d1.socket_path], 69,
-        r"no peer has the ID, name, address or fingerprint nobody; mnedc-peers lists those that there are"),
+        r"no peer has the ID, name, address or fingerprint nobody; mnedc-peers lists the known ones"),
     "an unknown device": (
         "relay", lambda scene: ["mnedc-ctl", "revoke", "nobody", "--socket", scene.relay.socket_path], 69,
         r"the relay knows no device nobody; see `mnedc-ctl devices`"),

@@ -10,8 +10,12 @@ import Wire
 @Suite(.serialized) struct ChangesTests {
   private func changes(
     admission: AdmissionMode = .open, keepalive: Duration = .seconds(60), queueLimit: Int = 4 << 20
-  ) -> RelayChanges {
-    RelayChanges(admission: admission, keepalive: keepalive, idleKeepalive: keepalive, queueLimit: queueLimit)
+  ) -> RelaySettings.Reloadable {
+    var changed = RelaySettings.Reloadable()
+    changed.admission = admission
+    (changed.keepalive, changed.idleKeepalive) = (keepalive, keepalive)
+    changed.queueLimit = queueLimit
+    return changed
   }
 
   @Test func `devices are told of another keepalive, and asked for signs of life by it`() throws {
@@ -25,7 +29,7 @@ import Wire
     #expect(welcome.address == address && welcome.keepalive == 400)
     #expect(welcome.pool == IPv4Prefix("10.0.0.0/24"))
     _ = try client.receive(.ping)
-    #expect(relay.relay.settings.keepalive == .milliseconds(400))
+    #expect(relay.relay.settings.reloadable.keepalive == .milliseconds(400))
   }
 
   @Test func `another admission mode counts for who comes next, and nobody is sent away`() throws {
@@ -33,7 +37,7 @@ import Wire
     defer { relay.stop() }
     let (one, first) = try relay.join("one")
     relay.relay.apply(changes(admission: .invite))
-    #expect(relay.relay.settings.admission == .invite)
+    #expect(relay.relay.settings.reloadable.admission == .invite)
     do {
       _ = try relay.join("two")
       Issue.record("a stranger was let in")

@@ -160,7 +160,7 @@ import Wire
   @Test func `every device has an IPv6 address too`() throws {
     let state = TemporaryDirectory()
     var made: IPv6Prefix?
-    for choice in [.auto, .off, .auto] as [RelayNetwork.Pool6Choice] {
+    for choice in [.auto, .off, .auto] as [Pool6Choice] {
       let relay = try TestRelay(pool6: choice, state: state.path)
       defer { relay.stop() }
       let told = try relay.ask("a").receive(welcome)

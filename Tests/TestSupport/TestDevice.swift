@@ -31,8 +31,8 @@ public final class TestDevice: Sendable {
     interface = try MemoryPacketDevice()
     prepare(interface)
     var settings = DeviceSettings(
-      deviceID: deviceID, peers: peers ?? PeerSettings(key: testKey(deviceID)), trust: trust, token: token, route: route
-    )
+      deviceID: deviceID, peers: peers ?? PeerSettings(key: testKey(deviceID)), trust: trust, route: route)
+    settings.token = token
     settings.allowOverlap = allowOverlap
     change(&settings)
     device = try Device(settings, interface) { [events, steps] event in

@@ -27,7 +27,7 @@ public final class TestRelay: Sendable {
   /// `state` is a directory that outlives the relay; without one, it has its own. With `records`, it has no file.
   /// Clients in tests answer pings only while they receive, so the usual `keepalive` grants them long silences.
   public init(
-    pool: String = "10.0.0.0/24", pool6: RelayNetwork.Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
+    pool: String = "10.0.0.0/24", pool6: Pool6Choice = .auto, leaseAge: Duration = .seconds(30 * 86_400),
     fixed: [String: IPv4Address] = [:], keepalive: Duration = .seconds(60), idleKeepalive: Duration? = nil,
     port: UInt16 = 0, threads: Int = 2, maximumUnauthenticated: Int = 4096, returnTime: Duration = .zero,
     admission: AdmissionMode = .open,
@@ -41,10 +41,16 @@ public final class TestRelay: Sendable {
     state = StateDirectory()
     store = try records ?? SQLiteStore(directory: directory ?? state.directory.path)
     (network, notices) = try RelayNetwork.settle(in: store, pool: .prefix(prefix), pool6: pool6, fixed: fixed)
-    var settings = RelaySettings(
-      keys: keys, store: store, admission: admission, network: network, leaseAge: leaseAge, keepalive: keepalive,
-      idleKeepalive: idleKeepalive ?? keepalive, queueLimit: queueLimit, threads: threads, peerList: peerList,
-      memory: memory, connections: connections)
+    var settings = RelaySettings(keys: keys, store: store, network: network)
+    settings.leaseAge = leaseAge
+    settings.reloadable.admission = admission
+    settings.reloadable.keepalive = keepalive
+    settings.reloadable.idleKeepalive = idleKeepalive ?? keepalive
+    settings.reloadable.queueLimit = queueLimit
+    settings.threads = threads
+    settings.peerList = peerList
+    settings.memory = memory
+    settings.connections = connections
     settings.maximumUnauthenticated = maximumUnauthenticated
     settings.returnTime = returnTime
     relay = try Self.start(settings, on: listen)
