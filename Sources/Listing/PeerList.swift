@@ -54,21 +54,23 @@ public struct PeerList: Sendable {
   public func footnote(_ report: PeersReport) -> String? {
     var notes: [String] = []
     if let collision = report.collision, report.network != nil || !report.peers.isEmpty {
-      notes.append("Another network of this host has addresses of this one: \(collision.harmless).")
+      notes.append("Another network of this host has the same addresses: \(collision.harmless).")
     }
     if let why = report.disconnected, report.network != nil || !report.peers.isEmpty {
-      let what = report.peers.isEmpty ? "which devices are connected" : "how its peers are"
+      let what = report.peers.isEmpty ? "which devices are connected" : "the state of its peers"
       notes.append(
         "This host has no connection to the relay, so \(what) is unknown: \(why.harmless). "
           + "mnedc-ctl netcheck finds out more.")
     }
     if !report.complete {
-      notes.append("The network is large: these are the devices that this host deals with. The relay lists all.")
+      notes.append(
+        "The network is large, so this host knows only the devices that it exchanges packets with. "
+          + "The relay lists all.")
     }
     let unknown = report.peers.count { $0.revision == nil }
     if unknown > 0 {
       notes.append(
-        "Of \(unknown) of \(report.peers.count) peers it is not known here what they offer; --fetch asks them.")
+        "\(unknown) of \(report.peers.count) peers have not told this host what they offer; --fetch asks them.")
     }
     return notes.isEmpty ? nil : notes.joined(separator: "\n")
   }
@@ -84,8 +86,8 @@ public struct PeerList: Sendable {
     // The footnote says why.
     case 0 where report.disconnected != nil: return "this host knows of no other device"
     case 0: return filter.isEmpty ? "no device is in the network" : "no other device is in the network"
-    case 1: return "the only other device is not as wanted"
-    case let count: return "none of \(count) other devices is as wanted"
+    case 1: return "the only other device does not match"
+    case let count: return "none of \(count) other devices matches"
     }
   }
 

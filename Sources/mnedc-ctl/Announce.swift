@@ -91,10 +91,10 @@ struct Announce: RequestCommand {
       throw ValidationError("--port, --protocol and --service-version go with one --up")
     }
     if let name = Self.twice(up + degraded + down + withdraw) {
-      throw ValidationError("the service \(name) is named twice; say one thing of it at a time")
+      throw ValidationError("the service \(name) is named twice; name it in one option only")
     }
     if let name = Self.twice(label.map(\.name) + noLabel) {
-      throw ValidationError("the label \(name) is named twice; say one thing of it at a time")
+      throw ValidationError("the label \(name) is named twice; name it in one option only")
     }
     if load != nil, noLoad { throw ValidationError("--load and --no-load do not go together") }
   }

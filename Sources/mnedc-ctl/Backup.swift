@@ -21,7 +21,7 @@ struct Backup: ParsableCommand {
   func validate() throws {
     if file.isEmpty { throw ValidationError("name the file that the copy goes to") }
     guard file == "-" else { return }
-    if output.json { throw ValidationError("--json prints what a file holds; name a file for it") }
+    if output.json { throw ValidationError("--json describes the written file; name a file") }
     if Terminal.isOne(.output) {
       throw ValidationError("the copy is not for a terminal; name a file, or send it on (mnedc-ctl backup - >relay.db)")
     }
@@ -79,13 +79,13 @@ struct Backup: ParsableCommand {
       header.count == 100 && header.starts(with: Array("SQLite format 3\0".utf8))
       && header[68..<72] == Array("MNED".utf8)[...]
     guard header.isEmpty || isCopy else {
-      throw Failure(.cannotCreate, "\(file) is there, and is no backup of a relay; name another file, or remove it")
+      throw Failure(.cannotCreate, "\(file) exists and is not a relay's backup; name another file, or remove it")
     }
   }
 
   private static func checkIsOther(_ file: String, than database: String) throws(Failure) {
     guard isSameFile(file, database) else { return }
-    throw Failure(.cannotCreate, "\(file) is the database that the relay works with; name another file")
+    throw Failure(.cannotCreate, "\(file) is the relay's own database; name another file")
   }
 
   private static func text(_ report: BackupReport, _ file: String) -> String {

@@ -22,7 +22,7 @@ struct ConfirmOptions: ParsableArguments {
     if answer == "y" || answer == "yes" { return }
     // At the end of the input the cursor is still on the question's line.
     if answer == nil { printError("") }
-    throw Failure(.noAnswer, "nothing was done, as the answer was not yes")
+    throw Failure(.noAnswer, "nothing was done, because the answer was not yes")
   }
 }
 

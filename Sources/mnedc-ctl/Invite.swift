@@ -62,7 +62,7 @@ struct Invite: ParsableCommand {
     let servers = report.servers.compactMap { try? ServerAddress(parsing: $0) }
     if servers.allSatisfy(\.isLoopback) {
       printError(
-        "warning: every server of the invite is this host itself, so the invite is good for this host alone; name an "
+        "warning: every server of the invite is this host itself, so the invite works on this host only; name an "
           + "address that devices can reach (--server HOST:PORT, or relay.public-address in the configuration)")
     } else if servers.allSatisfy({ $0.isPrivate || $0.isLoopback }) {
       printError(

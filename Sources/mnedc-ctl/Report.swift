@@ -26,7 +26,7 @@ struct Report: ParsableCommand {
 
   func validate() throws {
     guard isForOutput else { return }
-    if output.json { throw ValidationError("--json prints what a file holds; name a file for it") }
+    if output.json { throw ValidationError("--json describes the written file; name a file") }
     if Terminal.isOne(.output) {
       throw ValidationError(
         "the archive is not for a terminal; name a file, or send it on (mnedc-ctl report - >report.tar)")

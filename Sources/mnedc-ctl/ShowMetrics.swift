@@ -16,7 +16,7 @@ struct ShowMetrics: RequestCommand {
     completion: .list(MetricsFormat.allCases.map(\.rawValue)),
     transform: { text in
       guard let format = MetricsFormat(rawValue: text) else {
-        throw ValidationError("'\(text)' is no format; expected openmetrics or prometheus")
+        throw ValidationError("'\(text)' is not a format; expected openmetrics or prometheus")
       }
       return format
     })

@@ -68,7 +68,7 @@ private final class Pinging {
     if let failure { throw failure }
     if !options.output.json { try printOut(statistics.text) }
     if statistics.received == 0 {
-      throw Failure(.noAnswer, "\(name) has not answered; mnedc-peers show says what is known of it")
+      throw Failure(.noAnswer, "\(name) has not answered; mnedc-peers show shows what is known about it")
     }
   }
 

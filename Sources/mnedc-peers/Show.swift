@@ -26,7 +26,7 @@ struct Show: ParsableCommand {
     let report: PeersReport = try control.waitingLonger(by: control.timeout).ask(.show(peer: peer, milliseconds: time))
     try printOut(output.json ? JSON.pretty(report) : report.peers.map(\.details).joined(separator: "\n\n"))
     if !output.json, let why = report.disconnected {
-      printError("this host has no connection to the relay, so how the device is now is unknown: \(why.harmless)")
+      printError("this host has no connection to the relay, so the device's present state is unknown: \(why.harmless)")
     }
   }
 }

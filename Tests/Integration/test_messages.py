@@ -206,7 +206,7 @@ MISTAKES = {
         "d2", lambda scene: ["mnedc-ctl", "help", "dance"], 64, r"there is no command 'dance'; see mnedc-ctl --help"),
     "a report for a terminal and a program at once": (
         "d2", lambda scene: ["mnedc-ctl", "report", "-", "--json"], 64,
-        r"--json prints what a file holds; name a file for it; see mnedc-ctl report --help"),
+        r"--json describes the written file; name a file; see mnedc-ctl report --help"),
     "no command": (
         "d2", lambda scene: ["mnedc-ctl"], 64, r"name a command, such as status or invite; see mnedc-ctl --help"),
     "a misspelt option": (

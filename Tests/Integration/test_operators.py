@@ -118,7 +118,7 @@ def test_an_invite_alone_is_on_standard_output(flat):
     assert ctl(lab, "invite", "--json", "--server", "192.0.2.1").stderr == ""
     for here in ("127.0.0.1", "localhost", "[::1]:3334"):
         warning = ctl(lab, "invite", "--server", here).stderr.splitlines()[1]
-        assert "is this host itself, so the invite is good for this host alone" in warning, here
+        assert "is this host itself, so the invite works on this host only" in warning, here
 
 
 def test_ping_takes_a_count_as_ping_does(flat):

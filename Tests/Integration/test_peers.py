@@ -92,7 +92,7 @@ def test_a_list_without_anybody_says_why(flat):
     done = listed(lab["d1"])
     assert len(done.stdout.splitlines()) == 2 and not done.stderr
     assert listed(lab["d1"], "--service", "camera").stderr == "no other device is in the network\n"
-    assert listed(lab.relay, "--service", "camera").stderr == "the only other device is not as wanted\n"
+    assert listed(lab.relay, "--service", "camera").stderr == "the only other device does not match\n"
 
 
 def test_a_device_that_is_not_in_says_so_where_it_lists_nobody(flat):

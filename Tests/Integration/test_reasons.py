@@ -115,7 +115,7 @@ def test_while_the_relay_is_away_the_list_of_peers_says_why_they_are_unknown(fla
     until(lambda: one.peers()["d2"]["state"] == "unknown", "d1 has lost the relay")
     until(lambda: "Connection refused" in one.mnedc("mnedc-peers").stdout, "it says why it cannot connect")
     shown = one.mnedc("mnedc-peers").stdout
-    assert "This host has no connection to the relay, so how its peers are is unknown" in shown
+    assert "This host has no connection to the relay, so the state of its peers is unknown" in shown
     report = json.loads(one.mnedc("mnedc-peers", "--json").stdout)
     assert RELAY in report["disconnected"]
     shown = one.mnedc("mnedc-peers", "show", "d2")
