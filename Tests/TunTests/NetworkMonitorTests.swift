@@ -45,9 +45,11 @@ import Tun
     try network.run {
       shell("ip link add one type veth peer name two; ip link set one up; ip link set two up")
       let index = try interfaceIndex(of: "one")
-      // That it went down may be told first.
+      // The kernel takes note of a carrier later, and of one that is back by then not at all.
+      let isUp = "ip link show one | grep -q 'state UP'"
+      shell("until \(isUp); do sleep 0.01; done")
       let told = try changes(until: { $0.mayHaveRestored(index) }) {
-        shell("ip link set two down; ip link set two up")
+        shell("ip link set two down; while \(isUp); do sleep 0.01; done; ip link set two up")
       }
       #expect(told.contains { $0.mayHaveRestored(index) })
       #expect(!told.contains { $0.mayHaveRestored(index + 100) })
