@@ -153,8 +153,8 @@ public final class PeerCommands {
     func report(_ time: Duration?) -> ControlAnswer {
       .report(
         PingReport(
-          address: peer.address, deviceId: peer.deviceId, roundTripMs: time?.milliseconds, path: "relay",
-          server: server))
+          address: peer.address, deviceId: peer.deviceId, roundTripMs: time?.milliseconds, path: peer.path ?? "relay",
+          server: peer.remote == nil ? server : nil, remote: peer.remote))
     }
     switch outcome {
     case .answered(let time): return report(time)

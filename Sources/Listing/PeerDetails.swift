@@ -6,7 +6,8 @@ extension PeersReport.Peer {
   /// Everything known about the peer, one line per fact.
   public var details: String {
     var rows: [(String, String?)] = [
-      ("device ID", deviceId), ("address", address), ("IPv6", address6), ("state", state.rawValue), ("path", path),
+      ("device ID", deviceId), ("address", address), ("IPv6", address6), ("state", state.rawValue),
+      ("path", path.map { path in remote.map { "\(path) \($0)" } ?? path }),
       ("round trip", roundTripMs.map(Table.milliseconds)), ("last proof", proofAge.map { "\(Table.time($0)) ago" }),
       ("from", outerAddress), ("connected", connected.map(Table.time)),
       ("to the relay", relayRoundTripMs.map(Table.milliseconds)),

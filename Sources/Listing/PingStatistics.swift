@@ -32,7 +32,8 @@ extension PingReport {
   /// One line for people.
   public var line: String {
     // On the relay's own host the server is "this host", not an address.
-    let way = "by the \(path)" + (server.map { $0 == "this host" ? " on this host" : " \($0)" } ?? "")
+    let relay = "by the \(path)" + (server.map { $0 == "this host" ? " on this host" : " \($0)" } ?? "")
+    let way = remote.map { "directly by \(path) \($0)" } ?? relay
     guard let roundTripMs else { return "no answer from \(deviceId) (\(address)) \(way)".harmless }
     return "answer from \(deviceId) (\(address)): \(Table.milliseconds(roundTripMs)) \(way)".harmless
   }

@@ -56,7 +56,9 @@ def test_two_devices_on_one_network_leave_the_relay_out(pair):
     assert one.ping(two.virtual_address(), 10, interval=0.1)[0] == 10
     assert one.peers()[two.name]["state"] == "online"
     done = one.mnedc("mnedc-peers", "ping", two.name, "--count", 2)
-    assert "2 answered" in done.stdout, done.stdout
+    assert "2 answered" in done.stdout and "directly by tcp " in done.stdout, done.stdout
+    shown = one.mnedc("mnedc-peers", "show", two.name).stdout
+    assert re.search(r"^path +tcp \S+:\d+$", shown, re.M), shown
 
 
 def listing(node):
