@@ -367,7 +367,7 @@ class Node:
                 connection.connect(self.socket_path)
                 connection.sendall(json.dumps({"version": 1, "command": command}).encode() + b"\n")
                 with connection.makefile() as answers:
-                    return json.loads(answers.readline()).get("result")
+                    return json.loads(answers.read()).get("result")  # The daemon has closed its end by then.
         except (OSError, ValueError):
             return None
 

@@ -40,6 +40,8 @@ def test_ten_thousand_joins_and_leaves_leave_nothing_behind_at_the_relay(flat):
     """
     lab = flat(0)
     relay = lab.start_relay("--no-device", "--pool", "10.0.0.0/16", "--log-level", "error")
+    # What it opens only to start is closed by then.
+    time.sleep(2)
     fresh = descriptors(relay)
 
     def churn(first, count):
