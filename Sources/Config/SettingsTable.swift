@@ -70,7 +70,8 @@ extension Settings {
     public let directPort = one("join.direct-port", .wholeNumber("a port", in: 0...65_535), 0, .device(.restart))
     /// How long direct paths go on without a connection to the relay.
     public let directMaxOffline = one(
-      "join.direct-max-offline", .duration(.seconds(60) ... .seconds(365 * 86_400)), .seconds(86_400), .device(.restart))
+      "join.direct-max-offline", .duration(.seconds(60) ... .seconds(365 * 86_400)), .seconds(86_400), .device(.restart)
+    )
   }
 
   /// The section `join.orchestration`: what this device tells its peers of itself.
