@@ -39,6 +39,7 @@ public final class Device: @unchecked Sendable {
   private(set) lazy var locator = Locator(on: events) { [unowned self] in onEvent(.located($0)) }
   /// `nil` where they are off.
   private(set) var direct: DirectPaths?
+  private var pathNotices = RateLimit(perSecond: 1, burst: 10)
   /// Peers about whose standing the relay has been asked, by their keys.
   var unanswered: [PublicKey: PeerState] = [:]
   var monitor: NetworkMonitor?
@@ -81,9 +82,16 @@ public final class Device: @unchecked Sendable {
     thread = SystemThread.start(name: "device") { [events] in events.run() }
   }
 
-  /// Packets to a peer take another path.
-  private func pathHasChanged(to state: PeerState) {
+  /// Packets to a peer take another path; `loss` says why they leave a direct one.
+  private func pathHasChanged(to state: PeerState, _ loss: String?) {
     updateReading()
+    if pathNotices.allow(at: .now()) {
+      if let remote = state.path.remote {
+        onEvent(.notice("packets to \(state.peer.deviceID) take a direct path, to \(remote)"))
+      } else if let loss {
+        onEvent(.notice("packets to \(state.peer.deviceID) take the relay again: \(loss)"))
+      }
+    }
     if !state.path.isDirect { dismiss(state) }
   }
 
@@ -91,7 +99,7 @@ public final class Device: @unchecked Sendable {
     guard let direct = settings.direct else { return }
     let paths = DirectPaths(
       self, maximumOffline: direct.maximumOffline, publicKey: { [unowned self] in uplink.key.publicKey },
-      onChange: { [unowned self] in pathHasChanged(to: $0) })
+      onChange: { [unowned self] in pathHasChanged(to: $0, $1) })
     do {
       try paths.start(port: direct.port)
     } catch {

@@ -62,8 +62,8 @@ public struct DeviceStatus: Sendable {
 /// What a device knows of a peer at one time.
 public struct PeerStatus: Sendable {
   public var peer: Peer
-  /// The other end of the direct path that packets to the peer take, and since when; `nil`: they go by way of the relay.
-  public var directPath: (remote: SocketAddress, since: Instant)?
+  /// The other end of the direct path that packets to the peer take; `nil`: they go by way of the relay.
+  public var directRemote: SocketAddress?
   /// The last echo between the two devices; `nil` if there was none yet.
   public var roundTrip: Duration?
   /// When the peer last gave an answer that only it can give.
@@ -174,7 +174,7 @@ extension Device {
       status.sessionSince = state.link?.current?.since
       status.isShakingHands = state.link?.attempt != nil
     }
-    if let remote = state.path.remote { status.directPath = (remote, state.path.since) }
+    status.directRemote = state.path.remote
     guard let record = state.record else { return status }
     status.roundTrip = record.path.roundTrip
     status.lastProof = record.path.lastProof

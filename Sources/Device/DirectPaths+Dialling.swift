@@ -99,7 +99,6 @@ extension DirectPaths {
       !others.contains(where: { $0.address == address })
     else { return }
     if let interface = interface(towards: address), interface == tun.name || InterfaceKind.isVirtual(interface) {
-      state.direct?.note("the route goes by \(interface)", of: address.description)
       return
     }
     do {
@@ -108,13 +107,12 @@ extension DirectPaths {
       let registration = try events.register(socket.descriptor, for: .writable, handler: dial)
       let timer = events.schedule(after: Self.dialTime) { [weak self, weak dial] in
         guard let self, let dial else { return }
-        fail(dial, "no answer within \(Int(Self.dialTime.seconds)) s")
+        endDial(dial)
       }
       dial.attempt = DirectDial.Attempt(socket: socket, registration: registration, timer: timer)
       dials.append(dial)
-      state.direct?.note("dialling", of: address.description)
     } catch {
-      state.direct?.note("\(error)", of: address.description)
+      // There is no route to it, or descriptors are short; the next candidates may come with another.
     }
   }
 
@@ -122,11 +120,6 @@ extension DirectPaths {
   private func interface(towards address: SocketAddress) -> String? {
     guard var finder = try? PathFinder(), let path = finder.path(to: address) else { return nil }
     return interfaceName(of: path.interface)
-  }
-
-  private func fail(_ dial: DirectDial, _ why: String) {
-    endDial(dial)
-    dial.state.direct?.note(why, of: dial.address.description)
   }
 
   @discardableResult func endDial(_ dial: DirectDial) -> TCPSocket? {
@@ -141,14 +134,10 @@ extension DirectPaths {
     guard let socket = endDial(dial) else { return }
     let (state, remote) = (dial.state, socket.peer)
     let descriptor = socket.takeDescriptor()
-    if let error = descriptor.takeSocketError() {
-      state.direct?.note("\(error)", of: remote.description)
-      return
-    }
-    guard let direct = state.direct, neighbourhood.peers[state.address] === state, state.link?.current != nil,
+    guard descriptor.takeSocketError() == nil, let direct = state.direct, neighbourhood.peers[state.address] === state,
+      state.link?.current != nil,
       let path = newPath(to: remote), let connection = open(descriptor, remote, isDialled: true)
     else { return }
-    direct.note("connected, but what answers has not proved to be the peer", of: remote.description)
     connection.bind(to: state, path)
     direct.connections.append(connection)
     let now = Instant.now()

@@ -25,8 +25,8 @@ final class DirectPaths {
   private let pump: PacketPump
   let tun: any PacketDevice
   private let publicKey: () -> PublicKey
-  /// Called when packets to a peer take another path.
-  private let onChange: (PeerState) -> Void
+  /// Called when packets to a peer take another path, with the reason for leaving a direct one.
+  private let onChange: (PeerState, String?) -> Void
 
   var acceptor: Acceptor?
   /// The path numbers of this process: a number never has two paths.
@@ -53,10 +53,12 @@ final class DirectPaths {
   private static let useTime = Duration.seconds(600)
   /// How long the connection that another replaces may still deliver.
   private static let overlap = Duration.seconds(1)
+  /// A path that was used within this time is tried again when it is lost.
+  private static let recently = Duration.seconds(10)
 
   init(
     _ device: Device, maximumOffline: Duration, publicKey: @escaping () -> PublicKey,
-    onChange: @escaping (PeerState) -> Void
+    onChange: @escaping (PeerState, String?) -> Void
   ) {
     events = device.events
     memory = device.uplink.memory
@@ -204,7 +206,6 @@ final class DirectPaths {
     case .challenge(let number): connection?.send(.response(number))
     case .response(let number):
       guard let connection, connection.takeResponse(number, at: now) else { return }
-      state.direct?.note("direct path", of: connection.remote.description)
       choose(state, at: now)
     case .report(let highest): connection?.takeReport(highest, at: now)
     case .end(let change, _): state.direct?.takeEnd(change)
@@ -234,18 +235,18 @@ final class DirectPaths {
 
   /// Has packets take the best path: a proven direct one before the relay, and of two the one that the device with the
   /// lower key has dialled, which both ends choose.
-  private func choose(_ state: PeerState, at now: Instant) {
+  private func choose(_ state: PeerState, at now: Instant, after loss: String? = nil) {
     guard let direct = state.direct else { return }
     let isLower = publicKey().bytes.lexicographicallyPrecedes(state.peer.key.bytes)
     let proven = direct.connections.filter(\.isProven)
     let best = proven.first { $0.isDialled == isLower } ?? proven.first
     let path = best?.path ?? state.relayPath
+    if proven.count > 1 { closeOthers(of: state) }
     guard path !== state.path else { return }
     let former = state.path
     if former.carrier.connection != nil { announce(from: former, to: path, state, direct, at: now) }
     state.take(path)
     neighbourhood.pathsHaveChanged()
-    direct.lastChange = (best == nil ? "no direct path is left" : "a direct path was proved", now)
     if path.isDirect {
       (direct.wait, direct.lastOffer) = (PeerDirect.firstWait, now)
       for dial in dials.filter({ $0.state === state }) { endDial(dial) }
@@ -253,8 +254,11 @@ final class DirectPaths {
       path.roundTrip = best?.roundTrip
       watchClosely()
     }
-    onChange(state)
-    guard best != nil, proven.count > 1 else { return }
+    onChange(state, loss)
+  }
+
+  /// Closes the connections that packets to the peer do not take, once they have delivered what is under way.
+  private func closeOthers(of state: PeerState) {
     events.schedule(after: Self.overlap) { [weak self, weak state] in
       guard let self, let state, let direct = state.direct else { return }
       for connection in direct.connections where connection.isProven && connection.path !== state.path {
@@ -285,12 +289,11 @@ final class DirectPaths {
     guard let state = connection.state, let direct = state.direct else { return connection.close() }
     let wasUsed = connection.path === state.path
     close(connection, of: direct)
-    if !connection.isProven { direct.note(reason, of: connection.remote.description) }
     guard wasUsed else { return }
     let now = Instant.now()
+    choose(state, at: now, after: reason)
+    guard now.since(connection.lastUse) < Self.recently else { return }
     direct.noteLoss(at: now)
-    choose(state, at: now)
-    direct.lastChange = (reason, now)
     // The peer may have moved, or the network have changed: both try again soon.
     direct.lastOffer = nil
     events.schedule(after: .seconds(1)) { [weak self, weak state] in
@@ -319,7 +322,7 @@ final class DirectPaths {
     if state.path.isDirect {
       state.take(state.relayPath)
       neighbourhood.pathsHaveChanged()
-      onChange(state)
+      onChange(state, reason)
     }
   }
 
@@ -347,9 +350,11 @@ final class DirectPaths {
       guard let self else { return }
       timer = nil
       isWatchingClosely = check()
-      if timer == nil, !peers.isEmpty { watch(after: isWatchingClosely ? Self.interval : Self.idleInterval) }
+      if timer == nil, hasConnections { watch(after: isWatchingClosely ? Self.interval : Self.idleInterval) }
     }
   }
+
+  private var hasConnections: Bool { peers.values.contains { $0.direct?.connections.isEmpty == false } }
 
   /// True: a path is in use.
   private func check() -> Bool {

@@ -39,7 +39,6 @@ final class Path {
   let address: IPv4Address
   /// The other end of a direct path.
   let remote: SocketAddress?
-  let since = Instant.now()
 
   var flows = RecentFlows()
   var frameLimit = FrameLimit()

@@ -10,8 +10,6 @@ final class PeerDirect {
 
   /// Connections to the peer that were made or are proved.
   var connections: [DirectConnection] = []
-  /// The outcome of each address that the peer has offered and this device has dialled.
-  private(set) var outcomes: [(address: String, outcome: String)] = []
   var lastOffer: Instant?
   /// How long to wait after the last offer before the next.
   var wait = firstWait
@@ -19,8 +17,6 @@ final class PeerDirect {
   private var losses: [Instant] = []
   private var restUntil: Instant?
   private var rest = Duration.seconds(60)
-  /// Why the last path ended, and when.
-  var lastChange: (reason: String, at: Instant)?
 
   /// The last change of this device's path, and of the peer's with the ends that have come.
   var change: UInt32 = 0
@@ -37,17 +33,9 @@ final class PeerDirect {
     self.paths = paths
   }
 
-  var live: DirectConnection? { connections.first { $0.path === state.path } }
-
   /// Ends all connections.
   func end(_ reason: String) {
     paths.endAll(of: state, reason)
-  }
-
-  func note(_ outcome: String, of address: String) {
-    outcomes.removeAll { $0.address == address }
-    outcomes.append((address, outcome))
-    if outcomes.count > PeerMessage.maximumCandidates { outcomes.removeFirst() }
   }
 
   // MARK: Losses

@@ -100,14 +100,14 @@ extension PeersReport.Peer {
   }
 
   private static func state(_ status: PeerStatus, isJoined: Bool) -> PeersReport.State {
-    if status.directPath == nil, !isJoined || status.isReturning { return .unknown }
+    if status.directRemote == nil, !isJoined || status.isReturning { return .unknown }
     if status.objection != nil { return .untrusted }
     return status.isSilent ? .silent : .online
   }
 
   /// Adds the device's measurements and the peer's own information.
   private mutating func add(_ status: PeerStatus, at now: Instant) {
-    if let direct = status.directPath { (path, remote) = ("tcp", direct.remote.description) }
+    if let other = status.directRemote { (path, remote) = ("tcp", other.description) }
     roundTripMs = status.roundTrip?.milliseconds
     proofAge = status.lastProof.map { now.since($0).roundedSeconds }
     if let information = status.orchestration { add(information) }

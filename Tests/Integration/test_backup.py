@@ -105,11 +105,11 @@ def test_a_backup_replaces_a_former_one_and_nothing_else(flat):
     database = f"{lab.relay.state_path}/relay.db"
     (place / "own").hardlink_to(database)
     for target, status, why in (
-        (place / "text", 73, "is no backup of a relay"), (place / "other.db", 73, "is no backup of a relay"),
-        (place / "link", 73, "is no backup of a relay"), (place, 73, "Is a directory"),
+        (place / "text", 73, "is not a relay's backup"), (place / "other.db", 73, "is not a relay's backup"),
+        (place / "link", 73, "is not a relay's backup"), (place, 73, "Is a directory"),
         (f"{place}/", 73, "Is a directory"),
-        (place / "none" / "relay.db", 73, "No such file or directory"), (database, 73, "that the relay works with"),
-        (place / "own", 73, "that the relay works with"), ("", 64, "name the file"),
+        (place / "none" / "relay.db", 73, "No such file or directory"), (database, 73, "is the relay's own database"),
+        (place / "own", 73, "is the relay's own database"), ("", 64, "name the file"),
     ):  # fmt: skip
         refused = backup(lab.relay, target, check=False)
         assert refused.returncode == status and why in refused.stderr, (target, refused.stderr)

@@ -22,6 +22,18 @@ def descriptors(program):
     return sorted(names)
 
 
+def started(program):
+    """Its descriptors once those that it needs only to start are closed: when none has changed for a second."""
+    seen = []
+
+    def is_stable():
+        seen.append(descriptors(program))
+        return len(seen) >= 10 and all(each == seen[-1] for each in seen[-10:])
+
+    until(is_stable, "the program has started", 60, interval=0.1)
+    return seen[-1]
+
+
 def settled(program, expected, what):
     """Waits until the descriptors are those expected: what ends a connection comes a little later."""
     until(lambda: descriptors(program) == expected, f"{what} has the descriptors that it had: {expected}", 30)
@@ -40,9 +52,7 @@ def test_ten_thousand_joins_and_leaves_leave_nothing_behind_at_the_relay(flat):
     """
     lab = flat(0)
     relay = lab.start_relay("--no-device", "--pool", "10.0.0.0/16", "--log-level", "error")
-    # What it opens only to start is closed by then.
-    time.sleep(2)
-    fresh = descriptors(relay)
+    fresh = started(relay)
 
     def churn(first, count):
         lab.relay.run(lab.program("join-churn"), "127.0.0.1", PORT, first, count, timeout=600)
@@ -62,7 +72,7 @@ def test_thousands_of_requests_leave_nothing_behind_at_the_local_socket(flat):
     """Answered ones, and such that end in the middle."""
     lab = flat(0)
     relay = lab.start_relay("--no-device", "--log-level", "error")
-    fresh = descriptors(relay)
+    fresh = started(relay)
     request = json.dumps({"version": 1, "command": "status"}).encode() + b"\n"
 
     def ask(number):

@@ -468,7 +468,7 @@ def protocol_examples():
 def test_the_protocols_examples_have_the_lengths_that_they_say():
     """Each frame's header states the bytes behind it."""
     found = protocol_examples()
-    assert [kind for kind, _, _ in found] == [1, 1, 1, 2, 5, 4, 4, 3, 3]
+    assert [kind for kind, _, _ in found] == [1, 1, 1, 2, 5, 4, 4, 3, 3, 3]
     for kind, length, payload in found:
         assert length == len(payload), kind
 
@@ -481,7 +481,7 @@ def test_the_protocols_examples_open_with_the_keys_that_they_show():
     (up, down), (out, _) = ((both[:32], both[32:]) for both in keys)
     texts = [json.loads(each) for each in shown if each.startswith("{")]
     (record,) = (bytes.fromhex(each) for each in shown if each.startswith("00 00 00 28\n"))
-    *_, welcome, ping, _, _, data, empty = protocol_examples()
+    *_, welcome, ping, _, _, data, empty, challenge = protocol_examples()
 
     def opened(frame, key, cipher=ciphers.ChaCha20Poly1305):
         kind, length, payload = frame
@@ -490,11 +490,12 @@ def test_the_protocols_examples_open_with_the_keys_that_they_show():
 
     def opened_by_peer(frame):
         _, _, payload = frame
-        return ciphers.AESGCM(out).decrypt(bytes(4) + payload[8:16], payload[16:], payload[:16])
+        return ciphers.AESGCM(out).decrypt(b"\0" + payload[5:16], payload[16:], payload[:16])
 
     assert json.loads(opened(welcome, down)) == texts[1]
     assert opened(ping, up) == bytes(range(1, 9))
     assert opened_by_peer(data) == record and opened_by_peer(empty) == b""
+    assert opened_by_peer(challenge) == b"\x01" + bytes(7) + bytes(range(1, 9))
 
 
 # --- Pages and README ---

@@ -246,7 +246,7 @@ def test_a_relay_that_has_lost_its_key_does_not_make_another_in_silence(flat):
     ), refused.stderr
     assert not key.exists()
     again = lab.start_relay("--new-key")
-    assert re.search("warning: .*relay.key is missing.*refuses the relay's new key", again.log)
+    until(lambda: re.search("warning: .*relay.key is missing.*refuses the relay's new key", again.log), "it warns")
     assert asked(lab, "key")["fingerprint"] != former
     assert again.stop() == 0
     key.write_bytes(kept)

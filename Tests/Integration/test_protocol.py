@@ -390,6 +390,8 @@ def test_who_records_everything_learns_neither_names_nor_secrets_nor_content(fla
     with Recorder(lab.relay, 4444) as recorder:
         line = invite(lab, "--server", f"{RELAY}:4444")
         _, token, _ = read_invite(line)
+        for node in (here, there):
+            (lab.directory / f"{node.name}.yaml").write_text("join: {direct: off}\n")
         options = ("--config", lab.directory / "d1.yaml", "--device-id", names[0])
         device = here.start_mnedc("mnedc-join", line, *options)
         until(here.virtual_address, "the recorded device joins")
