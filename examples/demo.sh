@@ -215,11 +215,20 @@ stream() {
 }
 stream mid deep
 stream deep mid
+
+step "A direct path: deep dials top, which is two routers above, and packets leave the relay out"
+for ((tries = 0; tries < 200; tries++)); do
+  on deep mnedc-peers show top >"$work/out" 2>&1 && grep -Eq '^path +tcp ' "$work/out" && break
+  sleep 0.05
+done
+((tries < 200)) || fail "deep and top have no direct path"
+good "mnedc-peers show top, on deep: $(grep -E '^path' "$work/out" | tr -s ' ')"
+stream deep top
 : >"$work/out"
 
 $keep && exit 0
 step "Stop everything"
-for node in deep mid top relay; do
+for node in relay deep mid top; do
   socket=/run/mnedc/mnedc-join.sock
   [[ $node == relay ]] && socket=/run/mnedc/mnedcd.sock
   on "$node" mnedc-ctl stop --socket "$socket" >"$work/out" 2>&1 || fail "$node does not stop"
@@ -228,5 +237,9 @@ for node in deep mid top relay; do
     sleep 0.05
   done
   ((tries < 100)) || fail "$node left its interface behind"
+  if [[ $node == relay ]]; then
+    good "relay stopped; deep and top do not need it:"
+    reachable deep top
+  fi
 done
 good "stopped; no interface is left"
