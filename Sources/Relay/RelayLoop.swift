@@ -14,7 +14,7 @@ final class RelayLoop: @unchecked Sendable {
   let admission: AdmissionController
   let keys: RelayKeys
   let logger: Logger
-  private let live: LiveSettings
+  let live: LiveSettings
   private let onChange: @Sendable () -> Void
 
   // For any thread.
