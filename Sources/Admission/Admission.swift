@@ -1,5 +1,6 @@
-// A decision is a pure function of a request and records. It returns changes and effects: the store commits the changes,
-// then the relay carries out the effects. So an operation can run again, which a store that several relays share needs.
+// A decision is a pure function of a request and records. It returns changes and effects: the store commits the
+// changes, then the relay carries out the effects. So an operation can run again, which a store
+// that several relays share needs.
 
 public import Store
 public import Wire

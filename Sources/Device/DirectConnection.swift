@@ -31,12 +31,12 @@ final class DirectConnection: EventHandler {
   private(set) var roundTrip: Duration?
   private var lastResponse = Instant.now()
 
-  // What comes.
+  // Received frames, and the reports about them.
   private var highest: UInt64 = 0
   private var hasNews = false
   private var lastReport = Instant(nanoseconds: 0)
 
-  // What goes.
+  // Sent frames, and what the peer has confirmed.
   private var confirmed = 0
   private var seen = 0
   private var peersHighest: UInt64 = 0

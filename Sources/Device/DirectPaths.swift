@@ -7,7 +7,8 @@
 //   the response comes              → the path is proved, and `choose` has packets take it
 //   the path is lost                → packets take the next one at once, and the devices try again later
 //
-// Whoever else connects, or is dialled by mistake, sees random bytes and is never taken for the peer.
+// Another host that connects, or that this device dials by mistake, cannot open the challenge, so no path to it is
+// proved.
 
 internal import Link
 internal import SystemIO
@@ -181,7 +182,8 @@ final class DirectPaths {
     _ = links.openSession(with: state)
   }
 
-  /// Whether a frame that has opened came by its own path. If not, it is dropped, and a connection that carried it ends.
+  /// Whether an opened frame came by the path that it was sealed for. If not, the caller drops it; a direct connection
+  /// that carried it ends.
   func accepts(_ header: SealedHeader, on connection: DirectConnection?) -> Bool {
     guard let connection else { return header.path == 0 }
     if connection.takes(header) || !connection.isBound && header.path > 0 && header.kind == .path { return true }

@@ -56,7 +56,7 @@ package final class Neighbourhood {
   /// Peers that were there before the connection to the relay was lost, and are not back yet.
   private(set) var returning: [IPv4Address: PeerState] = [:]
 
-  /// Peers with a direct path that the relay has ceased to list: it is to be asked whether they are still devices of the
+  /// Peers with a direct path that the relay has ceased to list. This device asks it whether they still belong to the
   /// network.
   private var doubtful: [PeerState] = []
 

@@ -1,7 +1,7 @@
 // The messages of the domain name system (RFC 1035, section 4), as far as a server of one small domain needs them.
 //
-//     header    | id 16 | QR 1, opcode 4, AA 1, TC 1, RD 1, RA 1, zero 3, rcode 4 | questions 16 | answers 16 | authority 16 |
-//               | additional 16 |
+//     header    | id 16 | QR 1, opcode 4, AA 1, TC 1, RD 1, RA 1, zero 3, rcode 4 | questions 16 |
+//               | answers 16 | authority 16 | additional 16 |
 //     question  | name | type 16 | class 16 |
 //     record    | name | type 16 | class 16 | ttl 32 | length 16 | data |
 //     name      labels, each behind its length 8, and a zero; or, from any label on, a pointer: 11 and an offset 14

@@ -138,7 +138,7 @@ private final class Gathering {
     (count, frames) = (0, 0)
   }
 
-  /// Sends the frames and lets go of the destination.
+  /// Sends the frames and releases the destination.
   func send() {
     sendFrames()
     outlet = nil

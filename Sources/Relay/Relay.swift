@@ -6,8 +6,8 @@
 //   Forwarder             finds the destination's outlet, gathers a run of frames for it
 //   FrameConnection.send  hands the run to the kernel, whichever loop the destination belongs to
 //
-// The store knows which device has which address, `Presence` which devices are connected, `ForwardingTable` the outlet of
-// each address.
+// The store knows which device has which address, `Presence` which devices are connected, `ForwardingTable` the outlet
+// of each address.
 
 public import Admission
 internal import Link

@@ -67,9 +67,9 @@ private func descriptorLimits() -> rlimit? {
 /// Returns the pages of code and constants of this process and its libraries to the kernel. Those in use come back from
 /// the page cache at once.
 ///
-/// Only a start, a join or a request needs most of the program: the Swift runtime and the JSON coders touch it then. The
-/// daemons call this 2 seconds after a join and once a minute. It takes less than half a millisecond; each 64 KiB in use
-/// then costs a page fault. From any thread.
+/// Only a start, a join or a request needs most of the program: the Swift runtime and the JSON coders touch it then.
+/// The daemons call this 2 seconds after a join and once a minute. It takes less than half a millisecond; each 64 KiB
+/// in use then costs a page fault. From any thread.
 public func releaseCodePages() {
   clinux_release_code()
 }

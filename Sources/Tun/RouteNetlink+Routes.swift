@@ -244,7 +244,7 @@ public enum InterfaceKind {
     "vxlan", "xfrm",
   ]
 
-  /// Whether the interface with this name leads into a tunnel or to containers. False also where the kernel does not say.
+  /// Whether the interface with this name leads into a tunnel or to containers. False if the kernel does not say.
   public static func isVirtual(_ name: String) -> Bool {
     guard var netlink = try? RouteNetlink(), let index = try? interfaceIndex(of: name),
       let kind = try? netlink.link(index)?.kind

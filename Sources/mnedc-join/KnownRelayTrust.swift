@@ -18,7 +18,7 @@ final class KnownRelayTrust: RelayTrust {
   private let isReset: Atomic<Bool>
 
   /// `isInvited`: the invite has brought the key. If keys are pinned, a damaged file is set aside, and `warn` gets a
-  /// line; otherwise it is an error, since the device would trust whoever answers.
+  /// line; otherwise it is an error, since the device would trust any relay that answers.
   init(
     pinned: [[UInt8]], isInvited: Bool, isReset: Bool, in directory: StateDirectory, warn: (String) -> Void
   ) throws(StateError) {

@@ -1,6 +1,6 @@
-// Preloaded into a program, this library shifts its clocks by the seconds in the file that WALL_CLOCK names: two numbers
-// of eight bytes in the machine's order, for the wall clock and for the clocks that count since the boot. The file may
-// change at any time.
+// Preloaded into a program, this library shifts its clocks by the seconds in the file that WALL_CLOCK names: two
+// numbers of eight bytes in the machine's order, for the wall clock and for the clocks that count since the boot.
+// The file may change at any time.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
